@@ -1,0 +1,186 @@
+"""Errors, grouped by what the caller can do about them.
+
+The tree::
+
+    VirtualTIFFError
+    ├── SourceError            (also OSError)     the bytes could not be had
+    ├── InvalidTIFFError       (also ValueError)  the bytes are not a TIFF that can be trusted
+    ├── UnsupportedTIFFError                      a good TIFF that no Zarr codec can express
+    ├── InvalidOptionError     (also ValueError)  an argument is wrong
+    ├── MismatchError          (also ValueError)  images that cannot share one array
+    └── RepositoryError                           the Icechunk repository stands in the way
+
+Every error carries `url`, `ifd` and `tag` where they are known, a `remedy` that says what to do
+next, and a `kind`: a stable code (`ErrorKind`) to match on instead of the text.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar, Self
+
+
+class ErrorKind(StrEnum):
+    """Stable codes of the `kind` attribute of `VirtualTIFFError`; append-only."""
+
+    # the source
+    NOT_FOUND = "not-found"
+    NOT_AUTHORIZED = "not-authorized"
+    NO_STORE = "no-store"
+    IS_DIRECTORY = "is-directory"
+    SOURCE_CHANGED = "source-changed"
+    STORAGE = "storage"
+    # the bytes
+    EMPTY_FILE = "empty-file"
+    NOT_A_TIFF = "not-a-tiff"
+    TRUNCATED = "truncated"
+    IFD_CYCLE = "ifd-cycle"
+    INVALID_IFD = "invalid-ifd"
+    INVALID_TAG = "invalid-tag"
+    MISSING_TAG = "missing-tag"
+    HEADER_TOO_LARGE = "header-too-large"
+    INVALID_SEGMENT = "invalid-segment"
+    # what no registered codec can express
+    UNSUPPORTED_COMPRESSION = "unsupported-compression"
+    UNSUPPORTED_DATA_TYPE = "unsupported-data-type"
+    UNSUPPORTED_PREDICTOR = "unsupported-predictor"
+    UNSUPPORTED_LAYOUT = "unsupported-layout"
+    UNSUPPORTED_COLOR = "unsupported-color"
+    UNSUPPORTED_FILL_ORDER = "unsupported-fill-order"
+    UNSUPPORTED_MASK = "unsupported-mask"
+    COPY_LIMIT = "copy-limit"
+    # arguments
+    INVALID_OPTION = "invalid-option"
+    IFD_OUT_OF_RANGE = "ifd-out-of-range"
+    NO_SOURCES = "no-sources"
+    DUPLICATE = "duplicate"
+    # stacking
+    MISMATCH = "mismatch"
+    # the repository
+    REPOSITORY_EXISTS = "repository-exists"
+    REPOSITORY_NOT_FOUND = "repository-not-found"
+    NOT_A_REPOSITORY = "not-a-repository"
+    CONFLICT = "conflict"
+    REPOSITORY = "repository"
+
+
+class VirtualTIFFError(Exception):
+    """Base of every error this package raises.
+
+    Parameters
+    ----------
+    message
+        What is wrong, in one line, with the rule and the value.
+    kind
+        A stable code; see `ErrorKind`.
+    url
+        The TIFF, if known.
+    ifd
+        Path to the image file directory: `(0,)` is the first one, `(0, 1)` the second
+        sub-IFD of the first.
+    tag
+        The TIFF tag number, if one is to blame.
+    remedy
+        What the reader of the message can do about it.
+    """
+
+    default_kind: ClassVar[ErrorKind]
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind | None = None,
+        url: str | None = None,
+        ifd: tuple[int, ...] | None = None,
+        tag: int | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = self.default_kind if kind is None else kind
+        self.url = url
+        self.ifd = ifd
+        self.tag = tag
+        self.remedy = remedy
+
+    def at(self, *, url: str | None = None, ifd: tuple[int, ...] | None = None) -> Self:
+        """Fill in the place, where a function nearer to the fault did not know it."""
+        self.url = url if self.url is None else self.url
+        self.ifd = ifd if self.ifd is None else self.ifd
+        return self
+
+    def __str__(self) -> str:
+        place = []
+        if self.url is not None:
+            place.append(self.url)
+        if self.ifd is not None:
+            place.append("IFD " + ".".join(str(i) for i in self.ifd))
+        if self.tag is not None:
+            place.append(f"tag {_tag_name(self.tag)}")
+        text = f"{', '.join(place)}: {self.message}" if place else self.message
+        return f"{text} {self.remedy}" if self.remedy else text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions cross process boundaries (executors); keyword arguments need this.
+        return (
+            _rebuild,
+            (type(self), self.message, self.kind, self.url, self.ifd, self.tag, self.remedy),
+        )
+
+
+class SourceError(VirtualTIFFError, OSError):
+    """The bytes could not be had: missing, forbidden, unreachable, or no store for the URL."""
+
+    default_kind = ErrorKind.STORAGE
+
+
+class InvalidTIFFError(VirtualTIFFError, ValueError):
+    """The bytes are not a TIFF, or break TIFF 6.0 in a way that makes pixels doubtful."""
+
+    default_kind = ErrorKind.INVALID_IFD
+
+
+class UnsupportedTIFFError(VirtualTIFFError):
+    """A valid TIFF whose encoding no registered Zarr codec expresses exactly."""
+
+    default_kind = ErrorKind.UNSUPPORTED_COMPRESSION
+
+
+class InvalidOptionError(VirtualTIFFError, ValueError):
+    """An argument is wrong; nothing was read."""
+
+    default_kind = ErrorKind.INVALID_OPTION
+
+
+class MismatchError(VirtualTIFFError, ValueError):
+    """Images that differ in grid or encoding cannot be stacked into one array."""
+
+    default_kind = ErrorKind.MISMATCH
+
+
+class RepositoryError(VirtualTIFFError):
+    """The Icechunk repository cannot take or give what was asked."""
+
+    default_kind = ErrorKind.REPOSITORY
+
+
+def _tag_name(tag: int) -> str:
+    from virtual_tiff.tags import Tag  # errors must import with the standard library alone
+
+    try:
+        return f"{Tag(tag).title} ({tag})"
+    except ValueError:
+        return str(tag)
+
+
+def _rebuild(
+    cls: type[VirtualTIFFError],
+    message: str,
+    kind: ErrorKind,
+    url: str | None,
+    ifd: tuple[int, ...] | None,
+    tag: int | None,
+    remedy: str | None,
+) -> VirtualTIFFError:
+    return cls(message, kind=kind, url=url, ifd=ifd, tag=tag, remedy=remedy)

@@ -1,0 +1,218 @@
+"""Directories of a TIFF → a group of arrays, in one of the layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtual_tiff.chunk_grid import ChunkGrid, chunk_grid
+from virtual_tiff.codec_chain import codec_chain, is_compressed
+from virtual_tiff.data_type import nodata_value, sample_type
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.ifd import Header, ImageFileDirectory, Source
+from virtual_tiff.plan import ArrayPlan, GroupPlan, PartialSegment
+
+type BandAxis = Literal["first", "last"]
+type Layout = Literal["flat", "nested"]
+type IFDPath = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """Choices that change what is planned.
+
+    Parameters
+    ----------
+    layout
+        `flat`: all images in one group. `nested`: a group for each image.
+    band_axis
+        Whether the arrays of several samples are `(band, y, x)` or `(y, x, band)`.
+    """
+
+    layout: Layout = "flat"
+    band_axis: BandAxis = "first"
+
+
+def plan_header(header: Header, options: PlanOptions, *, ifd: IFDPath | None) -> GroupPlan:
+    """Plan the images of a TIFF.
+
+    Parameters
+    ----------
+    header
+        What the reader found.
+    options
+        Layout and axes.
+    ifd
+        Path of the one image to plan; `None` for all, sub-IFDs included.
+
+    Raises
+    ------
+    InvalidTIFFError, UnsupportedTIFFError
+        With the URL and the directory to blame.
+    InvalidOptionError
+        With kind `ifd-out-of-range`.
+    """
+    url = header.source.url
+    if ifd is not None:
+        chosen: list[ImageFileDirectory] = [find_ifd(header, ifd)]
+    else:
+        if header.damage is not None:
+            raise _with_remedy(header.damage, len(header.ifds))
+        chosen = list(walk_ifds(header.ifds))
+    arrays: dict[str, ArrayPlan] = {}
+    for directory in chosen:
+        try:
+            arrays[array_name(directory.index)] = plan_image(directory, header.source, options)
+        except VirtualTIFFError as error:
+            raise error.at(url=url, ifd=directory.index) from error.__cause__
+    if options.layout == "nested":
+        return GroupPlan(
+            groups={name: GroupPlan(arrays={name: array}) for name, array in arrays.items()}
+        )
+    return GroupPlan(arrays=dict(_unequal_dimensions_apart(arrays)))
+
+
+def walk_ifds(ifds: Iterable[ImageFileDirectory]) -> Iterator[ImageFileDirectory]:
+    """Every directory, each followed by its sub-IFDs."""
+    for directory in ifds:
+        yield directory
+        yield from walk_ifds(directory.sub_ifds)
+
+
+def find_ifd(header: Header, path: IFDPath) -> ImageFileDirectory:
+    """Return the directory with this path.
+
+    Raises
+    ------
+    InvalidOptionError
+        With kind `ifd-out-of-range`; says how many there are.
+    """
+    found: ImageFileDirectory | None = None
+    candidates = header.ifds
+    for depth in range(1, len(path) + 1):
+        found = next((d for d in candidates if d.index == path[:depth]), None)
+        if found is None:
+            where = f"IFD {array_name(path[: depth - 1])}" if depth > 1 else "the file"
+            what = "sub-IFDs" if depth > 1 else "IFDs"
+            raise InvalidOptionError(
+                f"there is no IFD {array_name(path)}: {where} has {len(candidates)} {what}.",
+                kind=ErrorKind.IFD_OUT_OF_RANGE,
+                url=header.source.url,
+            )
+        candidates = found.sub_ifds
+    if found is None:
+        raise InvalidOptionError("the path of an IFD is empty.", url=header.source.url)
+    return found
+
+
+def array_name(path: IFDPath) -> str:
+    """Name of the array of a directory: `0`, or `0.1` for a sub-IFD."""
+    return ".".join(str(i) for i in path)
+
+
+def plan_image(
+    directory: ImageFileDirectory, source: Source, options: PlanOptions
+) -> ArrayPlan:
+    """Plan the array of one image."""
+    sample = sample_type(directory)
+    bands_last = options.band_axis == "last"
+    codecs = codec_chain(directory, sample, bands_last=bands_last)
+    grid = chunk_grid(
+        directory,
+        file_size=source.size,
+        row_bytes=sample.row_bytes(
+            directory.segment_shape[1] * directory.samples_per_segment
+        ),
+        compressed=is_compressed(directory),
+    )
+    axes = _Axes(directory, bands_last=bands_last)
+    nodata = nodata_value(directory.gdal_nodata, sample.data_type)
+    return ArrayPlan(
+        shape=axes.arrange(
+            directory.samples_per_pixel, directory.image_length, directory.image_width
+        ),
+        chunk_shape=axes.arrange(directory.samples_per_segment, grid.rows, grid.columns),
+        data_type=sample.data_type,
+        codecs=codecs,
+        fill_value=_fill_value(nodata, sample.data_type),
+        dimension_names=axes.arrange("band", "y", "x"),
+        source=source,
+        offsets=axes.arrange_grid(grid.offsets),
+        lengths=axes.arrange_grid(grid.lengths),
+        partial=tuple(_partial_segments(directory, grid, axes)),
+    )
+
+
+def _fill_value(
+    nodata: bool | int | float | complex | None, data_type: np.dtype[np.generic]
+) -> bool | int | float | complex:
+    if nodata is not None:
+        return nodata
+    zero: bool | int | float | complex = data_type.type(0).item()
+    return zero
+
+
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """Order of bands, rows and columns in an array."""
+
+    directory: ImageFileDirectory
+    bands_last: bool
+
+    def arrange[T](self, band: T, y: T, x: T) -> tuple[T, ...]:
+        if self.directory.samples_per_pixel == 1:
+            return (y, x)
+        return (y, x, band) if self.bands_last else (band, y, x)
+
+    def arrange_grid(self, grid: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        if self.directory.samples_per_pixel == 1:
+            return grid[0]
+        return np.moveaxis(grid, 0, -1) if self.bands_last else grid
+
+
+def _partial_segments(
+    directory: ImageFileDirectory, grid: ChunkGrid, axes: _Axes
+) -> Iterator[PartialSegment]:
+    if not grid.partial_rows:
+        return
+    planes, down, _ = grid.offsets.shape
+    for plane in range(planes):
+        length = int(grid.lengths[plane, -1, 0])
+        if length:
+            yield PartialSegment(
+                index=axes.arrange(plane, down - 1, 0),
+                offset=int(grid.offsets[plane, -1, 0]),
+                length=length,
+                shape=axes.arrange(
+                    directory.samples_per_segment, grid.partial_rows, grid.columns
+                ),
+            )
+
+
+def _unequal_dimensions_apart(arrays: dict[str, ArrayPlan]) -> Iterator[tuple[str, ArrayPlan]]:
+    """Rename dimensions so that one name has one size, as xarray wants of a group.
+
+    The first array keeps the plain names. A later one of another size gets its own name after
+    an underscore, and arrays that follow with that size share it.
+    """
+    names: dict[tuple[str, int], str] = {}
+    taken: set[str] = set()
+    for name, array in arrays.items():
+        dimensions = []
+        for dimension, size in zip(array.dimension_names, array.shape, strict=True):
+            if (dimension, size) not in names:
+                new = dimension if dimension not in taken else f"{dimension}_{name}"
+                names[dimension, size] = new
+                taken.add(new)
+            dimensions.append(names[dimension, size])
+        yield name, replace(array, dimension_names=tuple(dimensions))
+
+
+def _with_remedy(damage: VirtualTIFFError, readable: int) -> VirtualTIFFError:
+    choice = "ifd=0" if readable == 1 else f"ifd=0 to ifd={readable - 1}"
+    damage.remedy = f"The {readable} before it can be read: pass {choice}."
+    return damage

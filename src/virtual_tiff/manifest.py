@@ -1,0 +1,71 @@
+"""Plans → VirtualiZarr's manifest arrays, groups and stores."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from obspec_utils.registry import ObjectStoreRegistry
+from virtualizarr.manifests import ChunkManifest, ManifestArray, ManifestGroup, ManifestStore
+from virtualizarr.manifests.manifest import INLINED_CHUNK_PATH, MISSING_CHUNK_PATH
+from zarr.dtype import parse_data_type
+
+from virtual_tiff.metadata import array_document
+from virtual_tiff.plan import ArrayPlan, GroupPlan
+
+
+def manifest_store(plan: GroupPlan, registry: ObjectStoreRegistry[Any]) -> ManifestStore:
+    """Make a read-only Zarr store of a plan, which reads chunks through the registry."""
+    return ManifestStore(manifest_group(plan), registry=registry)
+
+
+def manifest_group(plan: GroupPlan) -> ManifestGroup:
+    """Make the group of a plan and all below it."""
+    return ManifestGroup(
+        arrays={name: manifest_array(array) for name, array in plan.arrays.items()},
+        groups={name: manifest_group(group) for name, group in plan.groups.items()},
+        attributes=dict(plan.attributes),
+    )
+
+
+def manifest_array(plan: ArrayPlan) -> ManifestArray:
+    """Make the array of a plan.
+
+    Raises
+    ------
+    AssertionError
+        The plan still has partial segments.
+    """
+    if plan.partial:
+        raise AssertionError("partial segments must be completed first")
+    document: dict[str, Any] = array_document(plan)
+    del document["zarr_format"], document["node_type"]
+    document["data_type"] = parse_data_type(document["data_type"], zarr_format=3)
+    document["fill_value"] = document["data_type"].from_json_scalar(
+        document["fill_value"], zarr_format=3
+    )
+    with warnings.catch_warnings():
+        # zarr warns that numcodecs.* names are not in the specification; they are in the table
+        # of supported readers instead.
+        warnings.simplefilter("ignore")
+        return ManifestArray(metadata=document, chunkmanifest=_chunk_manifest(plan))
+
+
+def _chunk_manifest(plan: ArrayPlan) -> ChunkManifest:
+    url = "" if plan.source is None else plan.source.url
+    paths = np.full(plan.grid_shape, url, np.dtypes.StringDType())
+    paths[plan.lengths == 0] = MISSING_CHUNK_PATH
+    lengths = np.ascontiguousarray(plan.lengths)
+    if plan.inline:
+        lengths = lengths.copy()
+        for index, data in plan.inline.items():
+            paths[index] = INLINED_CHUNK_PATH
+            lengths[index] = len(data)
+    return ChunkManifest.from_arrays(
+        paths=paths,
+        offsets=np.ascontiguousarray(plan.offsets),
+        lengths=lengths,
+        validate_paths=False,
+        inlined=dict(plan.inline),
+    )

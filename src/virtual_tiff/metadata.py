@@ -1,0 +1,57 @@
+"""Plans → the `zarr.json` documents of the Zarr v3 core specification."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from virtual_tiff.plan import JSON, ArrayPlan, GroupPlan
+
+
+def array_document(plan: ArrayPlan) -> dict[str, JSON]:
+    """Return the metadata document of an array (Zarr v3 core, section "Array metadata")."""
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(plan.shape),
+        "data_type": plan.data_type.name,
+        "chunk_grid": {
+            "name": "regular",
+            "configuration": {"chunk_shape": list(plan.chunk_shape)},
+        },
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": _json_scalar(plan.fill_value),
+        "codecs": list(plan.codecs),
+        "attributes": dict(plan.attributes),
+        "dimension_names": list(plan.dimension_names),
+        "storage_transformers": [],
+    }
+
+
+def group_document(plan: GroupPlan) -> dict[str, JSON]:
+    """Return the metadata document of a group (Zarr v3 core, section "Group metadata")."""
+    return {"zarr_format": 3, "node_type": "group", "attributes": dict(plan.attributes)}
+
+
+def to_bytes(document: dict[str, JSON]) -> bytes:
+    """Serialise a document; NaN and infinities must have been spelled out before."""
+    return json.dumps(document, allow_nan=False, ensure_ascii=False).encode()
+
+
+def chunk_key(index: tuple[int, ...]) -> str:
+    """Key of a chunk below its array, in the default encoding."""
+    return "/".join(["c", *map(str, index)])
+
+
+def _json_scalar(value: complex | bool) -> Any:
+    """Encode a fill value (Zarr v3 core, section "Fill value representation")."""
+    if isinstance(value, bool | int):
+        return value
+    if isinstance(value, complex):
+        return [_json_scalar(value.real), _json_scalar(value.imag)]
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value

@@ -1,0 +1,191 @@
+"""Directories through tifffile, for files async-tiff cannot be trusted with, and for sub-IFDs."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from obspec_utils.readers import BlockStoreReader
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError, VirtualTIFFError
+from virtual_tiff.ifd import ImageFileDirectory
+from virtual_tiff.reader._build import KEPT, build_ifd
+from virtual_tiff.reader._geo_keys import parse_geo_keys
+from virtual_tiff.reader._screen import MANY_SEGMENTS, Screened
+from virtual_tiff.reader._source import BLOCK_SIZE, CACHE_SIZE, ByteSource
+from virtual_tiff.tags import FieldType, Tag
+
+# tifffile logs what it repairs or gives up on. What matters of it becomes an error here; without
+# a handler, Python would print the rest on standard error.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+#: Sub-IFDs of one directory, and levels of nesting. Pyramids have some dozens and one.
+MAX_SUB_IFDS = 65_536
+MAX_DEPTH = 4
+
+_SEGMENT_TAGS = frozenset(
+    {Tag.STRIP_OFFSETS, Tag.STRIP_BYTE_COUNTS, Tag.TILE_OFFSETS, Tag.TILE_BYTE_COUNTS}
+)
+#: NumPy types of integer fields; IFD8 and LONG8 are the offsets of BigTIFF.
+_DTYPES = {
+    FieldType.BYTE: "u1",
+    FieldType.SHORT: "u2",
+    FieldType.LONG: "u4",
+    FieldType.IFD: "u4",
+    FieldType.LONG8: "u8",
+    FieldType.IFD8: "u8",
+}
+_RATIONALS = frozenset({FieldType.RATIONAL, FieldType.SRATIONAL})
+_NEEDED = frozenset(Tag) | KEPT
+
+
+def read_with_tifffile(
+    source: ByteSource, screened: Screened, *, only: int | None
+) -> tuple[ImageFileDirectory, ...]:
+    """Read the main chain, or its directory `only`, with their sub-IFDs. Blocks: run in a thread."""
+    url = source.source.url
+    positions = list(enumerate(screened.offsets))
+    if only is not None:
+        positions = positions[only : only + 1]
+    file = BlockStoreReader(
+        source, source.path, block_size=BLOCK_SIZE, max_cached_blocks=CACHE_SIZE // BLOCK_SIZE
+    )
+    try:
+        with tifffile.TiffFile(file, name=url) as tif:  # type: ignore[arg-type]
+            return tuple(
+                _directory(tif, position, (i,), screened, seen=set(screened.offsets))
+                for i, position in positions
+            )
+    except VirtualTIFFError as error:
+        raise error.at(url=url) from error.__cause__
+    except (tifffile.TiffFileError, struct.error, ArithmeticError, LookupError) as error:
+        raise _unreadable(error, url) from error
+    except (TypeError, ValueError, AttributeError, AssertionError, OSError) as error:
+        # tifffile meets broken values with whatever its own code raises.
+        raise _unreadable(error, url) from error
+
+
+def _unreadable(error: Exception, url: str) -> InvalidTIFFError:
+    return InvalidTIFFError(f"tifffile cannot read the header ({error}).", url=url)
+
+
+def _directory(
+    tif: tifffile.TiffFile,
+    position: int,
+    index: tuple[int, ...],
+    screened: Screened,
+    *,
+    seen: set[int],
+) -> ImageFileDirectory:
+    tif.filehandle.seek(position)
+    page = tifffile.TiffPage(tif, index=index)
+    tags: dict[int, Any] = {}
+    for tag in page.tags:
+        if tag.code in _NEEDED and tag.code not in tags:
+            value = _value(tif, tag, screened, index)
+            if value is not None:
+                tags[tag.code] = value
+    sub_ifds = ()
+    if Tag.SUB_IFDS in tags:
+        sub_ifds = _sub_ifds(tif, np.atleast_1d(tags[Tag.SUB_IFDS]), index, screened, seen)
+    doubles = tags.get(Tag.GEO_DOUBLE_PARAMS, ())
+    text = tags.get(Tag.GEO_ASCII_PARAMS, "")
+    geo_keys = parse_geo_keys(
+        tags.get(Tag.GEO_KEY_DIRECTORY, ()),
+        (doubles,) if isinstance(doubles, float) else doubles,
+        text.decode("latin-1") if isinstance(text, bytes) else text,
+    )
+    return build_ifd(
+        tags, index=index, byte_order=screened.byte_order, geo_keys=geo_keys, sub_ifds=sub_ifds
+    )
+
+
+def _sub_ifds(
+    tif: tifffile.TiffFile,
+    positions: NDArray[Any],
+    index: tuple[int, ...],
+    screened: Screened,
+    seen: set[int],
+) -> tuple[ImageFileDirectory, ...]:
+    if len(index) > MAX_DEPTH or len(positions) > MAX_SUB_IFDS:
+        raise InvalidTIFFError(
+            f"{len(positions)} sub-IFDs at depth {len(index)}.",
+            kind=ErrorKind.HEADER_TOO_LARGE,
+            ifd=index,
+            tag=Tag.SUB_IFDS,
+        )
+    found = []
+    for i, position in enumerate(int(p) for p in positions):
+        if position == 0:
+            continue
+        if position in seen:
+            raise InvalidTIFFError(
+                f"SubIFDs leads back to the directory at offset {position}.",
+                kind=ErrorKind.IFD_CYCLE,
+                ifd=index,
+                tag=Tag.SUB_IFDS,
+            )
+        seen.add(position)
+        found.append(_directory(tif, position, (*index, i), screened, seen=seen))
+    return tuple(found)
+
+
+def _value(
+    tif: tifffile.TiffFile, tag: tifffile.TiffTag, screened: Screened, index: tuple[int, ...]
+) -> Any:
+    if tag.code in _SEGMENT_TAGS and tag.count > MANY_SEGMENTS:
+        return _array(tif, tag, screened, index)
+    if tag.code in (Tag.GEO_ASCII_PARAMS, Tag.GDAL_METADATA) and tag.dtype == FieldType.ASCII:
+        return _ascii(tif, tag)
+    value = tag.value
+    if tag.dtype in _RATIONALS and value is not None:
+        pairs = np.asarray(value, np.float64).reshape(-1, 2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = np.where(pairs[:, 1] != 0, pairs[:, 0] / pairs[:, 1], np.nan)
+        return tuple(float(r) for r in ratios)
+    return value
+
+
+def _ascii(tif: tifffile.TiffFile, tag: tifffile.TiffTag) -> str:
+    """Text at its stored length: the keys of GeoAsciiParams count bytes, and tifffile strips."""
+    if tag.count <= tif.tiff.tagoffsetthreshold:
+        value = tag.value
+        return value if isinstance(value, str) else ""
+    tif.filehandle.seek(tag.valueoffset)
+    data: bytes = tif.filehandle.read(tag.count)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _array(
+    tif: tifffile.TiffFile, tag: tifffile.TiffTag, screened: Screened, index: tuple[int, ...]
+) -> NDArray[np.uint64]:
+    """Many offsets, without a Python integer for each."""
+    try:
+        dtype = np.dtype(_DTYPES[FieldType(tag.dtype)]).newbyteorder(
+            "<" if screened.byte_order == "little" else ">"
+        )
+    except (KeyError, ValueError) as error:
+        raise InvalidTIFFError(
+            f"a field of type {tag.dtype} cannot hold offsets.",
+            kind=ErrorKind.INVALID_TAG,
+            ifd=index,
+            tag=tag.code,
+        ) from error
+    nbytes = tag.count * dtype.itemsize
+    tif.filehandle.seek(tag.valueoffset)
+    data = tif.filehandle.read(nbytes)
+    if len(data) < nbytes:
+        raise InvalidTIFFError(
+            "the offsets lie beyond the end of the file.",
+            kind=ErrorKind.TRUNCATED,
+            ifd=index,
+            tag=tag.code,
+        )
+    return np.frombuffer(data, dtype).astype(np.uint64)
