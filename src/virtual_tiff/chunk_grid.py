@@ -82,20 +82,18 @@ def chunk_grid(
             remedy="Rewrite the file with tiles.",
         )
     offsets = _shaped(ifd, ifd.offsets, _offsets_tag(ifd))
-    counts = _byte_counts(ifd, offsets, file_size, rows * row_bytes, compressed)
+    counts = _byte_counts(ifd, offsets, file_size, ifd.tile_depth * rows * row_bytes, compressed)
     sparse = (offsets == 0) | (counts == 0)
     if compressed:
         return _compressed(ifd, offsets, np.where(sparse, 0, counts), file_size)
     if ifd.is_tiled:
-        lengths = np.where(sparse, 0, np.uint64(rows * row_bytes))
+        lengths = np.where(sparse, 0, np.uint64(ifd.tile_depth * rows * row_bytes))
         _check_inside(ifd, offsets, lengths, file_size)
         return ChunkGrid(*ifd.segment_shape, offsets, lengths)
     return _uncompressed_strips(ifd, offsets, sparse, file_size, row_bytes)
 
 
-def _compressed(
-    ifd: ImageFileDirectory, offsets: Grid, lengths: Grid, file_size: int
-) -> ChunkGrid:
+def _compressed(ifd: ImageFileDirectory, offsets: Grid, lengths: Grid, file_size: int) -> ChunkGrid:
     _check_inside(ifd, offsets, lengths, file_size)
     rows, columns = ifd.segment_shape
     partial = 0 if ifd.is_tiled else ifd.image_length % rows
@@ -117,8 +115,13 @@ def _uncompressed_strips(
     strip_bytes = np.uint64(strip * row_bytes)
     last = (strips - 1) * strip
     ends = offsets[:, -1, 0] + np.uint64((height - last) * row_bytes)
-    _check_inside(ifd, offsets[:, -1:], (ends - offsets[:, -1, 0])[:, None, None], file_size,
-                  where=~sparse[:, -1:])
+    _check_inside(
+        ifd,
+        offsets[:, -1:],
+        (ends - offsets[:, -1, 0])[:, None, None],
+        file_size,
+        where=~sparse[:, -1:],
+    )
     contiguous = not sparse.any() and bool(
         np.all(offsets[:, 1:, 0] - offsets[:, :-1, 0] == strip_bytes)
     )

@@ -9,8 +9,9 @@ from __future__ import annotations
 from virtual_tiff.data_type import SampleType
 from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError
 from virtual_tiff.ifd import ImageFileDirectory
+from virtual_tiff.image_codecs import IMAGE_COMPRESSIONS, image_codecs
 from virtual_tiff.plan import Codec
-from virtual_tiff.tags import Compression, Predictor, Tag
+from virtual_tiff.tags import Compression, PhotometricInterpretation, Predictor, Tag
 
 #: Codecs from bytes to bytes. zarrs refuses numcodecs.zlib without a level and zarr-python
 #: without a configuration; the levels themselves matter only to an encoder.
@@ -55,18 +56,23 @@ def codec_chain(
     UnsupportedTIFFError
         No registered codec expresses the encoding.
     """
+    _check_layout(ifd)
     chunky = ifd.samples_per_segment > 1
     transposed = chunky and not bands_last
+    transpose: list[Codec] = (
+        [{"name": "transpose", "configuration": {"order": [1, 2, 0]}}] if transposed else []
+    )
+    if ifd.compression in IMAGE_COMPRESSIONS:
+        return (*transpose, *image_codecs(ifd, sample))
     predictor = _predictor(ifd, sample)
     chain: list[Codec] = []
     if predictor == Predictor.HORIZONTAL:
         # Before transpose: zarrita.js does not hand the transposed shape to the next codec.
         axis = -2 if bands_last and ifd.samples_per_pixel > 1 else -1
         chain.append({"name": "imagecodecs_delta", "configuration": {"axis": axis, "dist": 1}})
-    if ifd.fill_order == 2 and not _is_opaque(ifd):
+    if ifd.fill_order == 2:
         chain.append(_bit_order(ifd, sample))
-    if transposed:
-        chain.append({"name": "transpose", "configuration": {"order": [1, 2, 0]}})
+    chain += transpose
     if predictor == Predictor.FLOATING_POINT:
         axis = -2 if chunky or (bands_last and ifd.samples_per_pixel > 1) else -1
         chain.append({"name": "imagecodecs_floatpred", "configuration": {"axis": axis, "dist": 1}})
@@ -80,21 +86,29 @@ def codec_chain(
     return tuple(chain)
 
 
-def _is_opaque(ifd: ImageFileDirectory) -> bool:
-    """Whether FillOrder says nothing: byte-oriented streams define their own bit order."""
-    return ifd.compression not in (
-        Compression.NONE,
-        Compression.CCITT_RLE,
-        Compression.CCITT_T4,
-        Compression.CCITT_T6,
-        Compression.CCITT_RLEW,
-        Compression.LZW,
-        Compression.PACKBITS,
-        Compression.ADOBE_DEFLATE,
-        Compression.DEFLATE,
-        Compression.ZSTD,
-        Compression.LZMA,
-    )
+def _check_layout(ifd: ImageFileDirectory) -> None:
+    """Refuse what is laid out in a way that no chain of codecs undoes."""
+    if ifd.image_depth > 1 and (ifd.samples_per_pixel > 1 or ifd.compression in IMAGE_COMPRESSIONS):
+        raise UnsupportedTIFFError(
+            f"a volume of {ifd.image_depth} slices of {ifd.samples_per_pixel} samples, or of "
+            "compressed images.",
+            kind=ErrorKind.UNSUPPORTED_LAYOUT,
+            ifd=ifd.index,
+            tag=Tag.IMAGE_DEPTH,
+        )
+    if (
+        ifd.photometric_interpretation == PhotometricInterpretation.YCBCR
+        and (ifd.compression == Compression.NONE or ifd.compression in _BYTES_CODECS)
+        and ifd.samples_per_pixel == 3
+        # TIFF 6.0 section 21: the default is 2, 2.
+        and ifd.other_tags.get(Tag.YCBCR_SUBSAMPLING, (2, 2)) not in (1, (1, 1))
+    ):
+        raise UnsupportedTIFFError(
+            "no Zarr codec decodes subsampled YCbCr without JPEG.",
+            kind=ErrorKind.UNSUPPORTED_COLOR,
+            ifd=ifd.index,
+            tag=Tag.YCBCR_SUBSAMPLING,
+        )
 
 
 def _bit_order(ifd: ImageFileDirectory, sample: SampleType) -> Codec:

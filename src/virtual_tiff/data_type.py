@@ -138,7 +138,7 @@ def _integer_nodata(text: str, data_type: np.dtype[np.generic]) -> int | None:
         if number is None or not math.isfinite(number) or not number.is_integer():
             return None
         value = int(number)
-    limits = np.iinfo(data_type)  # type: ignore[arg-type]
+    limits = np.iinfo(data_type.name)
     return value if limits.min <= value <= limits.max else None
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from virtual_tiff.axes import Axes, BandAxis
 from virtual_tiff.chunk_grid import ChunkGrid, chunk_grid
 from virtual_tiff.codec_chain import codec_chain, is_compressed
 from virtual_tiff.data_type import nodata_value, sample_type
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.ifd import Header, ImageFileDirectory, Source
+from virtual_tiff.image_codecs import CCITT
 from virtual_tiff.plan import ArrayPlan, GroupPlan, PartialSegment
 
-type BandAxis = Literal["first", "last"]
 type Layout = Literal["flat", "nested"]
 type IFDPath = tuple[int, ...]
 
@@ -37,7 +37,13 @@ class PlanOptions:
     band_axis: BandAxis = "first"
 
 
-def plan_header(header: Header, options: PlanOptions, *, ifd: IFDPath | None) -> GroupPlan:
+def plan_header(
+    header: Header,
+    options: PlanOptions,
+    *,
+    ifd: IFDPath | None,
+    copies: Mapping[IFDPath, ArrayPlan] | None = None,
+) -> GroupPlan:
     """Plan the images of a TIFF.
 
     Parameters
@@ -48,6 +54,8 @@ def plan_header(header: Header, options: PlanOptions, *, ifd: IFDPath | None) ->
         Layout and axes.
     ifd
         Path of the one image to plan; `None` for all, sub-IFDs included.
+    copies
+        Arrays of images that cannot be referenced, by path.
 
     Raises
     ------
@@ -65,8 +73,12 @@ def plan_header(header: Header, options: PlanOptions, *, ifd: IFDPath | None) ->
         chosen = list(walk_ifds(header.ifds))
     arrays: dict[str, ArrayPlan] = {}
     for directory in chosen:
+        name = array_name(directory.index)
+        if copies is not None and directory.index in copies:
+            arrays[name] = copies[directory.index]
+            continue
         try:
-            arrays[array_name(directory.index)] = plan_image(directory, header.source, options)
+            arrays[name] = plan_image(directory, header.source, options)
         except VirtualTIFFError as error:
             raise error.at(url=url, ifd=directory.index) from error.__cause__
     if options.layout == "nested":
@@ -114,9 +126,7 @@ def array_name(path: IFDPath) -> str:
     return ".".join(str(i) for i in path)
 
 
-def plan_image(
-    directory: ImageFileDirectory, source: Source, options: PlanOptions
-) -> ArrayPlan:
+def plan_image(directory: ImageFileDirectory, source: Source, options: PlanOptions) -> ArrayPlan:
     """Plan the array of one image."""
     sample = sample_type(directory)
     bands_last = options.band_axis == "last"
@@ -124,23 +134,20 @@ def plan_image(
     grid = chunk_grid(
         directory,
         file_size=source.size,
-        row_bytes=sample.row_bytes(
-            directory.segment_shape[1] * directory.samples_per_segment
-        ),
+        row_bytes=sample.row_bytes(directory.segment_shape[1] * directory.samples_per_segment),
         compressed=is_compressed(directory),
     )
-    axes = _Axes(directory, bands_last=bands_last)
+    axes = Axes.of(directory, options.band_axis)
     nodata = nodata_value(directory.gdal_nodata, sample.data_type)
     return ArrayPlan(
-        shape=axes.arrange(
-            directory.samples_per_pixel, directory.image_length, directory.image_width
-        ),
-        chunk_shape=axes.arrange(directory.samples_per_segment, grid.rows, grid.columns),
+        shape=axes.arrange(axes.planes, directory.image_length, directory.image_width),
+        chunk_shape=axes.arrange(axes.chunk_planes, grid.rows, grid.columns),
         data_type=sample.data_type,
         codecs=codecs,
         fill_value=_fill_value(nodata, sample.data_type),
-        dimension_names=axes.arrange("band", "y", "x"),
+        dimension_names=axes.arrange(axes.name, "y", "x"),
         source=source,
+        ifd=directory.index,
         offsets=axes.arrange_grid(grid.offsets),
         lengths=axes.arrange_grid(grid.lengths),
         partial=tuple(_partial_segments(directory, grid, axes)),
@@ -156,28 +163,10 @@ def _fill_value(
     return zero
 
 
-@dataclass(frozen=True, slots=True)
-class _Axes:
-    """Order of bands, rows and columns in an array."""
-
-    directory: ImageFileDirectory
-    bands_last: bool
-
-    def arrange[T](self, band: T, y: T, x: T) -> tuple[T, ...]:
-        if self.directory.samples_per_pixel == 1:
-            return (y, x)
-        return (y, x, band) if self.bands_last else (band, y, x)
-
-    def arrange_grid(self, grid: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        if self.directory.samples_per_pixel == 1:
-            return grid[0]
-        return np.moveaxis(grid, 0, -1) if self.bands_last else grid
-
-
 def _partial_segments(
-    directory: ImageFileDirectory, grid: ChunkGrid, axes: _Axes
+    directory: ImageFileDirectory, grid: ChunkGrid, axes: Axes
 ) -> Iterator[PartialSegment]:
-    if not grid.partial_rows:
+    if not grid.partial_rows or directory.compression in CCITT:
         return
     planes, down, _ = grid.offsets.shape
     for plane in range(planes):
@@ -187,9 +176,7 @@ def _partial_segments(
                 index=axes.arrange(plane, down - 1, 0),
                 offset=int(grid.offsets[plane, -1, 0]),
                 length=length,
-                shape=axes.arrange(
-                    directory.samples_per_segment, grid.partial_rows, grid.columns
-                ),
+                shape=axes.arrange(axes.chunk_planes, grid.partial_rows, grid.columns),
             )
 
 

@@ -52,6 +52,8 @@ class ImageFileDirectory:
     index
         Path of this directory: `(2,)` is the third of the main chain, `(0, 1)` the second
         sub-IFD (tag 330) of the first.
+    position
+        Where the directory itself is, in bytes from the start of the file.
     byte_order
         Byte order of the whole file.
     offsets, byte_counts
@@ -62,12 +64,16 @@ class ImageFileDirectory:
     rows_per_strip
         RowsPerStrip, clipped to the image; `image_length` where the tag is absent (TIFF 6.0:
         the default is one strip).
+    image_depth, tile_depth
+        Slices of a volume, and of one tile of it (SGI's tags 32997 and 32998).
     photometric_interpretation
         `None` where the tag is absent; TIFF 6.0 requires it but real files lack it.
     color_map
         Shape `(3, 2**bits)`, uint16: red, green, blue.
     geo_keys
         GeoKeyDirectory (GeoTIFF 1.1 section 7.1.2), key number to value.
+    geo_key_revision
+        KeyRevision and MinorRevision of the GeoKeyDirectory: `(1, 0)` is GeoTIFF 1.0.
     model_pixel_scale, model_tiepoint, model_transformation
         GeoTIFF 1.1 section 7.1.3, in CRS units; empty where absent.
     gdal_nodata, gdal_metadata
@@ -79,6 +85,7 @@ class ImageFileDirectory:
     """
 
     index: tuple[int, ...]
+    position: int
     byte_order: Literal["little", "big"]
     image_width: int
     image_length: int
@@ -95,12 +102,15 @@ class ImageFileDirectory:
     rows_per_strip: int = 0
     tile_width: int | None = None
     tile_length: int | None = None
+    image_depth: int = 1
+    tile_depth: int = 1
     new_subfile_type: int = 0
     extra_samples: tuple[int, ...] = ()
     jpeg_tables: bytes | None = None
     color_map: NDArray[np.uint16] | None = None
     lerc_parameters: tuple[int, ...] = ()
     geo_keys: Mapping[int, GeoKeyValue] = field(default_factory=dict)
+    geo_key_revision: tuple[int, int] = (1, 1)
     model_pixel_scale: tuple[float, ...] = ()
     model_tiepoint: tuple[float, ...] = ()
     model_transformation: tuple[float, ...] = ()
@@ -114,6 +124,8 @@ class ImageFileDirectory:
             (Tag.IMAGE_WIDTH, self.image_width),
             (Tag.IMAGE_LENGTH, self.image_length),
             (Tag.SAMPLES_PER_PIXEL, self.samples_per_pixel),
+            (Tag.IMAGE_DEPTH, self.image_depth),
+            (Tag.TILE_DEPTH, self.tile_depth),
         ):
             if value < 1:
                 raise self.invalid(tag, f"{tag.title} is {value}, but must be at least 1.")
@@ -184,10 +196,14 @@ class ImageFileDirectory:
 
     @property
     def grid_shape(self) -> tuple[int, int, int]:
-        """Planes, segments down and segments across."""
+        """Planes, segments down and segments across.
+
+        A plane is a sample of a planar image, or a layer of tiles of a volume.
+        """
         rows, columns = self.segment_shape
+        planes = self.samples_per_pixel if self.is_planar else 1
         return (
-            self.samples_per_pixel if self.is_planar else 1,
+            planes * ceil(self.image_depth / self.tile_depth),
             ceil(self.image_length / rows),
             ceil(self.image_width / columns),
         )

@@ -9,7 +9,7 @@ import numpy as np
 from obspec_utils.registry import ObjectStoreRegistry
 from virtualizarr.manifests import ChunkManifest, ManifestArray, ManifestGroup, ManifestStore
 from virtualizarr.manifests.manifest import INLINED_CHUNK_PATH, MISSING_CHUNK_PATH
-from zarr.dtype import parse_data_type
+from zarr.dtype import parse_dtype
 
 from virtual_tiff.metadata import array_document
 from virtual_tiff.plan import ArrayPlan, GroupPlan
@@ -41,7 +41,7 @@ def manifest_array(plan: ArrayPlan) -> ManifestArray:
         raise AssertionError("partial segments must be completed first")
     document: dict[str, Any] = array_document(plan)
     del document["zarr_format"], document["node_type"]
-    document["data_type"] = parse_data_type(document["data_type"], zarr_format=3)
+    document["data_type"] = parse_dtype(document["data_type"], zarr_format=3)
     document["fill_value"] = document["data_type"].from_json_scalar(
         document["fill_value"], zarr_format=3
     )

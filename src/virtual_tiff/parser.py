@@ -6,17 +6,25 @@ import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from obspec_utils.registry import ObjectStoreRegistry
 
-from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
-from virtual_tiff.hierarchy import BandAxis, Layout, PlanOptions, plan_header
-from virtual_tiff.plan import GroupPlan
-from virtual_tiff.reader import DEFAULT_PREFETCH, read_header
+from virtual_tiff.axes import BandAxis
+from virtual_tiff.errors import InvalidOptionError, UnsupportedTIFFError, VirtualTIFFError
+from virtual_tiff.hierarchy import Layout, PlanOptions, find_ifd, plan_header
+from virtual_tiff.ifd import Header
+from virtual_tiff.plan import ArrayPlan, GroupPlan
+from virtual_tiff.reader import DEFAULT_PREFETCH, ByteSource, read_header
 
 if TYPE_CHECKING:
     from virtualizarr.manifests import ManifestStore
+
+
+type OnUnsupported = Literal["raise", "copy"]
+
+#: Decoded bytes of one image that are copied unless more is asked for.
+DEFAULT_COPY_LIMIT = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,12 @@ class VirtualTIFF:
     band_axis
         `first`: `(band, y, x)`, as rioxarray has it. `last`: `(y, x, band)`, as chunky samples
         are stored, so that no reader has to transpose.
+    on_unsupported
+        What to do with an image that no Zarr codec expresses. `raise`: an
+        `UnsupportedTIFFError`. `copy`: decode it now, and store its pixels in the manifest; the
+        attribute `copied_because` tells which arrays these are.
+    copy_limit
+        Decoded bytes of one image that may be copied.
     prefetch
         Bytes of the first GET. A header that fits costs no other request.
 
@@ -46,17 +60,20 @@ class VirtualTIFF:
     --------
     >>> from virtual_tiff import VirtualTIFF
     >>> VirtualTIFF(ifd=0, band_axis="last")
-    VirtualTIFF(ifd=0, ifd_layout='flat', band_axis='last', prefetch=32768)
+    VirtualTIFF(ifd=0, ifd_layout='flat', band_axis='last', ...)
     """
 
     ifd: int | tuple[int, ...] | None = None
     ifd_layout: Layout = "flat"
     band_axis: BandAxis = field(default="first", kw_only=True)
+    on_unsupported: OnUnsupported = field(default="raise", kw_only=True)
+    copy_limit: int = field(default=DEFAULT_COPY_LIMIT, kw_only=True)
     prefetch: int = field(default=DEFAULT_PREFETCH, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_choice("ifd_layout", self.ifd_layout, get_args(Layout.__value__))
         _check_choice("band_axis", self.band_axis, get_args(BandAxis.__value__))
+        _check_choice("on_unsupported", self.on_unsupported, get_args(OnUnsupported.__value__))
         path = self.ifd if isinstance(self.ifd, tuple) else (self.ifd,)
         if self.ifd is not None and (
             not path
@@ -64,6 +81,10 @@ class VirtualTIFF:
         ):
             raise InvalidOptionError(
                 f"ifd is {self.ifd!r}, but must be None, an index from 0, or a path of them."
+            )
+        if not isinstance(self.copy_limit, int) or self.copy_limit < 0:
+            raise InvalidOptionError(
+                f"copy_limit is {self.copy_limit!r}, but must be a number of bytes."
             )
         if not isinstance(self.prefetch, int) or self.prefetch < 16:
             raise InvalidOptionError(
@@ -100,21 +121,77 @@ class VirtualTIFF:
 
     async def plan_async(self, url: str, registry: ObjectStoreRegistry[Any]) -> GroupPlan:
         """Plan one TIFF; many at once where many calls are gathered."""
-        path = self.ifd if isinstance(self.ifd, tuple) or self.ifd is None else (self.ifd,)
-        header, source = await read_header(
+        header, source = await self.read_async(url, registry)
+        return await self.plan_header_async(header, source, self._path)
+
+    async def read_async(
+        self, url: str, registry: ObjectStoreRegistry[Any]
+    ) -> tuple[Header, ByteSource]:
+        """Read the directories that `plan_async` makes its plan of."""
+        path = self._path
+        return await read_header(
             url, registry, prefetch=self.prefetch, only=None if path is None else path[0]
         )
-        options = PlanOptions(layout=self.ifd_layout, band_axis=self.band_axis)
-        plan = plan_header(header, options, ifd=path)
-        if not any(array.partial for _, group in plan.walk() for array in group.arrays.values()):
-            return plan
-        # Imported here, since it needs zarr and most files do not need it.
-        from virtual_tiff.segments import complete
 
+    @property
+    def _path(self) -> tuple[int, ...] | None:
+        return self.ifd if isinstance(self.ifd, tuple) or self.ifd is None else (self.ifd,)
+
+    async def plan_header_async(
+        self, header: Header, source: ByteSource, path: tuple[int, ...] | None
+    ) -> GroupPlan:
+        """Plan what `read_async` has read: one image, or all where `path` is `None`."""
+        url = header.source.url
+        options = PlanOptions(layout=self.ifd_layout, band_axis=self.band_axis)
+        copies: dict[tuple[int, ...], ArrayPlan] = {}
+        while True:
+            try:
+                plan = plan_header(header, options, ifd=path, copies=copies)
+                return await _completed(plan, source)
+            except UnsupportedTIFFError as error:
+                error.at(url=url)
+                if self.on_unsupported == "raise":
+                    if error.remedy is None:
+                        error.remedy = 'Pass on_unsupported="copy" to store the image itself.'
+                    raise
+                if error.ifd is None or error.ifd in copies:
+                    raise
+                copies[error.ifd] = await self._copy(header, source, error)
+
+    async def _copy(
+        self, header: Header, source: ByteSource, reason: UnsupportedTIFFError
+    ) -> ArrayPlan:
+        # Imported here, since few files need it and it needs tifffile and zarr.
+        from virtual_tiff.copying import copy_image
+
+        if reason.ifd is None:
+            raise reason
         try:
-            return await complete(plan, source)
+            return await copy_image(
+                find_ifd(header, reason.ifd),
+                source,
+                reason,
+                band_axis=self.band_axis,
+                limit=self.copy_limit,
+            )
         except VirtualTIFFError as error:
-            raise error.at(url=url) from error.__cause__
+            raise error.at(url=header.source.url) from error.__cause__
+
+
+async def _completed(plan: GroupPlan, source: ByteSource) -> GroupPlan:
+    partial = any(array.partial for _, group in plan.walk() for array in group.arrays.values())
+    lerc = any(
+        codec["name"] == "imagecodecs_lerc"
+        for _, group in plan.walk()
+        for array in group.arrays.values()
+        for codec in array.codecs
+    )
+    if not partial and not lerc:
+        return plan
+    # Imported here, since it needs zarr and most files do not need it.
+    from virtual_tiff.segments import complete
+
+    return await complete(plan, source)
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

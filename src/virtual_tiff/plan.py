@@ -63,6 +63,8 @@ class ArrayPlan:
         Segments that must be fetched, padded and put into `inline` before this can be written.
     attributes
         Attributes of the array, JSON.
+    ifd
+        Path of the directory that this is the image of; `None` for coordinates and the like.
     """
 
     shape: tuple[int, ...]
@@ -77,6 +79,7 @@ class ArrayPlan:
     inline: Mapping[ChunkIndex, bytes] = field(default_factory=dict)
     partial: tuple[PartialSegment, ...] = ()
     attributes: Mapping[str, JSON] = field(default_factory=dict)
+    ifd: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.shape) == len(self.chunk_shape) == len(self.dimension_names):

@@ -7,66 +7,162 @@ memory, and the result is decoded once more and compared before it is trusted.
 from __future__ import annotations
 
 import asyncio
+import math
 import warnings
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow
 import zarr
 from numpy.typing import NDArray
 from zarr.buffer.cpu import Buffer
 from zarr.storage import MemoryStore
 
-from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
+from virtual_tiff.errors import (
+    ErrorKind,
+    InvalidTIFFError,
+    UnsupportedTIFFError,
+    VirtualTIFFError,
+)
+from virtual_tiff.jpeg_frame import with_frame_height
+from virtual_tiff.lerc import HEADER_BYTES, LercHeader, lerc_header
 from virtual_tiff.metadata import array_document, chunk_key, to_bytes
-from virtual_tiff.plan import ArrayPlan, ChunkIndex, GroupPlan, PartialSegment
+from virtual_tiff.plan import JSON, ArrayPlan, ChunkIndex, Codec, GroupPlan, PartialSegment
 from virtual_tiff.reader import ByteSource
+
+#: Segments looked at at the same time.
+_CONCURRENCY = 64
+#: Bytes of a compressed LERC segment that surely hold its first 30 bytes: one block of a
+#: Zstandard frame at most (RFC 8878 section 3.1.1.2.4), and much more than Deflate needs.
+_LERC_HEAD_BYTES = 160 * 1024
 
 
 async def complete(plan: GroupPlan, source: ByteSource) -> GroupPlan:
-    """Turn the partial segments of a group into inline chunks.
+    """Look into the segments that a directory does not tell enough about.
+
+    Partial segments become inline chunks. LERC segments are refused if they hide pixels.
 
     Parameters
     ----------
     plan
         A plan whose references point into `source`.
     source
-        The TIFF; one GET for each partial segment.
+        The TIFF; one GET for each segment that is looked into.
 
     Raises
     ------
     InvalidTIFFError
         A segment cannot be decoded.
     UnsupportedTIFFError
-        A segment cannot be encoded again without loss.
+        A segment cannot be encoded again without loss, or masks pixels.
     """
-    if not _has_partial(plan):
-        return plan
     arrays = {name: await _complete_array(array, source) for name, array in plan.arrays.items()}
     groups = {name: await complete(group, source) for name, group in plan.groups.items()}
     return replace(plan, arrays=arrays, groups=groups)
 
 
-def _has_partial(plan: GroupPlan) -> bool:
-    return any(array.partial for _, group in plan.walk() for array in group.arrays.values())
-
-
 async def _complete_array(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
-    if not plan.partial:
-        return plan
+    try:
+        if _is_lerc(plan):
+            plan = await _check_lerc(plan, source)
+        return await _complete_partial(plan, source) if plan.partial else plan
+    except VirtualTIFFError as error:
+        raise error.at(url=source.source.url, ifd=plan.ifd) from error.__cause__
+
+
+async def _complete_partial(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     lengths = plan.lengths.copy()
     inline: dict[ChunkIndex, bytes] = dict(plan.inline)
+    attributes = dict(plan.attributes)
     for segment in plan.partial:
         data = await source.read_uncached(segment.offset, segment.length)
-        inline[segment.index] = await asyncio.to_thread(pad_segment, plan, segment, data)
+        inline[segment.index], difference = await asyncio.to_thread(
+            pad_segment, plan, segment, data
+        )
         lengths[segment.index] = 0
-    return replace(plan, lengths=lengths, inline=inline, partial=())
+        if difference:
+            known = attributes.get(_DIFFERENCE, 0)
+            attributes[_DIFFERENCE] = max(difference, known if isinstance(known, int) else 0)
+    return replace(plan, lengths=lengths, inline=inline, partial=(), attributes=attributes)
 
 
-def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> bytes:
-    """Return the bytes of a whole chunk whose first rows are those of `segment`."""
+def _is_lerc(plan: ArrayPlan) -> bool:
+    return any(codec["name"] == "imagecodecs_lerc" for codec in plan.codecs)
+
+
+async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
+    """Refuse masked pixels, which decoders silently turn into 0.
+
+    A segment without any valid pixel is a missing chunk where the fill value says the same.
+    """
+    outer = str(plan.codecs[-1]["name"])
+    head_bytes = HEADER_BYTES if outer == "imagecodecs_lerc" else _LERC_HEAD_BYTES
+    limiter = asyncio.Semaphore(_CONCURRENCY)
+
+    async def header(offset: int, length: int) -> LercHeader:
+        async with limiter:
+            data = await source.read_uncached(offset, min(length, head_bytes))
+        return lerc_header(_first_bytes(data, outer))
+
+    present = [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
+    headers = await asyncio.gather(
+        *(header(int(plan.offsets[index]), int(plan.lengths[index])) for index in present)
+    )
+    size = dict(zip(plan.dimension_names, plan.chunk_shape, strict=True))
+    samples = size.get("band", 1)
+    lengths = plan.lengths.copy()
+    fill_is_nan = isinstance(plan.fill_value, float) and math.isnan(plan.fill_value)
+    for index, head in zip(present, headers, strict=True):
+        if head.is_empty and fill_is_nan:
+            lengths[index] = 0
+        elif head.is_masked or head.samples != samples:
+            what = "masks pixels" if head.is_masked else f"holds {head.samples} samples"
+            raise UnsupportedTIFFError(
+                f"the LERC segment of chunk {index} {what}, which decoders return as 0.",
+                kind=ErrorKind.UNSUPPORTED_MASK,
+                remedy='Pass on_unsupported="copy" to store the image itself.',
+            )
+    return replace(plan, lengths=lengths)
+
+
+def _first_bytes(data: bytes, outer: str) -> bytes:
+    """Return the start of what a segment decompresses to."""
+    try:
+        if outer == "numcodecs.zlib":
+            return zlib.decompressobj().decompress(data, HEADER_BYTES)
+        if outer == "zstd":
+            with pyarrow.input_stream(pyarrow.BufferReader(data), compression="zstd") as stream:
+                return bytes(stream.read(HEADER_BYTES))
+    except (zlib.error, OSError) as error:
+        raise InvalidTIFFError(
+            f"a segment cannot be decompressed ({error}).", kind=ErrorKind.INVALID_SEGMENT
+        ) from error
+    return data
+
+
+#: Attribute: by how much the rows of the last strip differ from those of the TIFF at most.
+_DIFFERENCE = "largest_difference_in_last_strip"
+#: Grey levels by which a lossy strip may differ where its stream had to be lengthened.
+_TOLERANCE = 4
+
+
+def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[bytes, int]:
+    """Return the bytes of a whole chunk whose first rows are those of `segment`.
+
+    Returns
+    -------
+    bytes
+        The chunk, encoded.
+    int
+        Largest difference of a sample: 0 except for JPEG streams with vertically subsampled
+        chroma, whose last row depends on what lies below it.
+    """
     rows = decode(plan, segment.shape, data)
+    if plan.codecs[-1]["name"] == "imagecodecs_jpeg":
+        return _pad_jpeg(plan, segment, data, rows)
     padding = [(0, c - s) for c, s in zip(plan.chunk_shape, segment.shape, strict=True)]
     whole = np.pad(rows, padding, mode="edge")
     try:
@@ -84,7 +180,7 @@ def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> bytes:
             kind=ErrorKind.UNSUPPORTED_LAYOUT,
             remedy='Pass on_unsupported="copy" to store the image itself.',
         )
-    return encoded
+    return encoded, 0
 
 
 def decode(plan: ArrayPlan, shape: tuple[int, ...], data: bytes) -> NDArray[Any]:
@@ -99,12 +195,59 @@ def decode(plan: ArrayPlan, shape: tuple[int, ...], data: bytes) -> NDArray[Any]
         ) from error
 
 
+def _pad_jpeg(
+    plan: ArrayPlan, segment: PartialSegment, data: bytes, rows: NDArray[Any]
+) -> tuple[bytes, int]:
+    """Say in the stream itself that it has more rows, rather than lose by encoding again."""
+    height = plan.chunk_shape[plan.dimension_names.index("y")]
+    patched = with_frame_height(data, height)
+    whole = decode(plan, plan.chunk_shape, patched)
+    valid = whole[tuple(slice(size) for size in segment.shape)]
+    difference = int(np.abs(valid.astype(np.int64) - rows.astype(np.int64)).max(initial=0))
+    if difference > _TOLERANCE:
+        raise UnsupportedTIFFError(
+            f"the last strip is a JPEG stream whose rows change by {difference} levels when rows "
+            "are added to it.",
+            kind=ErrorKind.UNSUPPORTED_LAYOUT,
+            remedy='Pass on_unsupported="copy" to store the image itself.',
+        )
+    return patched, difference
+
+
+#: Configurations with which a codec loses nothing; a decoder does not look at them.
+_LOSSLESS: dict[str, dict[str, JSON]] = {
+    "imagecodecs_webp": {"lossless": True},
+    "imagecodecs_jpegxl": {"lossless": True},
+    "imagecodecs_jpeg2k": {"level": 0, "reversible": True},
+    "imagecodecs_jpegxr": {"level": 1.0},
+}
+
+
 def encode(plan: ArrayPlan, values: NDArray[Any]) -> bytes:
-    """Encode one chunk with the codecs of a plan."""
+    """Encode one chunk with the codecs of a plan, without loss."""
+    plan = replace(plan, codecs=tuple(_lossless(codec) for codec in plan.codecs))
     document = to_bytes(array_document(_one_chunk(plan, values.shape)))
     array, items = _open({"zarr.json": document})
     array[...] = values
-    return items[chunk_key((0,) * values.ndim)].to_bytes()
+    encoded: bytes = items[chunk_key((0,) * values.ndim)].to_bytes()
+    return encoded
+
+
+def encode_chunks(plan: ArrayPlan, values: NDArray[Any]) -> dict[ChunkIndex, bytes]:
+    """Encode a whole array with the codecs of a plan, chunk by chunk."""
+    array, items = _open({"zarr.json": to_bytes(array_document(plan))})
+    array[...] = values
+    return {index: items[chunk_key(index)].to_bytes() for index in np.ndindex(*plan.grid_shape)}
+
+
+def _lossless(codec: Codec) -> Codec:
+    extra = _LOSSLESS.get(str(codec["name"]))
+    if extra is None:
+        return codec
+    configuration = codec.get("configuration", {})
+    if not isinstance(configuration, dict):
+        raise AssertionError(f"a codec's configuration is {configuration!r}")
+    return {**codec, "configuration": {**configuration, **extra}}
 
 
 def _one_chunk(plan: ArrayPlan, shape: tuple[int, ...]) -> ArrayPlan:

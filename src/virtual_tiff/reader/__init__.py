@@ -6,6 +6,13 @@ everything else. Both see the bytes already fetched and go to the store only bey
 """
 
 from virtual_tiff.reader._read import DEFAULT_PREFETCH, read_header
-from virtual_tiff.reader._source import ByteSource, open_source, resolve_store
+from virtual_tiff.reader._source import ByteSource, open_source, resolve_store, storage_error
 
-__all__ = ["DEFAULT_PREFETCH", "ByteSource", "open_source", "read_header", "resolve_store"]
+__all__ = [
+    "DEFAULT_PREFETCH",
+    "ByteSource",
+    "open_source",
+    "read_header",
+    "resolve_store",
+    "storage_error",
+]

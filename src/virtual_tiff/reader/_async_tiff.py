@@ -85,24 +85,26 @@ def _directory(
         for tag, value in ifd.other_tags.items()
         if isinstance(value, int | float | str) or len(value) > 0
     }
-    for tag in (Tag.GEO_KEY_DIRECTORY, Tag.SUB_IFDS):
-        tags.pop(tag, None)
+    tags.pop(Tag.GEO_KEY_DIRECTORY, None)
     for name in ifd.keys():
-        tag = _ATTRIBUTES.get(name)
-        if tag is not None:
-            tags[tag] = getattr(ifd, name)
+        if name in _ATTRIBUTES:
+            tags[_ATTRIBUTES[name]] = getattr(ifd, name)
     if (colors := ifd.colormap) is not None:
         tags[Tag.COLOR_MAP] = np.asarray(colors).T
     geo_keys: dict[int, GeoKeyValue] = {}
     if (directory := ifd.geo_key_directory) is not None:
-        geo_keys = {ASYNC_TIFF_NAMES[name]: directory[name] for name in directory.keys()}
+        geo_keys = {ASYNC_TIFF_NAMES[name]: directory[name] for name in directory.keys()}  # noqa: SIM118
     for tag, value in tags.items():
         if isinstance(value, tuple) and len(value) == 2:
             tags[tag] = _ratio(*value)
         elif isinstance(value, list) and value and isinstance(value[0], tuple):
             tags[tag] = tuple(_ratio(*v) for v in value)
     return build_ifd(
-        tags, index=(index,), byte_order=screened.byte_order, geo_keys=geo_keys
+        tags,
+        index=(index,),
+        position=screened.offsets[index],
+        byte_order=screened.byte_order,
+        geo_keys=geo_keys,
     )
 
 

@@ -38,6 +38,8 @@ _FIELDS = frozenset(
         Tag.COLOR_MAP,
         Tag.TILE_WIDTH,
         Tag.TILE_LENGTH,
+        Tag.IMAGE_DEPTH,
+        Tag.TILE_DEPTH,
         Tag.TILE_OFFSETS,
         Tag.TILE_BYTE_COUNTS,
         Tag.SUB_IFDS,
@@ -67,6 +69,7 @@ def build_ifd(
     tags: RawTags,
     *,
     index: tuple[int, ...],
+    position: int,
     byte_order: Literal["little", "big"],
     geo_keys: Mapping[int, GeoKeyValue],
     sub_ifds: tuple[ImageFileDirectory, ...] = (),
@@ -109,6 +112,7 @@ def build_ifd(
     jpeg_tables = tags.get(Tag.JPEG_TABLES)
     return ImageFileDirectory(
         index=index,
+        position=position,
         byte_order=byte_order,
         image_width=_integer(tags, Tag.IMAGE_WIDTH, 0, index),
         image_length=height,
@@ -125,6 +129,8 @@ def build_ifd(
         rows_per_strip=min(rows_per_strip, max(height, 1)),
         tile_width=_integer(tags, Tag.TILE_WIDTH, None, index),
         tile_length=_integer(tags, Tag.TILE_LENGTH, None, index),
+        image_depth=_integer(tags, Tag.IMAGE_DEPTH, 1, index),
+        tile_depth=_integer(tags, Tag.TILE_DEPTH, 1, index) if tiled else 1,
         new_subfile_type=int(subfile_type),
         extra_samples=_integers(tags, Tag.EXTRA_SAMPLES, index),
         jpeg_tables=None if jpeg_tables is None else bytes(jpeg_tables),
@@ -138,9 +144,7 @@ def build_ifd(
         gdal_metadata=_text(tags.get(Tag.GDAL_METADATA)),
         sub_ifds=sub_ifds,
         other_tags={
-            tag: kept
-            for tag in KEPT
-            if tag in tags and (kept := _kept(tags[tag])) is not None
+            tag: kept for tag in KEPT if tag in tags and (kept := _kept(tags[tag])) is not None
         },
     )
 

@@ -307,36 +307,67 @@ async def _is_plain(source: ByteSource, entries: list[_Entry], layout: _Layout) 
     return await _values_are_plain(source, found, layout)
 
 
-async def _values_are_plain(
-    source: ByteSource, found: dict[int, _Entry], layout: _Layout
-) -> bool:
+async def _values_are_plain(source: ByteSource, found: dict[int, _Entry], layout: _Layout) -> bool:
     samples = (await _integers(source, found[Tag.SAMPLES_PER_PIXEL], layout))[0]
-    for tag in (Tag.BITS_PER_SAMPLE, Tag.SAMPLE_FORMAT):
-        if tag in found and found[tag][2] != samples:
+    for counted in (Tag.BITS_PER_SAMPLE, Tag.SAMPLE_FORMAT):
+        if counted in found and found[counted][2] != samples:
             return False
     for tag, allowed in _VALUES.items():
         if tag in found and not allowed.issuperset(await _integers(source, found[tag], layout)):
             return False
     if (Tag.TILE_WIDTH in found) != (Tag.TILE_OFFSETS in found):
         return False
+    return await _geo_keys_are_plain(source, found, layout)
+
+
+async def _geo_keys_are_plain(
+    source: ByteSource, found: dict[int, _Entry], layout: _Layout
+) -> bool:
+    """Whether async-tiff knows every key, and every key's value is where it says."""
     directory = found.get(Tag.GEO_KEY_DIRECTORY)
     if directory is None:
         return True
     keys = await _integers(source, directory, layout)
-    return ASYNC_TIFF_GEO_KEYS.issuperset(keys[4::4]) and keys[3] * 4 + 4 == len(keys)
+    if len(keys) < 4 or keys[3] * 4 + 4 != len(keys):
+        return False
+    text = await _bytes(source, found.get(Tag.GEO_ASCII_PARAMS), layout)
+    room = {
+        0: 2**16,
+        Tag.GEO_DOUBLE_PARAMS: found.get(Tag.GEO_DOUBLE_PARAMS, (0, 0, 0, b""))[2],
+        Tag.GEO_ASCII_PARAMS: len(text.rstrip(b"\0")),
+    }
+    for i in range(4, len(keys), 4):
+        key, location, count, offset = keys[i : i + 4]
+        if key not in ASYNC_TIFF_GEO_KEYS or location not in room or count == 0:
+            return False
+        if location == 0:
+            if count != 1:
+                return False
+        elif offset + count > room[location]:
+            return False
+    return text.isascii()
+
+
+async def _bytes(source: ByteSource, entry: _Entry | None, layout: _Layout) -> bytes:
+    """Value of an entry as it is stored; nothing where there is no entry."""
+    if entry is None:
+        return b""
+    code, kind, count, field = entry
+    size = count * _SIZES[kind]
+    if size <= layout.inline:
+        return field[:size]
+    (at,) = layout.offset.unpack(field[: layout.offset.size])
+    value = await source.read(at, size)
+    if len(value) < size:
+        raise _truncated(f"the value of tag {code} lies beyond the end", None)
+    return value
 
 
 async def _integers(source: ByteSource, entry: _Entry, layout: _Layout) -> tuple[int, ...]:
     """Values of a short integer entry."""
-    _, kind, count, field = entry
-    form = f"{layout.order}{count}{_FORMATS[kind]}"
-    size = struct.calcsize(form)
-    if size > layout.inline:
-        (at,) = layout.offset.unpack(field[: layout.offset.size])
-        field = await source.read(at, size)
-        if len(field) < size:
-            raise _truncated(f"the value of tag {entry[0]} lies beyond the end", None)
-    return struct.unpack_from(form, field)
+    _, kind, count, _ = entry
+    value = await _bytes(source, entry, layout)
+    return struct.unpack(f"{layout.order}{count}{_FORMATS[kind]}", value)
 
 
 def _truncated(message: str, url: str | None) -> InvalidTIFFError:

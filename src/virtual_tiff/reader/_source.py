@@ -114,9 +114,7 @@ class ByteSource:
         lengths: Sequence[int] | None = None,
     ) -> list[bytes]:
         """Serve obspec's GetRangesAsync."""
-        return [
-            await self.read(start, length) for start, length in _ranges(starts, ends, lengths)
-        ]
+        return [await self.read(start, length) for start, length in _ranges(starts, ends, lengths)]
 
     # -- from threads ------------------------------------------------------------------
 
@@ -221,9 +219,7 @@ def resolve_store(url: str, registry: ObjectStoreRegistry[Any]) -> tuple[Store, 
         ) from error
 
 
-async def open_source(
-    url: str, registry: ObjectStoreRegistry[Any], *, prefetch: int
-) -> ByteSource:
+async def open_source(url: str, registry: ObjectStoreRegistry[Any], *, prefetch: int) -> ByteSource:
     """Fetch the first `prefetch` bytes of a file, and what the store says of it, in one GET.
 
     Raises
@@ -276,7 +272,7 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
             "there is no such file.",
             kind=ErrorKind.NOT_FOUND,
             url=url,
-            remedy="Check the spelling, and that the store's bucket and prefix are those of the URL.",
+            remedy="Check the spelling, and that the store's bucket and prefix fit the URL.",
         )
     if isinstance(
         error,

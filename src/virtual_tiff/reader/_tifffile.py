@@ -46,7 +46,10 @@ _NEEDED = frozenset(Tag) | KEPT
 def read_with_tifffile(
     source: ByteSource, screened: Screened, *, only: int | None
 ) -> tuple[ImageFileDirectory, ...]:
-    """Read the main chain, or its directory `only`, with their sub-IFDs. Blocks: run in a thread."""
+    """Read the main chain, or its directory `only`, with their sub-IFDs.
+
+    Blocks: run it in a thread.
+    """
     url = source.source.url
     positions = list(enumerate(screened.offsets))
     if only is not None:
@@ -89,7 +92,7 @@ def _directory(
             value = _value(tif, tag, screened, index)
             if value is not None:
                 tags[tag.code] = value
-    sub_ifds = ()
+    sub_ifds: tuple[ImageFileDirectory, ...] = ()
     if Tag.SUB_IFDS in tags:
         sub_ifds = _sub_ifds(tif, np.atleast_1d(tags[Tag.SUB_IFDS]), index, screened, seen)
     doubles = tags.get(Tag.GEO_DOUBLE_PARAMS, ())
@@ -100,7 +103,12 @@ def _directory(
         text.decode("latin-1") if isinstance(text, bytes) else text,
     )
     return build_ifd(
-        tags, index=index, byte_order=screened.byte_order, geo_keys=geo_keys, sub_ifds=sub_ifds
+        tags,
+        index=index,
+        position=position,
+        byte_order=screened.byte_order,
+        geo_keys=geo_keys,
+        sub_ifds=sub_ifds,
     )
 
 

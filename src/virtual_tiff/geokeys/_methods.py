@@ -1,4 +1,4 @@
-"""Map projections of user-defined projected CRSs: GeoKeys → PROJJSON conversions.
+"""The map projections of GeoTIFF 1.1: which method, which parameters, from which GeoKeys.
 
 GeoTIFF 1.1 annex C lists the methods of ProjMethodGeoKey (ProjCoordTransGeoKey in 1.0) and the
 keys that hold their parameters. Writers disagree on which of NatOrigin, FalseOrigin and Center
@@ -8,13 +8,11 @@ parameters are named and numbered as in the EPSG registry, where they have an en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-from virtual_tiff.geokey_codes import GeoKey, GeoKeys
-from virtual_tiff.plan import JSON
+from virtual_tiff.geokeys._codes import GeoKey
 
 type Quantity = Literal["angle", "azimuth", "length", "scale"]
 
@@ -61,6 +59,11 @@ class Source:
     quantity: Quantity
     default: float = 0.0
 
+    @property
+    def is_length(self) -> bool:
+        """Whether the default is in metres rather than degrees."""
+        return self.quantity == "length"
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -80,19 +83,20 @@ class Method:
     parameters: tuple[Parameter, ...]
 
 
-_LON = Source(
+LON = Source(
     (GeoKey.PROJ_NAT_ORIGIN_LONG, GeoKey.PROJ_FALSE_ORIGIN_LONG, GeoKey.PROJ_CENTER_LONG), "angle"
 )
-_LAT = Source(
+LAT = Source(
     (GeoKey.PROJ_NAT_ORIGIN_LAT, GeoKey.PROJ_FALSE_ORIGIN_LAT, GeoKey.PROJ_CENTER_LAT), "angle"
 )
-_POLE_LON = Source((GeoKey.PROJ_STRAIGHT_VERT_POLE_LONG, *_LON.keys), "angle")
-_PARALLEL_1 = Source((GeoKey.PROJ_STD_PARALLEL_1,), "angle")
+_POLE_LON = Source((GeoKey.PROJ_STRAIGHT_VERT_POLE_LONG, *LON.keys), "angle")
+PARALLEL_1 = Source((GeoKey.PROJ_STD_PARALLEL_1,), "angle")
 _PARALLEL_2 = Source((GeoKey.PROJ_STD_PARALLEL_2,), "angle")
-_SCALE = Source((GeoKey.PROJ_SCALE_AT_NAT_ORIGIN, GeoKey.PROJ_SCALE_AT_CENTER), "scale", 1.0)
+SCALE = Source((GeoKey.PROJ_SCALE_AT_NAT_ORIGIN, GeoKey.PROJ_SCALE_AT_CENTER), "scale", 1.0)
+ORIGIN_SCALE = Source((GeoKey.PROJ_SCALE_AT_NAT_ORIGIN,), "scale", 1.0)
 _AZIMUTH = Source((GeoKey.PROJ_AZIMUTH_ANGLE,), "azimuth")
 _GRID_ANGLE = Source((GeoKey.PROJ_RECTIFIED_GRID_ANGLE,), "angle", 90.0)
-_EASTING = Source(
+EASTING = Source(
     (
         GeoKey.PROJ_FALSE_EASTING,
         GeoKey.PROJ_CENTER_EASTING,
@@ -100,7 +104,7 @@ _EASTING = Source(
     ),
     "length",
 )
-_NORTHING = Source(
+NORTHING = Source(
     (
         GeoKey.PROJ_FALSE_NORTHING,
         GeoKey.PROJ_CENTER_NORTHING,
@@ -110,36 +114,44 @@ _NORTHING = Source(
 )
 
 _FALSE = (
-    Parameter("False easting", 8806, _EASTING),
-    Parameter("False northing", 8807, _NORTHING),
+    Parameter("False easting", 8806, EASTING),
+    Parameter("False northing", 8807, NORTHING),
 )
-_NATURAL_LAT = Parameter("Latitude of natural origin", 8801, _LAT)
-_NATURAL_LON = Parameter("Longitude of natural origin", 8802, _LON)
-_NATURAL_SCALE = Parameter("Scale factor at natural origin", 8805, _SCALE)
+_NATURAL_LAT = Parameter("Latitude of natural origin", 8801, LAT)
+_NATURAL_LON = Parameter("Longitude of natural origin", 8802, LON)
+_NATURAL_SCALE = Parameter("Scale factor at natural origin", 8805, SCALE)
 _NATURAL = (_NATURAL_LAT, _NATURAL_LON, *_FALSE)
 _SCALED = (_NATURAL_LAT, _NATURAL_LON, _NATURAL_SCALE, *_FALSE)
+# For these two GDAL knows the scale under one name only.
+_SCALED_AT_ORIGIN = (
+    _NATURAL_LAT,
+    _NATURAL_LON,
+    Parameter("Scale factor at natural origin", 8805, ORIGIN_SCALE),
+    *_FALSE,
+)
 _MERIDIAN = (_NATURAL_LON, *_FALSE)
-_STANDARD = Parameter("Latitude of 1st standard parallel", 8823, _PARALLEL_1)
+_STANDARD = Parameter("Latitude of 1st standard parallel", 8823, PARALLEL_1)
 _CONIC = (
-    Parameter("Latitude of false origin", 8821, _LAT),
-    Parameter("Longitude of false origin", 8822, _LON),
+    Parameter("Latitude of false origin", 8821, LAT),
+    Parameter("Longitude of false origin", 8822, LON),
     _STANDARD,
     Parameter("Latitude of 2nd standard parallel", 8824, _PARALLEL_2),
-    Parameter("Easting at false origin", 8826, _EASTING),
-    Parameter("Northing at false origin", 8827, _NORTHING),
+    Parameter("Easting at false origin", 8826, EASTING),
+    Parameter("Northing at false origin", 8827, NORTHING),
 )
 _CENTRE = (
-    Parameter("Latitude of projection centre", 8811, _LAT),
-    Parameter("Longitude of projection centre", 8812, _LON),
+    Parameter("Latitude of projection centre", 8811, LAT),
+    Parameter("Longitude of projection centre", 8812, LON),
     Parameter("Azimuth at projection centre", 8813, _AZIMUTH),
 )
 _SKEW = Parameter("Angle from Rectified to Skew Grid", 8814, _GRID_ANGLE)
-_CENTRE_SCALE = Parameter("Scale factor at projection centre", 8815, _SCALE)
+_CENTRE_SCALE = Parameter("Scale factor at projection centre", 8815, SCALE)
 _AT_CENTRE = (
-    Parameter("Easting at projection centre", 8816, _EASTING),
-    Parameter("Northing at projection centre", 8817, _NORTHING),
+    Parameter("Easting at projection centre", 8816, EASTING),
+    Parameter("Northing at projection centre", 8817, NORTHING),
 )
 
+# On a sphere Hotine's formulas are those of the spherical oblique Mercator.
 _HOTINE_A = Method(
     "Hotine Oblique Mercator (variant A)", 9812, (*_CENTRE, _SKEW, _CENTRE_SCALE, *_FALSE)
 )
@@ -160,8 +172,19 @@ _ROSENMUND = Method(
         *_AT_CENTRE,
     ),
 )
-_MERCATOR_A = Method("Mercator (variant A)", 9804, _SCALED)
-_POLAR_A = Method(
+MERCATOR_A = Method("Mercator (variant A)", 9804, _SCALED_AT_ORIGIN)
+MERCATOR_B = Method("Mercator (variant B)", 9805, (_STANDARD, *_MERIDIAN))
+MERCATOR_B_SHIFTED = Method("Mercator (variant B)", 9805, (_STANDARD, _NATURAL_LAT, *_MERIDIAN))
+MERCATOR_B_LATITUDE = Method(
+    "Mercator (variant B)",
+    9805,
+    (Parameter("Latitude of 1st standard parallel", 8823, LAT), *_MERIDIAN),
+)
+EQUIRECTANGULAR = Method("Equidistant Cylindrical", 1028, (_STANDARD, *_MERIDIAN))
+EQUIRECTANGULAR_SHIFTED = Method(
+    "Equidistant Cylindrical", 1028, (_NATURAL_LAT, _STANDARD, *_MERIDIAN)
+)
+POLAR_A = Method(
     "Polar Stereographic (variant A)",
     9810,
     (
@@ -171,30 +194,31 @@ _POLAR_A = Method(
         *_FALSE,
     ),
 )
-_POLAR_B = Method(
+POLAR_B = Method(
     "Polar Stereographic (variant B)",
     9829,
     (
-        Parameter("Latitude of standard parallel", 8832, _LAT),
+        Parameter("Latitude of standard parallel", 8832, LAT),
         Parameter("Longitude of origin", 8833, _POLE_LON),
         *_FALSE,
     ),
 )
 # A standard parallel and a scale factor together have no EPSG method; PROJ knows WKT 1's.
-_POLAR_WKT1 = Method(
+POLAR_WKT1 = Method(
     "Polar_Stereographic",
     None,
     (
-        Parameter("latitude_of_origin", None, _LAT),
+        Parameter("latitude_of_origin", None, LAT),
         Parameter("central_meridian", None, _POLE_LON),
-        Parameter("scale_factor", None, _SCALE),
-        Parameter("false_easting", None, _EASTING),
-        Parameter("false_northing", None, _NORTHING),
+        Parameter("scale_factor", None, SCALE),
+        Parameter("false_easting", None, EASTING),
+        Parameter("false_northing", None, NORTHING),
     ),
 )
 
-_METHODS: dict[ProjMethod, Method] = {
+METHODS: dict[ProjMethod, Method] = {
     ProjMethod.TRANSVERSE_MERCATOR: Method("Transverse Mercator", 9807, _SCALED),
+    ProjMethod.TRANSVERSE_MERCATOR_MODIFIED_ALASKA: Method("PROJ alsk", None, _FALSE),
     ProjMethod.OBLIQUE_MERCATOR: _HOTINE_A,
     ProjMethod.OBLIQUE_MERCATOR_LABORDE: Method(
         "Laborde Oblique Mercator", 9813, (*_CENTRE, _CENTRE_SCALE, *_FALSE)
@@ -207,11 +231,8 @@ _METHODS: dict[ProjMethod, Method] = {
     ProjMethod.ALBERS_EQUAL_AREA: Method("Albers Equal Area", 9822, _CONIC),
     ProjMethod.AZIMUTHAL_EQUIDISTANT: Method("Azimuthal Equidistant", 1125, _NATURAL),
     ProjMethod.EQUIDISTANT_CONIC: Method("Equidistant Conic", 1119, _CONIC),
-    ProjMethod.STEREOGRAPHIC: Method("Stereographic", None, _SCALED),
+    ProjMethod.STEREOGRAPHIC: Method("Stereographic", None, _SCALED_AT_ORIGIN),
     ProjMethod.OBLIQUE_STEREOGRAPHIC: Method("Oblique Stereographic", 9809, _SCALED),
-    ProjMethod.EQUIRECTANGULAR: Method(
-        "Equidistant Cylindrical", 1028, (_NATURAL_LAT, _STANDARD, *_MERIDIAN)
-    ),
     ProjMethod.CASSINI_SOLDNER: Method("Cassini-Soldner", 9806, _NATURAL),
     ProjMethod.GNOMONIC: Method("Gnomonic", None, _NATURAL),
     ProjMethod.MILLER_CYLINDRICAL: Method("Miller Cylindrical", None, _MERIDIAN),

@@ -1,0 +1,62 @@
+"""Order and names of the dimensions of an image's array."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtual_tiff.ifd import ImageFileDirectory
+
+type BandAxis = Literal["first", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Where bands (or the slices of a volume), rows and columns go.
+
+    Parameters
+    ----------
+    planes
+        Number of bands or slices; with one, there is no such dimension.
+    chunk_planes
+        Of these, how many one segment holds.
+    name
+        `band` or `z`.
+    last
+        Whether the dimension comes after rows and columns rather than before.
+    """
+
+    planes: int
+    chunk_planes: int
+    name: str = "band"
+    last: bool = False
+
+    @classmethod
+    def of(cls, directory: ImageFileDirectory, band_axis: BandAxis) -> Axes:
+        """Axes of an image whose segments are referenced as they are."""
+        if directory.image_depth > 1:
+            return cls(directory.image_depth, directory.tile_depth, "z")
+        return cls(
+            directory.samples_per_pixel,
+            directory.samples_per_segment,
+            last=band_axis == "last",
+        )
+
+    def arrange[T](self, plane: T, y: T, x: T) -> tuple[T, ...]:
+        """Put one thing per dimension in order."""
+        if self.planes == 1:
+            return (y, x)
+        return (y, x, plane) if self.last else (plane, y, x)
+
+    def arrange_grid(self, grid: NDArray[Any]) -> NDArray[Any]:
+        """Put an array of shape `(planes, y, x)` in order."""
+        if self.planes == 1:
+            first: NDArray[Any] = grid[0]
+            return first
+        if not self.last:
+            return grid
+        moved: NDArray[Any] = np.moveaxis(grid, 0, -1)
+        return moved
