@@ -1,0 +1,60 @@
+# Every task first makes the environment it needs, on a machine with nothing but Python 3 and make.
+# pixi.toml has the same tasks for those who come with pixi.
+
+BIN := .venv/bin/
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test test-javascript test-latest test-lowest lint format bench bench-quick \
+	docs fuzz constraints clean
+
+help: ## list the tasks
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+env: ## make .venv with the package and its tools; quick when nothing changed
+	@scripts/bootstrap.sh
+
+demo: env ## publish the examples and read them back without this package
+	$(BIN)python scripts/demo.py
+
+test: env ## run the tests
+	$(BIN)python -m pytest -n auto
+
+test-javascript: env ## read published examples with zarrita.js (needs Node 20 and npm)
+	npm --prefix tests/javascript install --no-package-lock --no-audit --no-fund
+	npm --prefix tests/javascript test
+
+test-latest: ## run the tests with the newest releases of everything
+	@scripts/bootstrap.sh latest
+	.venv-latest/bin/python -m pytest -n auto
+
+test-lowest: ## run the tests with the oldest releases that pyproject.toml allows
+	@scripts/bootstrap.sh lowest
+	.venv-lowest/bin/python -m pytest -n auto
+
+lint: env ## style, types and import contracts
+	$(BIN)ruff check
+	$(BIN)ruff format --check
+	$(BIN)mypy
+	$(BIN)lint-imports
+
+format: env ## put the source into shape
+	$(BIN)ruff check --fix
+	$(BIN)ruff format
+
+bench: env ## run the benchmarks, ratios against peers
+	$(BIN)python -m benchmarks
+
+bench-quick: env ## the same in two minutes
+	$(BIN)python -m benchmarks --quick
+
+docs: env ## build the documentation into site/
+	$(BIN)mkdocs build --strict
+
+fuzz: env ## parse mutated headers; a correct parse or an error of ours is all that may come out
+	$(BIN)python scripts/fuzz.py
+
+constraints: ## pin the newest releases in constraints.txt
+	@scripts/bootstrap.sh constraints
+
+clean: ## remove what the tasks made, environments included
+	rm -rf .venv .venv-latest .venv-lowest .uv .pixi build dist site tests/javascript/node_modules
