@@ -10,15 +10,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from virtual_tiff._version import __version__
     from virtual_tiff.errors import ErrorKind, VirtualTIFFError
     from virtual_tiff.parser import VirtualTIFF
+    from virtual_tiff.publishing import PublishResult, publish, publish_async
+    from virtual_tiff.repository import open_repository
 
-__all__ = ["ErrorKind", "VirtualTIFF", "VirtualTIFFError"]
+__all__ = [
+    "ErrorKind",
+    "PublishResult",
+    "VirtualTIFF",
+    "VirtualTIFFError",
+    "__version__",
+    "open_repository",
+    "publish",
+    "publish_async",
+]
 
+# No name may be that of a module too: importing the module would put it in the name's place.
 _HOMES = {
+    "__version__": "virtual_tiff._version",
     "ErrorKind": "virtual_tiff.errors",
     "VirtualTIFF": "virtual_tiff.parser",
     "VirtualTIFFError": "virtual_tiff.errors",
+    "PublishResult": "virtual_tiff.publishing",
+    "open_repository": "virtual_tiff.repository",
+    "publish": "virtual_tiff.publishing",
+    "publish_async": "virtual_tiff.publishing",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,12 +36,27 @@ class Axes:
     last: bool = False
 
     @classmethod
-    def of(cls, directory: ImageFileDirectory, band_axis: BandAxis) -> Axes:
-        """Axes of an image whose segments are referenced as they are."""
+    def of(
+        cls,
+        directory: ImageFileDirectory,
+        band_axis: BandAxis,
+        bands: Sequence[int] | None = None,
+    ) -> Axes:
+        """Axes of an image whose segments are referenced as they are.
+
+        Parameters
+        ----------
+        directory
+            The image.
+        band_axis
+            Where its bands go.
+        bands
+            Chosen bands, if not all.
+        """
         if directory.image_depth > 1:
             return cls(directory.image_depth, directory.tile_depth, "z")
         return cls(
-            directory.samples_per_pixel,
+            directory.samples_per_pixel if bands is None else len(bands),
             directory.samples_per_segment,
             last=band_axis == "last",
         )

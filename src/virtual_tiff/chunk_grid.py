@@ -74,9 +74,11 @@ def chunk_grid(
         Chunks larger than any reader could hold.
     """
     rows, _ = ifd.segment_shape
-    if compressed and rows * row_bytes > MAX_CHUNK_BYTES:
+    # Rows of uncompressed strips can be cut anywhere; all else comes whole.
+    whole = rows * ifd.tile_depth if compressed or ifd.is_tiled else 1
+    if whole * row_bytes > MAX_CHUNK_BYTES or ifd.image_length * row_bytes >= 2**62:
         raise UnsupportedTIFFError(
-            f"one segment decodes to {rows * row_bytes} bytes, more than {MAX_CHUNK_BYTES}.",
+            f"one chunk would decode to {whole * row_bytes} bytes, more than {MAX_CHUNK_BYTES}.",
             kind=ErrorKind.UNSUPPORTED_LAYOUT,
             ifd=ifd.index,
             remedy="Rewrite the file with tiles.",

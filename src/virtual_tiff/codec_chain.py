@@ -44,7 +44,7 @@ def codec_chain(
         The image and its data type.
     bands_last
         Whether chunks are `(rows, columns, bands)`, as chunky segments are stored, rather than
-        `(bands, rows, columns)`. Images of one sample have no band axis either way.
+        `(bands, rows, columns)` or, where there is one band, `(rows, columns)`.
 
     Returns
     -------
@@ -68,13 +68,13 @@ def codec_chain(
     chain: list[Codec] = []
     if predictor == Predictor.HORIZONTAL:
         # Before transpose: zarrita.js does not hand the transposed shape to the next codec.
-        axis = -2 if bands_last and ifd.samples_per_pixel > 1 else -1
+        axis = -2 if bands_last else -1
         chain.append({"name": "imagecodecs_delta", "configuration": {"axis": axis, "dist": 1}})
     if ifd.fill_order == 2:
         chain.append(_bit_order(ifd, sample))
     chain += transpose
     if predictor == Predictor.FLOATING_POINT:
-        axis = -2 if chunky or (bands_last and ifd.samples_per_pixel > 1) else -1
+        axis = -2 if chunky or bands_last else -1
         chain.append({"name": "imagecodecs_floatpred", "configuration": {"axis": axis, "dist": 1}})
     else:
         chain.append(_serializer(ifd, sample))

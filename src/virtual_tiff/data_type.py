@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError
+from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError, shorten
 from virtual_tiff.ifd import ImageFileDirectory
 from virtual_tiff.tags import SampleFormat, Tag
 
@@ -42,7 +42,7 @@ class SampleType:
 
     @property
     def is_packed(self) -> bool:
-        """Whether samples are narrower than their type, packed to the bit in rows of whole bytes."""
+        """Whether samples are narrower than their type: rows are packed to the bit."""
         return self.data_type.kind == "u" and self.bits < 8 * self.data_type.itemsize
 
     @property
@@ -65,9 +65,9 @@ def sample_type(ifd: ImageFileDirectory) -> SampleType:
     """
     bits, form = ifd.bits_per_sample[0], ifd.sample_format[0]
     if len(set(ifd.bits_per_sample)) > 1:
-        raise _unsupported(ifd, f"samples of unequal widths {ifd.bits_per_sample}")
+        raise _unsupported(ifd, f"samples of unequal widths {shorten(ifd.bits_per_sample)}")
     if len(set(ifd.sample_format)) > 1:
-        raise _unsupported(ifd, f"samples of unequal formats {ifd.sample_format}")
+        raise _unsupported(ifd, f"samples of unequal formats {shorten(ifd.sample_format)}")
     if form == SampleFormat.VOID:
         # TIFF 6.0 section 19: undefined data; every reader takes the bits as they are.
         form = SampleFormat.UINT

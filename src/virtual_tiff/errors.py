@@ -8,7 +8,8 @@ The tree::
     ├── UnsupportedTIFFError                      a good TIFF that no Zarr codec can express
     ├── InvalidOptionError     (also ValueError)  an argument is wrong
     ├── MismatchError          (also ValueError)  images that cannot share one array
-    └── RepositoryError                           the Icechunk repository stands in the way
+    ├── RepositoryError                           the Icechunk repository stands in the way
+    └── SourcesError                              several files failed; `errors` has them all
 
 Every error carries `url`, `ifd` and `tag` where they are known, a `remedy` that says what to do
 next, and a `kind`: a stable code (`ErrorKind`) to match on instead of the text.
@@ -16,6 +17,7 @@ next, and a `kind`: a stable code (`ErrorKind`) to match on instead of the text.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, Self
 
@@ -29,6 +31,7 @@ class ErrorKind(StrEnum):
     NO_STORE = "no-store"
     IS_DIRECTORY = "is-directory"
     SOURCE_CHANGED = "source-changed"
+    SEVERAL = "several"
     STORAGE = "storage"
     # the bytes
     EMPTY_FILE = "empty-file"
@@ -163,6 +166,51 @@ class RepositoryError(VirtualTIFFError):
     """The Icechunk repository cannot take or give what was asked."""
 
     default_kind = ErrorKind.REPOSITORY
+
+
+def shorten(values: object) -> str:
+    """Text of a value for a message, at a length that can be read."""
+    text = str(values)
+    return text if len(text) <= 60 else f"{text[:56]} …"
+
+
+class SourcesError(VirtualTIFFError):
+    """Several files failed.
+
+    `errors` has one error for each, in the order of the files. `kind` is theirs where they all
+    have the same, else `several`.
+    """
+
+    default_kind = ErrorKind.SEVERAL
+    errors: tuple[VirtualTIFFError, ...] = ()
+
+    @classmethod
+    def of(cls, errors: Sequence[VirtualTIFFError], total: int) -> Self:
+        """Make one error of many.
+
+        Parameters
+        ----------
+        errors
+            What was raised for each file that failed.
+        total
+            Number of files in all.
+        """
+        shown = "; ".join(str(error) for error in errors[:_SHOWN])
+        more = f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+        kinds = {error.kind for error in errors}
+        several = cls(
+            f"{len(errors)} of {total} sources failed: {shown}{more}",
+            kind=kinds.pop() if len(kinds) == 1 else None,
+        )
+        several.errors = tuple(errors)
+        return several
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (*super().__reduce__(), {"errors": self.errors})
+
+
+#: Errors that are spelled out where many are reported together.
+_SHOWN = 3
 
 
 def _tag_name(tag: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +125,7 @@ def _cut(lon: Points, lat: Points) -> Footprint:
 def _clip(ring: list[tuple[float, float]], *, keep_below: bool) -> list[tuple[float, float]]:
     """Clip a ring at longitude 180 (Sutherland and Hodgman 1974)."""
     kept: list[tuple[float, float]] = []
-    for (x0, y0), (x1, y1) in zip(ring, ring[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(ring):
         inside0, inside1 = (x0 <= 180) == keep_below, (x1 <= 180) == keep_below
         if inside0:
             kept.append((x0, y0))
@@ -148,9 +149,7 @@ def _around_pole(
 
 def _counter_clockwise(ring: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """Turn a ring the way RFC 7946 section 3.1.6 wants outer rings."""
-    doubled_area = sum(
-        x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(ring, ring[1:], strict=False)
-    )
+    doubled_area = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(ring))
     return ring if doubled_area >= 0 else ring[::-1]
 
 

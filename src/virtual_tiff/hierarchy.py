@@ -16,6 +16,7 @@ from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.ifd import Header, ImageFileDirectory, Source
 from virtual_tiff.image_codecs import CCITT
 from virtual_tiff.plan import ArrayPlan, GroupPlan, PartialSegment
+from virtual_tiff.tags import Tag
 
 type Layout = Literal["flat", "nested"]
 type IFDPath = tuple[int, ...]
@@ -31,10 +32,13 @@ class PlanOptions:
         `flat`: all images in one group. `nested`: a group for each image.
     band_axis
         Whether the arrays of several samples are `(band, y, x)` or `(y, x, band)`.
+    bands
+        Bands to keep, in this order, counted from 1 as GDAL counts them; `None` for all.
     """
 
     layout: Layout = "flat"
     band_axis: BandAxis = "first"
+    bands: tuple[int, ...] | None = None
 
 
 def plan_header(
@@ -129,15 +133,16 @@ def array_name(path: IFDPath) -> str:
 def plan_image(directory: ImageFileDirectory, source: Source, options: PlanOptions) -> ArrayPlan:
     """Plan the array of one image."""
     sample = sample_type(directory)
-    bands_last = options.band_axis == "last"
-    codecs = codec_chain(directory, sample, bands_last=bands_last)
+    axes = Axes.of(directory, options.band_axis, options.bands)
+    codecs = codec_chain(directory, sample, bands_last=axes.last and axes.planes > 1)
     grid = chunk_grid(
         directory,
         file_size=source.size,
         row_bytes=sample.row_bytes(directory.segment_shape[1] * directory.samples_per_segment),
         compressed=is_compressed(directory),
     )
-    axes = Axes.of(directory, options.band_axis)
+    if options.bands is not None:
+        grid = _select_bands(directory, grid, options.bands)
     nodata = nodata_value(directory.gdal_nodata, sample.data_type)
     return ArrayPlan(
         shape=axes.arrange(axes.planes, directory.image_length, directory.image_width),
@@ -152,6 +157,35 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: PlanOptio
         lengths=axes.arrange_grid(grid.lengths),
         partial=tuple(_partial_segments(directory, grid, axes)),
     )
+
+
+def _select_bands(
+    directory: ImageFileDirectory, grid: ChunkGrid, bands: tuple[int, ...]
+) -> ChunkGrid:
+    """Keep the planes of some bands.
+
+    Raises
+    ------
+    InvalidOptionError
+        There is no such band, or the segments hold all bands together.
+    """
+    count = directory.samples_per_pixel
+    if missing := [band for band in bands if band > count]:
+        raise InvalidOptionError(
+            f"there is no band {missing[0]}: the image has {count}.", ifd=directory.index
+        )
+    if directory.image_depth > 1 or not (directory.is_planar or count == 1):
+        if bands == tuple(range(1, count + 1)):
+            return grid
+        raise InvalidOptionError(
+            "bands cannot be chosen by reference where every segment holds all of them "
+            "(PlanarConfiguration 1).",
+            ifd=directory.index,
+            tag=Tag.PLANAR_CONFIGURATION,
+            remedy="Open all bands, and select from the dataset: ds.isel(band=[2, 1, 0]).",
+        )
+    planes = [band - 1 for band in bands]
+    return replace(grid, offsets=grid.offsets[planes], lengths=grid.lengths[planes])
 
 
 def _fill_value(
@@ -196,7 +230,10 @@ def _unequal_dimensions_apart(arrays: dict[str, ArrayPlan]) -> Iterator[tuple[st
                 names[dimension, size] = new
                 taken.add(new)
             dimensions.append(names[dimension, size])
-        yield name, replace(array, dimension_names=tuple(dimensions))
+        if tuple(dimensions) == array.dimension_names:
+            yield name, array
+        else:
+            yield name, replace(array, dimension_names=tuple(dimensions))
 
 
 def _with_remedy(damage: VirtualTIFFError, readable: int) -> VirtualTIFFError:

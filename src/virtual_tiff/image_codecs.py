@@ -1,4 +1,4 @@
-"""Compressions whose streams are whole images: JPEG, JPEG 2000, JPEG XL, WebP, LERC, fax, …
+"""Compressions whose streams are whole images: JPEG, JPEG XL, WebP, LERC, fax and others.
 
 Each is one Zarr codec from array to bytes, named and configured as imagecodecs-zarr registers it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 
 from virtual_tiff.data_type import SampleType
-from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError
+from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError, shorten
 from virtual_tiff.ifd import ImageFileDirectory
 from virtual_tiff.plan import Codec
 from virtual_tiff.tags import Compression, LercCompression, PhotometricInterpretation, Tag
@@ -83,7 +83,7 @@ def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ..
         # A stream leaves out an alpha channel that is opaque everywhere, tile by tile.
         alpha = ifd.samples_per_segment == 4
         return ({"name": "imagecodecs_webp", "configuration": {"hasalpha": alpha}},)
-    return _lerc(ifd)
+    return _lerc(ifd, sample)
 
 
 def _jpeg(ifd: ImageFileDirectory) -> Codec:
@@ -111,7 +111,7 @@ def _ccitt(ifd: ImageFileDirectory) -> Codec:
     """CCITT bilevel streams (TIFF 6.0 sections 10 and 11)."""
     if ifd.bits_per_sample != (1,):
         raise UnsupportedTIFFError(
-            f"CCITT compression of samples of {ifd.bits_per_sample} bits.",
+            f"CCITT compression of samples of {shorten(ifd.bits_per_sample)} bits.",
             kind=ErrorKind.UNSUPPORTED_LAYOUT,
             ifd=ifd.index,
             tag=Tag.BITS_PER_SAMPLE,
@@ -135,8 +135,17 @@ def _ccitt(ifd: ImageFileDirectory) -> Codec:
     return {"name": "imagecodecs_ccittfax3", "configuration": {"t4options": options}}
 
 
-def _lerc(ifd: ImageFileDirectory) -> tuple[Codec, ...]:
+def _lerc(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:
     """LERC, and what libtiff may put around it (LercParameters: version, compression)."""
+    if ifd.byte_order == "big" and sample.data_type.itemsize > 1:
+        # libtiff swaps the bytes of decoded samples in big-endian files, LERC or not, and of
+        # those it encodes: the values in the blob itself are swapped.
+        raise UnsupportedTIFFError(
+            "LERC in a big-endian file, whose samples no Zarr codec swaps after decoding.",
+            kind=ErrorKind.UNSUPPORTED_LAYOUT,
+            ifd=ifd.index,
+            tag=Tag.COMPRESSION,
+        )
     lerc: Codec = {"name": "imagecodecs_lerc"}
     outer = ifd.lerc_parameters[1] if len(ifd.lerc_parameters) > 1 else LercCompression.NONE
     if outer == LercCompression.NONE:

@@ -304,6 +304,7 @@ def _plan(values: Mapping[str, Any]) -> ArrayPlan:
         lengths=np.asarray(values["lengths"], np.uint64).reshape(grid),
         inline=inline,
         attributes=json.loads(values["attributes"]),
+        ifd=tuple(int(part) for part in values["ifd"].split(".")),
     )
 
 

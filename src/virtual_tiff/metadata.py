@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from copy import deepcopy
 from typing import Any
 
 from virtual_tiff.plan import JSON, ArrayPlan, GroupPlan
@@ -22,8 +23,9 @@ def array_document(plan: ArrayPlan) -> dict[str, JSON]:
         },
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": _json_scalar(plan.fill_value),
-        "codecs": list(plan.codecs),
-        "attributes": dict(plan.attributes),
+        # Copies, since some codec classes change the configuration they are made from.
+        "codecs": deepcopy(list(plan.codecs)),
+        "attributes": deepcopy(dict(plan.attributes)),
         "dimension_names": list(plan.dimension_names),
         "storage_transformers": [],
     }

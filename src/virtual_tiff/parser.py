@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -42,6 +42,9 @@ class VirtualTIFF:
     band_axis
         `first`: `(band, y, x)`, as rioxarray has it. `last`: `(y, x, band)`, as chunky samples
         are stored, so that no reader has to transpose.
+    bands
+        Bands to keep, in this order, counted from 1 as GDAL counts them. Only where every band
+        has segments of its own (PlanarConfiguration 2); elsewhere, select from the dataset.
     on_unsupported
         What to do with an image that no Zarr codec expresses. `raise`: an
         `UnsupportedTIFFError`. `copy`: decode it now, and store its pixels in the manifest; the
@@ -66,6 +69,7 @@ class VirtualTIFF:
     ifd: int | tuple[int, ...] | None = None
     ifd_layout: Layout = "flat"
     band_axis: BandAxis = field(default="first", kw_only=True)
+    bands: Sequence[int] | None = field(default=None, kw_only=True)
     on_unsupported: OnUnsupported = field(default="raise", kw_only=True)
     copy_limit: int = field(default=DEFAULT_COPY_LIMIT, kw_only=True)
     prefetch: int = field(default=DEFAULT_PREFETCH, kw_only=True)
@@ -81,6 +85,14 @@ class VirtualTIFF:
         ):
             raise InvalidOptionError(
                 f"ifd is {self.ifd!r}, but must be None, an index from 0, or a path of them."
+            )
+        if self.bands is not None and (
+            not self.bands
+            or isinstance(self.bands, str)
+            or not all(isinstance(band, int) and band >= 1 for band in self.bands)
+        ):
+            raise InvalidOptionError(
+                f"bands is {self.bands!r}, but must be band numbers, counted from 1."
             )
         if not isinstance(self.copy_limit, int) or self.copy_limit < 0:
             raise InvalidOptionError(
@@ -142,7 +154,11 @@ class VirtualTIFF:
     ) -> GroupPlan:
         """Plan what `read_async` has read: one image, or all where `path` is `None`."""
         url = header.source.url
-        options = PlanOptions(layout=self.ifd_layout, band_axis=self.band_axis)
+        options = PlanOptions(
+            layout=self.ifd_layout,
+            band_axis=self.band_axis,
+            bands=None if self.bands is None else tuple(self.bands),
+        )
         copies: dict[tuple[int, ...], ArrayPlan] = {}
         while True:
             try:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pyarrow
 import zarr
@@ -79,9 +80,10 @@ async def _complete_partial(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     attributes = dict(plan.attributes)
     for segment in plan.partial:
         data = await source.read_uncached(segment.offset, segment.length)
-        inline[segment.index], difference = await asyncio.to_thread(
-            pad_segment, plan, segment, data
-        )
+        padded = await asyncio.to_thread(pad_segment, plan, segment, data)
+        if padded is None:
+            continue
+        inline[segment.index], difference = padded
         lengths[segment.index] = 0
         if difference:
             known = attributes.get(_DIFFERENCE, 0)
@@ -107,6 +109,16 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
             data = await source.read_uncached(offset, min(length, head_bytes))
         return lerc_header(_first_bytes(data, outer))
 
+    async def hides_pixels(index: ChunkIndex, head: LercHeader) -> bool:
+        """Whether a masked pixel lies inside the image, and not in the padding of an edge tile."""
+        rows, columns = _inside(plan, index)
+        if head.valid < rows * columns:
+            return True
+        async with limiter:
+            data = await source.read_uncached(int(plan.offsets[index]), int(plan.lengths[index]))
+        mask = await asyncio.to_thread(_lerc_mask, data, outer)
+        return not bool(mask[..., :rows, :columns].all())
+
     present = [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
     headers = await asyncio.gather(
         *(header(int(plan.offsets[index]), int(plan.lengths[index])) for index in present)
@@ -118,14 +130,45 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     for index, head in zip(present, headers, strict=True):
         if head.is_empty and fill_is_nan:
             lengths[index] = 0
-        elif head.is_masked or head.samples != samples:
-            what = "masks pixels" if head.is_masked else f"holds {head.samples} samples"
-            raise UnsupportedTIFFError(
-                f"the LERC segment of chunk {index} {what}, which decoders return as 0.",
-                kind=ErrorKind.UNSUPPORTED_MASK,
-                remedy='Pass on_unsupported="copy" to store the image itself.',
-            )
+            continue
+        if head.samples != samples:
+            what = f"holds {head.samples} values per pixel for {samples} samples"
+        elif head.is_masked and await hides_pixels(index, head):
+            what = "masks pixels"
+        else:
+            continue
+        raise UnsupportedTIFFError(
+            f"the LERC segment of chunk {index} {what}; decoders return what is masked as 0.",
+            kind=ErrorKind.UNSUPPORTED_MASK,
+            remedy='Pass on_unsupported="copy" to store the image itself.',
+        )
     return replace(plan, lengths=lengths)
+
+
+def _inside(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
+    """Rows and columns of a chunk that lie inside the image."""
+    inside = {
+        name: min(chunk, shape - i * chunk)
+        for name, i, chunk, shape in zip(
+            plan.dimension_names, index, plan.chunk_shape, plan.shape, strict=True
+        )
+    }
+    return inside["y"], inside["x"]
+
+
+def _lerc_mask(data: bytes, outer: str) -> NDArray[np.bool_]:
+    """Which pixels of a segment are valid."""
+    try:
+        if outer == "numcodecs.zlib":
+            data = bytes(imagecodecs.zlib_decode(data))
+        elif outer == "zstd":
+            data = bytes(imagecodecs.zstd_decode(data))
+        _, mask = imagecodecs.lerc_decode(data, masks=True)
+    except (imagecodecs.LercError, imagecodecs.ZlibError, imagecodecs.ZstdError) as error:
+        raise InvalidTIFFError(
+            f"a LERC segment cannot be decoded ({error}).", kind=ErrorKind.INVALID_SEGMENT
+        ) from error
+    return np.asarray(mask, bool)
 
 
 def _first_bytes(data: bytes, outer: str) -> bytes:
@@ -149,7 +192,7 @@ _DIFFERENCE = "largest_difference_in_last_strip"
 _TOLERANCE = 4
 
 
-def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[bytes, int]:
+def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[bytes, int] | None:
     """Return the bytes of a whole chunk whose first rows are those of `segment`.
 
     Returns
@@ -159,8 +202,15 @@ def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[
     int
         Largest difference of a sample: 0 except for JPEG streams with vertically subsampled
         chroma, whose last row depends on what lies below it.
+
+    Returns `None` for a segment that decodes to a whole chunk as it is, since some writers fill
+    the last strip up.
     """
-    rows = decode(plan, segment.shape, data)
+    try:
+        rows = decode(plan, segment.shape, data)
+    except InvalidTIFFError:
+        decode(plan, plan.chunk_shape, data)
+        return None
     if plan.codecs[-1]["name"] == "imagecodecs_jpeg":
         return _pad_jpeg(plan, segment, data, rows)
     padding = [(0, c - s) for c, s in zip(plan.chunk_shape, segment.shape, strict=True)]
@@ -198,12 +248,18 @@ def decode(plan: ArrayPlan, shape: tuple[int, ...], data: bytes) -> NDArray[Any]
 def _pad_jpeg(
     plan: ArrayPlan, segment: PartialSegment, data: bytes, rows: NDArray[Any]
 ) -> tuple[bytes, int]:
-    """Say in the stream itself that it has more rows, rather than lose by encoding again."""
+    """Say in the stream itself that it has more rows, rather than lose by encoding again.
+
+    Where chroma is subsampled vertically and the row below the last one matters too much, the
+    strip is encoded again, at the highest quality and without subsampling.
+    """
     height = plan.chunk_shape[plan.dimension_names.index("y")]
     patched = with_frame_height(data, height)
-    whole = decode(plan, plan.chunk_shape, patched)
-    valid = whole[tuple(slice(size) for size in segment.shape)]
-    difference = int(np.abs(valid.astype(np.int64) - rows.astype(np.int64)).max(initial=0))
+    difference = _difference(plan, segment, patched, rows)
+    if difference > _TOLERANCE:
+        padding = [(0, c - s) for c, s in zip(plan.chunk_shape, segment.shape, strict=True)]
+        patched = encode(plan, np.pad(rows, padding, mode="edge"))
+        difference = _difference(plan, segment, patched, rows)
     if difference > _TOLERANCE:
         raise UnsupportedTIFFError(
             f"the last strip is a JPEG stream whose rows change by {difference} levels when rows "
@@ -214,18 +270,33 @@ def _pad_jpeg(
     return patched, difference
 
 
-#: Configurations with which a codec loses nothing; a decoder does not look at them.
-_LOSSLESS: dict[str, dict[str, JSON]] = {
+def _difference(
+    plan: ArrayPlan, segment: PartialSegment, encoded: bytes, rows: NDArray[Any]
+) -> int:
+    """Largest difference between the rows of a segment and those of a padded chunk."""
+    whole = decode(plan, plan.chunk_shape, encoded)
+    valid = whole[tuple(slice(size) for size in segment.shape)]
+    return int(np.abs(valid.astype(np.int64) - rows.astype(np.int64)).max(initial=0))
+
+
+#: Configurations with which a codec loses nothing (JPEG: as little as it can); a decoder does not
+#: look at them.
+_FOR_ENCODING: dict[str, dict[str, JSON]] = {
     "imagecodecs_webp": {"lossless": True},
     "imagecodecs_jpegxl": {"lossless": True},
     "imagecodecs_jpeg2k": {"level": 0, "reversible": True},
     "imagecodecs_jpegxr": {"level": 1.0},
+    "imagecodecs_jpeg": {"level": 100, "subsampling": "444"},
 }
 
 
 def encode(plan: ArrayPlan, values: NDArray[Any]) -> bytes:
-    """Encode one chunk with the codecs of a plan, without loss."""
-    plan = replace(plan, codecs=tuple(_lossless(codec) for codec in plan.codecs))
+    """Encode one chunk with the codecs of a plan, without loss if they can."""
+    plan = replace(plan, codecs=tuple(_for_encoding(codec) for codec in plan.codecs))
+    if plan.codecs[0]["name"] == "transpose":
+        # Encoders of whole images want contiguous samples, and zarr transposes without a copy.
+        plan = replace(plan, codecs=plan.codecs[1:])
+        values = np.ascontiguousarray(values.transpose(1, 2, 0))
     document = to_bytes(array_document(_one_chunk(plan, values.shape)))
     array, items = _open({"zarr.json": document})
     array[...] = values
@@ -240,8 +311,8 @@ def encode_chunks(plan: ArrayPlan, values: NDArray[Any]) -> dict[ChunkIndex, byt
     return {index: items[chunk_key(index)].to_bytes() for index in np.ndindex(*plan.grid_shape)}
 
 
-def _lossless(codec: Codec) -> Codec:
-    extra = _LOSSLESS.get(str(codec["name"]))
+def _for_encoding(codec: Codec) -> Codec:
+    extra = _FOR_ENCODING.get(str(codec["name"]))
     if extra is None:
         return codec
     configuration = codec.get("configuration", {})

@@ -9,18 +9,21 @@ from __future__ import annotations
 import io
 import json
 import os
+import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urljoin, urlsplit
+from typing import Any, cast
+from urllib.parse import urljoin
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from obspec import List
 from obspec_utils.glob import glob as glob_store
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.inventory import COLUMNS, Inventory
+from virtual_tiff.locations import WEB_SCHEMES, source_url
 from virtual_tiff.reader import resolve_store, storage_error
 from virtual_tiff.stac_items import items_to_table, stac_table_to_urls
 from virtual_tiff.times import as_time
@@ -97,7 +100,7 @@ def read_sources(
 
 
 def to_url(source: str | os.PathLike[str], base: Path | None = None) -> str:
-    """Return the URL of a path, or the URL itself.
+    """Return the address of what a user named; a `/` at its end stays.
 
     Parameters
     ----------
@@ -107,12 +110,10 @@ def to_url(source: str | os.PathLike[str], base: Path | None = None) -> str:
         Folder that a relative path starts from; the working directory if `None`.
     """
     text = os.fspath(source)
-    if "://" in text:
-        return text
-    path = Path(text).expanduser()
-    absolute = Path(os.path.abspath((base or Path()) / path)).as_posix()
-    slash = "/" if text.endswith("/") and not absolute.endswith("/") else ""
-    return f"file://{absolute if absolute.startswith('/') else '/' + absolute}{slash}"
+    if "://" not in text:
+        text = os.path.join(base or "", os.path.expanduser(text))
+    url = source_url(text)
+    return url + "/" if text.endswith("/") and not url.endswith("/") else url
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ class _Reader:
         name = url.rsplit("/", 1)[-1].lower()
         if url.endswith("/") or (_is_local(url) and _path(url).is_dir()):
             return [_urls(self._listed(url))]
-        if _GLOB & set(urlsplit(url)._replace(query="").geturl()):
+        if _GLOB & set(url) and not (_is_local(url) and _path(url).exists()):
             return [_urls(self._globbed(url))]
         if name.endswith((".txt", ".lst")):
             lines = self._read(url).decode("utf-8-sig").splitlines()
@@ -215,10 +216,8 @@ class _Reader:
 
     def _stac(self, document: Mapping[str, Any], url: str | None) -> Table:
         table = items_to_table(document, self.options.assets)
-        if url is not None:
-            urls = [urljoin(url, href) for href in table["url"].to_pylist()]
-        else:
-            urls = [to_url(href) for href in table["url"].to_pylist()]
+        hrefs = table["url"].to_pylist()
+        urls = [to_url(href if url is None else _resolved(url, href)) for href in hrefs]
         return self._with_time(table.set_column(0, "url", pa.array(urls, pa.string())))
 
     def _with_time(self, table: Table) -> Table:
@@ -256,7 +255,8 @@ class _Reader:
         _lister(store, url)
         root = url[: len(url) - len(pattern)]
         try:
-            return [root + path for path in sorted(glob_store(store, pattern))]
+            found = glob_store(cast(List, store), pattern)
+            return [root + path for path in sorted(found)]
         except Exception as error:
             raise storage_error(error, url) from error
 
@@ -285,13 +285,23 @@ def _each(sources: object) -> Iterable[object]:
 
 def _lister(store: object, url: str) -> Callable[..., Iterable[Sequence[Mapping[str, Any]]]]:
     lister = getattr(store, "list", None)
-    if lister is None or urlsplit(url).scheme in ("http", "https"):
+    if lister is None or url.partition("://")[0] in WEB_SCHEMES:
         raise InvalidOptionError(
             "a web server has no listing.",
             url=url,
             remedy="Name the files, or a text file or table that names them.",
         )
     return lister  # type: ignore[no-any-return]
+
+
+def _resolved(base: str, href: str) -> str:
+    """Make an href absolute (STAC 1.0: relative ones start from the document)."""
+    if "://" in href:
+        return href
+    if base.partition("://")[0] in WEB_SCHEMES:
+        return urljoin(base, href)
+    scheme, _, path = base.partition("://")
+    return f"{scheme}://{posixpath.normpath(posixpath.join(posixpath.dirname(path), href))}"
 
 
 def _is_local(url: str) -> bool:
@@ -313,9 +323,7 @@ def _parsed(data: bytes, url: str) -> Mapping[str, Any]:
 
 
 def _urls(urls: Sequence[str]) -> Table:
-    return pa.table(
-        {"url": pa.array(urls, pa.string()), "datetime": pa.nulls(len(urls), _TIME)}
-    )
+    return pa.table({"url": pa.array(urls, pa.string()), "datetime": pa.nulls(len(urls), _TIME)})
 
 
 def _times(column: Any, name: str) -> Any:

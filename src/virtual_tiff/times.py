@@ -121,7 +121,8 @@ def as_time(value: Any, column: str) -> datetime | None:
                 remedy="Convert the column to timestamps.",
             )
         value = datetime(value.year, value.month, value.day)
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    time: datetime = value
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _from_parts(parts: dict[str, str]) -> datetime | None:

@@ -139,7 +139,8 @@ class GeoKeys:
         value = self.values.get(key)
         if not isinstance(value, str):
             return None
-        return value.removesuffix("\0").removesuffix("|").strip() or None
+        text = value.partition("\0")[0].removesuffix("|").strip()
+        return text.encode("utf-8", "replace").decode() or None
 
     def double(self, *keys: GeoKey) -> float | None:
         """The first value of the first of `keys` that holds a finite number."""

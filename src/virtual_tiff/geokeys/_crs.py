@@ -13,24 +13,24 @@ from functools import lru_cache
 import pyproj
 from pyproj.crs import BoundCRS
 from pyproj.crs.coordinate_operation import ToWGS84Transformation
+from pyproj.enums import WktVersion
 from pyproj.exceptions import CRSError
 
 from virtual_tiff.errors import InvalidTIFFError
 from virtual_tiff.geokeys._codes import USER_DEFINED, GeoKey, GeoKeys, ModelType, key_title
 from virtual_tiff.geokeys._geodetic import (
-    Object,
     base_crs,
-    citation,
     engineering_crs,
     geocentric_crs,
     ignores_overrides,
     known_datum,
-    linear_unit,
     registered,
     unresolved,
 )
+from virtual_tiff.geokeys._names import code_of_name
 from virtual_tiff.geokeys._projected import projected_crs
 from virtual_tiff.geokeys._projections import METRE
+from virtual_tiff.geokeys._units import Object, cited_name, linear_unit
 from virtual_tiff.geokeys._vertical import add_heights, vertical_keys, vertical_unit
 from virtual_tiff.ifd import GeoKeyValue, ImageFileDirectory
 
@@ -94,25 +94,35 @@ def crs_of_keys(items: tuple[tuple[int, GeoKeyValue], ...], revision: tuple[int,
     if not items:
         return CRSResult()
     keys = GeoKeys(dict(items))
+    try:
+        return _resolve(keys, revision)
+    except CRSError as error:
+        # pyproj repeats the whole definition before what PROJ says of it.
+        reason = str(error).rpartition("Internal Proj Error: ")[2].rstrip(")")
+        return CRSResult(
+            unresolved=_titled(keys), note=f"PROJ cannot make a CRS of the GeoKeys: {reason[:200]}"
+        )
+
+
+def _resolve(keys: GeoKeys, revision: tuple[int, int]) -> CRSResult:
     note = _doubt(keys)
     try:
         horizontal = _horizontal(keys)
     except InvalidTIFFError as error:
         # GDAL calls what it cannot tell a local system; so do we, and say so.
         note = note or error.message
-        horizontal = engineering_crs(_name(keys), linear_unit(keys) or METRE)
-    vertical = vertical_keys(keys, revision)
-    try:
-        compound = add_heights(horizontal, vertical, keys) if vertical else horizontal
-        unit = vertical_unit(compound)
-        if revision == (1, 0) and compound.get("type") == "CompoundCRS":
+        horizontal = _local(keys)
+    system, unit = horizontal, None
+    if vertical := vertical_keys(keys, revision):
+        horizontal = _as_json(_identified(pyproj.CRS.from_json_dict(horizontal))[0])
+        system = add_heights(horizontal, vertical, keys)
+        unit = vertical_unit(system)
+        if revision == (1, 0) and system.get("type") == "CompoundCRS":
             # GDAL leaves vertical keys of GeoTIFF 1.0 out, so often are they wrong.
-            compound = horizontal
-        system, authority = _identified(_bound(compound, keys))
-    except CRSError as error:
-        return CRSResult(unresolved=_titled(keys), note=f"PROJ cannot make a CRS: {error}")
+            system = horizontal
+    crs, authority = _identified(_bound(system, keys))
     return CRSResult(
-        crs=system,
+        crs=crs,
         authority=authority,
         coordinate_epoch=keys.double(GeoKey.COORDINATE_EPOCH),
         vertical_unit=unit,
@@ -163,7 +173,12 @@ def _horizontal(keys: GeoKeys) -> Object:
             f"GTModelTypeGeoKey is {model}, so it is not said whether coordinates are those of "
             "the GeodeticCRSGeoKey."
         )
-    return engineering_crs(_name(keys), linear_unit(keys) or METRE)
+    return _local(keys)
+
+
+def _local(keys: GeoKeys) -> Object:
+    name = cited_name(keys, GeoKey.GT_CITATION, GeoKey.GEODETIC_CITATION)
+    return engineering_crs(name, linear_unit(keys) or METRE)
 
 
 def _geographic(keys: GeoKeys) -> Object:
@@ -176,11 +191,6 @@ def _geographic(keys: GeoKeys) -> Object:
     return base_crs(keys)
 
 
-def _name(keys: GeoKeys) -> str:
-    text = keys.text(GeoKey.GT_CITATION) or keys.text(GeoKey.GEODETIC_CITATION)
-    return citation(text).get("", text or "unnamed")
-
-
 def _esri_pe(keys: GeoKeys) -> Object | None:
     """WKT that ArcGIS puts into a citation where keys do not reach."""
     for key in (GeoKey.PROJECTED_CITATION, GeoKey.GT_CITATION):
@@ -191,8 +201,12 @@ def _esri_pe(keys: GeoKeys) -> Object | None:
             found, _ = _identified(pyproj.CRS.from_wkt(text.partition(_ESRI_PE)[2]))
         except CRSError as error:
             raise unresolved(f"{key.title} holds WKT that PROJ cannot read.") from error
-        return dict(found.to_json_dict())
+        return _as_json(found)
     return None
+
+
+def _as_json(crs: pyproj.CRS) -> Object:
+    return {k: v for k, v in crs.to_json_dict().items() if k != "$schema"}
 
 
 def _bound(system: Object, keys: GeoKeys) -> pyproj.CRS:
@@ -214,10 +228,40 @@ def _bound(system: Object, keys: GeoKeys) -> pyproj.CRS:
 
 
 def _identified(crs: pyproj.CRS) -> tuple[pyproj.CRS, str | None]:
-    """Replace a CRS by the registered one it equals; give its authority and code."""
-    found = crs.to_authority(min_confidence=70)
-    if found is None:
+    """Replace a CRS by the registered one of its name, if they are equal; give its code.
+
+    Keys have no room for the code of a compound CRS, nor for codes of other registries than
+    EPSG's, so GDAL finds them again by name. A search by definition would find more, at a
+    fifth of a second each.
+    """
+    found = crs.to_json_dict().get("id")
+    if isinstance(found, dict):
+        return crs, f"{found['authority']}:{found['code']}"
+    if crs.is_compound:
+        match = crs.to_authority(min_confidence=100)
+        code = ":".join(match) if match is not None else None
+    elif crs.is_projected or crs.is_geographic:
+        code = code_of_name(crs.name, "projected" if crs.is_projected else "geographic")
+    else:
+        code = None
+    if code is None:
         return crs, None
-    authority = ":".join(found)
-    candidate = pyproj.CRS.from_user_input(authority)
-    return (candidate, authority) if candidate.equals(crs) else (crs, None)
+    candidate = pyproj.CRS.from_user_input(code)
+    return (candidate, code) if _same_keys(crs, candidate) else (crs, None)
+
+
+def _same_keys(crs: pyproj.CRS, candidate: pyproj.CRS) -> bool:
+    """Whether two systems differ at most in what GeoKeys cannot say.
+
+    That is the order of axes, and in planetary systems whether longitudes count westwards,
+    which is lost in WKT 1 as it is in keys.
+    """
+    if candidate.equals(crs, ignore_axis_order=True):
+        return True
+    if not candidate.is_geographic:
+        return False
+    try:
+        plain = pyproj.CRS.from_wkt(candidate.to_wkt(WktVersion.WKT1_GDAL))
+    except CRSError:
+        return False
+    return plain.equals(crs, ignore_axis_order=True)

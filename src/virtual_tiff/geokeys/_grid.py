@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import isfinite
 
 from virtual_tiff.geokeys._codes import GeoKey, RasterType
+from virtual_tiff.geokeys._crs import CRSResult
 from virtual_tiff.ifd import ImageFileDirectory
 from virtual_tiff.plan import JSON
 from virtual_tiff.tags import Tag
@@ -92,6 +93,28 @@ def _scaled(ifd: ImageFileDirectory) -> GeoTransform | None:
     dx, dy = ifd.model_pixel_scale[0], -abs(ifd.model_pixel_scale[1])
     column, row, _, x, y, _ = tiepoint[:6]
     return (x - column * dx, dx, 0.0, y - row * dy, 0.0, dy)
+
+
+def height_scaling(ifd: ImageFileDirectory, system: CRSResult) -> tuple[float, float] | None:
+    """Scale and offset that turn the values of a height model into heights.
+
+    ModelPixelScale and ModelTiepoint have a third component (GeoTIFF 1.1 section 7.1.3), which
+    GDAL takes for that of the values where the CRS has heights.
+
+    Returns
+    -------
+    tuple or None
+        `height = value * scale + offset`, in the vertical unit. `None` without a compound CRS,
+        and where ScaleZ is 0, which the specification has for images that are not heights (GDAL
+        3.12 applies even that and makes all heights equal).
+    """
+    scale, tiepoint = ifd.model_pixel_scale, ifd.model_tiepoint
+    if system.crs is None or not system.crs.is_compound:
+        return None
+    if not _has_scale(ifd) or len(scale) < 3 or len(tiepoint) < 6 or scale[2] == 0:
+        return None
+    found = scale[2], tiepoint[5] - tiepoint[2] * scale[2]
+    return found if all(map(isfinite, found)) else None
 
 
 def overview_transform(

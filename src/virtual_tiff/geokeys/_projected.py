@@ -12,18 +12,20 @@ from pyproj.exceptions import CRSError
 from virtual_tiff.errors import InvalidTIFFError
 from virtual_tiff.geokeys._codes import USER_DEFINED, GeoKey, GeoKeys
 from virtual_tiff.geokeys._geodetic import (
-    Object,
-    axis_unit,
     base_crs,
-    cartesian,
-    citation,
-    linear_unit,
-    projection_units,
     registered,
-    same_unit,
     unresolved,
 )
 from virtual_tiff.geokeys._projections import METRE, Unit, axis_directions, conversion, utm
+from virtual_tiff.geokeys._units import (
+    Object,
+    axis_unit,
+    cartesian,
+    cited_name,
+    linear_unit,
+    projection_units,
+    same_unit,
+)
 from virtual_tiff.plan import JSON
 
 # Keys which redefine a registered projected CRS: where one is there, GDAL builds from keys.
@@ -57,14 +59,14 @@ def projected_crs(keys: GeoKeys) -> Object:
         return known  # a geographic code in the wrong key
     if known is not None and not any(key in keys.values for key in _REDEFINING):
         return _in_unit(known, linear_unit(keys))
-    name = _name(keys)
+    name = cited_name(keys, GeoKey.PROJECTED_CITATION, GeoKey.GT_CITATION)
     if known is None and name in _WEB_MERCATORS:
         return dict(pyproj.CRS.from_user_input(_WEB_MERCATORS[name]).to_json_dict())
     operation = _operation(keys, known)
     if operation is None:
         raise _no_projection(keys)
     implied = known.get("base_crs") if known is not None else None
-    base = base_crs(keys, implied if isinstance(implied, dict) else _state_plane_base(keys))
+    base = base_crs(keys, implied if isinstance(implied, dict) else None)
     if known is not None and base is implied and operation is known.get("conversion"):
         return _in_unit(known, linear_unit(keys))
     unit = linear_unit(keys) or METRE
@@ -78,16 +80,6 @@ def projected_crs(keys: GeoKeys) -> Object:
     if known is not None and _equal(built, known):
         return known
     return built
-
-
-def _name(keys: GeoKeys) -> str:
-    for key in (GeoKey.PROJECTED_CITATION, GeoKey.GT_CITATION):
-        text = keys.text(key)
-        if text is None or text.startswith("LUnits = "):
-            continue
-        parts = citation(text)
-        return parts.get("PCS Name") or parts.get("Projection Name") or parts.get("") or text
-    return "unnamed"
 
 
 def _no_projection(keys: GeoKeys) -> InvalidTIFFError:
@@ -134,31 +126,12 @@ def _registered_operation(code: int) -> Object | None:
 
 
 def _cited_operation(keys: GeoKeys) -> Object | None:
-    """ERDAS IMAGINE leaves UTM and State Plane zones to the citation."""
-    text = _citations(keys)
-    if found := re.search(r"UTM Zone (\d{1,2}) ?([NS])?", text):
-        zone = int(found[1])
-        return utm(zone, north=found[2] != "S") if 1 <= zone <= 60 else None
-    if found := re.search(r"State Plane Zone -?(\d{3,4})\b", text):
-        # Zones are FIPS numbers; the registry has those of NAD27 from 10000, NAD83's 30 above.
-        return _registered_operation(10_000 + int(found[1]) + (0 if _is_nad27(text) else 30))
+    """ERDAS IMAGINE leaves the UTM zone to the citation, where nothing else is given."""
+    for key in (GeoKey.PROJECTED_CITATION, GeoKey.GT_CITATION):
+        found = re.search(r"\bUTM Zone (\d{1,2}) ?([NS])\b", keys.text(key) or "")
+        if found is not None and 1 <= int(found[1]) <= 60:
+            return utm(int(found[1]), north=found[2] == "N")
     return None
-
-
-def _state_plane_base(keys: GeoKeys) -> Object | None:
-    text = _citations(keys)
-    if "State Plane Zone" not in text or keys.short(GeoKey.GEODETIC_CRS) not in (None, 0):
-        return None
-    return registered(4267 if _is_nad27(text) else 4269)
-
-
-def _citations(keys: GeoKeys) -> str:
-    texts = (keys.text(GeoKey.PROJECTED_CITATION), keys.text(GeoKey.GT_CITATION))
-    return "\n".join(text for text in texts if text is not None)
-
-
-def _is_nad27(text: str) -> bool:
-    return "NAD27" in text or "NAD = 27" in text
 
 
 def _in_unit(crs: Object, unit: Unit | None) -> Object:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from virtual_tiff.geokeys._codes import USER_DEFINED, GeoKey, GeoKeys
-from virtual_tiff.geokeys._geodetic import component, known_datum, registered, unit_of_code
-from virtual_tiff.geokeys._projections import METRE
-from virtual_tiff.plan import JSON
+import pyproj
 
-type Object = dict[str, JSON]
+from virtual_tiff.geokeys._codes import USER_DEFINED, GeoKey, GeoKeys
+from virtual_tiff.geokeys._geodetic import component, known_datum, registered
+from virtual_tiff.geokeys._names import code_of_name
+from virtual_tiff.geokeys._projections import METRE
+from virtual_tiff.geokeys._units import Object, unit_of_code
+from virtual_tiff.plan import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,12 @@ def _geographic_3d(horizontal: Object, vertical: Vertical) -> Object | None:
 
 def _manual(name: str, vertical: Vertical) -> Object:
     datum: JSON = None
-    if vertical.datum not in (None, USER_DEFINED):
+    if vertical.datum == USER_DEFINED:
+        # The datum of the registered system that the citation names.
+        code = code_of_name(name, "vertical")
+        if code is not None:
+            datum = pyproj.CRS.from_user_input(code).to_json_dict().get("datum")
+    elif vertical.datum is not None:
         datum = component("datum", vertical.datum)
     unit = unit_of_code(vertical.units, angular=False) or METRE
     return {

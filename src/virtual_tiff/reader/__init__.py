@@ -1,8 +1,8 @@
 """The only header I/O: a URL becomes frozen image file directories.
 
-One GET fetches the start of the file. A bounded look at the entries in it (`_screen`) decides
-which of two libraries reads them: async-tiff where it is known to be safe and fast, tifffile for
-everything else. Both see the bytes already fetched and go to the store only beyond them.
+One GET fetches the start of the file. Directories in which every value is what and where it
+should be are decoded from those bytes at once (`_chain`, `_values`); anything unusual goes to
+tifffile, over the same bytes. Neither goes to the store but for what lies beyond them.
 """
 
 from virtual_tiff.reader._read import DEFAULT_PREFETCH, read_header

@@ -60,6 +60,8 @@ _FIELDS = frozenset(
 #: Remaining tags that are kept: those this package names. Others hold what only their writer
 #: understands, some of them megabytes.
 KEPT = frozenset(Tag) - _FIELDS
+#: Tags whose values are read at all.
+NEEDED = _FIELDS | KEPT
 #: RowsPerStrip of a single strip (TIFF 6.0 section 8: the default is 2**32 - 1).
 _ALL_ROWS = 2**32 - 1
 _SUBFILE_TYPES = {2: NewSubfileType.REDUCED_RESOLUTION, 3: NewSubfileType.PAGE}
@@ -218,21 +220,26 @@ def _integers(tags: RawTags, tag: Tag, index: tuple[int, ...]) -> tuple[int, ...
 def _segment_values(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.uint64]:
     if value is None:
         return np.empty(0, np.uint64)
-    try:
-        return np.atleast_1d(np.asarray(value)).astype(np.uint64, casting="unsafe", copy=False)
-    except (TypeError, ValueError, OverflowError) as error:
+    return np.atleast_1d(_whole_numbers(value, tag, index)).astype(np.uint64, copy=False)
+
+
+def _whole_numbers(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.integer[Any]]:
+    """Values as an array, if they are integers from 0."""
+    values = np.asarray(value)
+    if values.size and (values.dtype.kind not in "iu" or values.min() < 0):
         raise InvalidTIFFError(
-            f"{tag.title} holds something other than integers.",
+            f"{tag.title} holds something other than integers from 0.",
             kind=ErrorKind.INVALID_TAG,
             ifd=index,
             tag=tag,
-        ) from error
+        )
+    return values
 
 
 def _color_map(value: Any, index: tuple[int, ...]) -> NDArray[np.uint16] | None:
     if value is None:
         return None
-    colors = np.asarray(value)
+    colors = _whole_numbers(value, Tag.COLOR_MAP, index)
     if colors.ndim != 2:
         colors = colors.reshape(-1)
         if colors.size == 0 or colors.size % 3:

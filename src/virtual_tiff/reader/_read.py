@@ -1,4 +1,4 @@
-"""URL to `Header`: fetch, screen, read."""
+"""URL to `Header`: fetch, follow the chain, read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.ifd import Header
-from virtual_tiff.reader._screen import Screened, screen
+from virtual_tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.reader._chain import Chain, read_chain
 from virtual_tiff.reader._source import ByteSource, open_source
+from virtual_tiff.reader._values import Unusual, read_values
 
 #: Bytes of the first GET. The header of a COG with five overviews and 4,000 tiles fits.
 DEFAULT_PREFETCH = 32 * 1024
@@ -53,34 +54,45 @@ async def read_header(
     """
     source = await open_source(url, registry, prefetch=prefetch)
     try:
-        screened = await screen(source)
-        if only is not None and only >= len(screened.offsets):
-            raise _out_of_range(only, screened)
-        # Imported here, since each costs more to import than most files to read.
-        if screened.plain:
-            from virtual_tiff.reader._async_tiff import read_with_async_tiff
-
-            ifds = await read_with_async_tiff(source, screened, only=only)
-        else:
-            from virtual_tiff.reader._tifffile import read_with_tifffile
-
-            ifds = await asyncio.to_thread(read_with_tifffile, source, screened, only=only)
+        chain = await read_chain(source)
+        if only is not None and only >= len(chain.directories):
+            raise _out_of_range(only, chain)
+        ifds = await _read_directories(source, chain, only)
     except VirtualTIFFError as error:
         raise error.at(url=url) from error.__cause__
     header = Header(
         source=source.source,
-        byte_order=screened.byte_order,
-        big_tiff=screened.big_tiff,
+        byte_order=chain.layout.byte_order,
+        big_tiff=chain.layout.big_tiff,
         ifds=ifds,
-        damage=screened.damage,
+        damage=chain.damage,
     )
     return header, source
 
 
-def _out_of_range(only: int, screened: Screened) -> VirtualTIFFError:
-    if screened.damage is not None:
-        return screened.damage
-    count = len(screened.offsets)
+async def _read_directories(
+    source: ByteSource, chain: Chain, only: int | None
+) -> tuple[ImageFileDirectory, ...]:
+    wanted = range(len(chain.directories)) if only is None else (only,)
+    seen = {directory.position for directory in chain.directories}
+    try:
+        return tuple(
+            [
+                await read_values(source, chain.layout, chain.directories[i], (i,), seen)
+                for i in wanted
+            ]
+        )
+    except Unusual:
+        # Imported here, since it costs more to import than most files to read.
+        from virtual_tiff.reader._tifffile import read_with_tifffile
+
+        return await asyncio.to_thread(read_with_tifffile, source, chain, only=only)
+
+
+def _out_of_range(only: int, chain: Chain) -> VirtualTIFFError:
+    if chain.damage is not None:
+        return chain.damage
+    count = len(chain.directories)
     return InvalidOptionError(
         f"there is no IFD {only}: the file has {count}.",
         kind=ErrorKind.IFD_OUT_OF_RANGE,

@@ -28,9 +28,9 @@ class Store(GetAsync, GetRange, Protocol):
 class ByteSource:
     """Random access to a TIFF whose first bytes are already here.
 
-    Implements the parts of obspec that async-tiff (`get_range_async`, `get_ranges_async`) and
-    obspec-utils' readers (`get_range`, `get_ranges`, `head`) ask for. The `path` arguments they
-    pass are those of the one file this object stands for.
+    Implements the parts of obspec that obspec-utils' readers (`get_range`, `get_ranges`, `head`)
+    and async-tiff (`get_range_async`, `get_ranges_async`) ask for. The `path` arguments they pass
+    are those of the one file this object stands for.
 
     Parameters
     ----------
@@ -54,6 +54,11 @@ class ByteSource:
     def size(self) -> int:
         """Length of the file in bytes."""
         return self.source.size
+
+    def peek(self, start: int, length: int) -> bytes | None:
+        """Return `length` bytes from `start` if the first GET brought them all."""
+        end = start + length
+        return self.prefix[start:end] if end <= len(self.prefix) else None
 
     # -- asynchronous ------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Directories through tifffile, for files async-tiff cannot be trusted with, and for sub-IFDs."""
+"""Directories through tifffile, which knows the habits of many writers and formats."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from obspec_utils.readers import BlockStoreReader
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, VirtualTIFFError
 from virtual_tiff.ifd import ImageFileDirectory
-from virtual_tiff.reader._build import KEPT, build_ifd
+from virtual_tiff.reader._build import NEEDED, build_ifd
+from virtual_tiff.reader._chain import Chain
 from virtual_tiff.reader._geo_keys import parse_geo_keys
-from virtual_tiff.reader._screen import MANY_SEGMENTS, Screened
 from virtual_tiff.reader._source import BLOCK_SIZE, CACHE_SIZE, ByteSource
+from virtual_tiff.reader._values import MANY_VALUES, check_cycle, check_sub_ifds, decode_text
 from virtual_tiff.tags import FieldType, Tag
 
 # tifffile logs what it repairs or gives up on. What matters of it becomes an error here; without
 # a handler, Python would print the rest on standard error.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
-
-#: Sub-IFDs of one directory, and levels of nesting. Pyramids have some dozens and one.
-MAX_SUB_IFDS = 65_536
-MAX_DEPTH = 4
 
 _SEGMENT_TAGS = frozenset(
     {Tag.STRIP_OFFSETS, Tag.STRIP_BYTE_COUNTS, Tag.TILE_OFFSETS, Tag.TILE_BYTE_COUNTS}
@@ -40,18 +37,18 @@ _DTYPES = {
     FieldType.IFD8: "u8",
 }
 _RATIONALS = frozenset({FieldType.RATIONAL, FieldType.SRATIONAL})
-_NEEDED = frozenset(Tag) | KEPT
 
 
 def read_with_tifffile(
-    source: ByteSource, screened: Screened, *, only: int | None
+    source: ByteSource, chain: Chain, *, only: int | None
 ) -> tuple[ImageFileDirectory, ...]:
     """Read the main chain, or its directory `only`, with their sub-IFDs.
 
     Blocks: run it in a thread.
     """
     url = source.source.url
-    positions = list(enumerate(screened.offsets))
+    positions = [(i, directory.position) for i, directory in enumerate(chain.directories)]
+    seen = {position for _, position in positions}
     if only is not None:
         positions = positions[only : only + 1]
     file = BlockStoreReader(
@@ -60,8 +57,7 @@ def read_with_tifffile(
     try:
         with tifffile.TiffFile(file, name=url) as tif:  # type: ignore[arg-type]
             return tuple(
-                _directory(tif, position, (i,), screened, seen=set(screened.offsets))
-                for i, position in positions
+                _directory(tif, position, (i,), chain, seen=set(seen)) for i, position in positions
             )
     except VirtualTIFFError as error:
         raise error.at(url=url) from error.__cause__
@@ -80,7 +76,7 @@ def _directory(
     tif: tifffile.TiffFile,
     position: int,
     index: tuple[int, ...],
-    screened: Screened,
+    chain: Chain,
     *,
     seen: set[int],
 ) -> ImageFileDirectory:
@@ -88,25 +84,23 @@ def _directory(
     page = tifffile.TiffPage(tif, index=index)
     tags: dict[int, Any] = {}
     for tag in page.tags:
-        if tag.code in _NEEDED and tag.code not in tags:
-            value = _value(tif, tag, screened, index)
+        if tag.code in NEEDED and tag.code not in tags and tag.count:
+            value = _value(tif, tag, chain, index)
             if value is not None:
                 tags[tag.code] = value
     sub_ifds: tuple[ImageFileDirectory, ...] = ()
     if Tag.SUB_IFDS in tags:
-        sub_ifds = _sub_ifds(tif, np.atleast_1d(tags[Tag.SUB_IFDS]), index, screened, seen)
-    doubles = tags.get(Tag.GEO_DOUBLE_PARAMS, ())
-    text = tags.get(Tag.GEO_ASCII_PARAMS, "")
+        sub_ifds = _sub_ifds(tif, np.atleast_1d(tags[Tag.SUB_IFDS]), index, chain, seen)
     geo_keys = parse_geo_keys(
         tags.get(Tag.GEO_KEY_DIRECTORY, ()),
-        (doubles,) if isinstance(doubles, float) else doubles,
-        text.decode("latin-1") if isinstance(text, bytes) else text,
+        tags.get(Tag.GEO_DOUBLE_PARAMS, ()),
+        tags.get(Tag.GEO_ASCII_PARAMS, ""),
     )
     return build_ifd(
         tags,
         index=index,
         position=position,
-        byte_order=screened.byte_order,
+        byte_order=chain.layout.byte_order,
         geo_keys=geo_keys,
         sub_ifds=sub_ifds,
     )
@@ -116,37 +110,25 @@ def _sub_ifds(
     tif: tifffile.TiffFile,
     positions: NDArray[Any],
     index: tuple[int, ...],
-    screened: Screened,
+    chain: Chain,
     seen: set[int],
 ) -> tuple[ImageFileDirectory, ...]:
-    if len(index) > MAX_DEPTH or len(positions) > MAX_SUB_IFDS:
-        raise InvalidTIFFError(
-            f"{len(positions)} sub-IFDs at depth {len(index)}.",
-            kind=ErrorKind.HEADER_TOO_LARGE,
-            ifd=index,
-            tag=Tag.SUB_IFDS,
-        )
+    check_sub_ifds(positions.tolist(), index)
     found = []
     for i, position in enumerate(int(p) for p in positions):
         if position == 0:
             continue
-        if position in seen:
-            raise InvalidTIFFError(
-                f"SubIFDs leads back to the directory at offset {position}.",
-                kind=ErrorKind.IFD_CYCLE,
-                ifd=index,
-                tag=Tag.SUB_IFDS,
-            )
+        check_cycle(position, seen, index)
         seen.add(position)
-        found.append(_directory(tif, position, (*index, i), screened, seen=seen))
+        found.append(_directory(tif, position, (*index, i), chain, seen=seen))
     return tuple(found)
 
 
 def _value(
-    tif: tifffile.TiffFile, tag: tifffile.TiffTag, screened: Screened, index: tuple[int, ...]
+    tif: tifffile.TiffFile, tag: tifffile.TiffTag, chain: Chain, index: tuple[int, ...]
 ) -> Any:
-    if tag.code in _SEGMENT_TAGS and tag.count > MANY_SEGMENTS:
-        return _array(tif, tag, screened, index)
+    if tag.code in _SEGMENT_TAGS and tag.count > MANY_VALUES:
+        return _array(tif, tag, chain, index)
     if tag.code in (Tag.GEO_ASCII_PARAMS, Tag.GDAL_METADATA) and tag.dtype == FieldType.ASCII:
         return _ascii(tif, tag)
     value = tag.value
@@ -165,19 +147,16 @@ def _ascii(tif: tifffile.TiffFile, tag: tifffile.TiffTag) -> str:
         return value if isinstance(value, str) else ""
     tif.filehandle.seek(tag.valueoffset)
     data: bytes = tif.filehandle.read(tag.count)
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    return decode_text(data)
 
 
 def _array(
-    tif: tifffile.TiffFile, tag: tifffile.TiffTag, screened: Screened, index: tuple[int, ...]
+    tif: tifffile.TiffFile, tag: tifffile.TiffTag, chain: Chain, index: tuple[int, ...]
 ) -> NDArray[np.uint64]:
     """Many offsets, without a Python integer for each."""
     try:
         dtype = np.dtype(_DTYPES[FieldType(tag.dtype)]).newbyteorder(
-            "<" if screened.byte_order == "little" else ">"
+            "<" if chain.layout.byte_order == "little" else ">"
         )
     except (KeyError, ValueError) as error:
         raise InvalidTIFFError(

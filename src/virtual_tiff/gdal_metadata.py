@@ -1,0 +1,232 @@
+"""GDAL's private XML metadata (tag 42112) → scales, offsets, units, descriptions, items.
+
+The document is `<GDALMetadata>` with `<Item name= sample= role= domain=>` children, as GDAL's
+GTiff driver documentation describes it: `sample` counts bands from 0, `role` marks what belongs
+to a band rather than to its metadata. What GDAL 3.12 makes of documents that break these rules
+was tried out, and is followed.
+
+The XML comes from strangers: it is parsed without building a tree, entities and DTDs are refused,
+and depth and size are bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import isfinite
+from types import MappingProxyType
+from xml.etree.ElementTree import ParseError
+from xml.sax.saxutils import unescape
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import DefusedXMLParser
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.tags import Tag
+
+type Domains = Mapping[str, Mapping[str, str]]
+"""Items by domain; the default domain is the empty string."""
+
+MAX_CHARACTERS = 4 * 1024 * 1024
+"""Longest document that is looked at; GDAL writes some kilobytes."""
+MAX_DEPTH = 32
+_MAX_CACHED_CHARACTERS = 16 * 1024
+_EMPTY: Domains = MappingProxyType({})
+_QUOTES = {"&quot;": '"', "&apos;": "'"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandMetadata:
+    """What the document says about one band.
+
+    Parameters
+    ----------
+    scale, offset
+        `value * scale + offset` is in `units`; `None` where not given.
+    units, description, color_interpretation
+        As written; `None` where not given.
+    domains
+        All other items of the band.
+    """
+
+    scale: float | None = None
+    offset: float | None = None
+    units: str | None = None
+    description: str | None = None
+    color_interpretation: str | None = None
+    domains: Domains = field(default_factory=lambda: _EMPTY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GDALMetadata:
+    """The whole document.
+
+    Parameters
+    ----------
+    domains
+        Items of the dataset.
+    bands
+        Items of the bands that have any, by index from 0.
+    note
+        Why the document could not be read, in one line.
+    """
+
+    domains: Domains = field(default_factory=lambda: _EMPTY)
+    bands: Mapping[int, BandMetadata] = field(default_factory=dict)
+    note: str | None = None
+
+    def band(self, index: int) -> BandMetadata:
+        """Metadata of one band, empty where it has none."""
+        return self.bands.get(index, _NO_BAND)
+
+
+_NO_BAND = BandMetadata()
+_NOTHING = GDALMetadata()
+
+
+def parse_gdal_metadata(text: str | None, *, strict: bool = False) -> GDALMetadata:
+    """Read the document.
+
+    Parameters
+    ----------
+    text
+        Value of tag 42112.
+    strict
+        Whether to raise for a document that cannot be read, rather than to say so in the note.
+
+    Raises
+    ------
+    InvalidTIFFError
+        With kind `invalid-tag`, only if `strict`.
+    """
+    if text is None or not text.strip("\0 \t\r\n"):
+        return _NOTHING
+    try:
+        # A file repeats the document in its overviews, and an archive in its files.
+        return _parse(text) if len(text) > _MAX_CACHED_CHARACTERS else _parse_cached(text)
+    except InvalidTIFFError as error:
+        if strict:
+            raise
+        return GDALMetadata(note=error.message)
+
+
+def published(domains: Domains) -> dict[str, dict[str, str]]:
+    """Items worth publishing: statistics are of the pixels once, not of what is read later."""
+    kept = {
+        domain: {k: v for k, v in items.items() if not k.startswith("STATISTICS_")}
+        for domain, items in domains.items()
+    }
+    return {domain: items for domain, items in kept.items() if items}
+
+
+@lru_cache(maxsize=256)
+def _parse_cached(text: str) -> GDALMetadata:
+    return _parse(text)
+
+
+def _parse(text: str) -> GDALMetadata:
+    if len(text) > MAX_CHARACTERS:
+        raise _invalid(f"is {len(text)} characters long, more than {MAX_CHARACTERS}")
+    target = _Target()
+    # An XML declaration names the encoding of the file, but this text is decoded already.
+    parser = DefusedXMLParser(target=target, encoding="utf-8", forbid_dtd=True)
+    try:
+        parser.feed(text.strip("\0 \t\r\n").encode("utf-8", "replace"))
+        parser.close()
+    except ParseError as error:
+        raise _invalid(f"is not well-formed XML ({error})") from error
+    except DefusedXmlException as error:
+        raise _invalid("defines entities or a document type") from error
+    return target.result()
+
+
+def _invalid(what: str) -> InvalidTIFFError:
+    return InvalidTIFFError(
+        f"the GDAL metadata {what}.", kind=ErrorKind.INVALID_TAG, tag=Tag.GDAL_METADATA
+    )
+
+
+class _Target:
+    """Collects items from parser events."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._item: dict[str, str] | None = None
+        self._text: list[str] = []
+        self._domains: dict[str, dict[str, str]] = {}
+        self._bands: dict[int, dict[str, dict[str, str]]] = {}
+        self._roles: dict[int, dict[str, str]] = {}
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _invalid(f"is nested deeper than {MAX_DEPTH} elements")
+        if self._depth == 1 and tag != "GDALMetadata":
+            raise _invalid(f"begins with <{tag[:40]}>, not with <GDALMetadata>")
+        if self._depth == 2 and tag == "Item":
+            self._item = attributes
+            self._text = []
+
+    def data(self, text: str) -> None:
+        if self._item is not None:
+            self._text.append(text)
+
+    def end(self, tag: str) -> None:
+        if self._depth == 2 and self._item is not None:
+            self._add(self._item, "".join(self._text).lstrip())
+            self._item = None
+        self._depth -= 1
+
+    def close(self) -> None:
+        """Called by the parser at the end of the document."""
+
+    def _add(self, item: Mapping[str, str], value: str) -> None:
+        name = item.get("name")
+        if name is None:
+            return
+        if "&" in value:  # GDAL escapes twice
+            value = unescape(value, _QUOTES)
+        band = _band_index(item.get("sample"))
+        role = item.get("role", "").lower()
+        if band is None:
+            self._domains.setdefault(item.get("domain", ""), {})[name] = value
+        elif role in _ROLES:
+            self._roles.setdefault(band, {})[role] = value
+        else:
+            domains = self._bands.setdefault(band, {})
+            domains.setdefault(item.get("domain", ""), {})[name] = value
+
+    def result(self) -> GDALMetadata:
+        """Freeze what was collected."""
+        bands = {}
+        for index in sorted(self._bands.keys() | self._roles.keys()):
+            roles = self._roles.get(index, {})
+            bands[index] = BandMetadata(
+                scale=_number(roles.get("scale")),
+                offset=_number(roles.get("offset")),
+                units=roles.get("unittype") or None,
+                description=roles.get("description") or None,
+                color_interpretation=roles.get("colorinterp") or None,
+                domains=self._bands.get(index, _EMPTY),
+            )
+        return GDALMetadata(domains=self._domains, bands=bands)
+
+
+_ROLES = frozenset({"scale", "offset", "unittype", "description", "colorinterp"})
+
+
+def _band_index(sample: str | None) -> int | None:
+    try:
+        index = int(sample or "-1")
+    except ValueError:
+        return None
+    return index if index >= 0 else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return None
+    return value if isfinite(value) else None

@@ -1,0 +1,164 @@
+"""Which images differ from the others, and in what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+type Table = Any
+
+#: Corners may lie apart by this share of a pixel: floating-point noise of different writers.
+TOLERANCE = 1e-6
+_LONGEST = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One image that differs from most others in one column.
+
+    Parameters
+    ----------
+    row
+        In the table that was looked at.
+    url, ifd
+        The image.
+    column
+        Of the inventory.
+    value, expected
+        As text: what it has, and what most have.
+    """
+
+    row: int
+    url: str
+    ifd: tuple[int, ...] | None
+    column: str
+    value: str
+    expected: str
+
+
+def differences(table: Table, columns: Sequence[str]) -> list[Difference]:
+    """Compare the rows of a table with what most of them have.
+
+    Parameters
+    ----------
+    table
+        Of an inventory.
+    columns
+        To compare.
+
+    Returns
+    -------
+    list of Difference
+        In the order of the rows; empty if all agree.
+    """
+    found: list[Difference] = []
+    for column in columns:
+        codes = codes_of(table[column])
+        counts = np.bincount(codes) if codes.size else np.zeros(1, np.int64)
+        if counts.size <= 1:
+            continue
+        usual = int(np.argmax(counts))
+        first = np.array([np.argmax(codes == code) for code in range(counts.size)])
+        values = table[column].take(pa.array(first)).to_pylist()
+        same = [_same(column, value, values[usual], table) for value in values]
+        for row in np.flatnonzero(~np.array(same)[codes]):
+            found.append(
+                Difference(
+                    row=int(row),
+                    url=table["url"][int(row)].as_py(),
+                    ifd=_ifd(table["ifd"][int(row)].as_py()),
+                    column=column,
+                    value=_short(values[codes[row]]),
+                    expected=_short(values[usual]),
+                )
+            )
+    return sorted(found, key=lambda difference: difference.row)
+
+
+def codes_of(column: Any) -> NDArray[np.int64]:
+    """Number the distinct values of a column, from 0: equal values get equal numbers."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.unify_dictionaries().combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = pa.concat_arrays(column.chunks)
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        matrix = _matrix(column)
+        if matrix is None:
+            keys = [None if value is None else tuple(value) for value in column.to_pylist()]
+            numbers: dict[Any, int] = {}
+            return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+        _, codes = np.unique(matrix, axis=0, return_inverse=True)
+        return codes.reshape(-1).astype(np.int64)
+    if not pa.types.is_dictionary(kind):
+        column = column.dictionary_encode(null_encoding="encode")
+    indices = column.indices.fill_null(len(column.dictionary))
+    _, codes = np.unique(indices.to_numpy(zero_copy_only=False), return_inverse=True)
+    return codes.astype(np.int64)
+
+
+def _matrix(column: Any) -> NDArray[Any] | None:
+    """Lists of numbers of one length as a matrix; `None` where they are something else."""
+    if column.null_count or not len(column):
+        return None
+    values = column.flatten()
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        return None
+    if len(values) % len(column) or values.null_count:
+        return None
+    width = len(values) // len(column)
+    if pa.types.is_list(column.type):
+        starts = column.offsets.to_numpy()
+        if not np.all(np.diff(starts) == width):
+            return None
+    matrix: NDArray[Any] = values.to_numpy(zero_copy_only=False).reshape(len(column), width)
+    return matrix
+
+
+def _same(column: str, value: Any, expected: Any, table: Table) -> bool:
+    """Whether values that are written in different ways mean the same."""
+    if column == "transform":
+        size = (table["width"][0].as_py(), table["height"][0].as_py())
+        return same_transform(value, expected, *size)
+    if column == "crs":
+        return same_crs(value, expected)
+    return bool(value == expected)
+
+
+def same_crs(one: str | None, other: str | None) -> bool:
+    """Whether two texts name the same CRS."""
+    if one == other or one is None or other is None:
+        return one == other
+    from pyproj import CRS
+
+    return bool(CRS(one) == CRS(other))
+
+
+def same_transform(
+    one: Sequence[float] | None, other: Sequence[float] | None, width: int, height: int
+) -> bool:
+    """Whether two affines put the corners of an image at the same places, but for noise."""
+    if one is None or other is None:
+        return one is other
+    a, b, _, d, e, _ = other
+    pixel = max(abs(a) + abs(b), abs(d) + abs(e))
+    for column, row in ((0, 0), (width, 0), (0, height), (width, height)):
+        for i in (0, 3):
+            place, usual = (m[i] * column + m[i + 1] * row + m[i + 2] for m in (one, other))
+            if not abs(place - usual) <= TOLERANCE * pixel:
+                return False
+    return True
+
+
+def _short(value: Any) -> str:
+    text = str(tuple(value) if isinstance(value, list) else value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _ifd(text: str | None) -> tuple[int, ...] | None:
+    return None if text is None else tuple(int(part) for part in text.split("."))

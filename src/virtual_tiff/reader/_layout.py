@@ -1,0 +1,106 @@
+"""The two flavours of TIFF, and the header that tells them apart."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+
+#: Bytes that hold the header of either flavour.
+HEADER_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FileLayout:
+    """Widths and byte order of a file (TIFF 6.0 section 2; the BigTIFF design).
+
+    Parameters
+    ----------
+    order
+        Byte order as `struct` writes it.
+    big_tiff
+        Whether offsets and counts have 8 bytes.
+    count, entry, offset
+        Number of entries; one entry as tag, type, count and value field; an offset.
+    first
+        Where the offset of the first directory is.
+    inline
+        Bytes of a value that fit into its entry.
+    """
+
+    order: Literal["<", ">"]
+    big_tiff: bool
+    count: struct.Struct
+    entry: struct.Struct
+    offset: struct.Struct
+    first: int
+    inline: int
+
+    @property
+    def byte_order(self) -> Literal["little", "big"]:
+        """Byte order in words."""
+        return "little" if self.order == "<" else "big"
+
+
+def _layout(order: Literal["<", ">"], *, big: bool) -> FileLayout:
+    return FileLayout(
+        order=order,
+        big_tiff=big,
+        count=struct.Struct(order + ("Q" if big else "H")),
+        entry=struct.Struct(order + ("HHQ8s" if big else "HHI4s")),
+        offset=struct.Struct(order + ("Q" if big else "I")),
+        first=8 if big else 4,
+        inline=8 if big else 4,
+    )
+
+
+_LAYOUTS = {
+    (b"II", 42): _layout("<", big=False),
+    (b"II", 43): _layout("<", big=True),
+    (b"MM", 42): _layout(">", big=False),
+    (b"MM", 43): _layout(">", big=True),
+}
+
+
+def read_file_header(start: bytes) -> tuple[FileLayout, int]:
+    """Return the flavour of a file and the offset of its first directory.
+
+    Parameters
+    ----------
+    start
+        The first `HEADER_BYTES` bytes, or all there are.
+
+    Raises
+    ------
+    InvalidTIFFError
+        With kind `empty-file`, `not-a-tiff` or `truncated`.
+    """
+    if not start:
+        raise InvalidTIFFError("the file is empty.", kind=ErrorKind.EMPTY_FILE)
+    version = int.from_bytes(start[2:4], "big" if start[:2] == b"MM" else "little")
+    layout = _LAYOUTS.get((start[:2], version))
+    if layout is None:
+        raise InvalidTIFFError(
+            f"this is not a TIFF: it begins with {start[:4]!r}, not with II or MM and 42 or 43.",
+            kind=ErrorKind.NOT_A_TIFF,
+            remedy="Check that the file is what its name says.",
+        )
+    if layout.big_tiff and start[4:8] != struct.pack(layout.order + "HH", 8, 0):
+        raise InvalidTIFFError(
+            "a BigTIFF whose offsets are not 8 bytes wide.", kind=ErrorKind.NOT_A_TIFF
+        )
+    if len(start) < layout.first + layout.offset.size:
+        raise truncated("the file ends within its header,")
+    (position,) = layout.offset.unpack_from(start, layout.first)
+    return layout, position
+
+
+def truncated(what: str) -> InvalidTIFFError:
+    """Something lies where the file has no bytes."""
+    return InvalidTIFFError(
+        f"{what} beyond the end of the file.",
+        kind=ErrorKind.TRUNCATED,
+        remedy="It was cut short: copy or download it again.",
+    )
