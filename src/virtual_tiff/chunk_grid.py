@@ -230,9 +230,10 @@ def _check_inside(
     where: NDArray[np.bool_] | None = None,
 ) -> None:
     size = np.uint64(file_size)
-    present = lengths > 0 if where is None else where
     # Not offsets + lengths > size, which can wrap around.
-    outside = present & ((offsets > size) | (lengths > size - np.minimum(offsets, size)))
+    outside = lengths > size - np.minimum(offsets, size)
+    if where is not None:
+        outside &= where
     if outside.any():
         first = int(np.argmax(outside))
         raise InvalidTIFFError(

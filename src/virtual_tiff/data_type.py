@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -96,6 +97,7 @@ def _unsupported(ifd: ImageFileDirectory, what: str) -> UnsupportedTIFFError:
 _MSVC = re.compile(r"^([+-]?)1\.#(QNAN|SNAN|NAN|IND|INF)", re.IGNORECASE)
 
 
+@lru_cache(maxsize=1024)
 def nodata_value(text: str | None, data_type: np.dtype[np.generic]) -> Scalar | None:
     """Read the text of GDAL_NODATA as a value of a data type.
 

@@ -175,6 +175,8 @@ class _Page:
         page = self._page()
         rows, columns = region[names.index("y")], region[names.index("x")]
         pixels = zarr.open_array(page.aszarr(), mode="r")
+        if "z" in names:
+            return np.asarray(pixels[region])
         if page.samplesperpixel == 1:
             return np.asarray(pixels[rows, columns])
         bands = region[names.index("band")] if band < 0 else slice(band, band + 1)
@@ -196,4 +198,8 @@ class _Page:
         for position in self._sample.ifd:
             page = pages[position]
             pages = page.pages
+        if page.compression == 1:
+            # TIFF 6.0 section 14 has predictors for compressed data alone; libtiff and GDAL
+            # leave the tag out of account elsewhere, tifffile does not.
+            page.predictor = 1
         return page

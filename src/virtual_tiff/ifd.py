@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -203,9 +202,9 @@ class ImageFileDirectory:
         rows, columns = self.segment_shape
         planes = self.samples_per_pixel if self.is_planar else 1
         return (
-            planes * ceil(self.image_depth / self.tile_depth),
-            ceil(self.image_length / rows),
-            ceil(self.image_width / columns),
+            planes * -(-self.image_depth // self.tile_depth),
+            -(-self.image_length // rows),
+            -(-self.image_width // columns),
         )
 
 

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ SCHEMA = pa.schema(
 COLUMNS = frozenset(SCHEMA.names)
 
 _GEO_VERSION = "1.1.0"
+_SOURCE = ["url", "size", "etag", "last_modified"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,8 +161,7 @@ class Inventory:
 
     def source(self, row: int) -> Source:
         """What the GET of the header said of the file of a row."""
-        values = self.table.select(["url", "size", "etag", "last_modified"]).slice(row, 1)
-        return Source(**values.to_pylist()[0])
+        return _source(self.table.slice(row, 1).select(_SOURCE).to_pylist()[0])
 
     def plan(self, row: int) -> ArrayPlan:
         """Rebuild the plan of the array of one image, without a request.
@@ -226,7 +227,7 @@ class Inventory:
         InvalidOptionError
             A column is absent or cannot be converted.
         """
-        table = pa.table(table)
+        table = without_views(pa.table(table))
         names = [f.name for f in SCHEMA if f.name in table.column_names]
         fields = [
             SCHEMA.field(name) if name in COLUMNS else table.schema.field(name)
@@ -239,6 +240,27 @@ class Inventory:
         own = [n for n in table.column_names if n not in COLUMNS]
         whole = pa.table(converted, schema=pa.schema(fields))
         return cls(whole.select([*names, *own]))
+
+
+def without_views(table: Any) -> Any:
+    """Return a table whose text and bytes are of types that all of Arrow's functions take."""
+    for position, field in enumerate(table.schema):
+        column = table.column(position)
+        kind = field.type
+        if pa.types.is_dictionary(kind) and kind.value_type == pa.string_view():
+            chunks = [
+                pa.DictionaryArray.from_arrays(c.indices, c.dictionary.cast(pa.string()))
+                for c in column.chunks
+            ]
+            column = pa.chunked_array(chunks, pa.dictionary(kind.index_type, pa.string()))
+        elif kind == pa.string_view():
+            column = column.cast(pa.string())
+        elif kind == pa.binary_view():
+            column = column.cast(pa.binary())
+        else:
+            continue
+        table = table.set_column(position, field.with_type(column.type), column)
+    return table
 
 
 def _convert(column: Any, wanted: Any) -> Any:
@@ -282,6 +304,16 @@ def _epsg_4326() -> dict[str, Any]:
     return CRS.from_epsg(4326).to_json_dict()
 
 
+def _source(values: Mapping[str, Any]) -> Source:
+    modified = values["last_modified"]
+    return Source(
+        url=values["url"],
+        size=values["size"],
+        etag=values["etag"],
+        last_modified=None if modified is None else modified.astimezone(UTC),
+    )
+
+
 def _plan(values: Mapping[str, Any]) -> ArrayPlan:
     shape, chunk_shape = tuple(values["shape"]), tuple(values["chunk_shape"])
     grid = tuple(-(-s // c) for s, c in zip(shape, chunk_shape, strict=True))
@@ -294,12 +326,7 @@ def _plan(values: Mapping[str, Any]) -> ArrayPlan:
         codecs=tuple(json.loads(values["codecs"])),
         fill_value=scalar(json.loads(values["fill_value"]), data_type),
         dimension_names=tuple(values["dimensions"]),
-        source=Source(
-            url=values["url"],
-            size=values["size"],
-            etag=values["etag"],
-            last_modified=values["last_modified"],
-        ),
+        source=_source(values),
         offsets=np.asarray(values["offsets"], np.uint64).reshape(grid),
         lengths=np.asarray(values["lengths"], np.uint64).reshape(grid),
         inline=inline,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +86,7 @@ class ArrayPlan:
                 f"shape {self.shape}, chunks {self.chunk_shape} and dimensions "
                 f"{self.dimension_names} differ in rank"
             )
-        if self.offsets.shape != self.grid_shape or self.lengths.shape != self.grid_shape:
+        if not self.offsets.shape == self.lengths.shape == self.grid_shape:
             raise AssertionError(
                 f"references of shape {self.offsets.shape} and {self.lengths.shape} "
                 f"for a chunk grid of {self.grid_shape}"
@@ -96,7 +95,7 @@ class ArrayPlan:
     @property
     def grid_shape(self) -> tuple[int, ...]:
         """Number of chunks along each dimension."""
-        return tuple(ceil(s / c) for s, c in zip(self.shape, self.chunk_shape, strict=True))
+        return tuple([-(-s // c) for s, c in zip(self.shape, self.chunk_shape, strict=True)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

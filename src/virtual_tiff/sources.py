@@ -22,7 +22,7 @@ from obspec import List
 from obspec_utils.glob import glob as glob_store
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.inventory import COLUMNS, Inventory
+from virtual_tiff.inventory import COLUMNS, Inventory, without_views
 from virtual_tiff.locations import WEB_SCHEMES, source_url
 from virtual_tiff.reader import resolve_store, storage_error
 from virtual_tiff.stac_items import items_to_table, stac_table_to_urls
@@ -189,9 +189,13 @@ class _Reader:
         return self._table(table, url)
 
     def _table(self, table: Table, url: str | None) -> Table:
+        table = without_views(table)
         names = table.column_names
         if "assets" in names and pa.types.is_struct(table.schema.field("assets").type):
             table = stac_table_to_urls(table, self.options.assets)
+            hrefs = table["url"].to_pylist()
+            urls = [to_url(href if url is None else _resolved(url, href)) for href in hrefs]
+            table = table.set_column(0, "url", pa.array(urls, pa.string()))
         elif self.options.url_column not in names:
             raise InvalidOptionError(
                 f"there is no column {self.options.url_column!r} among {', '.join(names)}.",
@@ -237,12 +241,13 @@ class _Reader:
         return _renamed(table, taken).add_column(1, "datetime", times)
 
     def _listed(self, url: str) -> list[str]:
+        _check_listing(url)
         store, prefix = resolve_store(url, self.registry(url))
         root = url[: len(url) - len(prefix)] if prefix else url
         root = root if root.endswith("/") else root + "/"
         found = []
         try:
-            for batch in _lister(store, url)(prefix=prefix or None):
+            for batch in cast(List, store).list(prefix=prefix or None):
                 found += [entry["path"] for entry in batch]
         except VirtualTIFFError:
             raise
@@ -251,8 +256,8 @@ class _Reader:
         return [root + p for p in sorted(found) if p.lower().endswith(self.options.suffixes)]
 
     def _globbed(self, url: str) -> list[str]:
+        _check_listing(url)
         store, pattern = resolve_store(url, self.registry(url))
-        _lister(store, url)
         root = url[: len(url) - len(pattern)]
         try:
             found = glob_store(cast(List, store), pattern)
@@ -283,20 +288,18 @@ def _each(sources: object) -> Iterable[object]:
     return sources  # type: ignore[return-value]
 
 
-def _lister(store: object, url: str) -> Callable[..., Iterable[Sequence[Mapping[str, Any]]]]:
-    lister = getattr(store, "list", None)
-    if lister is None or url.partition("://")[0] in WEB_SCHEMES:
+def _check_listing(url: str) -> None:
+    if url.partition("://")[0] in WEB_SCHEMES:
         raise InvalidOptionError(
             "a web server has no listing.",
             url=url,
             remedy="Name the files, or a text file or table that names them.",
         )
-    return lister  # type: ignore[no-any-return]
 
 
 def _resolved(base: str, href: str) -> str:
     """Make an href absolute (STAC 1.0: relative ones start from the document)."""
-    if "://" in href:
+    if "://" in href or href.startswith("/"):
         return href
     if base.partition("://")[0] in WEB_SCHEMES:
         return urljoin(base, href)

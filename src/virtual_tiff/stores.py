@@ -47,7 +47,7 @@ _SKIP_SIGNATURE = {
 }
 #: For one request that finds out whether there are credentials at all.
 _SHORT = {
-    "client_options": {"timeout": "5s", "connect_timeout": "2s", "allow_http": True},
+    "client_options": {"timeout": "3s", "connect_timeout": "2s", "allow_http": True},
     "retry_config": {"max_retries": 0, "retry_timeout": timedelta(seconds=5)},
 }
 #: The parent class splits URLs at these, so they are hidden from it as characters of no key.

@@ -16,12 +16,7 @@ from struct import pack
 
 from virtual_tiff.attributes._colors import color_attributes
 from virtual_tiff.gdal_metadata import BandMetadata, GDALMetadata, published
-from virtual_tiff.geokeys import (
-    CRSResult,
-    RasterType,
-    height_scaling,
-    raster_type,
-)
+from virtual_tiff.geokeys import CRSResult, RasterType, height_scaling, raster_type
 from virtual_tiff.ifd import ImageFileDirectory
 from virtual_tiff.plan import JSON
 from virtual_tiff.tags import SampleFormat, Tag
@@ -76,8 +71,9 @@ def array_attributes(
     attributes: Attributes = {}
     if fill_value is not None and not isinstance(fill_value, bool):
         attributes["_FillValue"] = encode_fill_value(fill_value)
-    attributes |= _scaling(ifd, bands, system, full)
-    attributes |= _units(bands, count, system)
+    heights = CRSResult() if ifd.is_mask else system
+    attributes |= _scaling(ifd, bands, heights, full)
+    attributes |= _units(bands, count, heights)
     attributes |= _descriptions(bands)
     attributes |= color_attributes(ifd, bands)
     kind = raster_type(ifd if full is None else full)
@@ -86,6 +82,8 @@ def array_attributes(
     if tags := _tags(ifd):
         attributes["tiff"] = tags
     attributes |= _items(metadata, bands)
+    if nodata := _nodata_values(metadata, count):
+        attributes["nodata_values"] = nodata
     return attributes
 
 
@@ -111,7 +109,7 @@ def _scaling(
     scales = [1.0 if band.scale is None else band.scale for band in bands]
     offsets = [0.0 if band.offset is None else band.offset for band in bands]
     heights = height_scaling(ifd if full is None else full, system)
-    if heights is not None and ifd.samples_per_pixel == 1 and not ifd.is_mask:
+    if heights is not None and ifd.samples_per_pixel == 1:
         scales, offsets = [heights[0]], [heights[1]]
     attributes: Attributes = {}
     is_complex = bool(
@@ -195,6 +193,16 @@ def _items(metadata: GDALMetadata, bands: Sequence[BandMetadata]) -> Attributes:
     if any(of_bands):
         attributes["gdal_band_metadata"] = of_bands
     return attributes
+
+
+def _nodata_values(metadata: GDALMetadata, count: int) -> list[JSON]:
+    """Values of all bands that together mean no data, as GDAL's NODATA_VALUES item has them."""
+    texts = metadata.domains.get("", {}).get("NODATA_VALUES", "").split()
+    try:
+        values = [float(text) for text in texts]
+    except ValueError:
+        return []
+    return [v if isfinite(v) else str(v) for v in values] if len(values) == count else []
 
 
 def _json_domains(domains: Mapping[str, Mapping[str, str]]) -> JSON:

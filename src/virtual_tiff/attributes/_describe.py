@@ -100,6 +100,7 @@ def describe(
 
 
 def _metadata_text(ifd: ImageFileDirectory, full: ImageFileDirectory | None) -> str | None:
-    if ifd.gdal_metadata is not None or full is None or ifd.is_mask:
+    """The document that speaks of the samples: an overview's own only says how it was made."""
+    if full is None or ifd.is_mask or full.samples_per_pixel != ifd.samples_per_pixel:
         return ifd.gdal_metadata
-    return full.gdal_metadata if full.samples_per_pixel == ifd.samples_per_pixel else None
+    return full.gdal_metadata

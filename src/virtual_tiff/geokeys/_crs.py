@@ -7,7 +7,7 @@ commented. Systems are put together as PROJJSON, so that PROJ does all of the in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import pyproj
@@ -31,7 +31,7 @@ from virtual_tiff.geokeys._names import code_of_name
 from virtual_tiff.geokeys._projected import projected_crs
 from virtual_tiff.geokeys._projections import METRE
 from virtual_tiff.geokeys._units import Object, cited_name, linear_unit
-from virtual_tiff.geokeys._vertical import add_heights, vertical_keys, vertical_unit
+from virtual_tiff.geokeys._vertical import Vertical, add_heights, vertical_keys, vertical_unit
 from virtual_tiff.ifd import GeoKeyValue, ImageFileDirectory
 
 _ESRI_PE = "ESRI PE String = "
@@ -113,7 +113,11 @@ def _resolve(keys: GeoKeys, revision: tuple[int, int]) -> CRSResult:
         note = note or error.message
         horizontal = _local(keys)
     system, unit = horizontal, None
-    if vertical := vertical_keys(keys, revision):
+    vertical = vertical_keys(keys, revision)
+    if horizontal.get("type") == "EngineeringCRS" and keys.code(GeoKey.PROJECTED_CRS) is None:
+        # GDAL gives heights to a local system only where their unit is said.
+        vertical = replace(vertical, code=None) if vertical.units else Vertical(None, None, None)
+    if vertical:
         horizontal = _as_json(_identified(pyproj.CRS.from_json_dict(horizontal))[0])
         system = add_heights(horizontal, vertical, keys)
         unit = vertical_unit(system)
@@ -238,7 +242,8 @@ def _identified(crs: pyproj.CRS) -> tuple[pyproj.CRS, str | None]:
     if isinstance(found, dict):
         return crs, f"{found['authority']}:{found['code']}"
     if crs.is_compound:
-        match = crs.to_authority(min_confidence=100)
+        parts = [part.to_json_dict() for part in crs.sub_crs_list]
+        match = crs.to_authority(min_confidence=100) if all("id" in p for p in parts) else None
         code = ":".join(match) if match is not None else None
     elif crs.is_projected or crs.is_geographic:
         code = code_of_name(crs.name, "projected" if crs.is_projected else "geographic")

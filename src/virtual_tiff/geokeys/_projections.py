@@ -153,18 +153,30 @@ def utm(zone: int, *, north: bool) -> dict[str, JSON]:
 def axis_directions(conversion: Mapping[str, JSON]) -> tuple[str, str]:
     """Directions of the easting and northing axes of a conversion, as PROJ gives them.
 
-    On a polar projection both axes run along meridians, away from the pole; the south
-    orientated Transverse Mercator counts westings and southings.
+    On a polar projection both axes run along meridians, away from the pole (on Lambert's only
+    where the central one is Greenwich's); the south orientated Transverse Mercator counts
+    westings and southings.
     """
     method = conversion["method"]
     name = str(method["name"]) if isinstance(method, dict) else ""
-    if name.lower().startswith("polar"):
-        parameters = conversion["parameters"]
-        first = parameters[0] if isinstance(parameters, list) and parameters else None
-        latitude = first.get("value") if isinstance(first, dict) else None
-        if isinstance(latitude, int | float):
-            pole = "south" if latitude > 0 else "north"
-            return pole, pole
+    latitude, longitude = _origin(conversion)
+    if name.lower().startswith("polar") or (
+        name == "Lambert Azimuthal Equal Area" and abs(latitude) == 90 and longitude == 0
+    ):
+        pole = "south" if latitude > 0 else "north"
+        return pole, pole
     if name == "Transverse Mercator (South Orientated)":
         return "west", "south"
     return "east", "north"
+
+
+def _origin(conversion: Mapping[str, JSON]) -> tuple[float, float]:
+    """The first two parameters, which are latitude and longitude in what is asked of here."""
+    parameters = conversion["parameters"]
+    values = [
+        parameter.get("value")
+        for parameter in (parameters if isinstance(parameters, list) else [])[:2]
+        if isinstance(parameter, dict)
+    ]
+    numbers = [float(v) if isinstance(v, int | float) else 0.0 for v in values]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else (0.0, 0.0)

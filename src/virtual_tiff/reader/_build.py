@@ -146,17 +146,17 @@ def build_ifd(
         gdal_metadata=_text(tags.get(Tag.GDAL_METADATA)),
         sub_ifds=sub_ifds,
         other_tags={
-            tag: kept for tag in KEPT if tag in tags and (kept := _kept(tags[tag])) is not None
+            tag: kept for tag in KEPT & tags.keys() if (kept := _kept(tags[tag])) is not None
         },
     )
 
 
 def _default_samples(photometric: int | None, compression: int, bits_count: int) -> int:
-    """SamplesPerPixel where the tag is absent: 1 (TIFF 6.0), unless BitsPerSample says more.
+    """SamplesPerPixel where the tag is absent: 1 (TIFF 6.0).
 
     Old-style JPEG files lack it too, and hold three samples unless they are grey (libtiff).
     """
-    if bits_count > 1:
+    if compression == Compression.OLD_JPEG and bits_count > 1:
         return bits_count
     if compression == Compression.OLD_JPEG and photometric not in (
         PhotometricInterpretation.WHITE_IS_ZERO,
@@ -180,6 +180,8 @@ def _integer[D: (int, None)](
     tags: RawTags, tag: Tag, default: D, index: tuple[int, ...]
 ) -> int | D:
     value = tags.get(tag)
+    if type(value) is int:
+        return value
     if value is None:
         return default
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes):
@@ -206,6 +208,8 @@ def _integers(tags: RawTags, tag: Tag, index: tuple[int, ...]) -> tuple[int, ...
         return ()
     if isinstance(value, int | np.integer):
         return (int(value),)
+    if isinstance(value, tuple) and all(type(v) is int for v in value):
+        return value
     try:
         return tuple(int(v) for v in value)
     except (TypeError, ValueError) as error:
@@ -275,7 +279,8 @@ def _kept(value: Any) -> TagValue | None:
         return value.rstrip("\0").strip()
     if isinstance(value, bytes):
         return tuple(value)
+    # int() and item() because tifffile gives members of its own enumerations.
     if isinstance(value, int | float):
-        return value
-    values = tuple(value)
+        return int(value) if isinstance(value, int) else value
+    values = tuple(np.asarray(value).tolist())
     return values[0] if len(values) == 1 else values

@@ -75,7 +75,7 @@ async def read_chain(source: ByteSource) -> Chain:
                 )
             directory, following = await read_directory(source, layout, position)
         except InvalidTIFFError as error:
-            error.at(ifd=(len(directories),))
+            error.at(url=source.source.url, ifd=(len(directories),))
             if not directories:
                 raise
             damage = error
