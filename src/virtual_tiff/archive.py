@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -26,14 +27,16 @@ from virtual_tiff.committing import (
     with_splitting,
 )
 from virtual_tiff.containers import containers_for
-from virtual_tiff.cube import Added, OnPresent, OutOfOrder, Written, extend_cube, write_cube
+from virtual_tiff.cube import Added, Written, extend_cube, write_cube
+from virtual_tiff.fitting import OnPresent, OutOfOrder
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.frame import frame
 from virtual_tiff.inventory import COLUMNS, Inventory
 from virtual_tiff.locations import checksum_of
 from virtual_tiff.repository import Location, add_containers
 from virtual_tiff.scan import scan
-from virtual_tiff.stack import DEFAULT_VARIABLE, CubePlan, OnDuplicate, plan_cube, stackable
+from virtual_tiff.cube_plan import CubePlan
+from virtual_tiff.stack import DEFAULT_VARIABLE, OnDuplicate, plan_cube, stackable
 from virtual_tiff.target import Target
 
 type Repository = icechunk.Repository
@@ -113,6 +116,7 @@ def publish_cubes(
     anonymous: bool = False,
     into_existing: bool = False,
     registry: Any | None = None,
+    executor: Executor | None = None,
     **scan_options: Any,
 ) -> ArchiveResult:
     """Publish images as a cube, or as a tree of cubes, in one commit.
@@ -141,6 +145,9 @@ def publish_cubes(
         Add to a repository although this package did not publish what is in it.
     registry, **scan_options
         For `scan`, if `sources` is not an inventory.
+    executor
+        Any `concurrent.futures` executor, or a Dask client, to share the scan and the writing of
+        references; the repository must not be in memory then.
 
     Returns
     -------
@@ -159,7 +166,7 @@ def publish_cubes(
         A file that could not be read.
     """
     options = options or CubeOptions()
-    inventory = as_inventory(sources, registry=registry, **scan_options)
+    inventory = as_inventory(sources, registry=registry, executor=executor, **scan_options)
     failed = checked(inventory, on_failed)
     cubes = planned(inventory, group, options)
     urls = inventory.images.table["url"].to_pylist()
@@ -184,7 +191,7 @@ def publish_cubes(
                 for path, cube in cubes.items()
             }
 
-        snapshot, added = commit(prepare, branch, write, "publish", message)
+        snapshot, added = commit(prepare, branch, write, "publish", message, executor)
     return ArchiveResult(
         snapshot_id=snapshot,
         branch=branch,
@@ -207,6 +214,7 @@ def append(
     branch: str = "main",
     anonymous: bool = False,
     registry: Any | None = None,
+    executor: Executor | None = None,
     **scan_options: Any,
 ) -> ArchiveResult:
     """Add later images to a cube, in one commit.
@@ -216,8 +224,8 @@ def append(
 
     Parameters
     ----------
-    sources, group, options, on_failed, message, branch, anonymous, registry, **scan_options
-        As for `publish_cubes`. The cube says along which dimension it grows.
+    sources, group, options, on_failed, message, branch, anonymous, registry, executor
+        As for `publish_cubes`, and so are the options of the scan.
     repo
         Of the cube.
     on_present
@@ -241,7 +249,7 @@ def append(
         There is no such cube; or with kind `conflict`, other writers were faster every time.
     """
     options = options or CubeOptions()
-    inventory = as_inventory(sources, registry=registry, **scan_options)
+    inventory = as_inventory(sources, registry=registry, executor=executor, **scan_options)
     failed = checked(inventory, on_failed)
     cubes = planned(inventory, group, options)
     urls = inventory.images.table["url"].to_pylist()
@@ -264,7 +272,7 @@ def append(
                 for path, cube in cubes.items()
             }
 
-        snapshot, added = commit(prepare, branch, write, "append", message)
+        snapshot, added = commit(prepare, branch, write, "append", message, executor)
     return ArchiveResult(
         snapshot_id=snapshot,
         branch=branch,

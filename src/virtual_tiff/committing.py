@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -16,6 +18,7 @@ from virtual_tiff.containers import Container
 from virtual_tiff.cube import Added, Written
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.provenance import add_sources, concatenated
+from virtual_tiff.references import Task
 from virtual_tiff.repository import (
     COMMIT_KEY,
     Location,
@@ -26,7 +29,7 @@ from virtual_tiff.repository import (
     repository_error,
     text_of,
 )
-from virtual_tiff.stack import CubePlan
+from virtual_tiff.cube_plan import CubePlan
 from virtual_tiff.target import Target
 
 type Repository = icechunk.Repository
@@ -34,6 +37,8 @@ type Action = Literal["publish", "append"]
 
 #: References in one manifest: a reader fetches a manifest whole, an append rewrites the last.
 MANIFEST_REFERENCES = 50_000
+#: Images whose references are written in one task.
+_TASK_IMAGES = 20_000
 #: How often a commit is planned anew because another writer was faster.
 TRIES = 20
 
@@ -116,6 +121,7 @@ def commit(
     write: Callable[[icechunk.Session], dict[str, Written]],
     action: Action,
     message: str | None,
+    executor: Executor | None = None,
 ) -> tuple[str | None, dict[str, Added]]:
     """Write in a session and commit it; where another writer was faster, do both anew.
 
@@ -126,9 +132,11 @@ def commit(
     branch
         To commit to.
     write
-        Writes into the session.
+        Writes into the session, or into a fork of it, all but the references.
     action, message
         What the commit is; the message says it in words if `None`.
+    executor
+        To share the references among; this process writes them all if `None`.
 
     Returns
     -------
@@ -145,10 +153,17 @@ def commit(
     conflict: icechunk.ConflictError | None = None
     for _ in range(TRIES):
         session = prepare().writable_session(branch)
-        written = write(session)
+        # Workers get copies of a fork that has the arrays already.
+        into = session if executor is None else session.fork()
+        written = write(into)
         added = {path: each.added for path, each in written.items()}
         if not any(each.images for each in added.values()):
             return None, added
+        if executor is None:
+            for task in _tasks(written):
+                task.write(session.store)
+        else:
+            session.merge(*_shared(into, _tasks(written), executor))
         add_sources(session.store, concatenated([each.sources for each in written.values()]))
         try:
             snapshot = session.commit(
@@ -170,6 +185,37 @@ def commit(
         kind=ErrorKind.CONFLICT,
         remedy="Nothing was committed; try again when they are done.",
     ) from conflict
+
+
+def _tasks(written: Mapping[str, Written]) -> Iterator[Task]:
+    return (task for each in written.values() for task in each.tasks(_TASK_IMAGES))
+
+
+def _shared(
+    fork: icechunk.Session, tasks: Iterator[Task], executor: Executor
+) -> list[icechunk.ForkSession]:
+    """Write references in the workers of an executor, each into a fork of its own.
+
+    See Icechunk's "cooperative distributed writes".
+    """
+    if hasattr(executor, "get_executor"):  # a Dask client
+        executor = executor.get_executor()
+    content = pickle.dumps(fork)
+    futures = [executor.submit(write_task, content, task) for task in tasks]
+    forks = [pickle.loads(content)]
+    try:
+        forks += [pickle.loads(future.result()) for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
+    return forks
+
+
+def write_task(fork: bytes, task: Task) -> bytes:
+    """Write references into a fork, in a worker, and return the fork."""
+    session: icechunk.ForkSession = pickle.loads(fork)
+    task.write(session.store)
+    return pickle.dumps(session)
 
 
 def _message(action: Action, added: Mapping[str, Added]) -> str:

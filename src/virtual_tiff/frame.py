@@ -18,7 +18,7 @@ from virtual_tiff.attributes import (
 )
 from virtual_tiff.geokeys import CRSResult, GeoTransform
 from virtual_tiff.plan import JSON, ArrayPlan, GroupPlan
-from virtual_tiff.stack import Grid
+from virtual_tiff.cube_plan import Grid
 
 GRID_MAPPING = "spatial_ref"
 

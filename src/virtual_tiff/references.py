@@ -16,7 +16,7 @@ from virtual_tiff.inventory import Inventory
 from virtual_tiff.locations import checksum_of, chunk_location
 from virtual_tiff.metadata import chunk_key
 from virtual_tiff.provenance import NO_TIME, modified_times
-from virtual_tiff.stack import Band, CubeVariable
+from virtual_tiff.cube_plan import Band, CubeVariable
 from virtual_tiff.zarr_store import put
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -70,6 +70,20 @@ class References:
             lengths=lengths,
             inline=inline,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """References that are still to be written: the arguments of `write_references_of`."""
+
+    array_path: str
+    variable: CubeVariable
+    references: References
+    steps: NDArray[np.int64]
+
+    def write(self, store: Any) -> None:
+        """Write them into a session."""
+        write_references_of(store, self.array_path, self.variable, self.references, self.steps)
 
 
 def write_references_of(

@@ -80,7 +80,7 @@ def describe(
     if transform is not None and full is not None:
         transform = overview_transform(transform, (full.image_length, full.image_width), shape)
     metadata = parse_gdal_metadata(_metadata_text(ifd, full))
-    spatial_ref = spatial_ref_attributes(source, transform)
+    spatial_ref = spatial_ref_attributes(source, transform, None if full is None else shape)
     notes = tuple(note for note in (system.note, metadata.note) if note is not None)
     attributes = array_attributes(ifd, metadata, system=system, fill_value=fill_value, full=full)
     if spatial_ref is not None:

@@ -33,7 +33,9 @@ type _Keys = tuple[tuple[int, GeoKeyValue], ...]
 
 
 def spatial_ref_attributes(
-    ifd: ImageFileDirectory, transform: GeoTransform | None
+    ifd: ImageFileDirectory,
+    transform: GeoTransform | None,
+    level_shape: tuple[int, int] | None = None,
 ) -> Attributes | None:
     """Attributes of the grid mapping variable.
 
@@ -43,6 +45,8 @@ def spatial_ref_attributes(
         The directory with the GeoKeys and tiepoints.
     transform
         Of the image that is described, which may be an overview.
+    level_shape
+        Rows and columns of the overview, if it is one.
 
     Returns
     -------
@@ -53,9 +57,9 @@ def spatial_ref_attributes(
     if transform is not None:
         attributes["GeoTransform"] = " ".join(map(repr, transform))
     # rioxarray keeps these two as JSON in a string.
-    if (points := gcps(ifd)) is not None:
+    if (points := gcps(ifd, level_shape)) is not None:
         attributes["gcps"] = json.dumps(points)
-    if (polynomials := rpcs(ifd)) is not None:
+    if (polynomials := rpcs(ifd, level_shape)) is not None:
         attributes["rpcs"] = json.dumps(polynomials)
     return attributes or None
 

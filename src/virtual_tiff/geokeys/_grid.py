@@ -146,8 +146,17 @@ def bounds(transform: GeoTransform, shape: tuple[int, int]) -> tuple[float, floa
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def gcps(ifd: ImageFileDirectory) -> dict[str, JSON] | None:
+def gcps(
+    ifd: ImageFileDirectory, level_shape: tuple[int, int] | None = None
+) -> dict[str, JSON] | None:
     """Ground control points: the tiepoints of an image without an affine transform.
+
+    Parameters
+    ----------
+    ifd
+        The image with the tiepoints.
+    level_shape
+        Rows and columns of the reduced image that the points are wanted for.
 
     Returns
     -------
@@ -158,6 +167,7 @@ def gcps(ifd: ImageFileDirectory) -> dict[str, JSON] | None:
     points = ifd.model_tiepoint
     if len(points) < 6 or _has_scale(ifd) or len(ifd.model_transformation) == 16:
         return None
+    rows, columns = _reduction(ifd, level_shape)
     half = 0.5 if raster_type(ifd) == RasterType.PIXEL_IS_POINT else 0.0
     features: list[JSON] = []
     for i in range(0, len(points) - 5, 6):
@@ -170,8 +180,8 @@ def gcps(ifd: ImageFileDirectory) -> dict[str, JSON] | None:
                 "properties": {
                     "id": str(i // 6 + 1),
                     "info": "",
-                    "row": row + half,
-                    "col": column + half,
+                    "row": (row + half) / rows,
+                    "col": (column + half) / columns,
                 },
                 "geometry": {"type": "Point", "coordinates": [x, y, z]},
             }
@@ -179,8 +189,24 @@ def gcps(ifd: ImageFileDirectory) -> dict[str, JSON] | None:
     return {"type": "FeatureCollection", "features": features} if features else None
 
 
-def rpcs(ifd: ImageFileDirectory) -> dict[str, JSON] | None:
+def _reduction(ifd: ImageFileDirectory, level_shape: tuple[int, int] | None) -> tuple[float, float]:
+    """How many rows and columns of the image make one of the reduced image."""
+    if level_shape is None:
+        return 1.0, 1.0
+    return ifd.image_length / level_shape[0], ifd.image_width / level_shape[1]
+
+
+def rpcs(
+    ifd: ImageFileDirectory, level_shape: tuple[int, int] | None = None
+) -> dict[str, JSON] | None:
     """Rational polynomial coefficients (RPCCoefficientTag, 50844: 92 doubles).
+
+    Parameters
+    ----------
+    ifd
+        The image with the coefficients.
+    level_shape
+        Rows and columns of the reduced image that they are wanted for.
 
     Returns
     -------
@@ -194,7 +220,14 @@ def rpcs(ifd: ImageFileDirectory) -> dict[str, JSON] | None:
     numbers = [float(v) for v in values]
     if not all(map(isfinite, numbers)):
         return None
-    found: dict[str, JSON] = dict(zip(_RPC_SCALARS, numbers, strict=False))
+    scalars = dict(zip(_RPC_SCALARS, numbers, strict=False))
+    rows, columns = _reduction(ifd, level_shape)
+    for axis, ratio in (("line", rows), ("samp", columns)):
+        # Offsets count from the centre of the first pixel, control points from its corner.
+        if ratio != 1:
+            scalars[f"{axis}_off"] = (scalars[f"{axis}_off"] + 0.5) / ratio - 0.5
+            scalars[f"{axis}_scale"] /= ratio
+    found: dict[str, JSON] = {**scalars}
     for i, name in enumerate(_RPC_POLYNOMIALS):
         start = len(_RPC_SCALARS) + i * _TERMS
         found[name] = list(numbers[start : start + _TERMS])

@@ -224,12 +224,18 @@ def _integers(tags: RawTags, tag: Tag, index: tuple[int, ...]) -> tuple[int, ...
 def _segment_values(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.uint64]:
     if value is None:
         return np.empty(0, np.uint64)
-    return np.atleast_1d(_whole_numbers(value, tag, index)).astype(np.uint64, copy=False)
+    return whole_numbers(value, tag, index).astype(np.uint64, copy=False)
 
 
-def _whole_numbers(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.integer[Any]]:
-    """Values as an array, if they are integers from 0."""
-    values = np.asarray(value)
+def whole_numbers(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.integer[Any]]:
+    """Return one or several values as an array.
+
+    Raises
+    ------
+    InvalidTIFFError
+        They are not integers from 0.
+    """
+    values = np.atleast_1d(np.asarray(value))
     if values.size and (values.dtype.kind not in "iu" or values.min() < 0):
         raise InvalidTIFFError(
             f"{tag.title} holds something other than integers from 0.",
@@ -243,7 +249,7 @@ def _whole_numbers(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.i
 def _color_map(value: Any, index: tuple[int, ...]) -> NDArray[np.uint16] | None:
     if value is None:
         return None
-    colors = _whole_numbers(value, Tag.COLOR_MAP, index)
+    colors = whole_numbers(value, Tag.COLOR_MAP, index)
     if colors.ndim != 2:
         colors = colors.reshape(-1)
         if colors.size == 0 or colors.size % 3:

@@ -13,7 +13,7 @@ from obspec_utils.readers import BlockStoreReader
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, VirtualTIFFError
 from virtual_tiff.ifd import ImageFileDirectory
-from virtual_tiff.reader._build import NEEDED, build_ifd
+from virtual_tiff.reader._build import NEEDED, build_ifd, whole_numbers
 from virtual_tiff.reader._chain import Chain
 from virtual_tiff.reader._geo_keys import parse_geo_keys
 from virtual_tiff.reader._source import BLOCK_SIZE, CACHE_SIZE, ByteSource
@@ -90,7 +90,9 @@ def _directory(
                 tags[tag.code] = value
     sub_ifds: tuple[ImageFileDirectory, ...] = ()
     if Tag.SUB_IFDS in tags:
-        sub_ifds = _sub_ifds(tif, np.atleast_1d(tags[Tag.SUB_IFDS]), index, chain, seen)
+        sub_ifds = _sub_ifds(
+            tif, whole_numbers(tags[Tag.SUB_IFDS], Tag.SUB_IFDS, index), index, chain, seen
+        )
     geo_keys = parse_geo_keys(
         tags.get(Tag.GEO_KEY_DIRECTORY, ()),
         tags.get(Tag.GEO_DOUBLE_PARAMS, ()),

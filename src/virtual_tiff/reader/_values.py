@@ -14,7 +14,7 @@ import numpy as np
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.ifd import ImageFileDirectory
-from virtual_tiff.reader._build import NEEDED, build_ifd
+from virtual_tiff.reader._build import NEEDED, build_ifd, whole_numbers
 from virtual_tiff.reader._chain import Directory, Entry, read_directory
 from virtual_tiff.reader._geo_keys import parse_geo_keys
 from virtual_tiff.reader._layout import FileLayout
@@ -84,7 +84,7 @@ async def read_values(
             tags[code] = await _value(source, layout, entry)
     sub_ifds: tuple[ImageFileDirectory, ...] = ()
     if Tag.SUB_IFDS in tags:
-        positions = np.atleast_1d(tags.pop(Tag.SUB_IFDS)).tolist()
+        positions = whole_numbers(tags.pop(Tag.SUB_IFDS), Tag.SUB_IFDS, index).tolist()
         sub_ifds = await _sub_ifds(source, layout, positions, index, seen)
     geo_keys = {}
     if Tag.GEO_KEY_DIRECTORY in tags:
