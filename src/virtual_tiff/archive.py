@@ -28,14 +28,14 @@ from virtual_tiff.committing import (
 )
 from virtual_tiff.containers import containers_for
 from virtual_tiff.cube import Added, Written, extend_cube, write_cube
-from virtual_tiff.fitting import OnPresent, OutOfOrder
+from virtual_tiff.cube_plan import CubePlan
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.fitting import OnPresent, OutOfOrder
 from virtual_tiff.frame import frame
 from virtual_tiff.inventory import COLUMNS, Inventory
 from virtual_tiff.locations import checksum_of
 from virtual_tiff.repository import Location, add_containers
-from virtual_tiff.scan import scan
-from virtual_tiff.cube_plan import CubePlan
+from virtual_tiff.scanning import scan
 from virtual_tiff.stack import DEFAULT_VARIABLE, OnDuplicate, plan_cube, stackable
 from virtual_tiff.target import Target
 
@@ -186,7 +186,7 @@ def publish_cubes(
                     session.store,
                     path,
                     cube,
-                    frame=frame(cube.grid, coordinates=options.coordinates),
+                    frame=frame(cube.grid, bands=cube.bands, coordinates=options.coordinates),
                 )
                 for path, cube in cubes.items()
             }

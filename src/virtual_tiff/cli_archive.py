@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from virtual_tiff._cli_common import ifd_path, quieten_icechunk
+
 if TYPE_CHECKING:
     from virtual_tiff.archive import ArchiveResult
-    from virtual_tiff.verify import VerifyReport
+    from virtual_tiff.verifying import VerifyReport
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -163,7 +165,7 @@ def scan(
     status is 1 if there are rows with an error.
     """
     from virtual_tiff.checkpoint import Checkpoint
-    from virtual_tiff.scan import scan as scan_sources
+    from virtual_tiff.scanning import scan as scan_sources
 
     folder = output.with_name(f".{output.name}.scan")
     if restart:
@@ -355,9 +357,9 @@ def verify(
     The exit status is 0 if all is well, 1 if a source is gone, changed or damaged, 2 if a store
     did not answer.
     """
-    from virtual_tiff.verify import verify as verify_repository
+    from virtual_tiff.verifying import verify as verify_repository
 
-    _quieten_icechunk()
+    quieten_icechunk()
     with _bar(quiet or as_json, "Asking for files") as progress:
         report = verify_repository(
             repository,
@@ -379,7 +381,7 @@ def log(repository: _Repository, branch: _Branch = "main", as_json: _Json = Fals
     """List the commits of a repository, the newest first, and what each added."""
     from virtual_tiff.history import log as commits_of
 
-    _quieten_icechunk()
+    quieten_icechunk()
     commits = commits_of(repository, branch=branch)
     if as_json:
         print(json.dumps([commit.as_json() for commit in commits], indent=2))
@@ -390,28 +392,21 @@ def log(repository: _Repository, branch: _Branch = "main", as_json: _Json = Fals
 
 def _inventory_or(sources: list[str]) -> object:
     """One source may be an inventory; `publish_cubes` looks."""
-    _quieten_icechunk()
+    quieten_icechunk()
     return sources[0] if len(sources) == 1 else sources
 
 
 def _parser(ifd: str, band_axis: str, on_unsupported: str) -> Any:
-    from virtual_tiff.cli import _ifd
     from virtual_tiff.parser import VirtualTIFF
 
     options: dict[str, Any] = {"band_axis": band_axis, "on_unsupported": on_unsupported}
-    return VirtualTIFF(ifd=None if ifd == "all" else _ifd(ifd), **options)
+    return VirtualTIFF(ifd=None if ifd == "all" else ifd_path(ifd), **options)
 
 
 def _cube_options(**options: Any) -> Any:
     from virtual_tiff.archive import CubeOptions
 
     return CubeOptions(**options)
-
-
-def _quieten_icechunk() -> None:
-    from virtual_tiff.cli import _quieten_icechunk as quieten
-
-    quieten()
 
 
 def _print_result(result: ArchiveResult, to: str, *, as_json: bool) -> None:

@@ -16,6 +16,7 @@ import icechunk
 from virtual_tiff._version import __version__
 from virtual_tiff.containers import Container
 from virtual_tiff.cube import Added, Written
+from virtual_tiff.cube_plan import CubePlan
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.provenance import add_sources, concatenated
 from virtual_tiff.references import Task
@@ -29,7 +30,6 @@ from virtual_tiff.repository import (
     repository_error,
     text_of,
 )
-from virtual_tiff.cube_plan import CubePlan
 from virtual_tiff.target import Target
 
 type Repository = icechunk.Repository

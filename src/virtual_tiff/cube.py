@@ -6,9 +6,9 @@ Everything happens in a session; nothing is visible to readers until it is commi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +16,10 @@ import zarr
 from numpy.typing import NDArray
 from zarr.buffer import default_buffer_prototype
 
+from virtual_tiff.cube_plan import CubePlan, CubeVariable, stacked
 from virtual_tiff.errors import (
     ErrorKind,
-    InvalidOptionError,
-    MismatchError,
     RepositoryError,
-    shorten,
 )
 from virtual_tiff.fitting import (
     OnPresent,
@@ -32,9 +30,9 @@ from virtual_tiff.fitting import (
     check_order,
     without_present,
 )
-from virtual_tiff.frame import GRID_MAPPING, grid_of
-from virtual_tiff.matching import same_crs, same_transform
+from virtual_tiff.frame import GRID_MAPPING
 from virtual_tiff.metadata import array_document, to_bytes
+from virtual_tiff.parser import _run as run
 from virtual_tiff.plan import JSON, GroupPlan
 from virtual_tiff.provenance import (
     Sources,
@@ -43,8 +41,6 @@ from virtual_tiff.provenance import (
     sources_table,
 )
 from virtual_tiff.references import References, Task
-from virtual_tiff.scan import run_async as run
-from virtual_tiff.cube_plan import CubePlan, CubeVariable, stacked
 from virtual_tiff.steps import Merged, as_text, merge, read_coordinate, write_coordinate
 from virtual_tiff.writer import write_group, write_parents
 from virtual_tiff.zarr_store import exists, get_json, put
@@ -327,5 +323,3 @@ def _sources(path: str, cube: CubePlan) -> Sources:
         etags=table["etag"].to_pylist(),
         last_modified=modified_times(table["last_modified"]),
     )
-
-

@@ -88,6 +88,15 @@ class CubePlan:
     inventory: Inventory
 
     @property
+    def bands(self) -> int:
+        """Size of the dimension `band` of the variables; 0 if none has it."""
+        for variable in self.variables.values():
+            image = variable.image
+            if "band" in image.dimension_names:
+                return image.shape[image.dimension_names.index("band")]
+        return 0
+
+    @property
     def images(self) -> int:
         """Number of images in it."""
         firsts = (v for v in self.variables.values() if v.band is None or v.band.index == 0)
@@ -159,5 +168,3 @@ def image_of_band(image: ArrayPlan, axis: int) -> ArrayPlan:
         lengths=nothing,
         inline={},
     )
-
-

@@ -125,6 +125,13 @@ def without_present(
 def check_order(
     cube: CubePlan, existing: NDArray[Any], together: Merged, out_of_order: OutOfOrder
 ) -> None:
+    """Refuse images that come before the last of a cube, unless they are to be inserted.
+
+    Raises
+    ------
+    MismatchError
+        Names the first of them.
+    """
     if together.is_extension or out_of_order == "insert":
         return
     early = np.flatnonzero(together.new < together.old[-1])
@@ -138,10 +145,12 @@ def check_order(
 
 
 def below(path: str) -> str:
+    """Start of the keys below a group: empty for the root, else with a slash at its end."""
     return f"{path}/" if path else ""
 
 
 def url_of(cube: CubePlan, variable: CubeVariable, step: int | None = None) -> str:
+    """URL of the image of a variable at a step; of its first image if `step` is `None`."""
     rows = variable.rows
     row = rows[rows >= 0][0] if step is None else rows[step]
     url: str = cube.inventory.table["url"][int(row)].as_py()

@@ -6,57 +6,66 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pyproj import CRS
 
-from virtual_tiff.attributes import (
-    coordinate_attributes,
-    coordinate_values,
-    crs_attributes,
-    group_attributes,
-)
-from virtual_tiff.geokeys import CRSResult, GeoTransform
-from virtual_tiff.plan import JSON, ArrayPlan, GroupPlan
+from virtual_tiff.attributes import Description, crs_attributes, group_attributes
 from virtual_tiff.cube_plan import Grid
+from virtual_tiff.geokeys import CRSResult, GeoTransform
+from virtual_tiff.plan import ArrayPlan, GroupPlan
+from virtual_tiff.variables import band_numbers, coordinate, grid_mapping
 
 GRID_MAPPING = "spatial_ref"
 
 
-def frame(grid: Grid, *, coordinates: bool = True) -> GroupPlan:
+def frame(grid: Grid, *, bands: int = 0, coordinates: bool = True) -> GroupPlan:
     """Plan the variables that all arrays of a cube share.
 
     Parameters
     ----------
     grid
         Of the cube.
+    bands
+        Number of bands, if the arrays have such a dimension.
     coordinates
-        Whether to write x and y, where the grid is not rotated.
+        Whether to write x and y, where the grid is not rotated, and the numbers of the bands.
 
     Returns
     -------
     GroupPlan
-        `x` and `y` (pixel centres, CF section 4), `spatial_ref` (CF section 5.6), and the
-        attributes of the `proj` and `spatial` conventions; empty where there is no
-        georeferencing.
+        `x` and `y` (pixel centres, CF section 4), `band` (from 1), `spatial_ref` (CF section
+        5.6), and the attributes of the `proj` and `spatial` conventions; what there is of them.
     """
+    described = _description(grid)
+    arrays: dict[str, ArrayPlan] = {}
+    sizes: tuple[tuple[Literal["x", "y"], int], ...] = (("y", grid.height), ("x", grid.width))
+    for axis, size in sizes if coordinates else ():
+        variable = coordinate(described, axis, size, axis)
+        if variable is not None:
+            arrays[axis] = variable
+    if bands and coordinates:
+        arrays["band"] = band_numbers(bands, "band")
+    if described.spatial_ref_attributes is not None:
+        arrays[GRID_MAPPING] = grid_mapping(described.spatial_ref_attributes)
+    return GroupPlan(arrays=arrays, attributes=described.group_attributes)
+
+
+def _description(grid: Grid) -> Description:
+    """What the metadata of an image on this grid would say of it."""
     system = crs_result(grid.crs)
     transform = geotransform(grid)
-    shape = (grid.height, grid.width)
-    arrays: dict[str, ArrayPlan] = {}
-    if transform is not None and coordinates:
-        sizes: tuple[tuple[Literal["x", "y"], int], ...] = (("y", shape[0]), ("x", shape[1]))
-        for axis, size in sizes:
-            values = coordinate_values(transform, size, axis)
-            if values is not None:
-                attributes = coordinate_attributes(system, axis)
-                arrays[axis] = stored_array(values, (axis,), attributes)
-    if transform is not None or system.crs is not None:
-        mapping = crs_attributes(system)
-        if transform is not None:
-            mapping["GeoTransform"] = " ".join(map(repr, transform))
-        arrays[GRID_MAPPING] = stored_array(np.zeros((), np.int64), (), mapping)
-    return GroupPlan(arrays=arrays, attributes=group_attributes(system, transform, shape))
+    mapping = crs_attributes(system)
+    if transform is not None:
+        mapping["GeoTransform"] = " ".join(map(repr, transform))
+    return Description(
+        array_attributes={},
+        spatial_ref_attributes=mapping or None,
+        group_attributes=group_attributes(system, transform, (grid.height, grid.width)),
+        crs=system,
+        crs_name=system.name,
+        geotransform=transform,
+        band_names=(),
+        notes=(),
+    )
 
 
 def geotransform(grid: Grid) -> GeoTransform | None:
@@ -84,26 +93,3 @@ def crs_result(text: str | None) -> CRSResult:
         return CRSResult()
     system = CRS(text)
     return CRSResult(crs=system, authority=text if text.partition(":")[0].isalpha() else None)
-
-
-def stored_array(
-    values: NDArray[np.float64] | NDArray[np.int64],
-    dimensions: tuple[str, ...],
-    attributes: dict[str, JSON],
-) -> ArrayPlan:
-    """Plan a small array that is stored as it is, in one chunk without compression."""
-    nothing = np.zeros((1,) * values.ndim, np.uint64)
-    little = values.astype(values.dtype.newbyteorder("<"))
-    return ArrayPlan(
-        shape=values.shape,
-        chunk_shape=values.shape,
-        data_type=values.dtype,
-        codecs=({"name": "bytes", "configuration": {"endian": "little"}},),
-        fill_value=values.dtype.type(0).item(),
-        dimension_names=dimensions,
-        source=None,
-        offsets=nothing,
-        lengths=nothing,
-        inline={(0,) * values.ndim: little.tobytes()},
-        attributes=attributes,
-    )

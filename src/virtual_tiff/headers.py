@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
-from virtual_tiff.hierarchy import walk_ifds
 from virtual_tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.parser import _run as run
 from virtual_tiff.plan import ArrayPlan, GroupPlan
+from virtual_tiff.relations import relate
 from virtual_tiff.rows import Rows
-from virtual_tiff.running import run
 from virtual_tiff.times import check_pattern, time_from_name, time_from_tag
 
 type Table = Any
@@ -58,7 +58,7 @@ def scan_batch(batch: Sequence[tuple[int, str]], registry: Registry, options: Sc
     def add(position: int, url: str, images: Images) -> None:
         images.add_to(rows, position, url)
 
-    run_async(read_all(batch, registry, options, add))
+    run(read_all(batch, registry, options, add))
     return rows.take()
 
 
@@ -113,27 +113,27 @@ class FileReader:
     def __init__(self, registry: Registry, options: ScanOptions) -> None:
         self.registry = registry
         self.options = options
+        # Coordinates are written once for a cube, not for every image.
+        self.parser = replace(options.parser, coords=False)
         self.pattern: re.Pattern[str] | None = None
         if options.datetime_pattern is not None:
             self.pattern = check_pattern(options.datetime_pattern)
 
     async def read(self, url: str) -> Images:
         """Read the images of one file; what is wrong with it comes back with them."""
-        parser = self.options.parser
+        parser = self.parser
         try:
             header, source = await parser.read_async(url, self.registry)
         except VirtualTIFFError as error:
             return Images(errors=[error])
         found = Images(header)
-        everything = list(walk_ifds(header.ifds))
-        full = everything[0]
-        for directory in everything:
-            if not directory.is_reduced and not directory.is_mask:
-                full = directory
+        for related in relate(header.ifds):
+            directory = related.directory
             if not _is_chosen(directory, parser.ifd):
                 continue
             try:
                 plan = await parser.plan_header_async(header, source, directory.index)
+                full = related.full or directory
                 found.images.append((directory, _array(plan, directory), full))
                 found.times[directory.index] = self._time(url, directory)
             except VirtualTIFFError as error:
@@ -161,5 +161,3 @@ def _array(plan: GroupPlan, directory: ImageFileDirectory) -> ArrayPlan:
             if array.ifd == directory.index:
                 return array
     raise AssertionError(f"the plan has no array of IFD {directory.index}")
-
-

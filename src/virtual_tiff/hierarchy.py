@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import numpy as np
-
-from virtual_tiff.axes import Axes, BandAxis
-from virtual_tiff.chunk_grid import ChunkGrid, chunk_grid
-from virtual_tiff.codec_chain import codec_chain, is_compressed
-from virtual_tiff.data_type import nodata_value, sample_type
+from virtual_tiff.attributes import Description, describe
+from virtual_tiff.data_type import nodata_value
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.ifd import Header, ImageFileDirectory, Source
-from virtual_tiff.image_codecs import CCITT
-from virtual_tiff.plan import ArrayPlan, GroupPlan, PartialSegment
-from virtual_tiff.tags import Tag
+from virtual_tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.image_plan import ImageOptions, plan_image
+from virtual_tiff.plan import JSON, ArrayPlan, GroupPlan
+from virtual_tiff.relations import Related, mask_of, relate
+from virtual_tiff.variables import band_names, band_numbers, coordinate, grid_mapping
 
 type Layout = Literal["flat", "nested"]
 type IFDPath = tuple[int, ...]
@@ -30,15 +27,28 @@ class PlanOptions:
     ----------
     layout
         `flat`: all images in one group. `nested`: a group for each image.
-    band_axis
-        Whether the arrays of several samples are `(band, y, x)` or `(y, x, band)`.
-    bands
-        Bands to keep, in this order, counted from 1 as GDAL counts them; `None` for all.
+    image
+        What each image becomes.
+    coords
+        Whether to write coordinates of pixel centres.
     """
 
     layout: Layout = "flat"
-    band_axis: BandAxis = "first"
-    bands: tuple[int, ...] | None = None
+    image: ImageOptions = field(default_factory=ImageOptions)
+    coords: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Image:
+    """An image on its way into a group."""
+
+    related: Related
+    array: ArrayPlan
+    description: Description
+
+    @property
+    def name(self) -> str:
+        return array_name(self.related.directory.index)
 
 
 def plan_header(
@@ -68,28 +78,21 @@ def plan_header(
     InvalidOptionError
         With kind `ifd-out-of-range`.
     """
-    url = header.source.url
+    related = relate(header.ifds)
     if ifd is not None:
-        chosen: list[ImageFileDirectory] = [find_ifd(header, ifd)]
-    else:
-        if header.damage is not None:
-            raise _with_remedy(header.damage, len(header.ifds))
-        chosen = list(walk_ifds(header.ifds))
-    arrays: dict[str, ArrayPlan] = {}
-    for directory in chosen:
-        name = array_name(directory.index)
-        if copies is not None and directory.index in copies:
-            arrays[name] = copies[directory.index]
-            continue
+        chosen = find_ifd(header, ifd)
+        related = tuple(r for r in related if r.directory is chosen)
+    elif header.damage is not None:
+        raise _with_remedy(header.damage, len(header.ifds))
+    images = []
+    for one in related:
         try:
-            arrays[name] = plan_image(directory, header.source, options)
+            images.append(_plan_one(one, header, options, copies or {}))
         except VirtualTIFFError as error:
-            raise error.at(url=url, ifd=directory.index) from error.__cause__
+            raise error.at(url=header.source.url, ifd=one.directory.index) from error.__cause__
     if options.layout == "nested":
-        return GroupPlan(
-            groups={name: GroupPlan(arrays={name: array}) for name, array in arrays.items()}
-        )
-    return GroupPlan(arrays=dict(_unequal_dimensions_apart(arrays)))
+        return GroupPlan(groups={image.name: _group([image], options) for image in images})
+    return _group(images, options)
 
 
 def walk_ifds(ifds: Iterable[ImageFileDirectory]) -> Iterator[ImageFileDirectory]:
@@ -130,110 +133,102 @@ def array_name(path: IFDPath) -> str:
     return ".".join(str(i) for i in path)
 
 
-def plan_image(directory: ImageFileDirectory, source: Source, options: PlanOptions) -> ArrayPlan:
-    """Plan the array of one image."""
-    sample = sample_type(directory)
-    axes = Axes.of(directory, options.band_axis, options.bands)
-    codecs = codec_chain(directory, sample, bands_last=axes.last and axes.planes > 1)
-    grid = chunk_grid(
+def _plan_one(
+    related: Related,
+    header: Header,
+    options: PlanOptions,
+    copies: Mapping[IFDPath, ArrayPlan],
+) -> _Image:
+    directory = related.directory
+    array = copies.get(directory.index)
+    if array is None:
+        array = plan_image(directory, header.source, options.image)
+    description = describe(
         directory,
-        file_size=source.size,
-        row_bytes=sample.row_bytes(directory.segment_shape[1] * directory.samples_per_segment),
-        compressed=is_compressed(directory),
+        fill_value=nodata_value(directory.gdal_nodata, array.data_type),
+        full=related.full,
     )
-    if options.bands is not None:
-        grid = _select_bands(directory, grid, options.bands)
-    nodata = nodata_value(directory.gdal_nodata, sample.data_type)
-    return ArrayPlan(
-        shape=axes.arrange(axes.planes, directory.image_length, directory.image_width),
-        chunk_shape=axes.arrange(axes.chunk_planes, grid.rows, grid.columns),
-        data_type=sample.data_type,
-        codecs=codecs,
-        fill_value=_fill_value(nodata, sample.data_type),
-        dimension_names=axes.arrange(axes.name, "y", "x"),
-        source=source,
-        ifd=directory.index,
-        offsets=axes.arrange_grid(grid.offsets),
-        lengths=axes.arrange_grid(grid.lengths),
-        partial=tuple(_partial_segments(directory, grid, axes)),
-    )
+    attributes: Mapping[str, JSON] = {**description.array_attributes, **array.attributes}
+    return _Image(related, replace(array, attributes=attributes), description)
 
 
-def _select_bands(
-    directory: ImageFileDirectory, grid: ChunkGrid, bands: tuple[int, ...]
-) -> ChunkGrid:
-    """Keep the planes of some bands.
+def _group(images: list[_Image], options: PlanOptions) -> GroupPlan:
+    """Put images into one group, with what they share beside them."""
+    arrays: dict[str, ArrayPlan] = {}
+    beside: dict[str, ArrayPlan] = {}
+    names = _Names()
+    mappings: list[tuple[Mapping[str, JSON], str]] = []
+    for image in images:
+        dimensions = names.of(image)
+        attributes = dict(image.array.attributes)
+        found = image.description.spatial_ref_attributes
+        if found is not None:
+            mapping = next((name for known, name in mappings if known == found), None)
+            if mapping is None:
+                mapping = f"spatial_ref_{image.name}" if mappings else "spatial_ref"
+                mappings.append((found, mapping))
+                beside[mapping] = grid_mapping(found)
+            attributes["grid_mapping"] = attributes["coordinates"] = mapping
+        mask = mask_of(image.related, [other.related for other in images])
+        if mask is not None:
+            attributes["ancillary_variables"] = array_name(mask.directory.index)
+        arrays[image.name] = replace(image.array, dimension_names=dimensions, attributes=attributes)
+        if options.coords:
+            for name, variable in _coordinates(image, dimensions, options.image):
+                beside.setdefault(name, variable)
+    group_attributes = images[0].description.group_attributes if images else {}
+    return GroupPlan(arrays=arrays | beside, attributes=group_attributes)
 
-    Raises
-    ------
-    InvalidOptionError
-        There is no such band, or the segments hold all bands together.
+
+def _coordinates(
+    image: _Image, dimensions: tuple[str, ...], options: ImageOptions
+) -> Iterator[tuple[str, ArrayPlan]]:
+    for plain, name, size in zip(
+        image.array.dimension_names, dimensions, image.array.shape, strict=True
+    ):
+        variable: ArrayPlan | None = None
+        if plain == "x":
+            variable = coordinate(image.description, name, size, "x")
+        elif plain == "y":
+            variable = coordinate(image.description, name, size, "y")
+        elif plain == "band":
+            described = image.description.band_names
+            if options.bands is not None and described:
+                described = tuple(described[band - 1] for band in options.bands)
+            if len(described) == size and all(described) and len(set(described)) == size:
+                variable = band_names(described, name)
+            else:
+                variable = band_numbers(size, name, options.bands)
+        if variable is not None:
+            yield name, variable
+
+
+class _Names:
+    """Names for dimensions such that one name has one size and one position, as xarray wants.
+
+    The first image keeps the plain names. A later one that differs gets its own name after an
+    underscore, and images that follow and agree with it share that.
     """
-    count = directory.samples_per_pixel
-    if missing := [band for band in bands if band > count]:
-        raise InvalidOptionError(
-            f"there is no band {missing[0]}: the image has {count}.", ifd=directory.index
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[object, ...], str] = {}
+        self._taken: set[str] = set()
+
+    def of(self, image: _Image) -> tuple[str, ...]:
+        array = image.array
+        return tuple(
+            self._name(image, dimension, size)
+            for dimension, size in zip(array.dimension_names, array.shape, strict=True)
         )
-    if directory.image_depth > 1 or not (directory.is_planar or count == 1):
-        if bands == tuple(range(1, count + 1)):
-            return grid
-        raise InvalidOptionError(
-            "bands cannot be chosen by reference where every segment holds all of them "
-            "(PlanarConfiguration 1).",
-            ifd=directory.index,
-            tag=Tag.PLANAR_CONFIGURATION,
-            remedy="Open all bands, and select from the dataset: ds.isel(band=[2, 1, 0]).",
-        )
-    planes = [band - 1 for band in bands]
-    return replace(grid, offsets=grid.offsets[planes], lengths=grid.lengths[planes])
 
-
-def _fill_value(
-    nodata: bool | int | float | complex | None, data_type: np.dtype[np.generic]
-) -> bool | int | float | complex:
-    if nodata is not None:
-        return nodata
-    zero: bool | int | float | complex = data_type.type(0).item()
-    return zero
-
-
-def _partial_segments(
-    directory: ImageFileDirectory, grid: ChunkGrid, axes: Axes
-) -> Iterator[PartialSegment]:
-    if not grid.partial_rows or directory.compression in CCITT:
-        return
-    planes, down, _ = grid.offsets.shape
-    for plane in range(planes):
-        length = int(grid.lengths[plane, -1, 0])
-        if length:
-            yield PartialSegment(
-                index=axes.arrange(plane, down - 1, 0),
-                offset=int(grid.offsets[plane, -1, 0]),
-                length=length,
-                shape=axes.arrange(axes.chunk_planes, grid.partial_rows, grid.columns),
-            )
-
-
-def _unequal_dimensions_apart(arrays: dict[str, ArrayPlan]) -> Iterator[tuple[str, ArrayPlan]]:
-    """Rename dimensions so that one name has one size, as xarray wants of a group.
-
-    The first array keeps the plain names. A later one of another size gets its own name after
-    an underscore, and arrays that follow with that size share it.
-    """
-    names: dict[tuple[str, int], str] = {}
-    taken: set[str] = set()
-    for name, array in arrays.items():
-        dimensions = []
-        for dimension, size in zip(array.dimension_names, array.shape, strict=True):
-            if (dimension, size) not in names:
-                new = dimension if dimension not in taken else f"{dimension}_{name}"
-                names[dimension, size] = new
-                taken.add(new)
-            dimensions.append(names[dimension, size])
-        if tuple(dimensions) == array.dimension_names:
-            yield name, array
-        else:
-            yield name, replace(array, dimension_names=tuple(dimensions))
+    def _name(self, image: _Image, dimension: str, size: int) -> str:
+        place = image.description.geotransform if dimension in ("x", "y") else None
+        key = (dimension, size, place)
+        if key not in self._names:
+            name = dimension if dimension not in self._taken else f"{dimension}_{image.name}"
+            self._names[key] = name
+            self._taken.add(name)
+        return self._names[key]
 
 
 def _with_remedy(damage: VirtualTIFFError, readable: int) -> VirtualTIFFError:

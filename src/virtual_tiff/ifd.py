@@ -208,6 +208,11 @@ class ImageFileDirectory:
         )
 
 
+def is_dependent(directory: ImageFileDirectory) -> bool:
+    """Whether an image is an overview or a mask of another."""
+    return directory.is_reduced or directory.is_mask
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Header:
     """Everything that was read from one TIFF before any pixel.

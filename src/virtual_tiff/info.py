@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from virtual_tiff.errors import SourcesError, VirtualTIFFError
-from virtual_tiff.hierarchy import PlanOptions, array_name, plan_image, walk_ifds
+from virtual_tiff.hierarchy import array_name, walk_ifds
+from virtual_tiff.image_plan import ImageOptions, plan_image
 from virtual_tiff.ifd import Header, ImageFileDirectory, Source
 from virtual_tiff.locations import source_url
 from virtual_tiff.parser import _run as run
@@ -213,7 +214,7 @@ def describe_image(ifd: ImageFileDirectory, source: Source) -> ImageInfo:
     plan: ArrayPlan | None = None
     problem: str | None = None
     try:
-        plan = plan_image(ifd, source, PlanOptions())
+        plan = plan_image(ifd, source, ImageOptions())
     except VirtualTIFFError as error:
         problem = error.message
     data_type = None if plan is None else plan.data_type.name

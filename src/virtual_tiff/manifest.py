@@ -56,7 +56,8 @@ def _chunk_manifest(plan: ArrayPlan) -> ChunkManifest:
     url = "" if plan.source is None else plan.source.url
     paths = np.full(plan.grid_shape, url, np.dtypes.StringDType())
     paths[plan.lengths == 0] = MISSING_CHUNK_PATH
-    lengths = np.ascontiguousarray(plan.lengths)
+    # Not ascontiguousarray, which gives scalars a dimension.
+    lengths = np.asarray(plan.lengths, order="C")
     if plan.inline:
         lengths = lengths.copy()
         for index, data in plan.inline.items():
@@ -64,7 +65,7 @@ def _chunk_manifest(plan: ArrayPlan) -> ChunkManifest:
             lengths[index] = len(data)
     return ChunkManifest.from_arrays(
         paths=paths,
-        offsets=np.ascontiguousarray(plan.offsets),
+        offsets=np.asarray(plan.offsets, order="C"),
         lengths=lengths,
         validate_paths=False,
         inlined=dict(plan.inline),

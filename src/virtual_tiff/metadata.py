@@ -16,7 +16,7 @@ def array_document(plan: ArrayPlan) -> dict[str, JSON]:
         "zarr_format": 3,
         "node_type": "array",
         "shape": list(plan.shape),
-        "data_type": plan.data_type.name,
+        "data_type": "string" if plan.data_type.kind == "T" else plan.data_type.name,
         "chunk_grid": {
             "name": "regular",
             "configuration": {"chunk_shape": list(plan.chunk_shape)},
@@ -46,9 +46,9 @@ def chunk_key(index: tuple[int, ...]) -> str:
     return "/".join(["c", *map(str, index)])
 
 
-def _json_scalar(value: complex | bool) -> Any:
+def _json_scalar(value: complex | bool | str) -> Any:
     """Encode a fill value (Zarr v3 core, section "Fill value representation")."""
-    if isinstance(value, bool | int):
+    if isinstance(value, bool | int | str):
         return value
     if isinstance(value, complex):
         return [_json_scalar(value.real), _json_scalar(value.imag)]

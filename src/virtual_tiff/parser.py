@@ -14,6 +14,7 @@ from virtual_tiff.axes import BandAxis
 from virtual_tiff.errors import InvalidOptionError, UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.hierarchy import Layout, PlanOptions, find_ifd, plan_header
 from virtual_tiff.ifd import Header
+from virtual_tiff.image_plan import ImageOptions
 from virtual_tiff.plan import ArrayPlan, GroupPlan
 from virtual_tiff.reader import DEFAULT_PREFETCH, ByteSource, read_header
 
@@ -45,6 +46,9 @@ class VirtualTIFF:
     bands
         Bands to keep, in this order, counted from 1 as GDAL counts them. Only where every band
         has segments of its own (PlanarConfiguration 2); elsewhere, select from the dataset.
+    coords
+        Whether to write `x` and `y`, the pixel centres in CRS units (where the grid is parallel
+        to the axes), and `band`.
     on_unsupported
         What to do with an image that no Zarr codec expresses. `raise`: an
         `UnsupportedTIFFError`. `copy`: decode it now, and store its pixels in the manifest; the
@@ -70,6 +74,7 @@ class VirtualTIFF:
     ifd_layout: Layout = "flat"
     band_axis: BandAxis = field(default="first", kw_only=True)
     bands: Sequence[int] | None = field(default=None, kw_only=True)
+    coords: bool = field(default=True, kw_only=True)
     on_unsupported: OnUnsupported = field(default="raise", kw_only=True)
     copy_limit: int = field(default=DEFAULT_COPY_LIMIT, kw_only=True)
     prefetch: int = field(default=DEFAULT_PREFETCH, kw_only=True)
@@ -156,8 +161,11 @@ class VirtualTIFF:
         url = header.source.url
         options = PlanOptions(
             layout=self.ifd_layout,
-            band_axis=self.band_axis,
-            bands=None if self.bands is None else tuple(self.bands),
+            image=ImageOptions(
+                band_axis=self.band_axis,
+                bands=None if self.bands is None else tuple(self.bands),
+            ),
+            coords=self.coords,
         )
         copies: dict[tuple[int, ...], ArrayPlan] = {}
         while True:

@@ -70,7 +70,7 @@ class ArrayPlan:
     chunk_shape: tuple[int, ...]
     data_type: np.dtype[np.generic]
     codecs: tuple[Codec, ...]
-    fill_value: bool | int | float | complex
+    fill_value: bool | int | float | complex | str
     dimension_names: tuple[str, ...]
     source: Source | None
     offsets: NDArray[np.uint64]

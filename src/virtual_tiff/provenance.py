@@ -14,8 +14,6 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from virtual_tiff.errors import ErrorKind, RepositoryError
-
 GROUP = "sources"
 DIMENSION = "image"
 #: Rows in one chunk. Text is encoded a whole chunk at a time, however few rows are new.
@@ -134,20 +132,13 @@ def add_sources(store: Any, sources: Sources) -> None:
 
 
 def read_sources_table(store: Any) -> Sources:
-    """Read the table of a repository.
-
-    Raises
-    ------
-    RepositoryError
-        There is none.
-    """
+    """Read the table of a repository; it is empty if there is none."""
     try:
         group = zarr.open_group(store, path=GROUP, mode="r", zarr_format=3)
         columns = {name: np.asarray(group[name][:]) for name in COLUMNS}  # type: ignore[index]
-    except (FileNotFoundError, KeyError) as error:
-        raise RepositoryError(
-            "the repository has no table of sources.",
-            kind=ErrorKind.NOT_FOUND,
-            remedy="It was not published by virtual_tiff.publish, which writes one.",
-        ) from error
+    except (FileNotFoundError, KeyError):
+        columns = {
+            name: np.empty(0, np.dtypes.StringDType() if kind == "string" else kind)
+            for name, kind in COLUMNS.items()
+        }
     return Sources(columns)

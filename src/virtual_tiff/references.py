@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from virtual_tiff.cube_plan import Band, CubeVariable
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.inventory import Inventory
 from virtual_tiff.locations import checksum_of, chunk_location
 from virtual_tiff.metadata import chunk_key
 from virtual_tiff.provenance import NO_TIME, modified_times
-from virtual_tiff.cube_plan import Band, CubeVariable
 from virtual_tiff.zarr_store import put
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

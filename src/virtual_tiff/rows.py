@@ -83,7 +83,7 @@ class Rows:
             datetime=time,
             width=width,
             height=height,
-            bands=directory.samples_per_pixel,
+            bands=dict(zip(plan.dimension_names, plan.shape, strict=True)).get("band", 1),
             data_type=plan.data_type.name,
             compression=_COMPRESSIONS.get(directory.compression, str(directory.compression)),
             nodata=None if nodata is None or isinstance(nodata, complex) else float(nodata),

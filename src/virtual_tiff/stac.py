@@ -13,12 +13,12 @@ from pyproj import CRS
 
 from virtual_tiff.committing import icechunk_errors
 from virtual_tiff.containers import stored_containers
+from virtual_tiff.cube_plan import Grid
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.footprint import footprint
 from virtual_tiff.frame import GRID_MAPPING, crs_result, grid_of
 from virtual_tiff.reading_code import reading_code
 from virtual_tiff.repository import Location, open_repository, text_of
-from virtual_tiff.cube_plan import Grid
 from virtual_tiff.steps import read_coordinate
 
 STAC_VERSION = "1.1.0"

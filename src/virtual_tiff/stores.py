@@ -12,6 +12,7 @@ import obstore
 from obspec_utils.registry import ObjectStoreRegistry, get_url_key
 from obstore.store import HTTPStore, LocalStore, from_url
 
+import virtual_tiff.shutdown  # noqa: F401
 from virtual_tiff.errors import ErrorKind, SourceError
 from virtual_tiff.locations import WEB_SCHEMES, split_url
 

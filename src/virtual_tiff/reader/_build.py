@@ -74,6 +74,7 @@ def build_ifd(
     position: int,
     byte_order: Literal["little", "big"],
     geo_keys: Mapping[int, GeoKeyValue],
+    geo_key_revision: tuple[int, int] = (1, 1),
     sub_ifds: tuple[ImageFileDirectory, ...] = (),
 ) -> ImageFileDirectory:
     """Make a directory from tag numbers and values.
@@ -139,6 +140,7 @@ def build_ifd(
         color_map=_color_map(tags.get(Tag.COLOR_MAP), index),
         lerc_parameters=_integers(tags, Tag.LERC_PARAMETERS, index),
         geo_keys=geo_keys,
+        geo_key_revision=geo_key_revision,
         model_pixel_scale=_floats(tags.get(Tag.MODEL_PIXEL_SCALE)),
         model_tiepoint=_floats(tags.get(Tag.MODEL_TIEPOINT)),
         model_transformation=_floats(tags.get(Tag.MODEL_TRANSFORMATION)),

@@ -44,6 +44,12 @@ def parse_geo_keys(directory: Any, doubles: Any, text: Any) -> dict[int, GeoKeyV
     return keys
 
 
+def geo_key_revision(directory: Any) -> tuple[int, int]:
+    """KeyRevision and MinorRevision of a GeoKeyDirectory; 1.1 where there is none."""
+    shorts = _numbers(directory, int)
+    return (shorts[1], shorts[2]) if len(shorts) >= 3 else (1, 1)
+
+
 def _numbers[T: (int, float)](values: Any, kind: type[T]) -> list[T]:
     if isinstance(values, str | bytes):
         return []

@@ -8,7 +8,7 @@ from typing import Any
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.ifd import Header, ImageFileDirectory, is_dependent
 from virtual_tiff.reader._chain import Chain, read_chain
 from virtual_tiff.reader._source import ByteSource, open_source
 from virtual_tiff.reader._values import Unusual, read_values
@@ -35,13 +35,14 @@ async def read_header(
     prefetch
         Bytes of the first GET; the only one where the header fits.
     only
-        Index of the one directory of the main chain to read. The others are looked at only as
-        far as the chain goes.
+        Index of the one directory of the main chain to read, with those before it down to the
+        image it belongs to if it is an overview or a mask. The others are looked at only as far
+        as the chain goes.
 
     Returns
     -------
     Header
-        With every directory, or the one asked for.
+        With every directory, or what was asked for.
     ByteSource
         The bytes read so far, to read on from.
 
@@ -73,15 +74,19 @@ async def read_header(
 async def _read_directories(
     source: ByteSource, chain: Chain, only: int | None
 ) -> tuple[ImageFileDirectory, ...]:
-    wanted = range(len(chain.directories)) if only is None else (only,)
     seen = {directory.position for directory in chain.directories}
+
+    async def read(i: int) -> ImageFileDirectory:
+        return await read_values(source, chain.layout, chain.directories[i], (i,), seen)
+
     try:
-        return tuple(
-            [
-                await read_values(source, chain.layout, chain.directories[i], (i,), seen)
-                for i in wanted
-            ]
-        )
+        if only is None:
+            return tuple([await read(i) for i in range(len(chain.directories))])
+        ifds = [await read(only)]
+        # The georeferencing of overviews and masks is that of the image they belong to.
+        while is_dependent(ifds[0]) and ifds[0].index[0] > 0:
+            ifds.insert(0, await read(ifds[0].index[0] - 1))
+        return tuple(ifds)
     except Unusual:
         # Imported here, since it costs more to import than most files to read.
         from virtual_tiff.reader._tifffile import read_with_tifffile

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from obspec_utils.readers import BlockStoreReader
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, VirtualTIFFError
-from virtual_tiff.ifd import ImageFileDirectory
+from virtual_tiff.ifd import ImageFileDirectory, is_dependent
 from virtual_tiff.reader._build import NEEDED, build_ifd, whole_numbers
 from virtual_tiff.reader._chain import Chain
-from virtual_tiff.reader._geo_keys import parse_geo_keys
+from virtual_tiff.reader._geo_keys import geo_key_revision, parse_geo_keys
 from virtual_tiff.reader._source import BLOCK_SIZE, CACHE_SIZE, ByteSource
 from virtual_tiff.reader._values import MANY_VALUES, check_cycle, check_sub_ifds, decode_text
 from virtual_tiff.tags import FieldType, Tag
@@ -42,23 +42,28 @@ _RATIONALS = frozenset({FieldType.RATIONAL, FieldType.SRATIONAL})
 def read_with_tifffile(
     source: ByteSource, chain: Chain, *, only: int | None
 ) -> tuple[ImageFileDirectory, ...]:
-    """Read the main chain, or its directory `only`, with their sub-IFDs.
+    """Read the main chain, or its directory `only` and what it belongs to, with their sub-IFDs.
 
     Blocks: run it in a thread.
     """
     url = source.source.url
-    positions = [(i, directory.position) for i, directory in enumerate(chain.directories)]
-    seen = {position for _, position in positions}
-    if only is not None:
-        positions = positions[only : only + 1]
+    seen = {directory.position for directory in chain.directories}
     file = BlockStoreReader(
         source, source.path, block_size=BLOCK_SIZE, max_cached_blocks=CACHE_SIZE // BLOCK_SIZE
     )
     try:
         with tifffile.TiffFile(file, name=url) as tif:  # type: ignore[arg-type]
-            return tuple(
-                _directory(tif, position, (i,), chain, seen=set(seen)) for i, position in positions
-            )
+
+            def read(i: int) -> ImageFileDirectory:
+                position = chain.directories[i].position
+                return _directory(tif, position, (i,), chain, seen=set(seen))
+
+            if only is None:
+                return tuple(read(i) for i in range(len(chain.directories)))
+            ifds = [read(only)]
+            while is_dependent(ifds[0]) and ifds[0].index[0] > 0:
+                ifds.insert(0, read(ifds[0].index[0] - 1))
+            return tuple(ifds)
     except VirtualTIFFError as error:
         raise error.at(url=url) from error.__cause__
     except (tifffile.TiffFileError, struct.error, ArithmeticError, LookupError) as error:
@@ -104,6 +109,7 @@ def _directory(
         position=position,
         byte_order=chain.layout.byte_order,
         geo_keys=geo_keys,
+        geo_key_revision=geo_key_revision(tags.get(Tag.GEO_KEY_DIRECTORY, ())),
         sub_ifds=sub_ifds,
     )
 

@@ -16,7 +16,7 @@ from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.ifd import ImageFileDirectory
 from virtual_tiff.reader._build import NEEDED, build_ifd, whole_numbers
 from virtual_tiff.reader._chain import Directory, Entry, read_directory
-from virtual_tiff.reader._geo_keys import parse_geo_keys
+from virtual_tiff.reader._geo_keys import geo_key_revision, parse_geo_keys
 from virtual_tiff.reader._layout import FileLayout
 from virtual_tiff.reader._source import ByteSource
 from virtual_tiff.tags import FieldType, Tag
@@ -87,7 +87,9 @@ async def read_values(
         positions = whole_numbers(tags.pop(Tag.SUB_IFDS), Tag.SUB_IFDS, index).tolist()
         sub_ifds = await _sub_ifds(source, layout, positions, index, seen)
     geo_keys = {}
+    revision = (1, 1)
     if Tag.GEO_KEY_DIRECTORY in tags:
+        revision = geo_key_revision(tags[Tag.GEO_KEY_DIRECTORY])
         geo_keys = parse_geo_keys(
             tags.pop(Tag.GEO_KEY_DIRECTORY),
             tags.pop(Tag.GEO_DOUBLE_PARAMS, ()),
@@ -99,6 +101,7 @@ async def read_values(
         position=directory.position,
         byte_order=layout.byte_order,
         geo_keys=geo_keys,
+        geo_key_revision=revision,
         sub_ifds=sub_ifds,
     )
 

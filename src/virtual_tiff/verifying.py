@@ -1,7 +1,8 @@
 """Whether all that a repository refers to is still there, unchanged, and read right.
 
 Every source gets one HEAD request; a sample of chunks is read through Icechunk, as readers do,
-and compared with what tifffile decodes from the same TIFF.
+and compared with what tifffile decodes from the same TIFF. Repositories without a table of sources
+can be verified too: then it is Icechunk that tells whether a file has changed.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from typing import Any
 
 import icechunk
 import pyarrow as pa
-import zarr
+from zarr.abc.store import RangeByteRequest
+from zarr.buffer.cpu import buffer_prototype
 
-from virtual_tiff.decoding import Sample, compare
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.committing import icechunk_errors
+from virtual_tiff.decoding import compare
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError, VirtualTIFFError
+from virtual_tiff.parser import _run as run
 from virtual_tiff.provenance import NO_TIME, Sources, read_sources_table
 from virtual_tiff.reader import resolve_store, storage_error
-from virtual_tiff.repository import Location, open_repository, repository_error
-from virtual_tiff.scan import run_async
+from virtual_tiff.repository import Location, open_repository
+from virtual_tiff.samples import Reference, array_paths, samples_of, unlisted
 from virtual_tiff.stores import AddressRegistry, default_registry
 
 type Progress = Callable[[int, int], None]
@@ -161,28 +165,41 @@ def verify(
     InvalidOptionError
         An argument is wrong.
     RepositoryError
-        The repository cannot be read, or has no table of sources.
+        The repository cannot be read, or refers to no files.
     """
     if (sample is not None and sample < 0) or chunks < 1 or concurrency < 1:
         raise InvalidOptionError("sample must be at least 0, chunks and concurrency at least 1.")
     repository = repo if isinstance(repo, icechunk.Repository) else open_repository(repo)
-    try:
+    with icechunk_errors(repo):
         store = repository.readonly_session(branch=branch).store
         sources = read_sources_table(store)
-    except icechunk.IcechunkError as error:
-        location = repository.storage if isinstance(repo, icechunk.Repository) else repo
-        raise repository_error(error, location) from error
-    urls = list(dict.fromkeys(sources["url"].tolist()))
+        listed = set(sources["array"].tolist())
+        others = run(unlisted(store, [a for a in array_paths(store) if a not in listed]))
+    recorded = _recorded(sources)
+    urls = list(dict.fromkeys([*recorded, *(other.url for other in others)]))
+    if not urls:
+        raise RepositoryError(
+            "the repository refers to no files.",
+            kind=ErrorKind.NOT_FOUND,
+            remedy="Name the branch that something was published to.",
+        )
     stores = (
         default_registry(urls, anonymous=anonymous)
         if registry is None
         else AddressRegistry(registry)
     )
-    states = run_async(_states(_recorded(sources), stores, concurrency, progress))
+    states = run(_states({url: recorded.get(url) for url in urls}, stores, concurrency, progress))
+    states |= run(_refused(store, [o for o in others if o.url not in states]))
+    rows = [row for row, url in enumerate(sources["url"].tolist()) if url not in states]
+    more = [o.sample for o in others if o.sample is not None and o.url not in states]
+    chosen = _chosen(len(rows) + len(more), sample, random.Random(seed))
+    samples = [
+        *samples_of(store, sources, [rows[i] for i in chosen if i < len(rows)]),
+        *(more[i - len(rows)] for i in chosen if i >= len(rows)),
+    ]
     decoded: dict[str, int] = defaultdict(int)
     undecided: list[str] = []
-    sound = [row for row, url in enumerate(sources["url"].tolist()) if url not in states]
-    for one in _samples(store, sources, sound, sample, random.Random(seed)):
+    for one in samples:
         for outcome in compare(store, one, stores, chunks, seed):
             decoded[one.url] += outcome.decided
             if outcome.fault is not None:
@@ -193,6 +210,25 @@ def verify(
         findings=tuple(_finding(url, states.get(url), decoded[url]) for url in urls),
         undecided=tuple(undecided),
     )
+
+
+def _chosen(count: int, sample: int | None, chooser: random.Random) -> list[int]:
+    if sample is None or sample >= count:
+        return list(range(count))
+    return sorted(chooser.sample(range(count), sample))
+
+
+async def _refused(store: Any, references: Sequence[Reference]) -> dict[str, tuple[Status, str]]:
+    """Read a byte through Icechunk of files of which it alone knows what they were."""
+    wrong: dict[str, tuple[Status, str]] = {}
+    for reference in references:
+        try:
+            await store.get(reference.key, buffer_prototype, RangeByteRequest(0, 1))
+        except icechunk.IcechunkError as error:
+            changed = str(getattr(error, "kind", "")) == "virtual-chunk-modified"
+            status = Status.CHANGED if changed else Status.UNREACHABLE
+            wrong[reference.url] = (status, str(error).split("\n", 1)[0])
+    return wrong
 
 
 def _status_of(changed: bool) -> Status:
@@ -212,6 +248,10 @@ class _Recorded:
     etag: str
     last_modified: datetime | None
 
+    def difference(self, now: Mapping[str, Any]) -> str | None:
+        """Say in what the file differs from that; see `difference`."""
+        return difference(self.size, self.etag, self.last_modified, now)
+
 
 def _recorded(sources: Sources) -> dict[str, _Recorded]:
     found: dict[str, _Recorded] = {}
@@ -223,23 +263,22 @@ def _recorded(sources: Sources) -> dict[str, _Recorded]:
 
 
 async def _states(
-    recorded: Mapping[str, _Recorded],
+    recorded: Mapping[str, _Recorded | None],
     registry: Any,
     concurrency: int,
     progress: Progress | None,
 ) -> dict[str, tuple[Status, str]]:
     """Ask for every file, and return what is wrong with those that are not as recorded."""
     wrong: dict[str, tuple[Status, str]] = {}
-    pending: Iterator[tuple[str, _Recorded]] = iter(recorded.items())
+    pending: Iterator[tuple[str, _Recorded | None]] = iter(recorded.items())
     done = 0
 
     async def work() -> None:
         nonlocal done
         for url, before in pending:
             try:
-                fault = difference(
-                    before.size, before.etag, before.last_modified, await _head(url, registry)
-                )
+                now = await _head(url, registry)
+                fault = None if before is None else before.difference(now)
                 if fault is not None:
                     wrong[url] = (Status.CHANGED, fault)
             except VirtualTIFFError as error:
@@ -299,48 +338,3 @@ def difference(
     if last_modified is not None and modified is not None and modified != last_modified:
         return f"it was changed at {modified:%Y-%m-%d %H:%M:%S}"
     return None
-
-
-def _samples(
-    store: Any, sources: Sources, rows: Sequence[int], count: int | None, chooser: random.Random
-) -> Iterator[Sample]:
-    """Choose images, and find their places in their arrays."""
-    if count is not None and count < len(rows):
-        rows = sorted(chooser.sample(list(rows), count))
-    places = _Places(store)
-    for row in rows:
-        array = str(sources["array"][row])
-        coordinate = str(sources["coordinate"][row])
-        yield Sample(
-            url=str(sources["url"][row]),
-            ifd=tuple(int(part) for part in str(sources["ifd"][row]).split(".")),
-            array=array,
-            step=places.find(array, coordinate),
-            band=int(sources["band"][row]),
-        )
-
-
-class _Places:
-    """Where coordinates are along the first dimension of arrays."""
-
-    def __init__(self, store: Any) -> None:
-        self.store = store
-        self._known: dict[str, dict[str, int]] = {}
-
-    def find(self, array: str, coordinate: str) -> int | None:
-        """Step of an image; `None` where the array is the image."""
-        if not coordinate:
-            return None
-        if array not in self._known:
-            self._known[array] = self._read(array)
-        return self._known[array][coordinate]
-
-    def _read(self, array: str) -> dict[str, int]:
-        from virtual_tiff.steps import as_text, read_coordinate
-
-        path = array.rpartition("/")[0]
-        group = zarr.open_group(self.store, path=path or None, mode="r", zarr_format=3)
-        node = group[array.rpartition("/")[2]]
-        names = getattr(node.metadata, "dimension_names", None)
-        values = read_coordinate(group, names[0] if names else "")
-        return {text: step for step, text in enumerate(as_text(values))}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,15 +14,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from virtual_tiff.checkpoint import Checkpoint
-from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
-from virtual_tiff.hierarchy import walk_ifds
-from virtual_tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.headers import (
+    DEFAULT_CONCURRENCY,
+    Images,
+    ScanOptions,
+    read_all,
+    scan_batch,
+)
 from virtual_tiff.inventory import SCHEMA, Inventory
 from virtual_tiff.parser import VirtualTIFF
-from virtual_tiff.plan import ArrayPlan, GroupPlan
+from virtual_tiff.parser import _run as run
 from virtual_tiff.rows import POSITION, Rows
 from virtual_tiff.sources import SourceOptions, read_sources
-from virtual_tiff.times import check_pattern, time_from_name, time_from_tag
 
 type Table = Any
 type Registry = Any
@@ -119,7 +120,7 @@ def scan(
     same = replace(options, concurrency=DEFAULT_CONCURRENCY)
     work = _Work(urls, registry, options, Checkpoint.open(checkpoint, same), progress)
     if executor is None:
-        run_async(work.run())
+        run(work.run())
     else:
         work.run_with(executor)
     return joined(listed, urls, work.parts)
@@ -245,13 +246,3 @@ def joined(listed: Table, urls: Sequence[str], parts: Sequence[Table]) -> Invent
         if name not in ("url", "datetime"):
             table = table.append_column(given.schema.field(name), given[name])
     return Inventory(table)
-
-
-def run_async(work: Any) -> Any:
-    """Run a coroutine, from a thread that may already have a running event loop (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(1) as executor:
-        return executor.submit(asyncio.run, work).result()

@@ -1,0 +1,129 @@
+"""Read what demo.py published, in a process that cannot import virtual_tiff.
+
+Usage: python -I demo_read.py REPOSITORY PREVIEW.png
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+#: The package, and what it reads TIFFs with.
+ABSENT = ("virtual_tiff", "async_tiff", "tifffile", "virtualizarr")
+
+
+class Blocker:
+    """An import hook that comes first and has none of `ABSENT`."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name.partition(".")[0] in ABSENT:
+            raise ImportError(f"{name} is blocked in this process", name=name)
+        return None
+
+
+sys.meta_path.insert(0, Blocker())
+
+# Threads of Icechunk may still be giving objects back when the script is done; where Python ends
+# in that moment, the process dies of a segmentation fault.
+atexit.register(time.sleep, 0.1)
+
+
+def prove_absence() -> None:
+    for name in ABSENT:
+        try:
+            __import__(name)
+        except ImportError:
+            continue
+        raise SystemExit(f"{name} can be imported: this would prove nothing")
+    print(f"   Tried and failed to import {', '.join(ABSENT)}.\n")
+
+
+def open_store(location: Path) -> Any:
+    import icechunk
+
+    icechunk.set_logs_filter("error")
+    storage = icechunk.local_filesystem_storage(str(location))
+    config = icechunk.Repository.fetch_config(storage)
+    assert config is not None
+    # Every reader says itself which places a repository may fetch from.
+    access = icechunk.containers_credentials(
+        {
+            prefix: icechunk.Credentials.LocalFileSystemAccess()
+            for prefix in config.virtual_chunk_containers or {}
+        }
+    )
+    repository = icechunk.Repository.open(storage, authorize_virtual_chunk_access=access)
+    return repository.readonly_session("main").store
+
+
+def open_series(store: Any) -> Any:
+    """Red and near infrared at all dates, as one dataset."""
+    import numpy as np
+    import xarray as xr
+    import zarr
+
+    names = sorted(n for n in zarr.open_group(store, mode="r") if n.startswith("reflectance_"))
+    dates = sorted({name.split("_")[1] for name in names})
+    steps = []
+    for date in dates:
+        bands = {}
+        for band in ("red", "nir"):
+            group = f"reflectance_{date}_{band}"
+            dataset = xr.open_zarr(
+                store, group=group, zarr_format=3, consolidated=False, chunks=None
+            )
+            bands[band] = dataset["0"]
+        steps.append(xr.Dataset(bands))
+    times = [np.datetime64(f"{date[:4]}-{date[4:6]}-{date[6:]}", "ns") for date in dates]
+    return xr.concat(steps, xr.DataArray(times, dims="time", name="time"), join="exact")
+
+
+def ndvi(series: Any) -> Any:
+    """Vegetation index, from -1 to 1; NaN where there is no data."""
+    red, nir = (series[band].astype("float64") for band in ("red", "nir"))
+    return ((nir - red) / (nir + red).where(nir + red > 0)).rename("ndvi")
+
+
+def save_preview(index: Any, path: Path) -> None:
+    """Save the dates side by side, from brown over yellow to green."""
+    import imagecodecs
+    import numpy as np
+
+    stops = np.array([-0.1, 0.2, 0.45, 0.8])
+    colors = np.array([[70, 110, 160], [190, 150, 100], [235, 225, 140], [20, 105, 45]])
+    values = index.transpose("time", "y", "x").values
+    rgb = np.stack([np.interp(values, stops, colors[:, i]) for i in range(3)], axis=-1)
+    rgb[np.isnan(values)] = 255
+    gap = np.full((rgb.shape[1], 8, 3), 255.0)
+    parts = [part for image in rgb for part in (gap, image)]
+    picture = np.concatenate([*parts[1:]], axis=1)
+    path.write_bytes(imagecodecs.png_encode(np.round(picture).astype(np.uint8)))
+
+
+def main() -> None:
+    repository, preview = Path(sys.argv[1]), Path(sys.argv[2])
+    # numcodecs' codecs are not in the Zarr specification, which zarr-python mentions every time.
+    warnings.filterwarnings("ignore", module="zarr")
+    prove_absence()
+    series = open_series(open_store(repository))
+    print("\n".join(f"   {line}" for line in str(series).splitlines()))
+    index = ndvi(series)
+    print("\n   Mean vegetation index (NDVI)")
+    for day, value in zip(index.time.values, index.mean(("y", "x")).values, strict=True):
+        print(f"   {str(day)[:10]}  {value:.3f}  {'█' * round(60 * value)}")
+    save_preview(index, preview)
+    shown = preview.relative_to(Path.cwd()) if preview.is_relative_to(Path.cwd()) else preview
+    print(f"\n   Preview: {shown}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Write the parts of the documentation that are made from the code.
+
+`docs/reference/cli.md` comes from the signatures of the commands, `docs/reference/refused.md` from
+files that are parsed for it. With `--check` nothing is written, and the exit status is 1 if a
+page is out of date.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def commands() -> str:
+    """Every command with its arguments and options, from the signature of its function."""
+    from virtual_tiff.cli import app
+
+    parts = []
+    for command in app.registered_commands:
+        function = command.callback
+        assert function is not None
+        name = command.name or function.__name__.replace("_", "-")
+        arguments, options = _parameters(function)
+        usage = " ".join([name, *(f"{place}..." for place, _ in arguments), "[OPTIONS]"])
+        parts += [f"## {name}", "", _prose(function.__doc__ or "")]
+        parts += ["", f"```text\nvirtual-tiff {usage}\n```", ""]
+        parts += [f"`{place}`\n: {_tidy(text)}\n" for place, text in arguments]
+        parts += ["| option | default | |", "|---|---|---|"]
+        parts += [
+            f"| {names} | {default} | {_tidy(text)} |" for names, default, text in options
+        ]
+        if command.epilog:
+            parts += ["", *_examples(command.epilog)]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _parameters(
+    function: Callable[..., Any],
+) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
+    hints = get_type_hints(function, include_extras=True)
+    arguments, options = [], []
+    for name, parameter in inspect.signature(function).parameters.items():
+        _, info = get_args(hints[name])
+        text = info.help or ""
+        if type(info).__name__ == "ArgumentInfo":
+            arguments.append((info.metavar or name.upper(), text))
+            continue
+        # Inside of Annotated, what looks like the default is the first of the declarations.
+        given = info.default if isinstance(info.default, str) else None
+        declared = {d for d in (given, *(info.param_decls or ())) if d and d.startswith("-")}
+        if not any(declaration.startswith("--") for declaration in declared):
+            declared.add(f"--{name.replace('_', '-')}")
+        names = ", ".join(f"`{d}`" for d in sorted(declared, key=len, reverse=True))
+        if info.metavar:
+            names += f" `{info.metavar}`"
+        options.append((names, _default(parameter.default), text))
+    return arguments, options
+
+
+def _default(value: object) -> str:
+    if value is inspect.Parameter.empty:
+        return "required"
+    return "" if value in (None, False, "") else f"`{value}`"
+
+
+def _prose(docstring: str) -> str:
+    return inspect.cleandoc(docstring)
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _examples(epilog: str) -> Iterator[str]:
+    """Commands of an epilog as code, the rest as prose."""
+    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(epilog)):
+        text = " ".join(paragraph.split())
+        if text.startswith("virtual-tiff "):
+            yield f"```text\n{text}\n```"
+        else:
+            yield re.sub(r"\[/?bold\]", "**", text)
+        yield ""
+
+
+def refusals() -> str:
+    """Every refused encoding, with the error that its file brings."""
+    from tests._read import MEMORY_URL, in_memory
+    from tests._refusals import REFUSALS
+    from virtual_tiff import VirtualTIFF
+    from virtual_tiff.errors import UnsupportedTIFFError
+
+    lines = ["| encoding | `kind` | message | with `copy` |", "|---|---|---|---|"]
+    for refusal in REFUSALS:
+        registry = in_memory(refusal.make())
+        try:
+            VirtualTIFF().plan(MEMORY_URL, registry)
+        except UnsupportedTIFFError as error:
+            message = _tidy(error.message)
+            kind = error.kind
+        else:
+            raise AssertionError(f"{refusal.what} is not refused any more")
+        copied = "if a decoder reads it"
+        if refusal.has_pixels:
+            VirtualTIFF(on_unsupported="copy").plan(MEMORY_URL, registry)
+            copied = "yes"
+        lines.append(f"| {refusal.what} | `{kind}` | {message} | {copied} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES: dict[Path, Callable[[], str]] = {
+    REFERENCE / "cli.md": commands,
+    REFERENCE / "refused.md": refusals,
+}
+
+
+def written(page: Path, make: Callable[[], str]) -> str:
+    """Text of a page with its generated part as it should be."""
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{page} has no {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{make().rstrip()}\n\n{END}{after}"
+
+
+def main() -> int:
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for page, make in PAGES.items():
+        text = written(page, make)
+        if text != page.read_text(encoding="utf-8"):
+            stale.append(page.relative_to(ROOT))
+            if not check:
+                page.write_text(text, encoding="utf-8")
+    if stale:
+        print("out of date:" if check else "wrote:", *stale)
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""What several commands need."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+
+def ifd_path(text: str | None) -> int | tuple[int, ...] | None:
+    """Read the argument of `--ifd`.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is neither a number such as `0` nor a path such as `0.1`.
+    """
+    if text is None:
+        return None
+    try:
+        path = tuple(int(part) for part in text.split("."))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is neither a number such as 0 nor a path such as 0.1", param_hint="--ifd"
+        ) from None
+    return path if len(path) > 1 else path[0]
+
+
+def quieten_icechunk() -> None:
+    """Keep Icechunk's log of warnings off the terminal, unless somebody asked for a log."""
+    if "ICECHUNK_LOG" not in os.environ:
+        import icechunk
+
+        icechunk.set_logs_filter("error")

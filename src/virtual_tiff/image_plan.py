@@ -1,0 +1,116 @@
+"""One directory → the array of its image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from virtual_tiff.axes import Axes, BandAxis
+from virtual_tiff.chunk_grid import ChunkGrid, chunk_grid
+from virtual_tiff.codec_chain import codec_chain, is_compressed
+from virtual_tiff.data_type import Scalar, nodata_value, sample_type
+from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.ifd import ImageFileDirectory, Source
+from virtual_tiff.image_codecs import CCITT
+from virtual_tiff.plan import ArrayPlan, PartialSegment
+from virtual_tiff.tags import Tag
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOptions:
+    """Choices that change the array of an image.
+
+    Parameters
+    ----------
+    band_axis
+        Whether the arrays of several samples are `(band, y, x)` or `(y, x, band)`.
+    bands
+        Bands to keep, in this order, counted from 1 as GDAL counts them; `None` for all.
+    """
+
+    band_axis: BandAxis = "first"
+    bands: tuple[int, ...] | None = None
+
+
+def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOptions) -> ArrayPlan:
+    """Plan the array of one image."""
+    sample = sample_type(directory)
+    axes = Axes.of(directory, options.band_axis, options.bands)
+    codecs = codec_chain(directory, sample, bands_last=axes.last and axes.planes > 1)
+    grid = chunk_grid(
+        directory,
+        file_size=source.size,
+        row_bytes=sample.row_bytes(directory.segment_shape[1] * directory.samples_per_segment),
+        compressed=is_compressed(directory),
+    )
+    if options.bands is not None:
+        grid = _select_bands(directory, grid, options.bands)
+    nodata = nodata_value(directory.gdal_nodata, sample.data_type)
+    return ArrayPlan(
+        shape=axes.arrange(axes.planes, directory.image_length, directory.image_width),
+        chunk_shape=axes.arrange(axes.chunk_planes, grid.rows, grid.columns),
+        data_type=sample.data_type,
+        codecs=codecs,
+        fill_value=_fill_value(nodata, sample.data_type),
+        dimension_names=axes.arrange(axes.name, "y", "x"),
+        source=source,
+        ifd=directory.index,
+        offsets=axes.arrange_grid(grid.offsets),
+        lengths=axes.arrange_grid(grid.lengths),
+        partial=tuple(_partial_segments(directory, grid, axes)),
+    )
+
+
+def _select_bands(
+    directory: ImageFileDirectory, grid: ChunkGrid, bands: tuple[int, ...]
+) -> ChunkGrid:
+    """Keep the planes of some bands.
+
+    Raises
+    ------
+    InvalidOptionError
+        There is no such band, or the segments hold all bands together.
+    """
+    count = directory.samples_per_pixel
+    if missing := [band for band in bands if band > count]:
+        raise InvalidOptionError(
+            f"there is no band {missing[0]}: the image has {count}.", ifd=directory.index
+        )
+    if directory.image_depth > 1 or not (directory.is_planar or count == 1):
+        if bands == tuple(range(1, count + 1)):
+            return grid
+        raise InvalidOptionError(
+            "bands cannot be chosen by reference where every segment holds all of them "
+            "(PlanarConfiguration 1).",
+            ifd=directory.index,
+            tag=Tag.PLANAR_CONFIGURATION,
+            remedy="Open all bands, and select from the dataset: ds.isel(band=[2, 1, 0]).",
+        )
+    planes = [band - 1 for band in bands]
+    return replace(grid, offsets=grid.offsets[planes], lengths=grid.lengths[planes])
+
+
+def _fill_value(nodata: Scalar | None, data_type: np.dtype[np.generic]) -> Scalar:
+    if nodata is not None:
+        return nodata
+    zero: Scalar = data_type.type(0).item()
+    return zero
+
+
+def _partial_segments(
+    directory: ImageFileDirectory, grid: ChunkGrid, axes: Axes
+) -> Iterator[PartialSegment]:
+    if not grid.partial_rows or directory.compression in CCITT:
+        return
+    planes, down, _ = grid.offsets.shape
+    for plane in range(planes):
+        length = int(grid.lengths[plane, -1, 0])
+        if length:
+            yield PartialSegment(
+                index=axes.arrange(plane, down - 1, 0),
+                offset=int(grid.offsets[plane, -1, 0]),
+                length=length,
+                shape=axes.arrange(axes.chunk_planes, grid.partial_rows, grid.columns),
+            )

@@ -1,0 +1,138 @@
+"""Parse one damaged file and judge what comes of it: a sound plan, or an error of ours."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from typing import Any
+
+import numpy as np
+import zarr
+from obspec_utils.registry import ObjectStoreRegistry
+from obstore.store import MemoryStore
+
+from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+from virtual_tiff.manifest import manifest_store
+from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.plan import ArrayPlan, GroupPlan
+
+URL = "memory://fuzz/damaged.tif"
+#: Most files are parsed as users do; the rest make sure that no option opens a way around.
+PARSERS = (
+    *[VirtualTIFF()] * 5,
+    VirtualTIFF(ifd=0),
+    VirtualTIFF(prefetch=64),
+    VirtualTIFF(ifd=1, ifd_layout="nested", band_axis="last", prefetch=512),
+)
+#: Arrays of one file that are opened, of which there may be thousands.
+MOST_OPENED = 20
+#: Dimensions of an image that fit any reader.
+_MOST_PIXELS = 2**63 - 1
+
+
+class Finding(Exception):
+    """Something that must not come of any input.
+
+    Parameters
+    ----------
+    signature
+        The same for findings that have one cause.
+    detail
+        What there is to know of this one.
+    """
+
+    def __init__(self, signature: str, detail: str = "") -> None:
+        super().__init__(signature, detail)
+        self.signature = signature
+        self.detail = detail
+
+
+class Checker:
+    """Parses bytes from a store in memory."""
+
+    def __init__(self) -> None:
+        #: Of the last file that the default parser took; else `None`.
+        self.plan: GroupPlan | None = None
+        self._store = MemoryStore()
+        self.registry: ObjectStoreRegistry[Any] = ObjectStoreRegistry(
+            {"memory://fuzz": self._store}
+        )
+
+    def check(self, parser: VirtualTIFF, data: bytes) -> str:
+        """Parse `data`.
+
+        Returns
+        -------
+        str
+            `parsed`, or the kind of the error.
+
+        Raises
+        ------
+        Finding
+            Anything else.
+        """
+        self._store.put("damaged.tif", data)
+        self.plan = None
+        try:
+            plan = parser.plan(URL, self.registry)
+            _check_plan(plan, len(data))
+            _check_store(plan, self.registry)
+            if parser == VirtualTIFF():
+                self.plan = plan
+        except VirtualTIFFError as error:
+            _check_error(error)
+            return str(error.kind)
+        except Finding:
+            raise
+        except BaseException as error:
+            raise Finding(_signature(error), traceback.format_exc()) from error
+        return "parsed"
+
+
+def _signature(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f for f in frames if "virtual_tiff" in f.filename]
+    frame = (ours or frames)[-1]
+    where = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.name}"
+    return f"{type(error).__name__} in {where}"
+
+
+def _check_error(error: VirtualTIFFError) -> None:
+    if not isinstance(error.kind, ErrorKind) or error.url != URL:
+        raise Finding("error without a place", f"{error!r} {error.kind!r} {error.url!r}")
+    text = str(error)
+    if "\n" in text or len(text) > 1000 or not text.isprintable():
+        raise Finding(f"error of more than a line: {error.kind}", repr(text)[:2000])
+
+
+def _check_plan(plan: GroupPlan, size: int) -> None:
+    count = 0
+    for _, group in plan.walk():
+        for array in group.arrays.values():
+            count += 1
+            _check_array(array, size)
+    if not count:
+        raise Finding("a plan without an array")
+
+
+def _check_array(array: ArrayPlan, size: int) -> None:
+    if array.partial:
+        raise Finding("a plan with partial segments left")
+    if not all(c > 0 and s > 0 for c, s in zip(array.chunk_shape, array.shape, strict=True)):
+        raise Finding("an empty dimension", f"{array.shape} {array.chunk_shape}")
+    if math.prod(array.shape) > _MOST_PIXELS:
+        raise Finding("more pixels than can be counted", f"{array.shape}")
+    present = array.lengths > 0
+    ends = array.offsets.astype(object) + array.lengths.astype(object)
+    if np.any(ends[present] > size):
+        raise Finding("a reference beyond the end of the file")
+    if np.any(array.offsets[present] == 0):
+        raise Finding("a reference to offset 0")
+
+
+def _check_store(plan: GroupPlan, registry: ObjectStoreRegistry[Any]) -> None:
+    """Let VirtualiZarr and Zarr take the plan."""
+    group = zarr.open_group(manifest_store(plan, registry), mode="r", zarr_format=3)
+    names = [f"{path}/{name}".lstrip("/") for path, child in plan.walk() for name in child.arrays]
+    for name in names[:MOST_OPENED]:
+        group[name]

@@ -1,0 +1,94 @@
+"""zarrita.js reads what is published, over HTTP, with Icechunk's WebAssembly build.
+
+Not one of the tests that `make test` collects, since it needs Node and what npm installs:
+`make test-javascript` runs it, and it fails where those are missing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.readers._case import (
+    COPIED,
+    DATA_TYPES,
+    DEFLATE,
+    LAYOUTS,
+    MISSING,
+    UNCOMPRESSED,
+    ZSTANDARD,
+)
+from tests.readers._cases import all_cases
+from tests.readers._published import Published, published
+from tests.readers._readers import JAVASCRIPT, JAVASCRIPT_READERS, read_all
+from tests.readers._table import DATA, Table, changes, from_json
+from tests.readers.main import make_table
+
+#: What zarrita.js reads as it is.
+_BARE = (UNCOMPRESSED, DEFLATE, ZSTANDARD, MISSING, COPIED)
+#: Node 20 has no typed array for these.
+_NOT_IN_JAVASCRIPT = ("float16", "complex64", "complex128")
+
+
+@pytest.fixture(scope="module")
+def cube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    if shutil.which("node") is None:
+        pytest.fail("node is missing: install Node 20 or newer")
+    if not (JAVASCRIPT / "node_modules").is_dir():
+        pytest.fail("tests/javascript has no node_modules: run `make test-javascript`")
+    with published(all_cases(), tmp_path_factory.mktemp("published")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def table(cube: Published, tmp_path_factory: pytest.TempPathFactory) -> Table:
+    return make_table(cube, tmp_path_factory.mktemp("read"), JAVASCRIPT_READERS)
+
+
+@pytest.mark.parametrize("group", _BARE)
+def test_zarrita_reads_without_any_decoder(group: str, table: Table) -> None:
+    """Whole arrays and windows, edge chunks, missing chunks and inline chunks."""
+    cases = [case for case in all_cases() if case.group == group]
+    if group not in (MISSING, COPIED):
+        assert {case.layout for case in cases} == set(LAYOUTS)
+    verdicts = {case.name: table.verdicts[case.name]["zarrita"] for case in cases}
+    assert set(verdicts.values()) == {"exact"}, verdicts
+
+
+def test_zarrita_reads_every_data_type_of_javascript(table: Table) -> None:
+    for case in all_cases():
+        if case.group == DATA_TYPES and case.encoding not in _NOT_IN_JAVASCRIPT:
+            assert table.verdicts[case.name]["zarrita"] == "exact", case.name
+
+
+def test_zarrita_as_the_table_says(table: Table) -> None:
+    differences = changes(from_json(DATA.read_text(encoding="utf-8")), table)
+    assert not differences, f"run scripts/reader_matrix.py: {differences}"
+
+
+def test_one_request_for_each_chunk(cube: Published, tmp_path: Path) -> None:
+    (case,) = (c for c in all_cases() if c.name == "deflate-8-planar-band-first-tiles")
+    expected = cube.expected[case.name]
+    cube.server.reset()
+    one = Published(
+        cube.server,
+        cube.prefix,
+        cube.repository,
+        cube.repository_url,
+        cube.copy,
+        {case.name: case},
+        {case.name: expected},
+    )
+    outcome = read_all(JAVASCRIPT_READERS["zarrita"], one, tmp_path / "reader")[case.name]
+    assert outcome.verdict == "exact"
+    ranges = [r.range for r in cube.server.requests if r.path == f"/sources/{case.name}.tif"]
+    chunks = int(np.prod([-(-n // c) for n, c in zip(expected.shape, (1, 16, 32), strict=True)]))
+    assert None not in ranges
+    assert len(set(ranges)) == chunks
+    # Once for the whole array, and once for the window, which touches the chunks of all bands
+    # that it is in.
+    assert len(ranges) <= 2 * chunks

@@ -1,0 +1,170 @@
+"""The commands for archives, and the documents that describe a cube."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests._archive import opened, read_paths, scanned, write_scene, write_scenes
+from virtual_tiff import cli
+from virtual_tiff.archive import CubeOptions, publish_cubes
+from virtual_tiff.cli_archive import register
+from virtual_tiff.errors import ErrorKind, RepositoryError
+from virtual_tiff.history import log
+from virtual_tiff.inventory import Inventory
+from virtual_tiff.repository import open_repository
+from virtual_tiff.stac import stac_item
+
+if "scan" not in {getattr(c.callback, "__name__", "") for c in cli.app.registered_commands}:
+    register(cli.app)
+
+PATTERN = ["--datetime-pattern", r"_(\d{8})"]
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> str:
+    return str(tmp_path / "repository")
+
+
+def run(*arguments: object) -> int:
+    return cli.main([str(argument) for argument in arguments])
+
+
+def test_from_scan_to_verify(tmp_path: Path, repo: str, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = write_scenes(tmp_path / "a", 3)
+    table = tmp_path / "scenes.parquet"
+    assert run("scan", tmp_path / "a", "-o", table, *PATTERN) == 0
+    assert capsys.readouterr().out == f"{table}: 3 images, 0 failed\n"
+    assert not (tmp_path / ".scenes.parquet.scan").exists()
+    assert len(Inventory.read(table)) == 3
+
+    assert run("stack", table, "--to", repo) == 0
+    assert "3 images, snapshot" in capsys.readouterr().out
+    assert np.array_equal(opened(open_repository(repo))["data"].values, read_paths(paths))
+
+    later = write_scenes(tmp_path / "a", 1, first=3)
+    assert run("append", tmp_path / "a", "--to", repo, *PATTERN) == 2
+    error = capsys.readouterr().err
+    assert "3 of 4 images are in the cube already" in error
+    assert error.count("\n") == 1
+    assert run("append", tmp_path / "a", "--to", repo, "--on-present", "skip", *PATTERN) == 0
+    assert "3 images were there already" in capsys.readouterr().out
+    assert run("append", tmp_path / "a", "--to", repo, "--on-present", "skip", *PATTERN) == 0
+    assert "nothing to add" in capsys.readouterr().out
+    assert np.array_equal(opened(open_repository(repo))["data"].values, read_paths(paths + later))
+
+    assert run("log", repo) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[2] for line in lines] == [
+        "Append 1 image, 2024-02-02: data",
+        "Publish 3 images, 2024-01-30 to 2024-02-01: data",
+    ]
+    assert run("log", repo, "--json") == 0
+    assert [c["images"] for c in json.loads(capsys.readouterr().out)] == [1, 3]
+
+    assert run("verify", repo) == 0
+    assert capsys.readouterr().out == "4 files: 4 ok; 4 chunks compared\n"
+    paths[1].unlink()
+    write_scene(paths[2], seed=99)
+    report = tmp_path / "report.csv"
+    assert run("verify", repo, "-o", report) == 1
+    out = capsys.readouterr().out
+    assert f"missing      {paths[1].as_uri()}" in out
+    assert f"changed      {paths[2].as_uri()}" in out
+    assert len(report.read_text().splitlines()) == 5
+    assert run("verify", repo, "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["counts"] == {"ok": 2, "missing": 1, "changed": 1}
+
+
+def test_failures_and_options(
+    tmp_path: Path, repo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_scenes(tmp_path / "a", 2)
+    (tmp_path / "a" / "x_20230101.tif").write_bytes(b"no TIFF at all")
+    table = tmp_path / "scenes.parquet"
+    assert run("scan", tmp_path / "a", "-o", table, "--executor", "2", *PATTERN) == 1
+    out = capsys.readouterr().out
+    assert "2 images, 1 failed" in out
+    assert "x_20230101.tif" in out
+    assert pq.read_table(table).num_rows == 3
+    assert run("stack", table, "--to", repo) == 1
+    assert "1 of 3 images could not be read" in capsys.readouterr().err
+    assert run("stack", table, "--to", repo, "--skip-failed", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["failed"] == 1
+    assert run("scan", tmp_path / "a", "-o", table, "--executor", "many") == 2
+    assert "neither dask nor a number" in capsys.readouterr().err
+    assert run("stack", tmp_path / "a", "--to", repo, "--group", "{orbit}", "--skip-failed") == 2
+    assert "no column 'orbit'" in capsys.readouterr().err
+    assert run("verify", tmp_path / "nowhere") == 1
+    assert "no Icechunk repository" in capsys.readouterr().err
+
+
+def test_log_of_other_peoples_commits(tmp_path: Path, repo: str) -> None:
+    import zarr
+
+    write_scenes(tmp_path / "a", 1)
+    publish_cubes(scanned(tmp_path / "a"), repo)
+    repository = open_repository(repo)
+    session = repository.writable_session("main")
+    zarr.open_group(session.store).attrs["note"] = "mine"
+    session.commit("A note")
+    assert [(c.message, c.images) for c in log(repo)] == [
+        ("A note", None),
+        ("Publish 1 image, 2024-01-30: data", 1),
+    ]
+    with pytest.raises(RepositoryError):
+        log(repo, branch="missing")
+
+
+def test_stac_item(tmp_path: Path, repo: str) -> None:
+    write_scenes(tmp_path / "a", 3, shape=(2, 48, 64))
+    publish_cubes(scanned(tmp_path / "a"), repo, group="s2/t33")
+    item: dict[str, Any] = stac_item(repo, group="s2/t33")
+    # It is JSON, and what STAC 1.1's Item specification requires is there.
+    assert json.loads(json.dumps(item)) == item
+    assert {"type", "stac_version", "id", "geometry", "bbox", "properties", "links", "assets"} <= (
+        set(item)
+    )
+    properties = item["properties"]
+    assert properties["datetime"] is None
+    assert properties["start_datetime"] == "2024-01-30T00:00:00Z"
+    assert properties["end_datetime"] == "2024-02-01T00:00:00Z"
+    assert properties["proj:code"] == "EPSG:32633"
+    assert properties["proj:shape"] == [48, 64]
+    assert properties["cube:variables"]["data"]["dimensions"] == ["time", "band", "y", "x"]
+    dimensions = properties["cube:dimensions"]
+    assert dimensions["x"]["extent"] == [500_005, 500_635]
+    assert dimensions["y"]["extent"] == [5_399_525, 5_399_995]
+    assert dimensions["y"]["reference_system"] == 32633
+    assert dimensions["band"] == {"type": "bands", "values": [1, 2]}
+    assert item["bbox"][0] == pytest.approx(15, abs=0.01)
+    # The code in it opens the cube.
+    code = item["assets"]["cube"]["description"]
+    namespace: dict[str, Any] = {}
+    from tests._read import numcodecs_names
+
+    with numcodecs_names():
+        exec(code, namespace)
+    assert namespace["dataset"].sizes == {"time": 3, "band": 2, "y": 48, "x": 64}
+    with pytest.raises(RepositoryError) as caught:
+        stac_item(repo)
+    assert caught.value.kind == ErrorKind.NOT_FOUND
+
+
+def test_stac_item_without_time_or_place(tmp_path: Path, repo: str) -> None:
+    import pyarrow as pa
+
+    write_scene(tmp_path / "x.tif", crs=None, transform=None)
+    inventory = scanned(pa.table({"url": [str(tmp_path / "x.tif")], "depth": [4.5]}))
+    publish_cubes(inventory, repo, options=CubeOptions(along="depth"))
+    item = stac_item(repo, identifier="mine")
+    assert (item["id"], item["geometry"]) == ("mine", None)
+    assert "bbox" not in item
+    assert item["properties"]["datetime"].endswith("Z")
+    assert item["properties"]["cube:dimensions"]["depth"] == {"type": "other", "extent": [4.5, 4.5]}
