@@ -32,6 +32,7 @@ CONCURRENCY = 256
 PREFETCH = 32768
 BASELINE = "async-tiff"
 OURS = "virtual_tiff"
+OURS_ALL = "virtual_tiff, every IFD"
 
 # What GDAL's documentation advises for COGs over HTTP.
 GDAL_OPTIONS: dict[str, str | int] = {
@@ -85,8 +86,13 @@ class Work:
         return HTTPStore(self.url, client_options={"allow_http": True})
 
     def virtual_tiff(self) -> list[tuple[int, ...]]:
+        return self._plans(VirtualTIFF(ifd=0, prefetch=PREFETCH))
+
+    def virtual_tiff_all(self) -> list[tuple[int, ...]]:
+        return self._plans(VirtualTIFF(prefetch=PREFETCH))
+
+    def _plans(self, parser: VirtualTIFF) -> list[tuple[int, ...]]:
         registry = ObjectStoreRegistry({self.url: self.store()})
-        parser = VirtualTIFF(prefetch=PREFETCH)
         urls = [f"{self.url}/{name}" for name in self.names]
         plans = asyncio.run(gather(lambda url: parser.plan_async(url, registry), urls))
         return [plan.arrays["0"].shape[-2:] for plan in plans]
@@ -183,6 +189,7 @@ def _contenders(server: str, names: Sequence[str], peer: Path | None) -> list[Co
     contenders = [
         Contender(BASELINE, work.async_tiff),
         Contender(OURS, work.virtual_tiff),
+        Contender(OURS_ALL, work.virtual_tiff_all),
         Contender("async-geotiff", work.async_geotiff),
         Contender(f"tifffile, {THREADS} threads", work.tifffile),
         Contender(f"rasterio, {THREADS} threads", work.rasterio),

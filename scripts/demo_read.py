@@ -81,7 +81,10 @@ def open_series(store: Any) -> Any:
             dataset = xr.open_zarr(
                 store, group=group, zarr_format=3, consolidated=False, chunks=None
             )
-            bands[band] = dataset["0"]
+            # The full resolution, without the grids of the overviews.
+            bands[band] = dataset["0"].drop_vars(
+                ["spatial_ref_1", "spatial_ref_2"], errors="ignore"
+            )
         steps.append(xr.Dataset(bands))
     times = [np.datetime64(f"{date[:4]}-{date[4:6]}-{date[6:]}", "ns") for date in dates]
     return xr.concat(steps, xr.DataArray(times, dims="time", name="time"), join="exact")

@@ -106,7 +106,7 @@ def test_the_demonstration(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "<xarray.Dataset>" in done.stdout
-    assert "Dimensions:  (time: 3, y: 250, x: 300)" in done.stdout
+    assert "(time: 3, y: 250, x: 300)" in done.stdout
     for date in DATES:
         red, nir = (
             read_with_rasterio(EXAMPLES / f"reflectance_{date}_{band}.tif").astype(float)

@@ -7,7 +7,6 @@ line on stderr that names the cause and the remedy; standard output has results 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
+from virtual_tiff._cli_common import ifd_path, quieten_icechunk
 from virtual_tiff._version import __version__
+from virtual_tiff.cli_archive import register
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -140,9 +141,9 @@ def publish(
     from virtual_tiff.publishing import publish as publish_sources
     from virtual_tiff.reading_code import reading_code
 
-    _quieten_icechunk()
+    quieten_icechunk()
     options: dict[str, Any] = {"ifd_layout": layout, "band_axis": band_axis}
-    parser = VirtualTIFF(_ifd(ifd), on_unsupported=on_unsupported, **options)  # type: ignore[arg-type]
+    parser = VirtualTIFF(ifd_path(ifd), on_unsupported=on_unsupported, **options)  # type: ignore[arg-type]
     urls = [source_url(source) for source in sources]
     below = under.strip("/")
     names = [f"{below}/{name}" for name in group_names(urls)] if below else None
@@ -212,24 +213,7 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _ifd(text: str | None) -> int | tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        path = tuple(int(part) for part in text.split("."))
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is neither a number such as 0 nor a path such as 0.1", param_hint="--ifd"
-        ) from None
-    return path if len(path) > 1 else path[0]
-
-
-def _quieten_icechunk() -> None:
-    """Keep Icechunk's log of warnings off the terminal, unless somebody asked for a log."""
-    if "ICECHUNK_LOG" not in os.environ:
-        import icechunk
-
-        icechunk.set_logs_filter("error")
+register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -148,8 +148,7 @@ def _plan_one(
         fill_value=nodata_value(directory.gdal_nodata, array.data_type),
         full=related.full,
     )
-    attributes: Mapping[str, JSON] = {**description.array_attributes, **array.attributes}
-    return _Image(related, replace(array, attributes=attributes), description)
+    return _Image(related, array, description)
 
 
 def _group(images: list[_Image], options: PlanOptions) -> GroupPlan:
@@ -160,7 +159,7 @@ def _group(images: list[_Image], options: PlanOptions) -> GroupPlan:
     mappings: list[tuple[Mapping[str, JSON], str]] = []
     for image in images:
         dimensions = names.of(image)
-        attributes = dict(image.array.attributes)
+        attributes = {**image.description.array_attributes, **image.array.attributes}
         found = image.description.spatial_ref_attributes
         if found is not None:
             mapping = next((name for known, name in mappings if known == found), None)

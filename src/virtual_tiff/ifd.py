@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.tags import NewSubfileType, PlanarConfiguration, Tag
 
+# As plain integers: flags of an enumeration are slow to combine.
+_REDUCED = int(NewSubfileType.REDUCED_RESOLUTION)
+_MASK = int(NewSubfileType.MASK)
+
 type TagValue = int | float | str | bytes | tuple[int, ...] | tuple[float, ...]
 type GeoKeyValue = int | float | str | tuple[float, ...]
 
@@ -174,12 +178,12 @@ class ImageFileDirectory:
     @property
     def is_reduced(self) -> bool:
         """Whether this is an overview of another image (NewSubfileType bit 0)."""
-        return bool(self.new_subfile_type & NewSubfileType.REDUCED_RESOLUTION)
+        return bool(self.new_subfile_type & _REDUCED)
 
     @property
     def is_mask(self) -> bool:
         """Whether this is a transparency mask of another image (NewSubfileType bit 2)."""
-        return bool(self.new_subfile_type & NewSubfileType.MASK)
+        return bool(self.new_subfile_type & _MASK)
 
     @property
     def samples_per_segment(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from virtual_tiff.containers import s3_settings
 from virtual_tiff.locations import WEB_SCHEMES, split_url
 from virtual_tiff.stores import cloud
 
@@ -84,5 +85,8 @@ def _storage(location: str) -> str:
             f"icechunk.azure_storage(account={account!r}, container={container!r}, "
             f"prefix={prefix!r}, from_env=True)"
         )
-    maker = "s3_storage" if cloud(scheme) == "s3" else "gcs_storage"
-    return f"icechunk.{maker}(bucket={netloc!r}, prefix={prefix!r}, from_env=True)"
+    place = f"bucket={netloc!r}, prefix={prefix!r}"
+    if cloud(scheme) == "gs":
+        return f"icechunk.gcs_storage({place}, from_env=True)"
+    settings = "".join(f", {name}={value!r}" for name, value in s3_settings({}).items() if value)
+    return f"icechunk.s3_storage({place}{settings}, from_env=True)"

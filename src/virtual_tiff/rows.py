@@ -18,7 +18,7 @@ from virtual_tiff.geokeys import crs, geotransform, overview_transform
 from virtual_tiff.hierarchy import array_name
 from virtual_tiff.ifd import ImageFileDirectory, Source
 from virtual_tiff.inventory import SCHEMA
-from virtual_tiff.metadata import array_document
+from virtual_tiff.metadata import _json_scalar
 from virtual_tiff.plan import ArrayPlan
 from virtual_tiff.tags import Compression
 
@@ -65,7 +65,6 @@ class Rows:
         time
             When it was taken, UTC.
         """
-        document = array_document(plan)
         system, transform = _georeferencing(directory, full)
         width, height = directory.image_width, directory.image_length
         outline = None
@@ -94,9 +93,9 @@ class Rows:
             dimensions=plan.dimension_names,
             shape=plan.shape,
             chunk_shape=plan.chunk_shape,
-            codecs=_json(document["codecs"]),
-            fill_value=_json(document["fill_value"]),
-            attributes=_json(document["attributes"]),
+            codecs=_json(plan.codecs),
+            fill_value=_json(_json_scalar(plan.fill_value)),
+            attributes=_json(plan.attributes),
             offsets=plan.offsets.ravel(),
             lengths=plan.lengths.ravel(),
             inline=[{"index": index, "data": data} for index, data in plan.inline.items()],

@@ -22,8 +22,6 @@ class Description:
     spatial_ref_attributes
         Of the scalar variable `array_attributes["grid_mapping"]` names; `None` where the image
         has no georeferencing at all.
-    group_attributes
-        The `proj` and `spatial` conventions, for the group the array is in.
     crs
         What the GeoKeys say.
     crs_name
@@ -35,16 +33,24 @@ class Description:
         One name per band where any band has a description, else empty: the `band` coordinate.
     notes
         What in the metadata could not be understood, one line each.
+    shape, dimensions
+        Rows and columns, and the names of their dimensions.
     """
 
     array_attributes: Attributes
     spatial_ref_attributes: Attributes | None
-    group_attributes: Attributes
     crs: CRSResult
     crs_name: str | None
     geotransform: GeoTransform | None
     band_names: tuple[str, ...]
     notes: tuple[str, ...]
+    shape: tuple[int, int]
+    dimensions: tuple[str, str]
+
+    @property
+    def group_attributes(self) -> Attributes:
+        """The `proj` and `spatial` conventions, for the group the array is in."""
+        return group_attributes(self.crs, self.geotransform, self.shape, self.dimensions)
 
 
 def describe(
@@ -90,12 +96,13 @@ def describe(
     return Description(
         array_attributes=attributes,
         spatial_ref_attributes=spatial_ref,
-        group_attributes=group_attributes(system, transform, shape, dimensions),
         crs=system,
         crs_name=system.name,
         geotransform=transform,
         band_names=band_names(metadata, ifd.samples_per_pixel),
         notes=notes,
+        shape=shape,
+        dimensions=dimensions,
     )
 
 

@@ -37,9 +37,12 @@ from virtual_tiff.ifd import GeoKeyValue, ImageFileDirectory
 _ESRI_PE = "ESRI PE String = "
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CRSResult:
     """What a GeoKeyDirectory says about the coordinate reference system.
+
+    One directory gives one and the same object, so that what is made of it can be cached by
+    identity: comparing or hashing a `pyproj.CRS` writes its WKT each time.
 
     Parameters
     ----------
