@@ -55,7 +55,8 @@ def smooth_noise(seed: int, cells: int) -> Field:
     v, u = (3 * f**2 - 2 * f**3 for f in (y - row, x - column))
     upper: Field = knots[row, column] * (1 - u) + knots[row, column + 1] * u
     lower: Field = knots[row + 1, column] * (1 - u) + knots[row + 1, column + 1] * u
-    return upper * (1 - v) + lower * v
+    field: Field = upper * (1 - v) + lower * v
+    return field
 
 
 def rough_noise(seed: int, cells: int) -> Field:

@@ -1,15 +1,18 @@
 """Write the parts of the documentation that are made from the code.
 
 `docs/reference/cli.md` comes from the signatures of the commands, `docs/reference/refused.md` from
-files that are parsed for it. With `--check` nothing is written, and the exit status is 1 if a
-page is out of date.
+files that are parsed for it, the modules in `ARCHITECTURE.md` from the import contract and their
+docstrings. With `--check` nothing is written, and the exit status is 1 if a page is out of date.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
+import tomllib
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -118,7 +121,42 @@ def refusals() -> str:
     return "\n".join(lines) + "\n"
 
 
+def modules() -> str:
+    """Every module with the first sentence of its docstring, layer by layer."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (layers,) = (
+        contract["layers"]
+        for contract in contracts["tool"]["importlinter"]["contracts"]
+        if contract["id"] == "layers"
+    )
+    ranks = [[name.strip(" ()") for name in re.split("[|:]", layer)] for layer in layers]
+    listed = {name for names in ranks for name in names}
+    package = ROOT / "src" / "virtual_tiff"
+    paths = [*package.glob("[!_]*.py"), *package.glob("_[!_]*.py"), *package.glob("*/__init__.py")]
+    names = {path.parent.name if path.stem == "__init__" else path.stem for path in paths}
+    ranks.append(sorted(names - listed - {"_version"}))
+    rows = []
+    rank = 0
+    for members in ranks:
+        described = [(name, text) for name in members if (text := _sentence(name))]
+        rank += bool(described)
+        rows += [f"| {rank} | `{name}` | {text} |" for name, text in described]
+    return "\n".join(["| | module | |", "|---|---|---|", *rows]) + "\n"
+
+
+def _sentence(module: str) -> str | None:
+    package = ROOT / "src" / "virtual_tiff"
+    path = package / f"{module}.py"
+    if not path.is_file():
+        path = package / module / "__init__.py"
+    if not path.is_file():
+        return None
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return _tidy(docstring.partition("\n\n")[0])
+
+
 PAGES: dict[Path, Callable[[], str]] = {
+    ROOT / "ARCHITECTURE.md": modules,
     REFERENCE / "cli.md": commands,
     REFERENCE / "refused.md": refusals,
 }
@@ -136,6 +174,8 @@ def written(page: Path, make: Callable[[], str]) -> str:
 
 def main() -> int:
     check = "--check" in sys.argv[1:]
+    # The files that are made here have no georeferencing on purpose.
+    warnings.filterwarnings("ignore", message="Dataset has no geotransform")
     stale = []
     for page, make in PAGES.items():
         text = written(page, make)

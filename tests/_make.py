@@ -213,29 +213,45 @@ def same_bits(one: Pixels, other: Pixels) -> bool:
     )
 
 
-def write(encoding: Encoding, path: Path, *, height: int = HEIGHT, width: int = WIDTH) -> Pixels:
-    """Write a TIFF of this encoding and return its pixels."""
+def write(
+    encoding: Encoding,
+    path: Path,
+    *,
+    height: int = HEIGHT,
+    width: int = WIDTH,
+    cut: int | tuple[int, int] | None = None,
+) -> Pixels:
+    """Write a TIFF of this encoding and return its pixels.
+
+    Parameters
+    ----------
+    height, width
+        In pixels.
+    cut
+        Rows of a strip, or rows and columns of a tile, instead of what `encoding.segments` says.
+    """
+    if cut is None:
+        cut = SEGMENTS[encoding.segments] or TILE
     shape = (height, width) if encoding.samples == 1 else (encoding.samples, height, width)
     data = pixels(encoding.dtype, shape)
     if encoding.writer == "rasterio":
-        write_with_rasterio(path, data, **_gdal_options(encoding, height))
+        write_with_rasterio(path, data, **_gdal_options(encoding, cut, height))
     else:
-        _write_with_tifffile(encoding, path, data)
+        _write_with_tifffile(encoding, cut, path, data)
     return data
 
 
-def _gdal_options(encoding: Encoding, height: int) -> dict[str, Any]:
-    rows = SEGMENTS[encoding.segments]
+def _gdal_options(encoding: Encoding, cut: int | tuple[int, int], height: int) -> dict[str, Any]:
     options: dict[str, Any] = {
         "COMPRESS": COMPRESSIONS[encoding.compression][1],
         "INTERLEAVE": "BAND" if encoding.planar else "PIXEL",
         "ENDIANNESS": encoding.byte_order.upper(),
         "BIGTIFF": "YES" if encoding.big_tiff else "NO",
     }
-    if rows is None:
-        options |= {"TILED": "YES", "BLOCKYSIZE": TILE[0], "BLOCKXSIZE": TILE[1]}
+    if isinstance(cut, tuple):
+        options |= {"TILED": "YES", "BLOCKYSIZE": cut[0], "BLOCKXSIZE": cut[1]}
     else:
-        options |= {"BLOCKYSIZE": min(rows, height)}
+        options |= {"BLOCKYSIZE": min(cut, height)}
     if encoding.predictor != 1:
         options |= {"PREDICTOR": encoding.predictor}
     return options
@@ -257,10 +273,11 @@ def write_with_rasterio(path: Path, data: Pixels, *, dtype: str = "", **options:
         file.write(bands)
 
 
-def _write_with_tifffile(encoding: Encoding, path: Path, data: Pixels) -> None:
+def _write_with_tifffile(
+    encoding: Encoding, cut: int | tuple[int, int], path: Path, data: Pixels
+) -> None:
     several = encoding.samples > 1
-    rows = SEGMENTS[encoding.segments]
-    cut: dict[str, Any] = {"tile": TILE} if rows is None else {"rowsperstrip": rows}
+    segments: dict[str, Any] = {"tile": cut} if isinstance(cut, tuple) else {"rowsperstrip": cut}
     tifffile.imwrite(
         path,
         np.moveaxis(data, 0, -1) if several and not encoding.planar else data,
@@ -272,7 +289,7 @@ def _write_with_tifffile(encoding: Encoding, path: Path, data: Pixels) -> None:
         bigtiff=encoding.big_tiff,
         metadata=None,
         software=False,
-        **cut,
+        **segments,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pyproj import CRS
 
-from virtual_tiff.attributes import Description, crs_attributes, group_attributes
+from virtual_tiff.attributes import Description, crs_attributes
 from virtual_tiff.cube_plan import Grid
 from virtual_tiff.geokeys import CRSResult, GeoTransform
 from virtual_tiff.plan import ArrayPlan, GroupPlan
@@ -59,12 +59,13 @@ def _description(grid: Grid) -> Description:
     return Description(
         array_attributes={},
         spatial_ref_attributes=mapping or None,
-        group_attributes=group_attributes(system, transform, (grid.height, grid.width)),
         crs=system,
         crs_name=system.name,
         geotransform=transform,
         band_names=(),
         notes=(),
+        shape=(grid.height, grid.width),
+        dimensions=("y", "x"),
     )
 
 
