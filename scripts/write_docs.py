@@ -39,9 +39,7 @@ def commands() -> str:
         parts += ["", f"```text\nvirtual-tiff {usage}\n```", ""]
         parts += [f"`{place}`\n: {_tidy(text)}\n" for place, text in arguments]
         parts += ["| option | default | |", "|---|---|---|"]
-        parts += [
-            f"| {names} | {default} | {_tidy(text)} |" for names, default, text in options
-        ]
+        parts += [f"| {names} | {default} | {_tidy(text)} |" for names, default, text in options]
         if command.epilog:
             parts += ["", *_examples(command.epilog)]
         parts.append("")

@@ -37,11 +37,11 @@ SHOWN = frozenset({"", "json", "mermaid", "text", "toml", "yaml"})
 _FENCE = re.compile(r"^(?P<indent> *)(?P<marks>`{3,}|~{3,})(?P<language>[\w+-]*)(?P<rest>.*)$")
 _COMMENT = re.compile(r"^ *<!-- (?P<text>.*?) -->$")
 #: Makes `virtual-tiff` and `python` those of this process, wherever they are installed.
-_PREAMBLE = """\
+_PREAMBLE = f"""\
 set -euo pipefail
-python() { %(python)s "$@"; }
-virtual-tiff() { %(python)s -m virtual_tiff.cli "$@"; }
-""" % {"python": f"'{sys.executable}'"}
+python() {{ '{sys.executable}' "$@"; }}
+virtual-tiff() {{ python -m virtual_tiff.cli "$@"; }}
+"""
 
 
 class FenceError(Exception):

@@ -23,6 +23,7 @@ import tifffile
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
+from rasterio.windows import Window
 
 type Pixels = NDArray[Any]
 type Writer = Literal["tifffile", "rasterio"]
@@ -200,6 +201,7 @@ def pixels(dtype: str, shape: tuple[int, ...], seed: int = 0) -> Pixels:
         noise = rng.integers(limits.min, limits.max, shape, kind, endpoint=True)
         values = np.where(smooth % 3 == 0, noise, smooth.astype(kind))
         special = [limits.min, limits.max]
+    special = special[:size]
     values.flat[rng.choice(size, len(special), replace=False)] = np.array(special, kind)
     return values
 
@@ -271,6 +273,39 @@ def write_with_rasterio(path: Path, data: Pixels, *, dtype: str = "", **options:
     }
     with rasterio.open(path, "w", **(profile | options)) as file:
         file.write(bands)
+
+
+def write_window(
+    path: Path,
+    part: Pixels | None,
+    shape: tuple[int, ...],
+    window: tuple[slice, slice],
+    *,
+    count: int = 0,
+    dtype: str = "",
+    **options: Any,
+) -> None:
+    """Write a window of an image with GDAL, and nothing of the rest.
+
+    Parameters
+    ----------
+    part
+        `(band, y, x)` pixels of the window; `None` writes none at all, and needs `count` and
+        `dtype`.
+    shape
+        Height and width of the image.
+    """
+    profile = {
+        "count": count if part is None else part.shape[0],
+        "height": shape[0],
+        "width": shape[1],
+        "dtype": dtype if part is None else part.dtype.name,
+        "crs": "EPSG:32633",
+        "transform": TRANSFORM,
+    }
+    with rasterio.open(path, "w", driver="GTiff", **(profile | options)) as file:
+        if part is not None:
+            file.write(part, window=Window.from_slices(*window))
 
 
 def _write_with_tifffile(

@@ -20,7 +20,7 @@ import tifffile
 from rasterio.io import MemoryFile
 
 from tests._assemble import DATA_AT, PLAIN, Field, assemble, changed, long, short, text
-from tests._make import HEIGHT, TRANSFORM, WIDTH, Pixels, pixels, write_with_rasterio
+from tests._make import HEIGHT, TRANSFORM, WIDTH, Pixels, pixels, write_window, write_with_rasterio
 from virtual_tiff.tags import FieldType
 
 
@@ -51,7 +51,7 @@ _ONE, _THREE = (1, HEIGHT, WIDTH), (3, HEIGHT, WIDTH)
 _TILED = {"TILED": "YES", "BLOCKYSIZE": 16, "BLOCKXSIZE": 32}
 _SHORT = {"BLOCKYSIZE": 7}
 #: Pixels within this window only; the rest is never written.
-_WINDOW = {"window": ((16, 20), (0, 30))}
+_WINDOW = {"window": (slice(16, 20), slice(0, 30))}
 _SPARSE = {"SPARSE_OK": "YES"} | _WINDOW
 
 BY_GDAL: dict[str, Made] = {
@@ -379,13 +379,9 @@ def _write_by_gdal(made: Made, path: Path) -> bool:
         data = data >> np.array(8 * data.itemsize - bits, data.dtype)
     if "window" in options:
         window = options.pop("window")
-        profile = {"count": made.shape[0], "height": HEIGHT, "width": WIDTH, "dtype": made.dtype}
-        with rasterio.open(
-            path, "w", driver="GTiff", crs="EPSG:32633", transform=TRANSFORM, **profile, **options
-        ) as file:
-            if window is not None:
-                (top, bottom), (left, right) = window
-                file.write(data[:, top:bottom, left:right], window=window)
+        part = None if window is None else data[(slice(None), *window)]
+        options |= {"count": made.shape[0], "dtype": made.dtype}
+        write_window(path, part, made.shape[1:], window or (slice(0), slice(0)), **options)
     else:
         write_with_rasterio(path, data, **options)
     return made.lossy

@@ -22,13 +22,13 @@ from tests._assemble import DATA_AT, PLAIN, assemble, changed, long, short, text
 from tests._make import (
     AXES,
     Encoding,
-    Pixels,
     is_writable,
     pixels,
     read_with_rasterio,
     read_with_tifffile,
     same_bits,
     write,
+    write_window,
     write_with_rasterio,
 )
 from tests._read import local_registry, numcodecs_names, read_all, read_bytes
@@ -121,6 +121,9 @@ def test_samples_packed_to_the_bit(
     width: int,
     cut: int | tuple[int, int],
 ) -> None:
+    if (bits, order) == (24, "BIG"):
+        # GDAL swaps the bytes of such samples; tifffile, and TIFF 6.0, do not.
+        order = "LITTLE"
     dtype = "uint8" if bits < 8 else "uint16" if bits < 16 else "uint32"
     data = pixels(dtype, (bands, height, width)) >> np.array(
         np.dtype(dtype).itemsize * 8 - bits, dtype
@@ -141,8 +144,10 @@ def test_samples_packed_to_the_bit(
             PHOTOMETRIC="MINISBLACK",
             **blocks,
         )
-        assert np.array_equal(read_with_rasterio(path), data[0] if bands == 1 else data)
-        assert same_bits(read_all(path)["0"], data[0] if bands == 1 else data)
+        # Not `data`: GDAL takes some blocks of few bits for empty, and writes none of them.
+        expected = read_with_rasterio(path)
+        assert np.array_equal(read_with_tifffile(path), expected)
+        assert same_bits(read_all(path)["0"], expected)
 
 
 @PROFILE
@@ -180,35 +185,11 @@ def test_segments_that_were_never_written(
     else:
         options |= {"BLOCKYSIZE": cut}
     with a_file() as path:
-        write_window(path, part, (bands, height, width), (rows, columns), options)
+        write_window(path, part, (height, width), (rows, columns), **options)
         expected = read_with_rasterio(path)
         found = read_all(path)["0"]
         assert found.dtype == expected.dtype
         assert np.array_equal(found, expected, equal_nan=dtype[0] == "f")
-
-
-def write_window(
-    path: Path,
-    part: Pixels,
-    shape: tuple[int, int, int],
-    window: tuple[slice, slice],
-    options: dict[str, Any],
-) -> None:
-    """Write a window of an image, and nothing of the rest."""
-    import rasterio
-    from rasterio.windows import Window
-
-    profile = {"count": shape[0], "height": shape[1], "width": shape[2], "dtype": part.dtype}
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        crs="EPSG:32633",
-        transform=rasterio.transform.from_origin(0, 0, 1, 1),
-        **profile,
-        **options,
-    ) as file:
-        file.write(part, window=Window.from_slices(*window))
 
 
 @PROFILE

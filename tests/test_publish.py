@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from icechunk.testing import LatencyStorage
 
 from benchmarks.range_server import RangeServer
 from tests._make import Pixels, pixels, same_bits
@@ -242,6 +243,51 @@ def test_settings_are_saved_in_the_repository(tmp_path: Path) -> None:
     assert config.storage.concurrency.ideal_concurrent_request_size == 12 * 1024 * 1024
     assert config.storage.retries is not None
     assert config.storage.retries.max_tries == 10
+
+
+def test_manifests_are_written_at_once(tmp_path: Path) -> None:
+    """A hundred arrays in a store that takes a tenth of a second for every write."""
+    write_tiles(tmp_path / "a.tif")
+    storage = LatencyStorage(icechunk.in_memory_storage(), write_latency_ms=100)
+    plan = VirtualTIFF().plan(f"file://{tmp_path}/a.tif", local_registry())
+    target = Target.find(storage, "main")
+    groups = {f"a{i}": plan for i in range(100)}
+    containers = containers_for([f"file://{tmp_path}/a.tif"])
+    start = time.monotonic()
+    asyncio.run(target.write(groups, containers, "Many", lambda *call: None))
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("count", "kind"), [(17, icechunk.ChunkType.inline), (18, icechunk.ChunkType.native)]
+)
+def test_small_chunks_lie_in_the_manifest(count: int, kind: icechunk.ChunkType) -> None:
+    # 17 of them are less than the MiB that a manifest may hold, 18 are more.
+    size = 60_000
+    plan = ArrayPlan(
+        shape=(count * size,),
+        chunk_shape=(size,),
+        data_type=np.dtype(np.uint8),
+        codecs=({"name": "bytes"},),
+        fill_value=0,
+        dimension_names=("x",),
+        source=None,
+        offsets=np.zeros(count, np.uint64),
+        lengths=np.zeros(count, np.uint64),
+        inline={(i,): bytes([i]) * size for i in range(count)},
+    )
+    storage = icechunk.in_memory_storage()
+    target = Target.find(storage, "main")
+    groups = {"a": GroupPlan(arrays={"0": plan})}
+    asyncio.run(target.write(groups, (), "Chunks", lambda *call: None))
+    session = open_repository(storage).readonly_session("main")
+    assert session.chunk_type("/a/0", [3]) == kind
+    array = zarr.open_array(session.store, path="a/0", mode="r")
+    assert np.unique(np.asarray(array[3 * size : 4 * size])).tolist() == [3]
+    # It was the choice of this one commit.
+    config = icechunk.Repository.fetch_config(storage)
+    assert config is not None
+    assert config.inline_chunk_threshold_bytes in (None, 512)
 
 
 # --- sources that change ---------------------------------------------------------------------

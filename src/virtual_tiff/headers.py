@@ -114,7 +114,7 @@ class FileReader:
         self.registry = registry
         self.options = options
         # Coordinates are written once for a cube, not for every image.
-        self.parser = replace(options.parser, coords=False)
+        self.parser = replace(options.parser, ifd_layout="flat", coords=False)
         self.pattern: re.Pattern[str] | None = None
         if options.datetime_pattern is not None:
             self.pattern = check_pattern(options.datetime_pattern)

@@ -12,10 +12,11 @@ from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.image_plan import ImageOptions, plan_image
 from virtual_tiff.plan import JSON, ArrayPlan, GroupPlan
+from virtual_tiff.pyramid import levels_of, multiscales_attributes
 from virtual_tiff.relations import Related, mask_of, relate
 from virtual_tiff.variables import band_names, band_numbers, coordinate, grid_mapping
 
-type Layout = Literal["flat", "nested"]
+type Layout = Literal["flat", "nested", "multiscale"]
 type IFDPath = tuple[int, ...]
 
 
@@ -26,7 +27,8 @@ class PlanOptions:
     Parameters
     ----------
     layout
-        `flat`: all images in one group. `nested`: a group for each image.
+        `flat`: all images in one group. `nested`: a group for each image. `multiscale`: a group
+        for each level of one image.
     image
         What each image becomes.
     coords
@@ -42,13 +44,10 @@ class PlanOptions:
 class _Image:
     """An image on its way into a group."""
 
+    name: str
     related: Related
     array: ArrayPlan
     description: Description
-
-    @property
-    def name(self) -> str:
-        return array_name(self.related.directory.index)
 
 
 def plan_header(
@@ -67,7 +66,8 @@ def plan_header(
     options
         Layout and axes.
     ifd
-        Path of the one image to plan; `None` for all, sub-IFDs included.
+        Path of the one image to plan, in the layout `multiscale` with its overviews and masks;
+        `None` for all, sub-IFDs included.
     copies
         Arrays of images that cannot be referenced, by path.
 
@@ -76,20 +76,25 @@ def plan_header(
     InvalidTIFFError, UnsupportedTIFFError
         With the URL and the directory to blame.
     InvalidOptionError
-        With kind `ifd-out-of-range`.
+        With kind `ifd-out-of-range`; or the layout `multiscale` needs another `ifd`.
     """
     related = relate(header.ifds)
-    if ifd is not None:
-        chosen = find_ifd(header, ifd)
-        related = tuple(r for r in related if r.directory is chosen)
-    elif header.damage is not None:
+    chosen = None if ifd is None else find_ifd(header, ifd)
+    if chosen is None and header.damage is not None:
         raise _with_remedy(header.damage, len(header.ifds))
-    images = []
-    for one in related:
+
+    def plan_one(one: Related, name: str | None = None) -> _Image:
         try:
-            images.append(_plan_one(one, header, options, copies or {}))
+            return _plan_one(one, header, options, copies or {}, name)
         except VirtualTIFFError as error:
             raise error.at(url=header.source.url, ifd=one.directory.index) from error.__cause__
+
+    if options.layout == "multiscale":
+        levels = levels_of(related, ifd, url=header.source.url)
+        return _pyramid(
+            [[plan_one(one, name) for name, one in level.items()] for level in levels], options
+        )
+    images = [plan_one(one) for one in related if chosen in (None, one.directory)]
     if options.layout == "nested":
         return GroupPlan(groups={image.name: _group([image], options) for image in images})
     return _group(images, options)
@@ -138,6 +143,7 @@ def _plan_one(
     header: Header,
     options: PlanOptions,
     copies: Mapping[IFDPath, ArrayPlan],
+    name: str | None,
 ) -> _Image:
     directory = related.directory
     array = copies.get(directory.index)
@@ -148,7 +154,15 @@ def _plan_one(
         fill_value=nodata_value(directory.gdal_nodata, array.data_type),
         full=related.full,
     )
-    return _Image(related, array, description)
+    return _Image(name or array_name(directory.index), related, array, description)
+
+
+def _pyramid(levels: list[list[_Image]], options: PlanOptions) -> GroupPlan:
+    """Put the images of each level into a group of its own."""
+    return GroupPlan(
+        groups={str(i): _group(images, options) for i, images in enumerate(levels)},
+        attributes=multiscales_attributes([images[0].description for images in levels]),
+    )
 
 
 def _group(images: list[_Image], options: PlanOptions) -> GroupPlan:
@@ -170,7 +184,9 @@ def _group(images: list[_Image], options: PlanOptions) -> GroupPlan:
             attributes["grid_mapping"] = attributes["coordinates"] = mapping
         mask = mask_of(image.related, [other.related for other in images])
         if mask is not None:
-            attributes["ancillary_variables"] = array_name(mask.directory.index)
+            attributes["ancillary_variables"] = next(
+                other.name for other in images if other.related is mask
+            )
         arrays[image.name] = replace(image.array, dimension_names=dimensions, attributes=attributes)
         if options.coords:
             for name, variable in _coordinates(image, dimensions, options.image):

@@ -12,8 +12,8 @@ import numpy as np
 
 from virtual_tiff.errors import SourcesError, VirtualTIFFError
 from virtual_tiff.hierarchy import array_name, walk_ifds
-from virtual_tiff.image_plan import ImageOptions, plan_image
 from virtual_tiff.ifd import Header, ImageFileDirectory, Source
+from virtual_tiff.image_plan import ImageOptions, plan_image
 from virtual_tiff.locations import source_url
 from virtual_tiff.parser import _run as run
 from virtual_tiff.plan import ArrayPlan, Codec

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from obspec_utils.registry import ObjectStoreRegistry
 
+import virtual_tiff.shutdown  # noqa: F401 - for its effect
 from virtual_tiff.axes import BandAxis
 from virtual_tiff.errors import InvalidOptionError, UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.hierarchy import Layout, PlanOptions, find_ifd, plan_header
@@ -39,7 +40,10 @@ class VirtualTIFF:
         `(0, 1)` for the second sub-IFD of the first. `None` parses all.
     ifd_layout
         `flat`: one group with arrays named `0`, `1`, … (`0.1` for sub-IFDs). `nested`: a group
-        for each image, for a DataTree.
+        for each image, for a DataTree. `multiscale`: one full-resolution image, in the group
+        `0`, and its overviews, in `1`, `2`, … down to the smallest, each an array `image` with
+        its `mask`; the root carries the `multiscales` Zarr convention. `ifd` then names the
+        full-resolution image, which a file with several (pages) needs.
     band_axis
         `first`: `(band, y, x)`, as rioxarray has it. `last`: `(y, x, band)`, as chunky samples
         are stored, so that no reader has to transpose.
@@ -146,9 +150,9 @@ class VirtualTIFF:
     ) -> tuple[Header, ByteSource]:
         """Read the directories that `plan_async` makes its plan of."""
         path = self._path
-        return await read_header(
-            url, registry, prefetch=self.prefetch, only=None if path is None else path[0]
-        )
+        # The overviews of an image come after it.
+        only = None if path is None or self.ifd_layout == "multiscale" else path[0]
+        return await read_header(url, registry, prefetch=self.prefetch, only=only)
 
     @property
     def _path(self) -> tuple[int, ...] | None:

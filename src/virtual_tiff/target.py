@@ -29,6 +29,14 @@ from virtual_tiff.writer import write_group, write_parents
 _MAIN = "main"
 #: Groups that an error names.
 _NAMED = 3
+#: Manifests written at once by a commit. Every array has one, and Icechunk would write them one
+#: after the other: 100 COGs took 29 s in a store that takes 30 ms for each, so 1.2 s.
+_MANIFESTS_AT_ONCE = 64
+#: Largest chunk that may lie in a manifest (the most that Icechunk allows), in bytes. Coordinates
+#: and last strips would cost a PUT and a GET each as objects of their own.
+_LARGEST_INLINE = 65_535
+#: Bytes of chunks in one manifest, which readers fetch as a whole, up to which that is done.
+_INLINE_IN_ALL = 1024 * 1024
 
 
 type Stage = Literal["read", "write", "commit"]
@@ -180,7 +188,7 @@ class Target:
         """
         try:
             repository = self._ready(containers)
-            session = repository.writable_session(self.branch)
+            session = _for_writing(repository, groups).writable_session(self.branch)
             for done, (path, plan) in enumerate(groups.items(), 1):
                 await write_parents(session.store, path)
                 await write_group(session.store, path, plan)
@@ -210,3 +218,29 @@ class Target:
         if self.branch not in repository.list_branches():
             repository.create_branch(self.branch, repository.lookup_branch(self.start))
         return repository
+
+
+def _for_writing(
+    repository: icechunk.Repository, groups: Mapping[str, GroupPlan]
+) -> icechunk.Repository:
+    """Open a repository with settings for this one commit, which are not saved."""
+    config = repository.config
+    manifest = config.manifest or icechunk.ManifestConfig()
+    manifest.max_concurrent_manifest_fetches_during_commit = _MANIFESTS_AT_ONCE
+    config.manifest = manifest
+    if _most_inline(groups) <= _INLINE_IN_ALL:
+        config.inline_chunk_threshold_bytes = _LARGEST_INLINE
+    return repository.reopen(config=config)
+
+
+def _most_inline(groups: Mapping[str, GroupPlan]) -> int:
+    """Bytes of the chunks that are kept of one array, where they are most."""
+    return max(
+        (
+            sum(map(len, array.inline.values()))
+            for plan in groups.values()
+            for _, group in plan.walk()
+            for array in group.arrays.values()
+        ),
+        default=0,
+    )

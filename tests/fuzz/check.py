@@ -124,7 +124,7 @@ def _check_array(array: ArrayPlan, size: int) -> None:
         raise Finding("more pixels than can be counted", f"{array.shape}")
     present = array.lengths > 0
     ends = array.offsets.astype(object) + array.lengths.astype(object)
-    if np.any(ends[present] > size):
+    if np.any(np.asarray(ends, object)[present] > size):
         raise Finding("a reference beyond the end of the file")
     if np.any(array.offsets[present] == 0):
         raise Finding("a reference to offset 0")

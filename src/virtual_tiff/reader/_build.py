@@ -112,7 +112,6 @@ def build_ifd(
     if not subfile_type:
         old = _integer(tags, Tag.SUBFILE_TYPE, 1, index)
         subfile_type = _SUBFILE_TYPES.get(old, 0)
-    jpeg_tables = tags.get(Tag.JPEG_TABLES)
     return ImageFileDirectory(
         index=index,
         position=position,
@@ -136,7 +135,7 @@ def build_ifd(
         tile_depth=_integer(tags, Tag.TILE_DEPTH, 1, index) if tiled else 1,
         new_subfile_type=int(subfile_type),
         extra_samples=_integers(tags, Tag.EXTRA_SAMPLES, index),
-        jpeg_tables=None if jpeg_tables is None else bytes(jpeg_tables),
+        jpeg_tables=_bytes(tags, Tag.JPEG_TABLES, index),
         color_map=_color_map(tags.get(Tag.COLOR_MAP), index),
         lerc_parameters=_integers(tags, Tag.LERC_PARAMETERS, index),
         geo_keys=geo_keys,
@@ -214,13 +213,28 @@ def _integers(tags: RawTags, tag: Tag, index: tuple[int, ...]) -> tuple[int, ...
         return value
     try:
         return tuple(int(v) for v in value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidTIFFError(
             f"{tag.title} is {str(value)[:40]!r}, but must be integers.",
             kind=ErrorKind.INVALID_TAG,
             ifd=index,
             tag=tag,
         ) from error
+
+
+def _bytes(tags: RawTags, tag: Tag, index: tuple[int, ...]) -> bytes | None:
+    value = tags.get(tag)
+    if value is None or isinstance(value, bytes):
+        return value
+    numbers = _integers(tags, tag, index)
+    if not all(0 <= number < 256 for number in numbers):
+        raise InvalidTIFFError(
+            f"{tag.title} is {str(value)[:40]!r}, but must be bytes.",
+            kind=ErrorKind.INVALID_TAG,
+            ifd=index,
+            tag=tag,
+        )
+    return bytes(numbers)
 
 
 def _segment_values(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.uint64]:

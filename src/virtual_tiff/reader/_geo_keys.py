@@ -51,6 +51,8 @@ def geo_key_revision(directory: Any) -> tuple[int, int]:
 
 
 def _numbers[T: (int, float)](values: Any, kind: type[T]) -> list[T]:
-    if isinstance(values, str | bytes):
+    array = np.atleast_1d(np.asarray(values))
+    # Anything but integers is no directory, and anything but numbers no parameters.
+    if array.dtype.kind not in ("iu" if kind is int else "iuf"):
         return []
-    return [kind(value) for value in np.atleast_1d(values).tolist()]
+    return [kind(value) for value in array.tolist()]

@@ -36,6 +36,18 @@ _DTYPES = {
     FieldType.LONG8: "u8",
     FieldType.IFD8: "u8",
 }
+#: tifffile meets broken values with whatever its own code raises.
+_TIFFFILE_ERRORS = (
+    tifffile.TiffFileError,
+    struct.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+)
 _RATIONALS = frozenset({FieldType.RATIONAL, FieldType.SRATIONAL})
 
 
@@ -47,37 +59,44 @@ def read_with_tifffile(
     Blocks: run it in a thread.
     """
     url = source.source.url
-    seen = {directory.position for directory in chain.directories}
+    seen = frozenset(directory.position for directory in chain.directories)
     file = BlockStoreReader(
         source, source.path, block_size=BLOCK_SIZE, max_cached_blocks=CACHE_SIZE // BLOCK_SIZE
     )
+    place = (0 if only is None else only,)
     try:
         with tifffile.TiffFile(file, name=url) as tif:  # type: ignore[arg-type]
-
-            def read(i: int) -> ImageFileDirectory:
-                position = chain.directories[i].position
-                return _directory(tif, position, (i,), chain, seen=set(seen))
-
             if only is None:
-                return tuple(read(i) for i in range(len(chain.directories)))
-            ifds = [read(only)]
+                found = []
+                for i in range(len(chain.directories)):
+                    place = (i,)
+                    found.append(_directory(tif, place, chain, seen))
+                return tuple(found)
+            ifds = [_directory(tif, place, chain, seen)]
             while is_dependent(ifds[0]) and ifds[0].index[0] > 0:
-                ifds.insert(0, read(ifds[0].index[0] - 1))
+                place = (ifds[0].index[0] - 1,)
+                ifds.insert(0, _directory(tif, place, chain, seen))
             return tuple(ifds)
     except VirtualTIFFError as error:
-        raise error.at(url=url) from error.__cause__
-    except (tifffile.TiffFileError, struct.error, ArithmeticError, LookupError) as error:
-        raise _unreadable(error, url) from error
-    except (TypeError, ValueError, AttributeError, AssertionError, OSError) as error:
-        # tifffile meets broken values with whatever its own code raises.
-        raise _unreadable(error, url) from error
-
-
-def _unreadable(error: Exception, url: str) -> InvalidTIFFError:
-    return InvalidTIFFError(f"tifffile cannot read the header ({error}).", url=url)
+        raise error.at(url=url, ifd=place) from error.__cause__
+    except _TIFFFILE_ERRORS as error:
+        raise InvalidTIFFError(
+            f"tifffile cannot read the directory ({error}).",
+            url=url,
+            ifd=place,
+            remedy="Rewrite the file, or open another of its images with ifd=.",
+        ) from error
 
 
 def _directory(
+    tif: tifffile.TiffFile, index: tuple[int], chain: Chain, seen: frozenset[int]
+) -> ImageFileDirectory:
+    """Read one directory of the main chain."""
+    position = chain.directories[index[0]].position
+    return _directory_at(tif, position, index, chain, seen=set(seen))
+
+
+def _directory_at(
     tif: tifffile.TiffFile,
     position: int,
     index: tuple[int, ...],
@@ -128,7 +147,7 @@ def _sub_ifds(
             continue
         check_cycle(position, seen, index)
         seen.add(position)
-        found.append(_directory(tif, position, (*index, i), chain, seen=seen))
+        found.append(_directory_at(tif, position, (*index, i), chain, seen=seen))
     return tuple(found)
 
 
