@@ -15,8 +15,8 @@ from rasterio.transform import Affine
 
 from tests._make import Pixels, pixels, write_with_rasterio
 from tests._read import local_registry, numcodecs_names
-from virtual_tiff.inventory import Inventory
-from virtual_tiff.scanning import scan
+from virtual_tiff.archive.inventory import Inventory
+from virtual_tiff.archive.scanning import scan
 
 FIRST = date(2024, 1, 30)
 TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_400_000)

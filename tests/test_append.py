@@ -21,8 +21,9 @@ from tests._archive import (
     write_scenes,
 )
 from tests._read import numcodecs_names
-from virtual_tiff.archive import CubeOptions, append, publish_cubes
-from virtual_tiff.cube import extend_cube
+from virtual_tiff.archive.cube import extend_cube
+from virtual_tiff.archive.cubes import CubeOptions, append, publish_cubes
+from virtual_tiff.archive.provenance import read_sources_table
 from virtual_tiff.errors import (
     ErrorKind,
     InvalidOptionError,
@@ -30,8 +31,7 @@ from virtual_tiff.errors import (
     RepositoryError,
     VirtualTIFFError,
 )
-from virtual_tiff.provenance import read_sources_table
-from virtual_tiff.repository import open_repository
+from virtual_tiff.publishing.repository import open_repository
 
 
 def snapshots(repo: str) -> list[Any]:
@@ -257,7 +257,7 @@ def test_foreign_repositories_are_left_alone(tmp_path: Path, repo: str) -> None:
 
 def test_appending_rewrites_only_the_last_manifest(tmp_path: Path, repo: str) -> None:
     """Manifests are cut along the dimension that grows, so history is not written again."""
-    import virtual_tiff.committing as committing
+    import virtual_tiff.archive.committing as committing
 
     write_scenes(tmp_path / "a", 6)
     with pytest.MonkeyPatch.context() as patch:
@@ -303,7 +303,7 @@ def test_concurrent_appends_in_one_process(writers: int, tmp_path: Path, repo: s
 
 def test_conflict_is_planned_anew(tmp_path: Path) -> None:
     """Another commit between the session and its commit: both end up in the cube."""
-    import virtual_tiff.archive as archive
+    import virtual_tiff.archive.cubes as archive
 
     write_scenes(tmp_path / "a", 1)
     write_scenes(tmp_path / "b", 1, first=1)
@@ -359,7 +359,7 @@ def test_other_branch(tmp_path: Path, repo: str) -> None:
 def test_work_is_shared_among_processes(tmp_path: Path, repo: str) -> None:
     """Scan and references in a Dask cluster of two workers, one commit."""
     distributed = pytest.importorskip("distributed")
-    import virtual_tiff.committing as committing
+    import virtual_tiff.archive.committing as committing
 
     paths = write_scenes(tmp_path / "a", 5)
     later = write_scenes(tmp_path / "b", 3, first=5)

@@ -14,11 +14,11 @@ import pytest
 
 from benchmarks.range_server import RangeServer
 from tests._archive import PATTERN, opened, read_paths, scanned, write_scenes
-from virtual_tiff.archive import append, publish_cubes
+from virtual_tiff.archive.cubes import append, publish_cubes
+from virtual_tiff.archive.scanning import scan
+from virtual_tiff.archive.verifying import Status, verify
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
-from virtual_tiff.repository import open_repository
-from virtual_tiff.scanning import scan
-from virtual_tiff.verifying import Status, verify
+from virtual_tiff.publishing.repository import open_repository
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -88,20 +88,21 @@ def test_a_server_that_stops_half_way(tmp_path: Path, repo: str) -> None:
 
 KILLED = """
 import os, sys
-import virtual_tiff.archive, virtual_tiff.committing
+import virtual_tiff.archive.cubes, virtual_tiff.archive.committing
 from tests._archive import scanned
 where, action, folder, repo = sys.argv[1:]
 if where == "before the commit":
     # Everything is written into the session, nothing is committed.
-    virtual_tiff.committing.add_sources = lambda *_: os._exit(9)
+    virtual_tiff.archive.committing.add_sources = lambda *_: os._exit(9)
 else:
     # In the middle of the references.
-    original = virtual_tiff.references.write_references_of
+    original = virtual_tiff.archive.references.write_references_of
     def half(*arguments):
         original(*arguments)
         os._exit(9)
-    virtual_tiff.references.write_references_of = half
-work = virtual_tiff.archive.publish_cubes if action == "publish" else virtual_tiff.archive.append
+    virtual_tiff.archive.references.write_references_of = half
+cubes = virtual_tiff.archive.cubes
+work = cubes.publish_cubes if action == "publish" else cubes.append
 work(scanned(folder), repo)
 """
 

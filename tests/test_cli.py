@@ -24,10 +24,10 @@ from tests._read import numcodecs_names
 from virtual_tiff import VirtualTIFF
 from virtual_tiff._version import __version__
 from virtual_tiff.cli import main
-from virtual_tiff.locations import source_url
 from virtual_tiff.metadata import array_document, chunk_key, to_bytes
+from virtual_tiff.publishing.locations import source_url
+from virtual_tiff.publishing.stores import default_registry
 from virtual_tiff.readers import Reader, readers
-from virtual_tiff.stores import default_registry
 
 type Output = pytest.CaptureFixture[str]
 

@@ -12,13 +12,13 @@ import pytest
 
 from tests._archive import opened, read_paths, scanned, write_scene, write_scenes
 from virtual_tiff import cli
-from virtual_tiff.archive import CubeOptions, publish_cubes
-from virtual_tiff.cli_archive import register
+from virtual_tiff.archive.cubes import CubeOptions, publish_cubes
+from virtual_tiff.archive.history import log
+from virtual_tiff.archive.inventory import Inventory
+from virtual_tiff.archive.stac import stac_item
+from virtual_tiff.cli.archive import register
 from virtual_tiff.errors import ErrorKind, RepositoryError
-from virtual_tiff.history import log
-from virtual_tiff.inventory import Inventory
-from virtual_tiff.repository import open_repository
-from virtual_tiff.stac import stac_item
+from virtual_tiff.publishing.repository import open_repository
 
 if "scan" not in {getattr(c.callback, "__name__", "") for c in cli.app.registered_commands}:
     register(cli.app)

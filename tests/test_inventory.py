@@ -28,13 +28,13 @@ from tests._archive import PATTERN, scanned, write_scene, write_scenes
 from tests._make import covering, write
 from tests._read import local_registry
 from tests._special import names, write_special
+from virtual_tiff.archive.footprint import footprint
+from virtual_tiff.archive.inventory import COLUMNS, Inventory
+from virtual_tiff.archive.scanning import scan
+from virtual_tiff.archive.times import check_pattern, time_from_name
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
-from virtual_tiff.footprint import footprint
-from virtual_tiff.inventory import COLUMNS, Inventory
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.plan import ArrayPlan
-from virtual_tiff.scanning import scan
-from virtual_tiff.times import check_pattern, time_from_name
 
 
 def same_plan(one: ArrayPlan, other: ArrayPlan) -> bool:
@@ -409,7 +409,7 @@ EXECUTORS: dict[str, Callable[[], Executor]] = {
 
 @pytest.mark.parametrize("kind", EXECUTORS)
 def test_executors(kind: str, tmp_path: Path) -> None:
-    import virtual_tiff.scanning as module
+    import virtual_tiff.archive.scanning as module
 
     write_scenes(tmp_path, 7)
     (tmp_path / "broken_20230101.tif").write_bytes(b"broken")

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from virtual_tiff.containers import containers_for
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError, VirtualTIFFError
-from virtual_tiff.locations import (
+from virtual_tiff.publishing.containers import containers_for
+from virtual_tiff.publishing.locations import (
     checksum_of,
     chunk_location,
     group_names,
     source_url,
     split_url,
 )
-from virtual_tiff.stores import AddressRegistry, check_access, default_registry
+from virtual_tiff.publishing.stores import AddressRegistry, check_access, default_registry
 
 
 @pytest.mark.parametrize(

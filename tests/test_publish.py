@@ -22,7 +22,6 @@ from benchmarks.range_server import RangeServer
 from tests._make import Pixels, pixels, same_bits
 from tests._read import local_registry, numcodecs_names
 from virtual_tiff import VirtualTIFF, open_repository, publish, publish_async
-from virtual_tiff.containers import containers_for
 from virtual_tiff.errors import (
     ErrorKind,
     InvalidOptionError,
@@ -32,10 +31,11 @@ from virtual_tiff.errors import (
 )
 from virtual_tiff.ifd import Source
 from virtual_tiff.plan import ArrayPlan, GroupPlan
-from virtual_tiff.publishing import PublishResult
-from virtual_tiff.repository import repository_error, storage_at
-from virtual_tiff.target import Target
-from virtual_tiff.writer import set_document, write_array, write_group, write_references
+from virtual_tiff.publishing.containers import containers_for
+from virtual_tiff.publishing.publish import PublishResult
+from virtual_tiff.publishing.repository import repository_error, storage_at
+from virtual_tiff.publishing.target import Target
+from virtual_tiff.publishing.writer import set_document, write_array, write_group, write_references
 
 TILE = 16
 #: Names that are awkward in URLs, in Icechunk, or in both.

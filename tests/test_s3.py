@@ -16,11 +16,11 @@ from obstore.store import S3Store
 
 from tests._archive import PATTERN, opened, read_paths, write_scenes
 from tests.test_archive_faults import race_urls
-from virtual_tiff.archive import append, publish_cubes
+from virtual_tiff.archive.cubes import append, publish_cubes
+from virtual_tiff.archive.scanning import scan
+from virtual_tiff.archive.verifying import Status, verify
 from virtual_tiff.errors import ErrorKind
-from virtual_tiff.repository import open_repository
-from virtual_tiff.scanning import scan
-from virtual_tiff.verifying import Status, verify
+from virtual_tiff.publishing.repository import open_repository
 
 BUCKET = "archive"
 

@@ -28,14 +28,14 @@ from tests._make import covering, same_bits
 from tests._make import write as write_tiff
 from tests._read import numcodecs_names, read_all
 from tests._special import names, write_special
-from virtual_tiff.cube import write_cube
-from virtual_tiff.cube_plan import CubePlan, lifted
+from virtual_tiff.archive.cube import write_cube
+from virtual_tiff.archive.cube_plan import CubePlan, lifted
+from virtual_tiff.archive.inventory import Inventory
+from virtual_tiff.archive.matching import codes_of, differences
+from virtual_tiff.archive.stack import plan_cube, shared_attributes
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError
-from virtual_tiff.inventory import Inventory
-from virtual_tiff.matching import codes_of, differences
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.plan import Codec
-from virtual_tiff.stack import plan_cube, shared_attributes
 
 
 def write(session: icechunk.Session, path: str, cube: CubePlan) -> None:

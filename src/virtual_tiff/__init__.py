@@ -11,32 +11,53 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virtual_tiff._version import __version__
+    from virtual_tiff.archive.cubes import CubeOptions, append, publish_cubes
+    from virtual_tiff.archive.history import log
+    from virtual_tiff.archive.inventory import Inventory
+    from virtual_tiff.archive.scanning import scan
+    from virtual_tiff.archive.stac import stac_item
+    from virtual_tiff.archive.verifying import verify
     from virtual_tiff.errors import ErrorKind, VirtualTIFFError
     from virtual_tiff.parser import VirtualTIFF
-    from virtual_tiff.publishing import PublishResult, publish, publish_async
-    from virtual_tiff.repository import open_repository
+    from virtual_tiff.publishing.publish import PublishResult, publish, publish_async
+    from virtual_tiff.publishing.repository import open_repository
 
 __all__ = [
+    "CubeOptions",
     "ErrorKind",
+    "Inventory",
     "PublishResult",
     "VirtualTIFF",
     "VirtualTIFFError",
     "__version__",
+    "append",
+    "log",
     "open_repository",
     "publish",
     "publish_async",
+    "publish_cubes",
+    "scan",
+    "stac_item",
+    "verify",
 ]
 
-# No name may be that of a module too: importing the module would put it in the name's place.
 _HOMES = {
-    "__version__": "virtual_tiff._version",
+    "CubeOptions": "virtual_tiff.archive.cubes",
     "ErrorKind": "virtual_tiff.errors",
+    "Inventory": "virtual_tiff.archive.inventory",
+    "PublishResult": "virtual_tiff.publishing.publish",
     "VirtualTIFF": "virtual_tiff.parser",
     "VirtualTIFFError": "virtual_tiff.errors",
-    "PublishResult": "virtual_tiff.publishing",
-    "open_repository": "virtual_tiff.repository",
-    "publish": "virtual_tiff.publishing",
-    "publish_async": "virtual_tiff.publishing",
+    "__version__": "virtual_tiff._version",
+    "append": "virtual_tiff.archive.cubes",
+    "log": "virtual_tiff.archive.history",
+    "open_repository": "virtual_tiff.publishing.repository",
+    "publish": "virtual_tiff.publishing.publish",
+    "publish_async": "virtual_tiff.publishing.publish",
+    "publish_cubes": "virtual_tiff.archive.cubes",
+    "scan": "virtual_tiff.archive.scanning",
+    "stac_item": "virtual_tiff.archive.stac",
+    "verify": "virtual_tiff.archive.verifying",
 }
 
 

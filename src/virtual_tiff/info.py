@@ -14,12 +14,12 @@ from virtual_tiff.errors import SourcesError, VirtualTIFFError
 from virtual_tiff.hierarchy import array_name, walk_ifds
 from virtual_tiff.ifd import Header, ImageFileDirectory, Source
 from virtual_tiff.image_plan import ImageOptions, plan_image
-from virtual_tiff.locations import source_url
 from virtual_tiff.parser import _run as run
 from virtual_tiff.plan import ArrayPlan, Codec
+from virtual_tiff.publishing.locations import source_url
+from virtual_tiff.publishing.stores import AddressRegistry, check_access, default_registry
 from virtual_tiff.reader import DEFAULT_PREFETCH, read_header
 from virtual_tiff.readers import readers
-from virtual_tiff.stores import AddressRegistry, check_access, default_registry
 from virtual_tiff.tags import Compression, NewSubfileType, PhotometricInterpretation
 
 if TYPE_CHECKING:

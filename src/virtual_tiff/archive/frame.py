@@ -1,0 +1,96 @@
+"""The grid of a cube → what is written of it once: x, y, spatial_ref, attributes of the group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal
+
+from pyproj import CRS
+
+from virtual_tiff.archive.cube_plan import Grid
+from virtual_tiff.attributes import Description, crs_attributes
+from virtual_tiff.geokeys import CRSResult, GeoTransform
+from virtual_tiff.plan import ArrayPlan, GroupPlan
+from virtual_tiff.variables import band_numbers, coordinate, grid_mapping
+
+GRID_MAPPING = "spatial_ref"
+
+
+def frame(grid: Grid, *, bands: int = 0, coordinates: bool = True) -> GroupPlan:
+    """Plan the variables that all arrays of a cube share.
+
+    Parameters
+    ----------
+    grid
+        Of the cube.
+    bands
+        Number of bands, if the arrays have such a dimension.
+    coordinates
+        Whether to write x and y, where the grid is not rotated, and the numbers of the bands.
+
+    Returns
+    -------
+    GroupPlan
+        `x` and `y` (pixel centres, CF section 4), `band` (from 1), `spatial_ref` (CF section
+        5.6), and the attributes of the `proj` and `spatial` conventions; what there is of them.
+    """
+    described = _description(grid)
+    arrays: dict[str, ArrayPlan] = {}
+    sizes: tuple[tuple[Literal["x", "y"], int], ...] = (("y", grid.height), ("x", grid.width))
+    for axis, size in sizes if coordinates else ():
+        variable = coordinate(described, axis, size, axis)
+        if variable is not None:
+            arrays[axis] = variable
+    if bands and coordinates:
+        arrays["band"] = band_numbers(bands, "band")
+    if described.spatial_ref_attributes is not None:
+        arrays[GRID_MAPPING] = grid_mapping(described.spatial_ref_attributes)
+    return GroupPlan(arrays=arrays, attributes=described.group_attributes)
+
+
+def _description(grid: Grid) -> Description:
+    """What the metadata of an image on this grid would say of it."""
+    system = crs_result(grid.crs)
+    transform = geotransform(grid)
+    mapping = crs_attributes(system)
+    if transform is not None:
+        mapping["GeoTransform"] = " ".join(map(repr, transform))
+    return Description(
+        array_attributes={},
+        spatial_ref_attributes=mapping or None,
+        crs=system,
+        crs_name=system.name,
+        geotransform=transform,
+        band_names=(),
+        notes=(),
+        shape=(grid.height, grid.width),
+        dimensions=("y", "x"),
+    )
+
+
+def geotransform(grid: Grid) -> GeoTransform | None:
+    """The affine of a grid in GDAL's order."""
+    if grid.transform is None:
+        return None
+    a, b, c, d, e, f = grid.transform
+    return (c, a, b, f, d, e)
+
+
+def grid_of(attributes: Mapping[str, Any], width: int, height: int) -> Grid:
+    """Read a grid back from the attributes of its grid mapping variable."""
+    text = attributes.get("GeoTransform")
+    transform = None
+    if isinstance(text, str):
+        x, a, b, y, d, e = map(float, text.split())
+        transform = (a, b, x, d, e, y)
+    return Grid(crs=attributes.get("crs_wkt"), transform=transform, width=width, height=height)
+
+
+@lru_cache(maxsize=256)
+def crs_result(text: str | None) -> CRSResult:
+    """Read the CRS of an inventory: `EPSG:32633`, or WKT."""
+    if text is None:
+        return CRSResult()
+    system = CRS(text)
+    return CRSResult(crs=system, authority=text if text.partition(":")[0].isalpha() else None)

@@ -1,0 +1,7 @@
+"""`python -m virtual_tiff.cli`."""
+
+import sys
+
+from virtual_tiff.cli import main
+
+sys.exit(main())

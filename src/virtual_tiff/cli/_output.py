@@ -1,0 +1,117 @@
+"""What the command line prints: tables and bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from virtual_tiff.readers import Reader
+
+if TYPE_CHECKING:
+    from virtual_tiff.info import FileInfo, ImageInfo
+    from virtual_tiff.publishing.target import Progress as Report
+    from virtual_tiff.publishing.target import Stage
+
+#: One letter for each client in the table, and what it stands for.
+_LETTERS = {
+    Reader.ZARR_PYTHON: ("P", "zarr-python alone"),
+    Reader.IMAGECODECS: ("I", "with imagecodecs-zarr"),
+    Reader.ZARRS: ("R", "zarrs"),
+    Reader.ZARRITA: ("J", "zarrita.js"),
+}
+_STAGES = {"read": "Reading headers", "write": "Writing references", "commit": "Committing"}
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def print_files(files: Sequence[FileInfo]) -> None:
+    """Print a table for each file, and what the letters in them stand for."""
+    console = Console(highlight=False)
+    for file in files:
+        _print_file(console, file)
+    legend = ", ".join(f"{letter} {meaning}" for letter, meaning in _LETTERS.values())
+    console.print(f"Read by: {legend}", style="dim")
+
+
+def _print_file(console: Console, file: FileInfo) -> None:
+    console.print(Text(file.url, style="bold"), overflow="fold")
+    facts = [
+        _size(file.size),
+        "BigTIFF" if file.big_tiff else "TIFF",
+        f"{file.byte_order}-endian",
+    ]
+    facts += list(dict.fromkeys(image.crs for image in file.images if image.crs))
+    nodata = dict.fromkeys(image.nodata for image in file.images if image.nodata)
+    facts += [f"nodata {value}" for value in nodata]
+    console.print(Text(", ".join(facts)))
+    console.print()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("IFD", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    table.add_column("size", no_wrap=True, justify="right")
+    table.add_column("bands", no_wrap=True, justify="right")
+    table.add_column("type", overflow="fold")
+    table.add_column("chunks", no_wrap=True)
+    table.add_column("compression", overflow="fold")
+    table.add_column("read by", no_wrap=True)
+    for image in file.images:
+        table.add_row(*map(Text, _row(image)))
+    console.print(table)
+    problems = [f"IFD {image.ifd}: {image.problem}" for image in file.images if image.problem]
+    if file.damage is not None:
+        problems.append(f"After the last IFD: {file.damage}")
+    for problem in problems:
+        console.print(Text(problem, style="yellow"))
+    console.print()
+
+
+def _row(image: ImageInfo) -> tuple[str, ...]:
+    rows, columns = image.segment_shape
+    chunks = f"{columns}×{rows}" if image.layout == "tiles" else f"{rows} row{'s' * (rows != 1)}"
+    predictor = {"horizontal": " + pred. 2", "floating point": " + pred. 3"}
+    return (
+        image.ifd,
+        image.kind,
+        f"{image.width}×{image.height}",
+        str(image.bands),
+        image.data_type or f"{image.bits_per_sample} bits",
+        chunks,
+        image.compression + predictor.get(image.predictor or "", ""),
+        " ".join(
+            letter if reader in image.readers else "·" for reader, (letter, _) in _LETTERS.items()
+        ),
+    )
+
+
+def _size(size: int) -> str:
+    value, unit = float(size), 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{size} bytes" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
+
+
+@contextmanager
+def progress_bar(*, quiet: bool) -> Iterator[Report | None]:
+    """Show a bar on stderr while the block runs, if that is a terminal."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description:<18}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(_STAGES["read"], total=None)
+
+        def report(stage: Stage, done: int, total: int) -> None:
+            progress.update(task, description=_STAGES[stage], completed=done, total=total)
+
+        yield report

@@ -1,0 +1,242 @@
+"""Virtual chunk containers: where Icechunk may fetch the chunks of a repository, and how.
+
+A container allows the URLs that begin with its prefix. Whoever reads has to authorise each prefix
+again; `credentials` is what this package authorises for itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import icechunk
+from icechunk.storage import azure_store
+
+from virtual_tiff.errors import InvalidOptionError, SourceError
+from virtual_tiff.publishing.locations import WEB_SCHEMES, chunk_location, is_plain, split_url
+from virtual_tiff.publishing.stores import cloud, is_anonymous
+
+if TYPE_CHECKING:
+    from obspec_utils.registry import ObjectStoreRegistry
+
+type ContainerStore = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A prefix of URLs and the store behind it.
+
+    Parameters
+    ----------
+    prefix
+        Start of the URLs of chunks; ends in `/`.
+    store
+        One of Icechunk's `ObjectStoreConfig`.
+    anonymous
+        Whether the store is asked without credentials.
+    """
+
+    prefix: str
+    store: ContainerStore
+    anonymous: bool = False
+
+
+def credentials(containers: Iterable[Container]) -> dict[str, Any]:
+    """What authorises Icechunk to read from containers, in this environment.
+
+    Cloud stores take credentials from the environment, unless a container is anonymous.
+    """
+    return icechunk.containers_credentials(
+        {container.prefix: _credential(container) for container in containers}
+    )
+
+
+def _credential(container: Container) -> Any:
+    scheme = container.prefix.partition("://")[0]
+    if scheme == "file":
+        return icechunk.Credentials.LocalFileSystemAccess()
+    if scheme in WEB_SCHEMES:
+        return icechunk.Credentials.HttpAccess()
+    match cloud(scheme):
+        case "s3":
+            return icechunk.s3_credentials(anonymous=container.anonymous)
+        case "gs":
+            return icechunk.gcs_credentials(anonymous=container.anonymous)
+        case "az":
+            return icechunk.azure_credentials(anonymous=container.anonymous)
+    raise AssertionError(f"no credential is known for {container.prefix}")
+
+
+def containers_for(
+    urls: Iterable[str],
+    *,
+    registry: ObjectStoreRegistry[Any] | None = None,
+    anonymous: bool = False,
+) -> tuple[Container, ...]:
+    """Find the containers that files need.
+
+    One for each host or bucket. Local files get the deepest folder that they share, or one for
+    each folder of the root where they share none; a folder whose name has to be escaped in URLs
+    leaves it to the one above, since Icechunk 2.3 compares prefixes with and without escapes.
+
+    Parameters
+    ----------
+    urls
+        Addresses of files.
+    registry
+        Stores that know their region, endpoint and account; the environment does otherwise.
+    anonymous
+        Whether the stores are asked without credentials.
+
+    Raises
+    ------
+    SourceError
+        Icechunk cannot reach a file.
+    """
+    local: list[str] = []
+    remote: dict[str, str] = {}
+    for url in urls:
+        scheme, netloc, key = split_url(url)
+        if scheme == "file":
+            local.append("/" + key)
+        else:
+            remote.setdefault(f"{scheme}://{netloc}/", url)
+    found = [
+        _remote_container(prefix, url, _config(url, registry), anonymous=anonymous)
+        for prefix, url in remote.items()
+    ]
+    found += [
+        Container(f"file://{folder}", icechunk.local_filesystem_store(folder))
+        for folder in _shared_folders(local)
+    ]
+    return tuple(sorted(found, key=lambda container: container.prefix))
+
+
+def stored_containers(config: icechunk.RepositoryConfig) -> tuple[Container, ...]:
+    """Containers that a repository has."""
+    stored = config.virtual_chunk_containers or {}
+    return tuple(
+        Container(prefix, container.store, _says_anonymous(container.store))
+        for prefix, container in stored.items()
+        if _is_known(prefix.partition("://")[0])
+    )
+
+
+def _is_known(scheme: str) -> bool:
+    return scheme == "file" or scheme in WEB_SCHEMES or cloud(scheme) is not None
+
+
+def is_covered(url: str, containers: Iterable[Container]) -> bool:
+    """Whether a file lies in one of the containers."""
+    location = chunk_location(url)
+    return any(location.startswith(container.prefix) for container in containers)
+
+
+def _says_anonymous(store: ContainerStore) -> bool:
+    options = getattr(store, "_0", None)
+    if isinstance(options, Mapping):
+        return str(options.get("skip_signature", "")).lower() == "true"
+    return bool(getattr(options, "anonymous", False))
+
+
+def _config(url: str, registry: ObjectStoreRegistry[Any] | None) -> Mapping[str, Any]:
+    """Settings of the obstore store that serves a URL."""
+    if registry is None:
+        return {}
+    try:
+        store, _ = registry.resolve(url)
+    except ValueError:
+        return {}
+    return getattr(store, "config", None) or {}
+
+
+def _remote_container(
+    prefix: str, url: str, config: Mapping[str, Any], *, anonymous: bool
+) -> Container:
+    scheme, netloc, _ = split_url(prefix)
+    if scheme in WEB_SCHEMES:
+        # Any option here would keep browsers from opening the repository.
+        return Container(prefix, icechunk.http_store())
+    skips = str(config.get("skip_signature", "")).lower() == "true"
+    anonymous = anonymous or skips or is_anonymous(scheme)
+    match cloud(scheme):
+        case "s3":
+            return Container(prefix, _s3_store(config, anonymous=anonymous), anonymous)
+        case "gs":
+            options = {"skip_signature": "true"} if anonymous else None
+            return Container(prefix, icechunk.gcs_store(options), anonymous)
+        case "az":
+            account = netloc.partition("@")[2].partition(".")[0] or config.get(
+                "account_name", os.environ.get("AZURE_STORAGE_ACCOUNT_NAME")
+            )
+            if not account:
+                raise InvalidOptionError(
+                    "the Azure account is not known.",
+                    url=url,
+                    remedy="Set AZURE_STORAGE_ACCOUNT_NAME, or write "
+                    "abfs://container@account.dfs.core.windows.net/…",
+                )
+            options = {"skip_signature": "true"} if anonymous else None
+            return Container(prefix, azure_store(account=account, config=options), anonymous)
+    raise SourceError(
+        f"Icechunk cannot read {scheme}:// URLs.",
+        url=url,
+        remedy="Use a local path or file, http, https, s3, gs, az or abfs.",
+    )
+
+
+def _s3_store(config: Mapping[str, Any], *, anonymous: bool) -> ContainerStore:
+    settings = s3_settings(config)
+    return icechunk.s3_store(anonymous=anonymous, **settings)
+
+
+def s3_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Region and endpoint as Icechunk names them, from obstore's settings and the environment."""
+    environment = os.environ
+    endpoint = (
+        config.get("endpoint")
+        or environment.get("AWS_ENDPOINT_URL_S3")
+        or environment.get("AWS_ENDPOINT_URL")
+        or environment.get("AWS_ENDPOINT")
+    )
+    region = (
+        config.get("region")
+        or environment.get("AWS_REGION")
+        or environment.get("AWS_DEFAULT_REGION")
+        # What obstore takes, so what the headers were read with.
+        or "us-east-1"
+    )
+    payer = str(config.get("request_payer") or environment.get("AWS_REQUEST_PAYER", ""))
+    return {
+        "region": region,
+        "endpoint_url": endpoint,
+        "allow_http": bool(endpoint) and str(endpoint).startswith("http://"),
+        # Servers other than Amazon's seldom have a host name for each bucket.
+        "force_path_style": bool(endpoint),
+        "requester_pays": payer.lower() in ("requester", "true"),
+    }
+
+
+def _shared_folders(paths: list[str]) -> list[str]:
+    """Folders, with a slash at the end, that hold all these files."""
+    by_top: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        by_top[path.split("/")[1]].append(path)
+    found = []
+    for same_top in by_top.values():
+        folders = [str(PurePosixPath(path).parent) for path in same_top]
+        shared = PurePosixPath(os.path.commonpath(folders))
+        while not is_plain(str(shared)):
+            shared = shared.parent
+        if shared == shared.parent:
+            raise SourceError(
+                "Icechunk cannot read local files that have no folder with a plain name.",
+                url=f"file://{same_top[0]}",
+                remedy="Move them into a folder whose path begins with letters and digits alone.",
+            )
+        found.append(f"{shared}/")
+    return found

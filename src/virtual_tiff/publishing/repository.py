@@ -1,0 +1,298 @@
+"""Icechunk repositories: where they are, how they are made, and what may be done with them.
+
+Icechunk saves settings of the place where a repository is made, and every reader inherits them for
+every virtual chunk: on a local path that would be five requests of 4 KiB for each object, and one
+try. So repositories are made with settings of this package's own: one request for a chunk, and
+tries again where a request fails.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import icechunk
+
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
+from virtual_tiff.publishing.containers import (
+    Container,
+    credentials,
+    s3_settings,
+    stored_containers,
+)
+from virtual_tiff.publishing.locations import WEB_SCHEMES, split_url
+from virtual_tiff.publishing.stores import cloud, default_registry, is_anonymous
+
+__all__ = [
+    "COMMIT_KEY",
+    "Location",
+    "add_containers",
+    "create_in",
+    "default_registry",
+    "exists",
+    "is_published_here",
+    "open_repository",
+    "repository_error",
+    "storage_at",
+    "storage_settings",
+    "text_of",
+]
+
+type Location = str | os.PathLike[str] | icechunk.Storage
+
+#: Metadata of the commits of this package: its version.
+COMMIT_KEY = "virtual_tiff"
+#: Above this, Icechunk asks for parts of an object at once.
+_REQUEST_SIZE = 12 * 1024 * 1024
+_IN_MEMORY = ("memory", "memory:", "memory://")
+
+
+def storage_settings() -> icechunk.StorageSettings:
+    """Return the settings that new repositories are made with."""
+    return icechunk.StorageSettings(
+        concurrency=icechunk.StorageConcurrencySettings(
+            max_concurrent_requests_for_object=1, ideal_concurrent_request_size=_REQUEST_SIZE
+        ),
+        retries=icechunk.StorageRetriesSettings(
+            max_tries=10, initial_backoff_ms=100, max_backoff_ms=180_000
+        ),
+    )
+
+
+def storage_at(location: Location, *, anonymous: bool = False) -> icechunk.Storage:
+    """Return the storage of a repository.
+
+    Parameters
+    ----------
+    location
+        Local path, `file://`, `s3://`, `gs://`, `az://` or `abfs://` URL with credentials from
+        the environment, `memory` for a new one that ends with the process, or a storage.
+    anonymous
+        Whether a cloud is asked without credentials; for reading.
+
+    Raises
+    ------
+    InvalidOptionError
+        It is nothing of the kind.
+    """
+    if isinstance(location, icechunk.Storage):
+        return location
+    text = os.fspath(location)
+    if text in _IN_MEMORY:
+        return icechunk.in_memory_storage()
+    if not text:
+        raise InvalidOptionError("the location of the repository is empty.")
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme == "file":
+        return icechunk.local_filesystem_storage(str(Path(rest if separator else text).absolute()))
+    if scheme in WEB_SCHEMES:
+        return icechunk.http_storage(text)
+    _, netloc, prefix = split_url(text.rstrip("/"))
+    if cloud(scheme) is not None and not prefix:
+        raise InvalidOptionError(
+            "a repository needs a prefix of its own in the bucket.",
+            url=text,
+            remedy=f"Name one: {text.rstrip('/')}/repository",
+        )
+    anonymous = anonymous or is_anonymous(scheme)
+    given: Any = {"anonymous": True} if anonymous else {"from_env": True}
+    match cloud(scheme):
+        case "s3":
+            return icechunk.s3_storage(bucket=netloc, prefix=prefix, **given, **s3_settings({}))
+        case "gs":
+            return icechunk.gcs_storage(bucket=netloc, prefix=prefix, **given)
+        case "az":
+            container, _, host = netloc.partition("@")
+            account = host.partition(".")[0] or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
+            return icechunk.azure_storage(
+                account=account, container=container, prefix=prefix, **given
+            )
+    raise InvalidOptionError(
+        f"no repository can be at a {scheme}:// URL.",
+        url=text,
+        remedy="Use a local path or file, s3, gs, az or abfs.",
+    )
+
+
+def open_repository(
+    location: Location,
+    *,
+    create: bool = False,
+    containers: Iterable[Container] = (),
+    anonymous: bool = False,
+) -> icechunk.Repository:
+    """Open a repository, authorised to read the chunks of all its containers.
+
+    Parameters
+    ----------
+    location
+        As for `storage_at`.
+    create
+        Whether to make it where there is none.
+    containers
+        Containers to add, and to save in the repository; see `containers_for`.
+    anonymous
+        Whether a cloud is asked without credentials for the repository itself.
+
+    Raises
+    ------
+    RepositoryError
+        With kind `repository-not-found`; `not-a-repository` where something else is; or the
+        storage failed.
+    """
+    storage = storage_at(location, anonymous=anonymous)
+    there = exists(storage, location)
+    if not there and not create:
+        raise RepositoryError(
+            "there is no Icechunk repository.",
+            kind=ErrorKind.REPOSITORY_NOT_FOUND,
+            url=text_of(location),
+            remedy="Check the location; `virtual-tiff publish` makes a new one.",
+        )
+    try:
+        return (_open if there else create_in)(storage, tuple(containers))
+    except icechunk.IcechunkError as error:
+        raise repository_error(error, location) from error
+
+
+def exists(storage: icechunk.Storage, location: Location) -> bool:
+    """Whether a repository is there; nothing is written.
+
+    Raises
+    ------
+    RepositoryError
+        With kind `not-a-repository`: there are files of something else. Only local folders are
+        looked into; in buckets, Icechunk itself refuses to make a repository among other objects.
+    """
+    path = _local_path(location)
+    if path is not None and path.is_file():
+        raise _not_a_repository(location, "this is a file, not an Icechunk repository.")
+    try:
+        if icechunk.Repository.exists(storage):
+            return True
+        if path is not None and path.is_dir() and any(path.iterdir()):
+            raise _not_a_repository(
+                location, "the folder holds other files, and no Icechunk repository."
+            )
+    except icechunk.IcechunkError as error:
+        raise repository_error(error, location) from error
+    except OSError as error:
+        raise RepositoryError(
+            f"the folder cannot be read: {error.strerror}.", url=text_of(location)
+        ) from error
+    return False
+
+
+def create_in(storage: icechunk.Storage, containers: tuple[Container, ...]) -> icechunk.Repository:
+    """Make a repository, with these containers and the settings of this package."""
+    config = icechunk.RepositoryConfig.default()
+    config.storage = storage_settings()
+    for container in containers:
+        config.set_virtual_chunk_container(_virtual_chunk_container(container))
+    return icechunk.Repository.create(
+        storage, config=config, authorize_virtual_chunk_access=credentials(containers)
+    )
+
+
+def _open(storage: icechunk.Storage, containers: tuple[Container, ...]) -> icechunk.Repository:
+    config = icechunk.Repository.fetch_config(storage)
+    known = () if config is None else stored_containers(config)
+    repository = icechunk.Repository.open(
+        storage, authorize_virtual_chunk_access=credentials((*containers, *known))
+    )
+    return add_containers(repository, containers)
+
+
+def add_containers(
+    repository: icechunk.Repository, containers: Iterable[Container]
+) -> icechunk.Repository:
+    """Save containers in a repository that holds none for the same URLs yet."""
+    config = repository.config
+    known = [container.prefix for container in stored_containers(config)]
+    new = [c for c in containers if not c.prefix.startswith(tuple(known))]
+    if not new:
+        return repository
+    for container in new:
+        config.set_virtual_chunk_container(_virtual_chunk_container(container))
+    repository = repository.reopen(config=config)
+    repository.save_config()
+    return repository
+
+
+def _virtual_chunk_container(container: Container) -> icechunk.VirtualChunkContainer:
+    return icechunk.VirtualChunkContainer(container.prefix, container.store)
+
+
+def is_published_here(repository: icechunk.Repository, branch: str) -> bool:
+    """Whether this package published to a branch, or nobody has written to it at all."""
+    written = False
+    for snapshot in repository.ancestry(branch=branch):
+        if COMMIT_KEY in snapshot.metadata:
+            return True
+        # The first snapshot of every repository has no parent and holds nothing.
+        written = written or snapshot.parent_id is not None
+    return not written
+
+
+def repository_error(error: icechunk.IcechunkError, location: Location) -> RepositoryError:
+    """Translate what Icechunk raised into one line that names the cause and the remedy."""
+    url = text_of(location)
+    kind = str(getattr(error, "kind", ""))
+    cause = str(error).split("\n\n", 1)[0].replace("\n", " ").strip()
+    if len(cause) > 300:
+        cause = cause[:300] + "…"
+    lowered = str(error).lower()
+    if kind == "parent-directory-not-clean":
+        return _not_a_repository(
+            location, "the location holds other objects, and no Icechunk repository."
+        )
+    if isinstance(error, icechunk.RepositoryNotFoundError):
+        return RepositoryError(
+            "there is no Icechunk repository.", kind=ErrorKind.REPOSITORY_NOT_FOUND, url=url
+        )
+    if isinstance(error, icechunk.ConflictError):
+        return RepositoryError(
+            f"another writer was faster ({cause}).",
+            kind=ErrorKind.CONFLICT,
+            url=url,
+            remedy="Nothing was committed; try again.",
+        )
+    if isinstance(error, icechunk.ReadOnlyError):
+        return RepositoryError(f"it cannot be written: {cause}.", url=url)
+    signs = ("credential", "403", "401", "token", "accessdenied", "forbidden", "unauthorized")
+    if isinstance(error, icechunk.StorageError) and any(sign in lowered for sign in signs):
+        return RepositoryError(
+            f"access to the repository was refused ({cause}).",
+            kind=ErrorKind.NOT_AUTHORIZED,
+            url=url,
+            remedy="Set the credentials of its storage in the environment.",
+        )
+    return RepositoryError(f"Icechunk failed: {cause}.", url=url)
+
+
+def _not_a_repository(location: Location, message: str) -> RepositoryError:
+    return RepositoryError(
+        message,
+        kind=ErrorKind.NOT_A_REPOSITORY,
+        url=text_of(location),
+        remedy="Name another place, or one that does not exist yet.",
+    )
+
+
+def _local_path(location: Location) -> Path | None:
+    if isinstance(location, icechunk.Storage):
+        return None
+    text = os.fspath(location)
+    if text in _IN_MEMORY:
+        return None
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return Path(text)
+    return Path(rest) if scheme == "file" else None
+
+
+def text_of(location: Location) -> str:
+    """Return a location as it was given; empty for a storage."""
+    return "" if isinstance(location, icechunk.Storage) else os.fspath(location)
