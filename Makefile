@@ -5,10 +5,10 @@ BIN := .venv/bin/
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-javascript test-latest test-lowest lint format bench bench-quick \
-	docs fuzz constraints clean
+	docs download-test-images fuzz constraints clean
 
 help: ## list the tasks
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 env: ## make .venv with the package and its tools; quick when nothing changed
 	@scripts/bootstrap.sh
@@ -49,6 +49,11 @@ bench-quick: env ## the same in two minutes
 
 docs: env ## build the documentation into site/
 	$(BIN)mkdocs build --strict
+
+download-test-images: env ## download TIFFs of other projects into .cache/test-images
+	$(BIN)python scripts/sync_gdal_tiffs.py
+	$(BIN)python scripts/sync_geotiff_test_data.py
+	$(BIN)python scripts/sync_external_tiffs.py
 
 fuzz: env ## parse mutated headers; a correct parse or an error of ours is all that may come out
 	$(BIN)python scripts/fuzz.py

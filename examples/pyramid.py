@@ -46,7 +46,7 @@ def level_picture(level: xarray.Dataset) -> NDArray[np.uint8]:
 
 def picture(tree: xarray.DataTree) -> bytes:
     """Levels side by side on one baseline, as PNG."""
-    levels = [level_picture(node.to_dataset()) for node in tree.children.values()]
+    levels = [level_picture(node.to_dataset()) for _, node in sorted(tree.children.items())]
     height = max(level.shape[0] for level in levels)
     parts: list[NDArray[np.uint8]] = []
     for level in levels:
@@ -59,7 +59,7 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("build") / "gallery"
     icechunk.set_logs_filter("error")
     tree = publish(folder)
-    for name, node in tree.children.items():
+    for name, node in sorted(tree.children.items()):
         print(name, node["image"].shape)
     (folder / "pyramid.png").write_bytes(picture(tree))
 

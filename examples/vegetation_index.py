@@ -17,8 +17,7 @@ import numpy as np
 import pyarrow
 import xarray
 
-from virtual_tiff import open_repository
-from virtual_tiff.archive.cubes import CubeOptions, publish_cubes
+from virtual_tiff import CubeOptions, open_repository, publish_cubes
 
 #: Colours from bare to green, and white for no data.
 STOPS = (-0.1, 0.2, 0.45, 0.8)

@@ -1,9 +1,9 @@
 """Download test data into a folder: checked, resumed, and never twice.
 
 A folder that was synchronised holds `manifest.json`, with URL, size and SHA-256 of every file. A
-download goes into `NAME.part`, beside which `NAME.part.json` remembers the ETag that it began with;
-the next run goes on there if the server still has that ETag. Files appear under their own names when
-they are complete and their checksums agree.
+download goes into `NAME.part`, beside which `NAME.part.json` remembers the ETag that it began
+with; the next run goes on there if the server still has that ETag. Files appear under their own
+names when they are complete and their checksums agree.
 """
 
 from __future__ import annotations
@@ -216,9 +216,9 @@ async def _download(
             if attempt == _ATTEMPTS - 1:
                 cause = str(error).splitlines()[0]
                 raise DownloadError(f"{remote.url}: {cause}") from error
+    note.unlink(missing_ok=True)
     digest, size = _check(remote, part)
     part.replace(target)
-    note.unlink(missing_ok=True)
     return digest, size
 
 

@@ -34,7 +34,9 @@ from virtual_tiff.data_type import nodata_value
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.geokeys import bounds, gcps, rpcs
 from virtual_tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.pyramid import levels_of
 from virtual_tiff.reader import read_header
+from virtual_tiff.relations import relate
 from virtual_tiff.tags import PhotometricInterpretation
 
 #: What the file itself means: no sidecars, which GDAL would look for.
@@ -90,13 +92,9 @@ def read(data: bytes) -> Header:
 
 
 def overviews(header: Header) -> list[ImageFileDirectory]:
-    """Reduced images of the first one, in the order of the file."""
-    full = header.ifds[0]
-    return [
-        ifd
-        for ifd in (*header.ifds[1:], *full.sub_ifds)
-        if ifd.is_reduced and not ifd.is_mask and ifd.samples_per_pixel == full.samples_per_pixel
-    ]
+    """Reduced images of the first one, as the layout `multiscale` has them."""
+    levels = levels_of(relate(header.ifds), header.ifds[0].index)
+    return [level["image"].directory for level in levels[1:]]
 
 
 def crs_equal(ours: pyproj.CRS | None, theirs: Any) -> bool:

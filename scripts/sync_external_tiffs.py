@@ -1,7 +1,7 @@
 """Download TIFFs from a list of URLs into .cache/test-images/external.
 
-The list has a URL a line, with its SHA-256 in front where it is known; `#` begins a comment. What is
-downloaded without one is recorded in the manifest, and compared from then on with `--verify`.
+The list has a URL a line, with its SHA-256 in front where it is known; `#` begins a comment. What
+is downloaded without one is recorded in the manifest, and compared from then on with `--verify`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Download the TIFFs of developmentseed/geotiff-test-data into .cache/test-images/geotiff-test-data.
+"""Download the TIFFs of developmentseed/geotiff-test-data into .cache/test-images.
 
 They are small, and made to differ in one thing each: layout, compression, CRS, nodata.
 """

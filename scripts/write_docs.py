@@ -121,29 +121,36 @@ def refusals() -> str:
 
 def modules() -> str:
     """Every module with the first sentence of its docstring, layer by layer."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    (layers,) = (
-        contract["layers"]
-        for contract in contracts["tool"]["importlinter"]["contracts"]
-        if contract["id"] == "layers"
-    )
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    parts = []
+    for contract in pyproject["tool"]["importlinter"]["contracts"]:
+        if contract["type"] != "layers":
+            continue
+        (container,) = contract["containers"]
+        package = ROOT / "src" / Path(*container.split("."))
+        if container != "virtual_tiff":
+            parts.append(f"### `{package.name}`\n")
+        parts.append(_module_table(package, contract["layers"]))
+    return "\n".join(parts)
+
+
+def _module_table(package: Path, layers: list[str]) -> str:
     ranks = [[name.strip(" ()") for name in re.split("[|:]", layer)] for layer in layers]
     listed = {name for names in ranks for name in names}
-    package = ROOT / "src" / "virtual_tiff"
-    paths = [*package.glob("[!_]*.py"), *package.glob("_[!_]*.py"), *package.glob("*/__init__.py")]
-    names = {path.parent.name if path.stem == "__init__" else path.stem for path in paths}
-    ranks.append(sorted(names - listed - {"_version"}))
+    paths = [path for path in package.glob("*.py") if path.stem not in ("__init__", "__main__")]
+    there = {path.stem for path in paths} | {p.parent.name for p in package.glob("*/__init__.py")}
+    # What no contract places yet comes last.
+    ranks.append(sorted(there - listed - {"_version"}))
     rows = []
     rank = 0
     for members in ranks:
-        described = [(name, text) for name in members if (text := _sentence(name))]
+        described = [(name, text) for name in members if (text := _sentence(package, name))]
         rank += bool(described)
         rows += [f"| {rank} | `{name}` | {text} |" for name, text in described]
     return "\n".join(["| | module | |", "|---|---|---|", *rows]) + "\n"
 
 
-def _sentence(module: str) -> str | None:
-    package = ROOT / "src" / "virtual_tiff"
+def _sentence(package: Path, module: str) -> str | None:
     path = package / f"{module}.py"
     if not path.is_file():
         path = package / module / "__init__.py"

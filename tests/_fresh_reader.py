@@ -4,10 +4,12 @@ Imports nothing of this repository, and makes sure of it. Usage: `_fresh_reader.
 MODE is `icechunk` or `zarrs` and JOB a JSON file; what came of it goes to standard output as JSON.
 """
 
+import atexit
 import importlib.abc
 import importlib.metadata
 import json
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,8 @@ def read(job: dict[str, Any], mode: str) -> dict[str, dict[str, str]]:
 
 def main() -> None:
     """Do the job, and print what came of it."""
+    # Threads of Icechunk may outlive its last call by a moment, and crash a Python that is ending.
+    atexit.register(time.sleep, 0.05)
     mode, path = sys.argv[1:]
     job = json.loads(Path(path).read_text())
     sys.meta_path.insert(0, Block(frozenset(job["allowed"])))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import rasterio
 import rasterio.shutil
@@ -33,7 +34,7 @@ from tests._make import Pixels, pixels, same_bits, write_with_rasterio
 from tests._read import MEMORY_URL, is_image, local_registry
 from tests._stores import recording
 from tests.conftest import corpus_files, corpus_root
-from virtual_tiff import VirtualTIFF, publish
+from virtual_tiff import VirtualTIFF, publish, scan
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.hierarchy import walk_ifds
 from virtual_tiff.ifd import is_dependent
@@ -351,6 +352,14 @@ def test_one_request_for_a_pyramid(tmp_path: Path) -> None:
     parser = VirtualTIFF(ifd=0, ifd_layout="multiscale")
     assert len(parser.plan(MEMORY_URL, registry).groups) == 4
     assert [method for method, _ in store.requests] == ["GET"]
+
+
+def test_a_table_has_all_images_whatever_the_layout(tmp_path: Path) -> None:
+    write_cog(tmp_path / "cog.tif")
+    parser = VirtualTIFF(ifd_layout="multiscale")
+    tables = [pa.table(scan([tmp_path / "cog.tif"], parser=one)) for one in (VirtualTIFF(), parser)]
+    assert tables[0].num_rows == 8
+    assert tables[0].equals(tables[1])
 
 
 # --- coordinates and bands -----------------------------------------------------------------------

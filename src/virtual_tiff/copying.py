@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from obspec_utils.readers import BlockStoreReader
 
 from virtual_tiff.axes import Axes, BandAxis
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.ifd import ImageFileDirectory
 from virtual_tiff.plan import ArrayPlan, ChunkIndex, Codec
 from virtual_tiff.reader import ByteSource
+from virtual_tiff.reader._tifffile import open_with_tifffile
 from virtual_tiff.segments import encode_chunks
 from virtual_tiff.tags import Compression
 
@@ -59,17 +59,11 @@ async def copy_image(
     UnsupportedTIFFError
         With kind `copy-limit`, or with that of `reason` where no decoder reads it either.
     """
-    decoded_bytes = (
-        directory.image_width
-        * directory.image_length
-        * directory.image_depth
-        * directory.samples_per_pixel
-        * max(1, max(directory.bits_per_sample) // 8)
-    )
+    decoded_bytes = _decoded_bytes(directory)
     if decoded_bytes > limit:
         raise UnsupportedTIFFError(
-            f"{reason.message} The image decodes to {decoded_bytes} bytes, more than the "
-            f"{limit} that may be copied.",
+            f"{reason.message} The image, or one tile of it, decodes to {decoded_bytes} bytes, "
+            f"more than the {limit} that may be copied.",
             kind=ErrorKind.COPY_LIMIT,
             ifd=directory.index,
             tag=reason.tag,
@@ -77,6 +71,18 @@ async def copy_image(
         )
     pixels, planes_first = await asyncio.to_thread(_decode, directory, source, reason, limit)
     return _plan(directory, pixels, planes_first, reason, band_axis)
+
+
+def _decoded_bytes(directory: ImageFileDirectory) -> int:
+    """Bytes of the image, or of one of its tiles if that is larger."""
+    rows, columns = directory.segment_shape
+    sample = max(1, max(directory.bits_per_sample) // 8)
+    image = directory.image_width * directory.image_length * directory.image_depth
+    tile = rows * columns * directory.tile_depth
+    return max(
+        image * directory.samples_per_pixel * sample,
+        tile * directory.samples_per_segment * sample,
+    )
 
 
 def _decode(
@@ -99,7 +105,7 @@ def _decode(
         except Exception as error:
             failures.append(f"{type(error).__name__}: {str(error)[:120]}")
             continue
-        if pixels.size and pixels.dtype.kind in "biufc":
+        if pixels.size and pixels.ndim in (2, 3) and pixels.dtype.kind in "biufc":
             return pixels, planes_first
         failures.append(f"an array of shape {pixels.shape}")
     raise UnsupportedTIFFError(
@@ -113,8 +119,7 @@ def _decode(
 def _decode_with_tifffile(
     directory: ImageFileDirectory, source: ByteSource
 ) -> tuple[NDArray[Any], bool]:
-    file = BlockStoreReader(source, source.path)
-    with tifffile.TiffFile(file, name=source.source.url) as tif:  # type: ignore[arg-type]
+    with open_with_tifffile(source) as tif:
         tif.filehandle.seek(directory.position)
         page = tifffile.TiffPage(tif, index=directory.index)
         pixels: NDArray[Any] = np.asarray(page.asarray(maxworkers=1))

@@ -11,9 +11,9 @@ from virtual_tiff.data_type import nodata_value
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.image_plan import ImageOptions, plan_image
-from virtual_tiff.plan import JSON, ArrayPlan, GroupPlan
+from virtual_tiff.plan import ArrayPlan, GroupPlan
 from virtual_tiff.pyramid import levels_of, multiscales_attributes
-from virtual_tiff.relations import Related, mask_of, relate
+from virtual_tiff.relations import Related, masks, relate
 from virtual_tiff.variables import band_names, band_numbers, coordinate, grid_mapping
 
 type Layout = Literal["flat", "nested", "multiscale"]
@@ -170,23 +170,22 @@ def _group(images: list[_Image], options: PlanOptions) -> GroupPlan:
     arrays: dict[str, ArrayPlan] = {}
     beside: dict[str, ArrayPlan] = {}
     names = _Names()
-    mappings: list[tuple[Mapping[str, JSON], str]] = []
+    mappings: dict[str, str] = {}
+    mask_of = masks(image.related for image in images)
+    name_of = {image.related: image.name for image in images}
     for image in images:
         dimensions = names.of(image)
         attributes = {**image.description.array_attributes, **image.array.attributes}
         found = image.description.spatial_ref_attributes
         if found is not None:
-            mapping = next((name for known, name in mappings if known == found), None)
-            if mapping is None:
-                mapping = f"spatial_ref_{image.name}" if mappings else "spatial_ref"
-                mappings.append((found, mapping))
+            mapping = f"spatial_ref_{image.name}" if mappings else "spatial_ref"
+            # Equal ones are shared; texts are compared, since dictionaries cannot be keys.
+            mapping = mappings.setdefault(repr(found), mapping)
+            if mapping not in beside:
                 beside[mapping] = grid_mapping(found)
             attributes["grid_mapping"] = attributes["coordinates"] = mapping
-        mask = mask_of(image.related, [other.related for other in images])
-        if mask is not None:
-            attributes["ancillary_variables"] = next(
-                other.name for other in images if other.related is mask
-            )
+        if image.related in mask_of:
+            attributes["ancillary_variables"] = name_of[mask_of[image.related]]
         arrays[image.name] = replace(image.array, dimension_names=dimensions, attributes=attributes)
         if options.coords:
             for name, variable in _coordinates(image, dimensions, options.image):

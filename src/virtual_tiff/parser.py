@@ -52,7 +52,7 @@ class VirtualTIFF:
         has segments of its own (PlanarConfiguration 2); elsewhere, select from the dataset.
     coords
         Whether to write `x` and `y`, the pixel centres in CRS units (where the grid is parallel
-        to the axes), and `band`.
+        to the axes, and no longer than 4,194,304 pixels), and `band`.
     on_unsupported
         What to do with an image that no Zarr codec expresses. `raise`: an
         `UnsupportedTIFFError`. `copy`: decode it now, and store its pixels in the manifest; the

@@ -15,7 +15,7 @@ from virtual_tiff.attributes import Description
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.ifd import is_dependent
 from virtual_tiff.plan import JSON
-from virtual_tiff.relations import Related, mask_of
+from virtual_tiff.relations import Related, masks
 
 #: Of level groups only: the root is about all levels, and each level has a shape of its own.
 _OF_ONE_LEVEL = ("spatial:shape", "spatial:transform")
@@ -50,6 +50,7 @@ def levels_of(
         overview or a mask.
     """
     full = _full(related, ifd, url)
+    mask_of = masks(related)
     overviews = [
         one
         for one in related
@@ -62,7 +63,7 @@ def levels_of(
     overviews.sort(key=lambda one: one.size[0] * one.size[1], reverse=True)
     levels = []
     for one in (full, *overviews):
-        mask = mask_of(one, related)
+        mask = mask_of.get(one)
         levels.append({"image": one} if mask is None else {"image": one, "mask": mask})
     return levels
 

@@ -51,12 +51,18 @@ def _relate(
         yield from _relate(directory.sub_ifds, parent=related.full or directory)
 
 
-def mask_of(image: Related, all_images: Iterable[Related]) -> Related | None:
-    """Return the mask of an image or of an overview: same size, same full image."""
-    if image.directory.is_mask:
-        return None
-    owner = image.full or image.directory
-    for other in all_images:
-        if other.directory.is_mask and other.full is owner and other.size == image.size:
-            return other
-    return None
+def masks(images: Iterable[Related]) -> dict[Related, Related]:
+    """Pair images and overviews with their masks: same full-resolution image, same size."""
+    found: dict[tuple[int, tuple[int, int]], Related] = {}
+    others = []
+    for image in images:
+        if image.directory.is_mask:
+            if image.full is not None:
+                found.setdefault((id(image.full), image.size), image)
+        else:
+            others.append(image)
+    return {
+        image: mask
+        for image in others
+        if (mask := found.get((id(image.full or image.directory), image.size))) is not None
+    }

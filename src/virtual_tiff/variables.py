@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from virtual_tiff.attributes import Description, coordinate_attributes, coordinate_values
 from virtual_tiff.plan import JSON, ArrayPlan, Codec
 
+#: Rows or columns up to which there are coordinates. The largest mosaics of the Earth have some
+#: millions; what says more is sparse or hostile, and its affine is in the grid mapping.
+MAX_COORDINATES = 2**22
 _STRING: np.dtype[Any] = np.dtypes.StringDType()
 _DOUBLES: tuple[Codec, ...] = ({"name": "bytes", "configuration": {"endian": "little"}},)
 
@@ -51,10 +54,10 @@ def coordinate(
     Returns
     -------
     ArrayPlan or None
-        Shape `(size,)`, float64, in CRS units.
+        Shape `(size,)`, float64, in CRS units; `None` also beyond `MAX_COORDINATES`.
     """
     transform = description.geotransform
-    if transform is None:
+    if transform is None or size > MAX_COORDINATES:
         return None
     values = coordinate_values(transform, size, axis)
     if values is None:

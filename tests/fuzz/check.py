@@ -23,6 +23,7 @@ PARSERS = (
     VirtualTIFF(ifd=0),
     VirtualTIFF(prefetch=64),
     VirtualTIFF(ifd=1, ifd_layout="nested", band_axis="last", prefetch=512),
+    VirtualTIFF(on_unsupported="copy", copy_limit=2**20),
 )
 #: Arrays of one file that are opened, of which there may be thousands.
 MOST_OPENED = 20

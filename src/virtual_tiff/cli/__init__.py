@@ -104,7 +104,11 @@ def publish(
         typer.Option(help="Only this image: 0, or 0.1 for the second sub-IFD of the first."),
     ] = None,
     layout: Annotated[
-        str, typer.Option(help="flat: arrays 0, 1, … in one group. nested: a group each.")
+        str,
+        typer.Option(
+            help="flat: arrays 0, 1, … in one group. nested: a group each. "
+            "multiscale: a group for each level of one image."
+        ),
     ] = "flat",
     band_axis: Annotated[
         str, typer.Option(help="first: (band, y, x). last: (y, x, band), faster to decode.")

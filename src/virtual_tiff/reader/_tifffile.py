@@ -60,12 +60,9 @@ def read_with_tifffile(
     """
     url = source.source.url
     seen = frozenset(directory.position for directory in chain.directories)
-    file = BlockStoreReader(
-        source, source.path, block_size=BLOCK_SIZE, max_cached_blocks=CACHE_SIZE // BLOCK_SIZE
-    )
     place = (0 if only is None else only,)
     try:
-        with tifffile.TiffFile(file, name=url) as tif:  # type: ignore[arg-type]
+        with open_with_tifffile(source) as tif:
             if only is None:
                 found = []
                 for i in range(len(chain.directories)):
@@ -86,6 +83,14 @@ def read_with_tifffile(
             ifd=place,
             remedy="Rewrite the file, or open another of its images with ifd=.",
         ) from error
+
+
+def open_with_tifffile(source: ByteSource) -> tifffile.TiffFile:
+    """Open a TIFF over the bytes that are here and the store. Blocks: run it in a thread."""
+    file = BlockStoreReader(
+        source, source.path, block_size=BLOCK_SIZE, max_cached_blocks=CACHE_SIZE // BLOCK_SIZE
+    )
+    return tifffile.TiffFile(file, name=source.source.url)  # type: ignore[arg-type]
 
 
 def _directory(
