@@ -14,6 +14,7 @@ from urllib.parse import quote
 import icechunk
 import numpy as np
 import pytest
+import rasterio
 import tifffile
 import zarr
 from icechunk.testing import LatencyStorage
@@ -608,3 +609,17 @@ def test_a_million_chunks(tmp_path: Path) -> None:
     assert session.all_virtual_chunk_locations()[:1] == [source.url]
     assert session.chunk_type("/a/0", [1, 5]) == icechunk.ChunkType.virtual
     assert session.chunk_type("/a/0", [2, 5]) == icechunk.ChunkType.uninitialized
+
+
+def test_what_was_copied_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "complex.tif"
+    values = np.array([[1 + 2j, -3 + 4j], [5 - 6j, -7 - 8j]], np.complex64)
+    profile = {"driver": "GTiff", "height": 2, "width": 2, "count": 1, "dtype": "complex_int16"}
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(values, 1)
+    repo = tmp_path / "repo"
+    result = publish([path], str(repo), parser=VirtualTIFF(on_unsupported="copy"))
+    ((url, (reason,)),) = result.copied.items()
+    assert url == path.as_uri()
+    assert reason.startswith("0: no Zarr codec decodes 32-bit samples")
+    assert same_bits(np.asarray(open_array(repo, "complex/0")[...]), values)

@@ -173,6 +173,10 @@ def publish(
         f"  {_count(result.arrays, 'array')}, {_count(result.references, 'reference')}{stored}, "
         f"snapshot {result.snapshot_id}"
     )
+    for url, reasons in result.copied.items():
+        print(f"  copied, not referenced: {url}")
+        for reason in reasons:
+            print(f"    image {reason}")
     if result.unchecked:
         print(
             f"  {_count(len(result.unchecked), 'file')} without a time of change: readers will "

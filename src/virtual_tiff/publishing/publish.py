@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import icechunk
@@ -54,6 +54,9 @@ class PublishResult:
         Chunks whose bytes are in the repository, such as a short last strip.
     containers
         Prefixes that a reader has to authorise.
+    copied
+        Address of each file that has images no Zarr codec expresses, to the reasons why their
+        pixels were copied (`on_unsupported="copy"`).
     unchecked
         Files whose server says neither when they changed nor gives an ETag that can be compared:
         readers will not notice when they do.
@@ -67,6 +70,7 @@ class PublishResult:
     stored: int
     containers: tuple[str, ...]
     unchecked: tuple[str, ...]
+    copied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def publish(
@@ -198,6 +202,21 @@ async def publish_async(
         stored=sum(len(array.inline) for array in arrays),
         containers=written.containers,
         unchecked=tuple(url for url in urls if url not in checked),
+        copied={
+            url: reasons
+            for url, plan in zip(urls, plans, strict=True)
+            if (reasons := _copied(plan))
+        },
+    )
+
+
+def _copied(plan: GroupPlan) -> tuple[str, ...]:
+    """Why images of a file were copied."""
+    return tuple(
+        f"{name}: {array.attributes['copied_because']}"
+        for _, group in plan.walk()
+        for name, array in group.arrays.items()
+        if "copied_because" in array.attributes
     )
 
 
