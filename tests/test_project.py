@@ -266,6 +266,8 @@ def test_ci_fails_when_the_corpus_was_not_run(
     done = _run_pytest(folder, *options, CI=ci, VIRTUAL_TIFF_CORPUS=str(corpus))
     assert done.returncode == status, done.stdout + done.stderr
     assert ("no corpus test ran" in done.stdout) == (status == 1)
+    done = _run_pytest(folder / "test_it.py", *options, CI=ci, VIRTUAL_TIFF_CORPUS=str(corpus))
+    assert "no corpus test ran" not in done.stdout
 
 
 def test_corpus_tests_are_skipped_without_a_corpus(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ PARSERS = (
     VirtualTIFF(prefetch=64),
     VirtualTIFF(ifd=1, ifd_layout="nested", band_axis="last", prefetch=512),
     VirtualTIFF(on_unsupported="copy", copy_limit=2**20),
+    VirtualTIFF(ifd_layout="multiscale", coords=False),
 )
 #: Arrays of one file that are opened, of which there may be thousands.
 MOST_OPENED = 20
