@@ -90,7 +90,7 @@ def _corpus_was_missed(config: pytest.Config) -> bool:
     if hasattr(config, "workerinput") or config.option.collectonly:
         return False
     # Who asks for single files does not ask for the corpus.
-    if any(Path(argument.partition("::")[0]).is_file() for argument in config.args):
+    if all(Path(argument.partition("::")[0]).is_file() for argument in config.args):
         return False
     on_ci = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
     return on_ci and _corpus_tests_run == 0 and bool(corpus_files())
