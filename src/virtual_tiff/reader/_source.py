@@ -28,9 +28,8 @@ class Store(GetAsync, GetRange, Protocol):
 class ByteSource:
     """Random access to a TIFF whose first bytes are already here.
 
-    Implements the parts of obspec that obspec-utils' readers (`get_range`, `get_ranges`, `head`)
-    and async-tiff (`get_range_async`, `get_ranges_async`) ask for. The `path` arguments they pass
-    are those of the one file this object stands for.
+    Implements the parts of obspec that obspec-utils' readers ask for (`get_range`, `get_ranges`,
+    `head`). The `path` arguments they pass are those of the one file this object stands for.
 
     Parameters
     ----------
@@ -103,23 +102,6 @@ class ByteSource:
             raise
         except Exception as error:
             raise storage_error(error, self.source.url) from error
-
-    async def get_range_async(
-        self, path: str, *, start: int, end: int | None = None, length: int | None = None
-    ) -> bytes:
-        """Serve obspec's GetRangeAsync."""
-        return await self.read(start, _length(start, end, length))
-
-    async def get_ranges_async(
-        self,
-        path: str,
-        *,
-        starts: Sequence[int],
-        ends: Sequence[int] | None = None,
-        lengths: Sequence[int] | None = None,
-    ) -> list[bytes]:
-        """Serve obspec's GetRangesAsync."""
-        return [await self.read(start, length) for start, length in _ranges(starts, ends, lengths)]
 
     # -- from threads ------------------------------------------------------------------
 
