@@ -140,7 +140,6 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
         raise UnsupportedTIFFError(
             f"the LERC segment of chunk {index} {what}; decoders return what is masked as 0.",
             kind=ErrorKind.UNSUPPORTED_MASK,
-            remedy='Pass on_unsupported="copy" to store the image itself.',
         )
     return replace(plan, lengths=lengths)
 
@@ -222,13 +221,11 @@ def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[
             f"the last strip has {segment.shape} of {plan.chunk_shape} elements, and its codec "
             f"cannot encode the missing rows ({error}).",
             kind=ErrorKind.UNSUPPORTED_LAYOUT,
-            remedy='Pass on_unsupported="copy" to store the image itself.',
         ) from error
     if decode(plan, plan.chunk_shape, encoded).tobytes() != whole.tobytes():
         raise UnsupportedTIFFError(
             "the last strip changes when it is encoded again.",
             kind=ErrorKind.UNSUPPORTED_LAYOUT,
-            remedy='Pass on_unsupported="copy" to store the image itself.',
         )
     return encoded, 0
 
@@ -265,7 +262,6 @@ def _pad_jpeg(
             f"the last strip is a JPEG stream whose rows change by {difference} levels when rows "
             "are added to it.",
             kind=ErrorKind.UNSUPPORTED_LAYOUT,
-            remedy='Pass on_unsupported="copy" to store the image itself.',
         )
     return patched, difference
 

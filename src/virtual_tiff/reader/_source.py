@@ -70,12 +70,7 @@ class ByteSource:
         if cached is not None:
             return cached
         first, last = _blocks(start, end, self.size)
-        try:
-            data = await self._fetch(first, last)
-        except VirtualTIFFError:
-            raise
-        except Exception as error:
-            raise storage_error(error, self.source.url) from error
+        data = await self._fetch(first, last)
         self._remember(first, data)
         return data[start - first : end - first]
 
@@ -85,8 +80,11 @@ class ByteSource:
         if etag is not None and not etag.startswith("W/"):
             # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak tag never matches.
             options["if_match"] = etag
-        response = await self.store.get_async(self.path, options=options)  # type: ignore[arg-type]
-        data = bytes(await response.buffer_async())
+        try:
+            response = await self.store.get_async(self.path, options=options)  # type: ignore[arg-type]
+            data = bytes(await response.buffer_async())
+        except Exception as error:
+            raise storage_error(error, self.source.url) from error
         if len(data) != end - start:
             raise changed(self.source.url, f"{len(data)} bytes came where {end - start} were due")
         return data
@@ -96,12 +94,7 @@ class ByteSource:
         end = start + length
         if end <= len(self.prefix):
             return self.prefix[start:end]
-        try:
-            return await self._fetch(start, end)
-        except VirtualTIFFError:
-            raise
-        except Exception as error:
-            raise storage_error(error, self.source.url) from error
+        return await self._fetch(start, end)
 
     # -- from threads ------------------------------------------------------------------
 
