@@ -623,3 +623,17 @@ def test_what_was_copied_is_reported(tmp_path: Path) -> None:
     assert url == path.as_uri()
     assert reason.startswith("0: no Zarr codec decodes 32-bit samples")
     assert same_bits(np.asarray(open_array(repo, "complex/0")[...]), values)
+
+
+def test_copies_keep_the_chosen_bands(tmp_path: Path) -> None:
+    path = tmp_path / "bands.tif"
+    values = np.arange(12).reshape(3, 2, 2).astype(np.complex64)
+    profile = {"driver": "GTiff", "height": 2, "width": 2, "count": 3, "dtype": "complex_int16"}
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(values)
+    repo = tmp_path / "repo"
+    publish([path], str(repo), parser=VirtualTIFF(bands=[3, 1], on_unsupported="copy"))
+    assert same_bits(read(repo, "bands/0"), values[[2, 0]])
+    assert read(repo, "bands/band").tolist() == [3, 1]
+    with pytest.raises(VirtualTIFFError, match="there is no band 4"):
+        VirtualTIFF(bands=[4], on_unsupported="copy").plan(path.as_uri(), local_registry())

@@ -17,9 +17,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from virtual_tiff.axes import Axes, BandAxis
+from virtual_tiff.axes import Axes
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.ifd import ImageFileDirectory
+from virtual_tiff.image_plan import ImageOptions, check_bands
 from virtual_tiff.plan import ArrayPlan, ChunkIndex, Codec
 from virtual_tiff.reader import ByteSource
 from virtual_tiff.reader._tifffile import open_with_tifffile
@@ -38,7 +39,7 @@ async def copy_image(
     source: ByteSource,
     reason: UnsupportedTIFFError,
     *,
-    band_axis: BandAxis,
+    options: ImageOptions,
     limit: int,
 ) -> ArrayPlan:
     """Decode an image and plan it as inline chunks.
@@ -51,6 +52,8 @@ async def copy_image(
         Its TIFF.
     reason
         Why it cannot be referenced; goes into the attributes.
+    options
+        Where the bands go, and which of them.
     limit
         Largest number of decoded bytes to copy.
 
@@ -58,6 +61,8 @@ async def copy_image(
     ------
     UnsupportedTIFFError
         With kind `copy-limit`, or with that of `reason` where no decoder reads it either.
+    InvalidOptionError
+        There is no such band.
     """
     decoded_bytes = _decoded_bytes(directory)
     if decoded_bytes > limit:
@@ -70,7 +75,7 @@ async def copy_image(
             remedy="Pass a larger copy_limit.",
         )
     pixels, planes_first = await asyncio.to_thread(_decode, directory, source, reason, limit)
-    return _plan(directory, pixels, planes_first, reason, band_axis)
+    return _plan(directory, pixels, planes_first, reason, options)
 
 
 def _decoded_bytes(directory: ImageFileDirectory) -> int:
@@ -151,7 +156,7 @@ def _plan(
     pixels: NDArray[Any],
     planes_first: bool,
     reason: UnsupportedTIFFError,
-    band_axis: BandAxis,
+    options: ImageOptions,
 ) -> ArrayPlan:
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8)
@@ -159,9 +164,14 @@ def _plan(
         pixels = pixels[None]
     elif not planes_first:
         pixels = np.moveaxis(pixels, -1, 0)
-    planes, height, width = pixels.shape
     volume = directory.image_depth > 1
-    axes = Axes(planes, planes, "z" if volume else "band", last=band_axis == "last" and not volume)
+    if options.bands is not None and not volume:
+        check_bands(options.bands, len(pixels), directory)
+        pixels = pixels[[band - 1 for band in options.bands]]
+    planes, height, width = pixels.shape
+    axes = Axes(
+        planes, planes, "z" if volume else "band", last=options.band_axis == "last" and not volume
+    )
     values = np.ascontiguousarray(axes.arrange_grid(pixels)).astype(
         pixels.dtype.newbyteorder("="), copy=False
     )

@@ -63,6 +63,14 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
     )
 
 
+def check_bands(bands: tuple[int, ...], count: int, directory: ImageFileDirectory) -> None:
+    """Raise if there are fewer bands than the largest number that was chosen."""
+    if missing := [band for band in bands if band > count]:
+        raise InvalidOptionError(
+            f"there is no band {missing[0]}: the image has {count}.", ifd=directory.index
+        )
+
+
 def _select_bands(
     directory: ImageFileDirectory, grid: ChunkGrid, bands: tuple[int, ...]
 ) -> ChunkGrid:
@@ -74,10 +82,7 @@ def _select_bands(
         There is no such band, or the segments hold all bands together.
     """
     count = directory.samples_per_pixel
-    if missing := [band for band in bands if band > count]:
-        raise InvalidOptionError(
-            f"there is no band {missing[0]}: the image has {count}.", ifd=directory.index
-        )
+    check_bands(bands, count, directory)
     if directory.image_depth > 1 or not (directory.is_planar or count == 1):
         if bands == tuple(range(1, count + 1)):
             return grid

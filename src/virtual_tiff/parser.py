@@ -184,10 +184,14 @@ class VirtualTIFF:
                     raise
                 if error.ifd is None or error.ifd in copies:
                     raise
-                copies[error.ifd] = await self._copy(header, source, error)
+                copies[error.ifd] = await self._copy(header, source, error, options.image)
 
     async def _copy(
-        self, header: Header, source: ByteSource, reason: UnsupportedTIFFError
+        self,
+        header: Header,
+        source: ByteSource,
+        reason: UnsupportedTIFFError,
+        options: ImageOptions,
     ) -> ArrayPlan:
         # Imported here, since few files need it and it needs tifffile and zarr.
         from virtual_tiff.copying import copy_image
@@ -199,7 +203,7 @@ class VirtualTIFF:
                 find_ifd(header, reason.ifd),
                 source,
                 reason,
-                band_axis=self.band_axis,
+                options=options,
                 limit=self.copy_limit,
             )
         except VirtualTIFFError as error:
