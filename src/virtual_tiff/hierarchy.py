@@ -11,7 +11,7 @@ from virtual_tiff.data_type import nodata_value
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.image_plan import ImageOptions, plan_image
-from virtual_tiff.plan import ArrayPlan, GroupPlan
+from virtual_tiff.plan import JSON, ArrayPlan, GroupPlan
 from virtual_tiff.pyramid import levels_of, multiscales_attributes
 from virtual_tiff.relations import Related, masks, relate
 from virtual_tiff.variables import band_names, band_numbers, coordinate, grid_mapping
@@ -33,11 +33,15 @@ class PlanOptions:
         What each image becomes.
     coords
         Whether to write coordinates of pixel centres.
+    alone
+        Leave out all that stands beside the arrays of images in their group, for a caller that
+        writes it once for many files.
     """
 
     layout: Layout = "flat"
     image: ImageOptions = field(default_factory=ImageOptions)
     coords: bool = True
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,20 +171,21 @@ def _pyramid(levels: list[list[_Image]], options: PlanOptions) -> GroupPlan:
 
 def _group(images: list[_Image], options: PlanOptions) -> GroupPlan:
     """Put images into one group, with what they share beside them."""
+    if options.alone:
+        return GroupPlan(arrays={image.name: _described(image) for image in images})
     arrays: dict[str, ArrayPlan] = {}
     beside: dict[str, ArrayPlan] = {}
     names = _Names()
-    mappings: dict[str, str] = {}
+    mappings: dict[tuple[object, ...], str] = {}
     mask_of = masks(image.related for image in images)
     name_of = {image.related: image.name for image in images}
     for image in images:
         dimensions = names.of(image)
-        attributes = {**image.description.array_attributes, **image.array.attributes}
+        attributes = _attributes(image)
         found = image.description.spatial_ref_attributes
         if found is not None:
             mapping = f"spatial_ref_{image.name}" if mappings else "spatial_ref"
-            # Equal ones are shared; texts are compared, since dictionaries cannot be keys.
-            mapping = mappings.setdefault(repr(found), mapping)
+            mapping = mappings.setdefault(_mapping_key(image.description, found), mapping)
             if mapping not in beside:
                 beside[mapping] = grid_mapping(found)
             attributes["grid_mapping"] = attributes["coordinates"] = mapping
@@ -192,6 +197,19 @@ def _group(images: list[_Image], options: PlanOptions) -> GroupPlan:
                 beside.setdefault(name, variable)
     group_attributes = images[0].description.group_attributes if images else {}
     return GroupPlan(arrays=arrays | beside, attributes=group_attributes)
+
+
+def _described(image: _Image) -> ArrayPlan:
+    return replace(image.array, attributes=_attributes(image))
+
+
+def _attributes(image: _Image) -> dict[str, JSON]:
+    return {**image.description.array_attributes, **image.array.attributes}
+
+
+def _mapping_key(description: Description, attributes: Mapping[str, JSON]) -> tuple[object, ...]:
+    """What makes one grid mapping different from another, without its long texts."""
+    return (description.crs, *(attributes.get(name) for name in ("GeoTransform", "gcps", "rpcs")))
 
 
 def _coordinates(

@@ -159,9 +159,18 @@ class VirtualTIFF:
         return self.ifd if isinstance(self.ifd, tuple) or self.ifd is None else (self.ifd,)
 
     async def plan_header_async(
-        self, header: Header, source: ByteSource, path: tuple[int, ...] | None
+        self,
+        header: Header,
+        source: ByteSource,
+        path: tuple[int, ...] | None,
+        *,
+        alone: bool = False,
     ) -> GroupPlan:
-        """Plan what `read_async` has read: one image, or all where `path` is `None`."""
+        """Plan what `read_async` has read: one image, or all where `path` is `None`.
+
+        With `alone`, plan nothing that stands beside the images: coordinates, grid mappings and
+        attributes of the group.
+        """
         url = header.source.url
         options = PlanOptions(
             layout=self.ifd_layout,
@@ -170,6 +179,7 @@ class VirtualTIFF:
                 bands=None if self.bands is None else tuple(self.bands),
             ),
             coords=self.coords,
+            alone=alone,
         )
         copies: dict[tuple[int, ...], ArrayPlan] = {}
         while True:

@@ -73,10 +73,10 @@ class Tag(IntEnum):
     @property
     def title(self) -> str:
         """The name the specification uses, such as `RowsPerStrip`."""
-        return _TITLES.get(self, self.name.title().replace("_", ""))
+        return _TITLES[self]
 
 
-_TITLES = {
+_TITLES = {tag: tag.name.title().replace("_", "") for tag in Tag} | {
     Tag.SUB_IFDS: "SubIFDs",
     Tag.JPEG_TABLES: "JPEGTables",
     Tag.YCBCR_COEFFICIENTS: "YCbCrCoefficients",

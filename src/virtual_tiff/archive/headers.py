@@ -14,7 +14,7 @@ from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
 from virtual_tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.parser import _run as run
-from virtual_tiff.plan import ArrayPlan, GroupPlan
+from virtual_tiff.plan import ArrayPlan
 from virtual_tiff.relations import relate
 
 type Table = Any
@@ -113,8 +113,7 @@ class FileReader:
     def __init__(self, registry: Registry, options: ScanOptions) -> None:
         self.registry = registry
         self.options = options
-        # Coordinates are written once for a cube, not for every image.
-        self.parser = replace(options.parser, ifd_layout="flat", coords=False)
+        self.parser = replace(options.parser, ifd_layout="flat")
         self.pattern: re.Pattern[str] | None = None
         if options.datetime_pattern is not None:
             self.pattern = check_pattern(options.datetime_pattern)
@@ -132,9 +131,10 @@ class FileReader:
             if not _is_chosen(directory, parser.ifd):
                 continue
             try:
-                plan = await parser.plan_header_async(header, source, directory.index)
-                full = related.full or directory
-                found.images.append((directory, _array(plan, directory), full))
+                # What stands beside the images is written once for a cube.
+                plan = await parser.plan_header_async(header, source, directory.index, alone=True)
+                (array,) = plan.arrays.values()
+                found.images.append((directory, array, related.full or directory))
                 found.times[directory.index] = self._time(url, directory)
             except VirtualTIFFError as error:
                 found.errors.append(error.at(ifd=directory.index))
@@ -152,12 +152,3 @@ class FileReader:
 
 def _is_chosen(directory: ImageFileDirectory, ifd: int | tuple[int, ...] | None) -> bool:
     return ifd is None or directory.index == (ifd if isinstance(ifd, tuple) else (ifd,))
-
-
-def _array(plan: GroupPlan, directory: ImageFileDirectory) -> ArrayPlan:
-    """Pick the array of an image from the plan of a file."""
-    for _, group in plan.walk():
-        for array in group.arrays.values():
-            if array.ifd == directory.index:
-                return array
-    raise AssertionError(f"the plan has no array of IFD {directory.index}")

@@ -168,8 +168,8 @@ def _bbox(edges: tuple[float, float, float, float]) -> dict[str, float]:
     return dict(zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True))
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, allow_nan=False, ensure_ascii=False)
+# Made once: `json.dumps` makes a new encoder for every call with options.
+_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 
 def _lists(cells: Sequence[NDArray[np.uint64] | None]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,9 @@ def geo_key_revision(directory: Any) -> tuple[int, int]:
     return (shorts[1], shorts[2]) if len(shorts) >= 3 else (1, 1)
 
 
-def _numbers[T: (int, float)](values: Any, kind: type[T]) -> list[T]:
+def _numbers[T: (int, float)](values: Any, kind: type[T]) -> Sequence[T]:
+    if type(values) is tuple and set(map(type, values)) == {kind}:
+        return values  # as nearly all are
     array = np.atleast_1d(np.asarray(values))
     # Anything but integers is no directory, and anything but numbers no parameters.
     if array.dtype.kind not in ("iu" if kind is int else "iuf"):
