@@ -4,8 +4,8 @@
 BIN := .venv/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-javascript test-latest test-lowest lint format bench bench-quick \
-	docs download-test-images fuzz constraints clean
+.PHONY: help env demo test test-javascript test-azure test-latest test-lowest lint format bench \
+	bench-quick docs download-test-images fuzz constraints clean
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -22,6 +22,10 @@ test: env ## run the tests
 test-javascript: env ## read published examples with zarrita.js (needs Node 20 and npm)
 	npm --prefix tests/javascript install --no-package-lock --no-audit --no-fund
 	npm --prefix tests/javascript test
+
+test-azure: env ## publish to and read from an emulator of Azure Blob Storage (needs Node 20 and npm)
+	npm --prefix tests/azure install --no-package-lock --no-audit --no-fund
+	$(BIN)python -m pytest tests/azure/check_azurite.py
 
 test-latest: ## run the tests with the newest releases of everything
 	@scripts/bootstrap.sh latest
@@ -62,4 +66,4 @@ constraints: ## pin the newest releases in constraints.txt
 	@scripts/bootstrap.sh constraints
 
 clean: ## remove what the tasks made, environments included
-	rm -rf .venv .venv-latest .venv-lowest .uv .pixi build dist site tests/javascript/node_modules
+	rm -rf .venv .venv-latest .venv-lowest .uv .pixi build dist site tests/*/node_modules

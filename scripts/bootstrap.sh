@@ -38,6 +38,14 @@ esac
 # when it is run, and uv gives up at the first of those: so names and pyenv's own folder as well.
 interpreters() {
   command -v "${UV_PYTHON:-}" || true
+  if [ "$lane" = lowest ]; then
+    # For the oldest releases there are wheels for the oldest Python; others are compiled for long.
+    command -v python3.12 || true
+    find "${PYENV_ROOT:-$HOME/.pyenv}/versions" -path '*/3.12.*/bin/python3' 2>/dev/null || true
+    if [ -n "${uv:-}" ]; then
+      "$uv" python find --system --no-project 3.12 2>/dev/null || true
+    fi
+  fi
   if [ -n "${uv:-}" ]; then
     "$uv" python find --system --no-project "${UV_PYTHON:->=3.12}" 2>/dev/null || true
   fi

@@ -10,8 +10,12 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import icechunk
 import pytest
+from obspec_utils.registry import ObjectStoreRegistry
+from obstore.store import AzureStore
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError, VirtualTIFFError
 from virtual_tiff.publishing.containers import containers_for
@@ -22,6 +26,7 @@ from virtual_tiff.publishing.locations import (
     source_url,
     split_url,
 )
+from virtual_tiff.publishing.repository import add_containers, create_in
 from virtual_tiff.publishing.stores import AddressRegistry, check_access, default_registry
 
 
@@ -37,7 +42,11 @@ from virtual_tiff.publishing.stores import AddressRegistry, check_access, defaul
         ("s3://b/k%20?#.tif", "s3://b/k%20?#.tif", "s3://b/k%2520%3F%23.tif"),
         ("s3a://b/k.tif", "s3://b/k.tif", "s3://b/k.tif"),
         ("GS://b/k.tif", "gs://b/k.tif", "gs://b/k.tif"),
-        ("abfss://c@a.dfs.core.windows.net/k", *["abfs://c@a.dfs.core.windows.net/k"] * 2),
+        (
+            "abfss://c@a.dfs.core.windows.net/k ü",
+            "abfs://c@a.dfs.core.windows.net/k ü",
+            "az://c/k%20%C3%BC",
+        ),
     ],
 )
 def test_an_address_and_its_location(source: str, url: str, location: str) -> None:
@@ -132,7 +141,7 @@ def test_names_that_clash(urls: list[str]) -> None:
         (["file:///d/my files/e/a.tif"], ["file:///d/"]),
         (["http://h:1/x/a.tif", "https://h/b.tif"], ["http://h:1/", "https://h/"]),
         (["s3://b/x/a.tif", "s3://b/b.tif", "gs://c/a"], ["gs://c/", "s3://b/"]),
-        (["abfs://c@account.dfs.core.windows.net/a"], ["abfs://c@account.dfs.core.windows.net/"]),
+        (["abfs://c@account.dfs.core.windows.net/a"], ["az://c/"]),
     ],
 )
 def test_containers(urls: list[str], prefixes: list[str]) -> None:
@@ -151,6 +160,32 @@ def test_the_azure_account_has_to_be_known(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(VirtualTIFFError) as raised:
             look(["az://container/a.tif"])
         assert "AZURE_STORAGE_ACCOUNT_NAME" in str(raised.value)
+
+
+def test_azure_accounts_are_not_mixed_up() -> None:
+    urls = [f"abfs://c@{account}.dfs.core.windows.net/a.tif" for account in ("one", "two")]
+    for name in urls:
+        containers_for([name])
+    with pytest.raises(InvalidOptionError, match="one and two"):
+        containers_for(urls)
+    repository = create_in(icechunk.in_memory_storage(), containers_for(urls[:1]))
+    add_containers(repository, containers_for(urls[:1]))
+    with pytest.raises(InvalidOptionError, match="one and two"):
+        add_containers(repository, containers_for(urls[1:]))
+
+
+def test_the_endpoint_of_azure_goes_with_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    (plain,) = containers_for(["az://c/a.tif"], anonymous=True)
+    assert plain.store._0 == {"account": "account", "skip_signature": "true"}
+    store = AzureStore("c", account_name="own", endpoint="https://own.blob.example.org")
+    registry = ObjectStoreRegistry[Any]({"az://c": store})
+    (own,) = containers_for(["az://c/a.tif"], registry=registry)
+    assert own.store._0 == {"account": "own", "endpoint": "https://own.blob.example.org"}
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:1/account")
+    (here,) = containers_for(["az://c/a.tif"])
+    assert here.store._0["endpoint"] == "http://127.0.0.1:1/account"
+    assert here.store._0["allow_http"] == "true"
 
 
 @pytest.fixture

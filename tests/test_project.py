@@ -116,6 +116,32 @@ def test_pixi_has_the_tasks_of_the_makefile() -> None:
         assert " && ".join(lines) == task
 
 
+def test_the_hook_runs_what_ci_runs() -> None:
+    (entry,) = re.findall(r"^ *entry: (.*)$", (ROOT / ".pre-commit-config.yaml").read_text(), re.M)
+    steps = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert entry in steps
+    prek = Path(sys.executable).with_name("prek")
+    done = _run(str(prek), "validate-config", ".pre-commit-config.yaml")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_release_finds_its_version_and_its_heading() -> None:
+    """What release.yml looks for is there, in the form that it looks for."""
+    steps = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    (expression,) = re.findall(r"sed -n '(s/.*/p)'", steps)
+    found = subprocess.run(
+        ["sed", "-n", expression, "src/virtual_tiff/_version.py"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert found.strip() == version("virtual-tiff")
+    assert 'grep -q "^## \\[${GITHUB_REF_NAME#v}\\]" CHANGELOG.md' in steps
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert headings[0] == "Unreleased"
+
+
 def test_constraints_pin_every_dependency() -> None:
     project = _toml("pyproject.toml")
     required = [

@@ -9,12 +9,13 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import icechunk
 import numpy as np
 import obstore
 import pytest
 from obstore.store import S3Store
 
-from tests._archive import PATTERN, opened, read_paths, write_scenes
+from tests._archive import PATTERN, opened, read_paths, write_scene, write_scenes
 from tests.test_archive_faults import race_urls
 from virtual_tiff.archive.cubes import append, publish_cubes
 from virtual_tiff.archive.scanning import scan
@@ -115,3 +116,26 @@ def test_processes_append_at_once(bucket: S3Store, tmp_path: Path) -> None:
     assert len(present) == len(days) == (5 if outcomes[1] == "committed" else 3)
     assert np.array_equal(dataset["data"].values, read_paths(present))
     assert verify(repo, sample=None).exit_status == 0
+
+
+def test_a_source_replaced_is_noticed_at_once(bucket: S3Store, tmp_path: Path) -> None:
+    """In the same second, with the same size: the ETag tells."""
+    (path,) = write_scenes(tmp_path, 1, COMPRESS="NONE")
+    (tmp_path / "b").mkdir()
+    other = tmp_path / "b" / path.name
+    write_scene(other, seed=9, COMPRESS="NONE")
+    assert path.stat().st_size == other.stat().st_size
+    (url,) = upload(bucket, [path], "scenes")
+    repo = f"s3://{BUCKET}/repository"
+    publish_cubes([url], repo, datetime_pattern=PATTERN)
+    opened(open_repository(repo))["data"].load()
+    upload(bucket, [other], "scenes")
+    with pytest.raises(icechunk.IcechunkError, match="changed"):
+        opened(open_repository(repo))["data"].load()
+    (fault,) = verify(repo, sample=0).faults
+    assert (fault.url, fault.status) == (url, Status.CHANGED)
+    assert "ETag" in fault.detail
+    # The very bytes again are the file again: its ETag is made of them.
+    upload(bucket, [path], "scenes")
+    opened(open_repository(repo))["data"].load()
+    assert verify(repo, sample=0).exit_status == 0

@@ -6,13 +6,17 @@ Not one of the tests that `make test` collects, since it needs Node and what npm
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.range_server import RangeServer
+from tests._archive import FIRST, PATTERN, read_paths, write_scenes
 from tests.readers._case import (
     COPIED,
     DATA_TYPES,
@@ -27,6 +31,8 @@ from tests.readers._published import Published, published
 from tests.readers._readers import JAVASCRIPT, JAVASCRIPT_READERS, read_all
 from tests.readers._table import DATA, Table, changes, from_json
 from tests.readers.main import make_table
+from virtual_tiff.archive.cubes import publish_cubes
+from virtual_tiff.archive.scanning import scan
 
 #: What zarrita.js reads as it is.
 _BARE = (UNCOMPRESSED, DEFLATE, ZSTANDARD, MISSING, COPIED)
@@ -92,3 +98,30 @@ def test_one_request_for_each_chunk(cube: Published, tmp_path: Path) -> None:
     # Once for the whole array, and once for the window, which touches the chunks of all bands
     # that it is in.
     assert len(ranges) <= 2 * chunks
+
+
+@pytest.mark.parametrize("predictor", [1, 2])
+def test_a_time_series_of_a_cube(tmp_path: Path, predictor: int) -> None:
+    """As docs/how-to/other-languages.md shows it."""
+    paths = write_scenes(tmp_path / "sources", 4, PREDICTOR=predictor)
+    with RangeServer(tmp_path) as server:
+        urls = [f"{server.url}/sources/{path.name}" for path in paths]
+        publish_cubes(scan(urls, datetime_pattern=PATTERN), str(tmp_path / "repository"))
+        task = {
+            "repository": f"{server.url}/repository",
+            "prefix": f"{server.url}/",
+            **{"name": "data", "row": 20, "column": 33},
+        }
+        done = subprocess.run(
+            ["node", "cube.mjs"],
+            cwd=JAVASCRIPT,
+            input=json.dumps(task),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    series = json.loads(done.stdout)
+    assert series["values"] == read_paths(paths)[:, 20, 33].tolist()
+    assert len(series["times"]) == 4
+    assert series["times"][0] == f"{FIRST}T00:00:00.000Z"

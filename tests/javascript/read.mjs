@@ -6,19 +6,9 @@
 import { writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 
-import { Repository } from '@earthmover/icechunk'
-import { createFetchStorage } from '@earthmover/icechunk/fetch-storage'
-import { createHttpVirtualChunkFetcher } from '@earthmover/icechunk/http-virtual-chunks'
 import * as zarr from 'zarrita'
 
-async function openStore({ repository, prefix }) {
-  const access = { [prefix]: { type: 'HttpAccess' } }
-  const opened = await Repository.open(createFetchStorage(repository), undefined, access)
-  // Before any session: sessions keep what the repository had when they were made.
-  await opened.setHttpVirtualChunkFetcher(createHttpVirtualChunkFetcher())
-  const session = await opened.readonlySession({ branch: 'main' })
-  return session.store
-}
+import { openStore } from './store.mjs'
 
 async function read(root, path, window) {
   const array = await zarr.open(root.resolve(path), { kind: 'array' })

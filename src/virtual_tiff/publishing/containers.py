@@ -17,7 +17,13 @@ import icechunk
 from icechunk.storage import azure_store
 
 from virtual_tiff.errors import InvalidOptionError, SourceError
-from virtual_tiff.publishing.locations import WEB_SCHEMES, chunk_location, is_plain, split_url
+from virtual_tiff.publishing.locations import (
+    WEB_SCHEMES,
+    chunk_location,
+    is_plain,
+    split_account,
+    split_url,
+)
 from virtual_tiff.publishing.stores import cloud, is_anonymous
 
 if TYPE_CHECKING:
@@ -96,6 +102,8 @@ def containers_for(
     ------
     SourceError
         Icechunk cannot reach a file.
+    InvalidOptionError
+        An Azure account is not known, or two have a container of the same name.
     """
     local: list[str] = []
     remote: dict[str, str] = {}
@@ -106,9 +114,11 @@ def containers_for(
         else:
             remote.setdefault(f"{scheme}://{netloc}/", url)
     found = [
-        _remote_container(prefix, url, _config(url, registry), anonymous=anonymous)
-        for prefix, url in remote.items()
+        _remote_container(root, url, _config(url, registry), anonymous=anonymous)
+        for root, url in remote.items()
     ]
+    check_accounts(found)
+    found = list({container.prefix: container for container in found}.values())
     found += [
         Container(f"file://{folder}", icechunk.local_filesystem_store(folder))
         for folder in _shared_folders(local)
@@ -126,6 +136,30 @@ def stored_containers(config: icechunk.RepositoryConfig) -> tuple[Container, ...
     )
 
 
+def check_accounts(containers: Iterable[Container]) -> None:
+    """Check that no two Azure accounts have a container of the same name.
+
+    The locations of chunks name the container alone, so that the files of one account would be
+    looked for in the other.
+
+    Raises
+    ------
+    InvalidOptionError
+        They have.
+    """
+    accounts: dict[str, str] = {}
+    for container in containers:
+        if cloud(container.prefix.partition("://")[0]) == "az":
+            account = _options(container.store).get("account", "")
+            if accounts.setdefault(container.prefix, account) != account:
+                raise InvalidOptionError(
+                    f"two Azure accounts, {accounts[container.prefix]} and {account}, have a "
+                    "container of this name; references name the container alone.",
+                    url=container.prefix,
+                    remedy="Publish the files of each account to a repository of their own.",
+                )
+
+
 def _is_known(scheme: str) -> bool:
     return scheme == "file" or scheme in WEB_SCHEMES or cloud(scheme) is not None
 
@@ -137,10 +171,16 @@ def is_covered(url: str, containers: Iterable[Container]) -> bool:
 
 
 def _says_anonymous(store: ContainerStore) -> bool:
-    options = getattr(store, "_0", None)
-    if isinstance(options, Mapping):
+    options = _options(store)
+    if options:
         return str(options.get("skip_signature", "")).lower() == "true"
-    return bool(getattr(options, "anonymous", False))
+    return bool(getattr(getattr(store, "_0", None), "anonymous", False))
+
+
+def _options(store: ContainerStore) -> Mapping[str, str]:
+    """Settings of a store of Google Cloud or Azure, as Icechunk keeps them."""
+    options = getattr(store, "_0", None)
+    return options if isinstance(options, Mapping) else {}
 
 
 def _config(url: str, registry: ObjectStoreRegistry[Any] | None) -> Mapping[str, Any]:
@@ -155,9 +195,10 @@ def _config(url: str, registry: ObjectStoreRegistry[Any] | None) -> Mapping[str,
 
 
 def _remote_container(
-    prefix: str, url: str, config: Mapping[str, Any], *, anonymous: bool
+    root: str, url: str, config: Mapping[str, Any], *, anonymous: bool
 ) -> Container:
-    scheme, netloc, _ = split_url(prefix)
+    scheme, netloc, _ = split_url(root)
+    prefix = chunk_location(root)
     if scheme in WEB_SCHEMES:
         # Any option here would keep browsers from opening the repository.
         return Container(prefix, icechunk.http_store())
@@ -170,7 +211,7 @@ def _remote_container(
             options = {"skip_signature": "true"} if anonymous else None
             return Container(prefix, icechunk.gcs_store(options), anonymous)
         case "az":
-            account = netloc.partition("@")[2].partition(".")[0] or config.get(
+            account = split_account(netloc)[1] or config.get(
                 "account_name", os.environ.get("AZURE_STORAGE_ACCOUNT_NAME")
             )
             if not account:
@@ -180,7 +221,7 @@ def _remote_container(
                     remedy="Set AZURE_STORAGE_ACCOUNT_NAME, or write "
                     "abfs://container@account.dfs.core.windows.net/…",
                 )
-            options = {"skip_signature": "true"} if anonymous else None
+            options = _azure_options(config, anonymous=anonymous)
             return Container(prefix, azure_store(account=account, config=options), anonymous)
     raise SourceError(
         f"Icechunk cannot read {scheme}:// URLs.",
@@ -192,6 +233,17 @@ def _remote_container(
 def _s3_store(config: Mapping[str, Any], *, anonymous: bool) -> ContainerStore:
     settings = s3_settings(config)
     return icechunk.s3_store(anonymous=anonymous, **settings)
+
+
+def _azure_options(config: Mapping[str, Any], *, anonymous: bool) -> dict[str, str] | None:
+    """Endpoint, for clouds other than the public one, and access as object_store names them."""
+    endpoint = str(config.get("endpoint") or os.environ.get("AZURE_STORAGE_ENDPOINT", ""))
+    options = {"endpoint": endpoint} if endpoint else {}
+    if endpoint.startswith("http://"):
+        options["allow_http"] = "true"
+    if anonymous:
+        options["skip_signature"] = "true"
+    return options or None
 
 
 def s3_settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 Users and this package write one address for a file. In `http` and `https` addresses it is a URL
 (RFC 3986), so `%20` is a space. In `file`, `s3`, `gs` and `az` addresses the part after the bucket
 is the key itself, as in the tools of those stores, so `%20` is three characters and `?` is part
-of the name. Icechunk wants URLs throughout.
+of the name. Icechunk wants URLs throughout, and for Azure the container alone: it takes what stands
+behind the `@` of an `abfs` URL, which is the account, for the container.
 """
 
 from __future__ import annotations
@@ -88,13 +89,24 @@ def split_url(url: str) -> tuple[str, str, str]:
 def chunk_location(url: str) -> str:
     """Return the URL that Icechunk needs to find a file, with all escapes.
 
+    `abfs://container@account…/key` becomes `az://container/key`; the account is one of the settings
+    of the virtual chunk container.
+
     Parameters
     ----------
     url
         Address of a file, such as `Source.url`.
     """
     scheme, netloc, key = split_url(url)
+    if scheme == "abfs":
+        scheme, netloc = "az", split_account(netloc)[0]
     return f"{scheme}://{netloc}/{quote(key, safe=_PATH_CHARACTERS)}"
+
+
+def split_account(netloc: str) -> tuple[str, str]:
+    """Split the host part of an Azure address into container and account; that may be empty."""
+    container, _, host = netloc.partition("@")
+    return container, host.partition(".")[0]
 
 
 def is_plain(path: str) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from virtual_tiff.publishing.containers import s3_settings
-from virtual_tiff.publishing.locations import WEB_SCHEMES, split_url
+from virtual_tiff.publishing.locations import WEB_SCHEMES, split_account, split_url
 from virtual_tiff.publishing.stores import cloud
 
 _CLOUD_ACCESS = {
@@ -79,8 +79,8 @@ def _storage(location: str) -> str:
         return f"icechunk.local_filesystem_storage({path!r})"
     _, netloc, prefix = split_url(location.rstrip("/"))
     if cloud(scheme) == "az":
-        container, _, host = netloc.partition("@")
-        account = host.partition(".")[0] or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
+        container, account = split_account(netloc)
+        account = account or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
         return (
             f"icechunk.azure_storage(account={account!r}, container={container!r}, "
             f"prefix={prefix!r}, from_env=True)"

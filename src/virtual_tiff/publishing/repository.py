@@ -18,11 +18,12 @@ import icechunk
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.publishing.containers import (
     Container,
+    check_accounts,
     credentials,
     s3_settings,
     stored_containers,
 )
-from virtual_tiff.publishing.locations import WEB_SCHEMES, split_url
+from virtual_tiff.publishing.locations import WEB_SCHEMES, split_account, split_url
 from virtual_tiff.publishing.stores import cloud, default_registry, is_anonymous
 
 __all__ = [
@@ -104,8 +105,8 @@ def storage_at(location: Location, *, anonymous: bool = False) -> icechunk.Stora
         case "gs":
             return icechunk.gcs_storage(bucket=netloc, prefix=prefix, **given)
         case "az":
-            container, _, host = netloc.partition("@")
-            account = host.partition(".")[0] or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
+            container, account = split_account(netloc)
+            account = account or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
             return icechunk.azure_storage(
                 account=account, container=container, prefix=prefix, **given
             )
@@ -208,9 +209,17 @@ def _open(storage: icechunk.Storage, containers: tuple[Container, ...]) -> icech
 def add_containers(
     repository: icechunk.Repository, containers: Iterable[Container]
 ) -> icechunk.Repository:
-    """Save containers in a repository that holds none for the same URLs yet."""
+    """Save containers in a repository that holds none for the same URLs yet.
+
+    Raises
+    ------
+    InvalidOptionError
+        One is that of another Azure account; see `check_accounts`.
+    """
     config = repository.config
-    known = [container.prefix for container in stored_containers(config)]
+    stored, containers = stored_containers(config), tuple(containers)
+    check_accounts((*stored, *containers))
+    known = [container.prefix for container in stored]
     new = [c for c in containers if not c.prefix.startswith(tuple(known))]
     if not new:
         return repository
