@@ -43,6 +43,7 @@ class ErrorKind(StrEnum):
     MISSING_TAG = "missing-tag"
     HEADER_TOO_LARGE = "header-too-large"
     INVALID_SEGMENT = "invalid-segment"
+    INVALID_SIDECAR = "invalid-sidecar"
     # what no registered codec can express
     UNSUPPORTED_COMPRESSION = "unsupported-compression"
     UNSUPPORTED_DATA_TYPE = "unsupported-data-type"

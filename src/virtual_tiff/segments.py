@@ -41,7 +41,7 @@ _CONCURRENCY = 64
 _LERC_HEAD_BYTES = 160 * 1024
 
 
-async def complete(plan: GroupPlan, source: ByteSource) -> GroupPlan:
+async def complete(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> GroupPlan:
     """Look into the segments that a directory does not tell enough about.
 
     Partial segments become inline chunks. LERC segments are refused if they hide pixels.
@@ -49,9 +49,9 @@ async def complete(plan: GroupPlan, source: ByteSource) -> GroupPlan:
     Parameters
     ----------
     plan
-        A plan whose references point into `source`.
-    source
-        The TIFF; one GET for each segment that is looked into.
+        A plan whose references point into `sources`.
+    sources
+        The TIFF and its sidecars by URL; one GET for each segment that is looked into.
 
     Raises
     ------
@@ -60,8 +60,13 @@ async def complete(plan: GroupPlan, source: ByteSource) -> GroupPlan:
     UnsupportedTIFFError
         A segment cannot be encoded again without loss, or masks pixels.
     """
-    arrays = {name: await _complete_array(array, source) for name, array in plan.arrays.items()}
-    groups = {name: await complete(group, source) for name, group in plan.groups.items()}
+    arrays = {
+        name: array
+        if array.source is None
+        else await _complete_array(array, sources[array.source.url])
+        for name, array in plan.arrays.items()
+    }
+    groups = {name: await complete(group, sources) for name, group in plan.groups.items()}
     return replace(plan, arrays=arrays, groups=groups)
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from virtual_tiff._version import __version__
-from virtual_tiff.cli._common import ifd_path, quieten_icechunk
+from virtual_tiff.cli._common import ifd_path, quieten_icechunk, sidecar_names
 from virtual_tiff.cli.archive import register
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
@@ -48,6 +48,15 @@ _Sources = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Local paths, or file, http, https, s3, gs, az or abfs URLs.",
+        show_default=False,
+    ),
+]
+_Sidecars = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KINDS",
+        help="Files beside the TIFFs to read too: all, or some of ovr, msk, aux.xml and world, "
+        "with commas between.",
         show_default=False,
     ),
 ]
@@ -117,6 +126,7 @@ def publish(
         str,
         typer.Option(help="raise, or copy the pixels of images that no Zarr codec can decode."),
     ] = "raise",
+    sidecars: _Sidecars = None,
     under: Annotated[
         str, typer.Option(metavar="GROUP", help="Put the groups of the files below this one.")
     ] = "",
@@ -146,7 +156,11 @@ def publish(
     from virtual_tiff.publishing.reading_code import reading_code
 
     quieten_icechunk()
-    options: dict[str, Any] = {"ifd_layout": layout, "band_axis": band_axis}
+    options: dict[str, Any] = {
+        "ifd_layout": layout,
+        "band_axis": band_axis,
+        "sidecars": sidecar_names(sidecars),
+    }
     parser = VirtualTIFF(ifd_path(ifd), on_unsupported=on_unsupported, **options)  # type: ignore[arg-type]
     urls = [source_url(source) for source in sources]
     below = under.strip("/")
@@ -201,6 +215,7 @@ def publish(
 def info(
     sources: _Sources,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    sidecars: _Sidecars = None,
     anonymous: _Anonymous = False,
 ) -> None:
     """Show what is in TIFFs: images, overviews, masks, chunks, codecs, and who can read them.
@@ -210,7 +225,7 @@ def info(
     from virtual_tiff.cli._output import print_files
     from virtual_tiff.info import info as read
 
-    files = read(sources, anonymous=anonymous)
+    files = read(sources, anonymous=anonymous, sidecars=sidecar_names(sidecars))
     if as_json:
         print(json.dumps([file.to_json() for file in files], ensure_ascii=False, indent=2))
     else:
