@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from zarr.buffer.cpu import Buffer
 from zarr.storage import MemoryStore
 
+from virtual_tiff.axes import axis_of
 from virtual_tiff.errors import (
     ErrorKind,
     InvalidTIFFError,
@@ -128,7 +129,7 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     headers = await asyncio.gather(
         *(header(int(plan.offsets[index]), int(plan.lengths[index])) for index in present)
     )
-    size = dict(zip(plan.dimension_names, plan.chunk_shape, strict=True))
+    size = dict(zip(map(axis_of, plan.dimension_names), plan.chunk_shape, strict=True))
     samples = size.get("band", 1)
     lengths = plan.lengths.copy()
     fill_is_nan = isinstance(plan.fill_value, float) and math.isnan(plan.fill_value)
@@ -154,7 +155,7 @@ def _inside(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
     inside = {
         name: min(chunk, shape - i * chunk)
         for name, i, chunk, shape in zip(
-            plan.dimension_names, index, plan.chunk_shape, plan.shape, strict=True
+            map(axis_of, plan.dimension_names), index, plan.chunk_shape, plan.shape, strict=True
         )
     }
     return inside["y"], inside["x"]
@@ -255,7 +256,7 @@ def _pad_jpeg(
     Where chroma is subsampled vertically and the row below the last one matters too much, the
     strip is encoded again, at the highest quality and without subsampling.
     """
-    height = plan.chunk_shape[plan.dimension_names.index("y")]
+    height = plan.chunk_shape[[*map(axis_of, plan.dimension_names)].index("y")]
     patched = with_frame_height(data, height)
     difference = _difference(plan, segment, patched, rows)
     if difference > _TOLERANCE:

@@ -27,8 +27,9 @@ def sidecar_kinds(wanted: bool | Collection[str]) -> frozenset[SidecarKind]:
     """
     if isinstance(wanted, bool):
         return frozenset(_KINDS if wanted else ())
-    known = frozenset(kind for kind in _KINDS if kind in wanted)
-    if isinstance(wanted, str) or len(known) < len(set(wanted)):
+    several = isinstance(wanted, Collection) and not isinstance(wanted, str)
+    known = frozenset(kind for kind in _KINDS if several and kind in wanted)
+    if not several or len(known) < len(set(wanted)):
         raise InvalidOptionError(
             f"sidecars is {wanted!r}, but must be True, False, or some of "
             f"{', '.join(map(repr, _KINDS))}."
