@@ -53,6 +53,8 @@ class ErrorKind(StrEnum):
     UNSUPPORTED_FILL_ORDER = "unsupported-fill-order"
     UNSUPPORTED_MASK = "unsupported-mask"
     COPY_LIMIT = "copy-limit"
+    # what no other form can express
+    NO_TILE_MATRIX_SET = "no-tile-matrix-set"
     # arguments
     INVALID_OPTION = "invalid-option"
     IFD_OUT_OF_RANGE = "ifd-out-of-range"

@@ -210,11 +210,19 @@ def publish(
     virtual-tiff info image.tif
 
     virtual-tiff info https://example.com/cog.tif --json | jq '.[0].images[0].codecs'
+
+    virtual-tiff info https://example.com/cog.tif --tms > tms.json
     """
 )
 def info(
     sources: _Sources,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    tms: Annotated[
+        bool,
+        typer.Option(
+            "--tms", help="Print the tile grid of one file as an OGC TileMatrixSet (JSON)."
+        ),
+    ] = False,
     sidecars: _Sidecars = None,
     anonymous: _Anonymous = False,
 ) -> None:
@@ -222,6 +230,9 @@ def info(
 
     Reads the headers alone, usually in one request of 32 KiB for each file.
     """
+    if tms:
+        _print_tile_matrix_set(sources, anonymous=anonymous, sidecars=sidecar_names(sidecars))
+        return
     from virtual_tiff.cli._output import print_files
     from virtual_tiff.info import info as read
 
@@ -230,6 +241,16 @@ def info(
         print(json.dumps([file.to_json() for file in files], ensure_ascii=False, indent=2))
     else:
         print_files(files)
+
+
+def _print_tile_matrix_set(sources: Sequence[str], **options: Any) -> None:
+    from virtual_tiff.tile_grid import tile_matrix_set
+
+    if len(sources) != 1:
+        raise typer.BadParameter(
+            f"{len(sources)} files have as many tile grids: name one", param_hint="--tms"
+        )
+    print(tile_matrix_set(sources[0], **options).model_dump_json(exclude_none=True, indent=2))
 
 
 def _count(number: int, what: str) -> str:
