@@ -31,6 +31,7 @@ from obstore.store import MemoryStore
 from rasterio.control import GroundControlPoint
 from rasterio.enums import MaskFlags
 
+from benchmarks.range_server import RangeServer
 from tests._make import Pixels, pixels, same_bits, write_with_rasterio
 from tests._read import local_registry, numcodecs_names
 from virtual_tiff import VirtualTIFF, open_repository, publish, scan, verify
@@ -41,6 +42,7 @@ from virtual_tiff.errors import ErrorKind, InvalidOptionError, InvalidTIFFError,
 from virtual_tiff.info import info
 from virtual_tiff.plan import GroupPlan
 from virtual_tiff.sidecars import names
+from virtual_tiff.sidecars._find import MAX_METADATA_BYTES
 
 HEIGHT, WIDTH = 101, 135
 WGS84 = escape(rasterio.crs.CRS.from_epsg(4326).to_wkt(), {'"': "&quot;"})
@@ -532,6 +534,43 @@ def test_a_mask_of_another_size(tmp_path: Path) -> None:
         plan(path)
     assert caught.value.kind == ErrorKind.INVALID_SIDECAR
     assert caught.value.url == f"file://{path}.msk"
+
+
+def test_overviews_of_another_image(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    write_plain(path)
+    write_plain(Path(f"{path}.ovr"), (HEIGHT + 1, 20))
+    with pytest.raises(InvalidTIFFError) as caught:
+        plan(path)
+    assert caught.value.kind == ErrorKind.INVALID_SIDECAR
+    assert caught.value.url == f"file://{path}.ovr"
+
+
+def test_metadata_that_is_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    write_plain(path)
+    Path(f"{path}.aux.xml").write_text("<PAMDataset>" + " " * MAX_METADATA_BYTES + "</PAMDataset>")
+    with pytest.raises(InvalidTIFFError) as caught:
+        plan(path)
+    assert caught.value.kind == ErrorKind.INVALID_SIDECAR
+
+
+def test_over_http(tmp_path: Path) -> None:
+    """A web server that has no such file says 404, which is normal."""
+    for name in ("all", "none"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+    write_all(tmp_path / "images" / "all" / "image.tif")
+    write_undescribed(tmp_path / "images" / "none" / "image.tif")
+    parser = VirtualTIFF(sidecars=True)
+    with RangeServer(tmp_path / "images") as server:
+        urls = [f"{server.url}/{name}/image.tif" for name in ("all", "none")]
+        publish(urls, tmp_path / "repository", parser=parser)
+        store = open_repository(tmp_path / "repository").readonly_session("main").store
+        with numcodecs_names():
+            group = zarr.open_group(store, mode="r", zarr_format=3)
+        values, _ = read_level(tmp_path / "images" / "all" / "image.tif", 1)
+        assert same_bits(read(group, "all/image/ovr.1"), values)
+        assert "ovr.0" not in dict(group["none/image"].members())  # type: ignore[union-attr]
 
 
 def test_overviews_that_are_no_tiff(tmp_path: Path) -> None:

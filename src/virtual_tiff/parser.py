@@ -163,7 +163,7 @@ class VirtualTIFF:
     async def read_async(
         self, url: str, registry: ObjectStoreRegistry[Any]
     ) -> tuple[Header, ByteSource]:
-        """Read the directories that `plan_async` makes its plan of."""
+        """Read the directories that `plan_async` makes its plan of, but no sidecars."""
         path = self._path
         # The overviews of an image come after it.
         only = None if path is None or self.ifd_layout == "multiscale" else path[0]

@@ -23,8 +23,8 @@ from virtual_tiff.relations import masks, relate
 from virtual_tiff.sidecars._merge import as_masks, as_overviews, as_overviews_of_mask, merge
 from virtual_tiff.sidecars._names import SidecarKind, names
 
-#: Largest `.aux.xml`, in bytes; they hold histograms and tables of attributes.
-MAX_METADATA_BYTES = 16 * 1024 * 1024
+#: Largest `.aux.xml`, in bytes; they may hold histograms and tables of attributes.
+MAX_METADATA_BYTES = 4 * 1024 * 1024
 #: Bytes of a world file that are looked at.
 _WORLD_BYTES = 16 * 1024
 
@@ -96,8 +96,8 @@ async def add_sidecars(
     )
     found = []
     sources = {}
-    for one, make in ((overviews, as_overviews), (mask, lambda h: as_masks(h, image))):
-        sidecar = None if one is None else make(one[0])
+    for one, make in ((overviews, as_overviews), (mask, as_masks)):
+        sidecar = None if one is None else make(one[0], image)
         if one is not None and sidecar is not None:
             found.append(sidecar)
             sources[one[0].source.url] = one[1]

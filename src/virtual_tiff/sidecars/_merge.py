@@ -19,8 +19,21 @@ _FLAGS = "INTERNAL_MASK_FLAGS_1"
 _PER_DATASET = 2
 
 
-def as_overviews(header: Header) -> Sidecar:
-    """Take the directories of an `.ovr` for overviews, and for masks of them."""
+def as_overviews(header: Header, image: ImageFileDirectory) -> Sidecar:
+    """Take the directories of an `.ovr` for overviews of an image, and for masks of them.
+
+    Raises
+    ------
+    InvalidTIFFError
+        With kind `invalid-sidecar`: one is larger than the image, so they are another's.
+    """
+    for level in header.ifds:
+        if level.image_width > image.image_width or level.image_length > image.image_length:
+            raise invalid_sidecar(
+                header.source.url,
+                f"an overview has {level.image_width} × {level.image_length} pixels, more than "
+                f"the {image.image_width} × {image.image_length} of its image.",
+            )
     return _sidecar("ovr", header, first=_REDUCED, more=_REDUCED)
 
 
