@@ -158,7 +158,7 @@ class VirtualTIFF:
             header, beside = await add_sidecars(
                 header, registry, kinds, prefetch=self.prefetch, images=images
             )
-        return await self.plan_header_async(header, source, self._path, beside)
+        return await self.plan_header_async(header, source, self._path, beside=beside)
 
     async def read_async(
         self, url: str, registry: ObjectStoreRegistry[Any]
@@ -178,6 +178,7 @@ class VirtualTIFF:
         header: Header,
         source: ByteSource,
         path: tuple[int, ...] | None,
+        *,
         beside: Mapping[str, ByteSource] | None = None,
     ) -> GroupPlan:
         """Plan what `read_async` has read: one image, or all where `path` is `None`.

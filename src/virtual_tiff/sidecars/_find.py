@@ -78,7 +78,7 @@ async def add_sidecars(
     image = header.ifds[0]
     own = [one for one in relate(header.ifds) if one.full is image]
     has_overviews = any(o.directory.is_reduced and not o.directory.is_mask for o in own)
-    has_mask = any(one.full is None for one in masks(relate(header.ifds)) if one.directory is image)
+    has_mask = any(one.directory is image for one in masks(relate(header.ifds)))
     url = header.source.url
     wants_overviews = images and "ovr" in kinds and not has_overviews
     wants_mask = images and "msk" in kinds and not has_mask
