@@ -13,6 +13,7 @@ from typing import Any
 import icechunk
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
 import zarr
 from obspec_utils.registry import ObjectStoreRegistry
@@ -380,3 +381,20 @@ def test_parsing_warns_of_nothing(image: tuple[str, Pixels]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         VirtualTIFF()(image[0], local_registry())
+
+
+def test_lerc_of_an_overview(tmp_path: Path) -> None:
+    """Its dimensions have names of their own where images of several sizes share a group."""
+    path = tmp_path / "image.tif"
+    data = np.arange(64 * 96, dtype="float32").reshape(64, 96)
+    data[16:40, 20:50] = np.nan
+    options = {"tiled": True, "blockxsize": 32, "blockysize": 32, "compress": "LERC"}
+    write_with_rasterio(path, data, **options)  # type: ignore[arg-type]
+    with rasterio.open(path, "r+") as file:
+        file.build_overviews([2])
+    with pytest.raises(VirtualTIFFError) as caught:
+        VirtualTIFF(ifd=1).plan(f"file://{path}", local_registry())
+    assert caught.value.kind == ErrorKind.UNSUPPORTED_MASK
+    copied = read_parsed(VirtualTIFF(on_unsupported="copy"), f"file://{path}", local_registry())
+    with rasterio.open(path, overview_level=0) as file:
+        assert same_bits(copied["1"], file.read(1))

@@ -48,6 +48,21 @@ def test_all_is_well(tmp_path: Path, repo: str) -> None:
     assert verify(repo, sample=0).decoded == 0
 
 
+def test_overviews_and_masks_are_decoded_too(tmp_path: Path, repo: str) -> None:
+    """In the layout `flat`, their dimensions have names of their own, such as `y_1`."""
+    cog = Path(__file__).parents[1] / "examples" / "aerial.tif"
+    publish([cog], repo)
+    report = verify(repo, sample=None, chunks=100)
+    assert report.undecided == ()
+    assert report.exit_status == 0
+    with tifffile.TiffFile(cog) as file:
+        assert report.decoded == sum(
+            -(-page.imagelength // page.tilelength) * -(-page.imagewidth // page.tilewidth)
+            for page in file.pages
+            if isinstance(page, tifffile.TiffPage)
+        )
+
+
 def _gone(path: Path) -> None:
     path.unlink()
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from virtual_tiff.parser import VirtualTIFF
     from virtual_tiff.publishing.publish import PublishResult, publish, publish_async
     from virtual_tiff.publishing.repository import open_repository
+    from virtual_tiff.tile_grid import tile_matrix_set
 
 __all__ = [
     "CubeOptions",
@@ -38,6 +39,7 @@ __all__ = [
     "publish_cubes",
     "scan",
     "stac_item",
+    "tile_matrix_set",
     "verify",
 ]
 
@@ -57,6 +59,7 @@ _HOMES = {
     "publish_cubes": "virtual_tiff.archive.cubes",
     "scan": "virtual_tiff.archive.scanning",
     "stac_item": "virtual_tiff.archive.stac",
+    "tile_matrix_set": "virtual_tiff.tile_grid",
     "verify": "virtual_tiff.archive.verifying",
 }
 

@@ -14,6 +14,11 @@ from virtual_tiff.ifd import ImageFileDirectory
 type BandAxis = Literal["first", "last"]
 
 
+def axis_of(dimension: str) -> str:
+    """Which axis a dimension is: `y` also for `y_1`, where images of two sizes share a group."""
+    return dimension.partition("_")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Axes:
     """Where bands (or the slices of a volume), rows and columns go.

@@ -93,6 +93,26 @@ def _unsupported(ifd: ImageFileDirectory, what: str) -> UnsupportedTIFFError:
     )
 
 
+def image_nodata(ifd: ImageFileDirectory, data_type: np.dtype[np.generic]) -> Scalar | None:
+    """The nodata value of all bands of an image; `None` if there is none, or they differ."""
+    if ifd.auxiliary is None or not ifd.auxiliary.nodata:
+        return nodata_value(ifd.gdal_nodata, data_type)
+    values = band_nodata(ifd, data_type)
+    # By their texts, since NaN is not equal to itself.
+    return values[0] if len(set(map(repr, values))) == 1 else None
+
+
+def band_nodata(
+    ifd: ImageFileDirectory, data_type: np.dtype[np.generic]
+) -> tuple[Scalar | None, ...]:
+    """The nodata value of each band: a sidecar's before that of the TIFF, as in GDAL."""
+    beside = {} if ifd.auxiliary is None else ifd.auxiliary.nodata
+    return tuple(
+        nodata_value(beside.get(band, ifd.gdal_nodata), data_type)
+        for band in range(ifd.samples_per_pixel)
+    )
+
+
 #: How C runtimes print what is not a number: `-1.#QNAN`, `1.#INF00`, `-1.#IND`.
 _MSVC = re.compile(r"^([+-]?)1\.#(QNAN|SNAN|NAN|IND|INF)", re.IGNORECASE)
 

@@ -43,6 +43,7 @@ class ErrorKind(StrEnum):
     MISSING_TAG = "missing-tag"
     HEADER_TOO_LARGE = "header-too-large"
     INVALID_SEGMENT = "invalid-segment"
+    INVALID_SIDECAR = "invalid-sidecar"
     # what no registered codec can express
     UNSUPPORTED_COMPRESSION = "unsupported-compression"
     UNSUPPORTED_DATA_TYPE = "unsupported-data-type"
@@ -52,6 +53,8 @@ class ErrorKind(StrEnum):
     UNSUPPORTED_FILL_ORDER = "unsupported-fill-order"
     UNSUPPORTED_MASK = "unsupported-mask"
     COPY_LIMIT = "copy-limit"
+    # what no other form can express
+    NO_TILE_MATRIX_SET = "no-tile-matrix-set"
     # arguments
     INVALID_OPTION = "invalid-option"
     IFD_OUT_OF_RANGE = "ifd-out-of-range"

@@ -57,6 +57,25 @@ class BandMetadata:
     color_interpretation: str | None = None
     domains: Domains = field(default_factory=lambda: _EMPTY)
 
+    def overridden_by(self, other: BandMetadata) -> BandMetadata:
+        """As `GDALMetadata.overridden_by`."""
+        scaled = self if other.scale is None and other.offset is None else other
+        return BandMetadata(
+            scale=scaled.scale,
+            offset=scaled.offset,
+            units=other.units or self.units,
+            description=other.description or self.description,
+            color_interpretation=other.color_interpretation or self.color_interpretation,
+            domains=_overridden(self.domains, other.domains),
+        )
+
+
+def _overridden(domains: Domains, others: Domains) -> Domains:
+    if not others:
+        return domains
+    names = dict.fromkeys((*domains, *others))
+    return {name: {**domains.get(name, {}), **others.get(name, {})} for name in names}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GDALMetadata:
@@ -79,6 +98,17 @@ class GDALMetadata:
     def band(self, index: int) -> BandMetadata:
         """Metadata of one band, empty where it has none."""
         return self.bands.get(index, _NO_BAND)
+
+    def overridden_by(self, other: GDALMetadata) -> GDALMetadata:
+        """This with what another document says in its place, item by item.
+
+        A scale goes with its offset: the other's count where it has either.
+        """
+        bands = dict(self.bands)
+        for index, band in other.bands.items():
+            bands[index] = bands.get(index, _NO_BAND).overridden_by(band)
+        domains = _overridden(self.domains, other.domains)
+        return GDALMetadata(domains=domains, bands=bands, note=self.note or other.note)
 
 
 _NO_BAND = BandMetadata()

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from virtual_tiff.attributes import Description, describe
-from virtual_tiff.data_type import nodata_value
+from virtual_tiff.data_type import image_nodata
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.image_plan import ImageOptions, plan_image
 from virtual_tiff.plan import JSON, ArrayPlan, GroupPlan
 from virtual_tiff.pyramid import levels_of, multiscales_attributes
-from virtual_tiff.relations import Related, masks, relate
+from virtual_tiff.relations import Related, masks, relate, relate_sidecars
 from virtual_tiff.variables import band_names, band_numbers, coordinate, grid_mapping
 
 type Layout = Literal["flat", "nested", "multiscale"]
@@ -59,7 +59,7 @@ def plan_header(
     options: PlanOptions,
     *,
     ifd: IFDPath | None,
-    copies: Mapping[IFDPath, ArrayPlan] | None = None,
+    copies: Mapping[tuple[str, IFDPath], ArrayPlan] | None = None,
 ) -> GroupPlan:
     """Plan the images of a TIFF.
 
@@ -73,7 +73,7 @@ def plan_header(
         Path of the one image to plan, in the layout `multiscale` with its overviews and masks;
         `None` for all, sub-IFDs included.
     copies
-        Arrays of images that cannot be referenced, by path.
+        Arrays of images that cannot be referenced, by URL and path.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def plan_header(
     InvalidOptionError
         With kind `ifd-out-of-range`; or the layout `multiscale` needs another `ifd`.
     """
-    related = relate(header.ifds)
+    related = (*relate(header.ifds), *relate_sidecars(header))
     chosen = None if ifd is None else find_ifd(header, ifd)
     if chosen is None and header.damage is not None:
         raise _with_remedy(header.damage, len(header.ifds))
@@ -91,7 +91,8 @@ def plan_header(
         try:
             return _plan_one(one, header, options, copies or {}, name)
         except VirtualTIFFError as error:
-            raise error.at(url=header.source.url, ifd=one.directory.index) from error.__cause__
+            url = (one.source or header.source).url
+            raise error.at(url=url, ifd=one.directory.index) from error.__cause__
 
     if options.layout == "multiscale":
         levels = levels_of(related, ifd, url=header.source.url)
@@ -146,19 +147,21 @@ def _plan_one(
     related: Related,
     header: Header,
     options: PlanOptions,
-    copies: Mapping[IFDPath, ArrayPlan],
+    copies: Mapping[tuple[str, IFDPath], ArrayPlan],
     name: str | None,
 ) -> _Image:
     directory = related.directory
-    array = copies.get(directory.index)
+    source = related.source or header.source
+    array = copies.get((source.url, directory.index))
     if array is None:
-        array = plan_image(directory, header.source, options.image)
+        array = plan_image(directory, source, options.image)
     description = describe(
         directory,
-        fill_value=nodata_value(directory.gdal_nodata, array.data_type),
+        fill_value=image_nodata(directory, array.data_type),
         full=related.full,
     )
-    return _Image(name or array_name(directory.index), related, array, description)
+    name = name or related.prefix + array_name(directory.index)
+    return _Image(name, related, array, description)
 
 
 def _pyramid(levels: list[list[_Image]], options: PlanOptions) -> GroupPlan:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.tags import NewSubfileType, PlanarConfiguration, Tag
+
+if TYPE_CHECKING:
+    from virtual_tiff.auxiliary import Auxiliary
 
 # As plain integers: flags of an enumeration are slow to combine.
 _REDUCED = int(NewSubfileType.REDUCED_RESOLUTION)
@@ -83,6 +86,8 @@ class ImageFileDirectory:
         Text of GDAL's private tags, untouched.
     sub_ifds
         Directories that tag 330 points to.
+    auxiliary
+        What sidecars say of the image; `None` where there are none, or nobody asked for them.
     other_tags
         All remaining tags, number to value. Strings are stripped of NUL; rationals are floats.
     """
@@ -120,6 +125,7 @@ class ImageFileDirectory:
     gdal_nodata: str | None = None
     gdal_metadata: str | None = None
     sub_ifds: tuple[ImageFileDirectory, ...] = ()
+    auxiliary: Auxiliary | None = None
     other_tags: Mapping[int, TagValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -231,6 +237,8 @@ class Header:
         Directories of the main chain, in order.
     damage
         Why the chain ends early, where a directory after the last of `ifds` cannot be read.
+    sidecars
+        TIFFs with overviews and masks of the first image, where somebody asked for them.
     """
 
     source: Source
@@ -238,3 +246,20 @@ class Header:
     big_tiff: bool
     ifds: tuple[ImageFileDirectory, ...]
     damage: InvalidTIFFError | None = None
+    sidecars: tuple[Sidecar, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sidecar:
+    """A TIFF beside another, with overviews or masks of the other's first image.
+
+    Parameters
+    ----------
+    suffix
+        What its name has more than that of the other: `ovr`, `msk` or `msk.ovr`.
+    header
+        What was read of it. NewSubfileType of its directories is what they are to the other file.
+    """
+
+    suffix: str
+    header: Header

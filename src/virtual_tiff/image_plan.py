@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 
+from virtual_tiff.auxiliary import invalid_sidecar
 from virtual_tiff.axes import Axes, BandAxis
 from virtual_tiff.chunk_grid import ChunkGrid, chunk_grid
 from virtual_tiff.codec_chain import codec_chain, is_compressed
-from virtual_tiff.data_type import Scalar, nodata_value, sample_type
+from virtual_tiff.data_type import Scalar, band_nodata, image_nodata, sample_type
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.ifd import ImageFileDirectory, Source
 from virtual_tiff.image_codecs import CCITT
-from virtual_tiff.plan import ArrayPlan, PartialSegment
+from virtual_tiff.plan import JSON, ArrayPlan, PartialSegment
 from virtual_tiff.tags import Tag
 
 
@@ -47,7 +49,7 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
     )
     if options.bands is not None:
         grid = _select_bands(directory, grid, options.bands)
-    nodata = nodata_value(directory.gdal_nodata, sample.data_type)
+    nodata = image_nodata(directory, sample.data_type)
     return ArrayPlan(
         shape=axes.arrange(axes.planes, directory.image_length, directory.image_width),
         chunk_shape=axes.arrange(axes.chunk_planes, grid.rows, grid.columns),
@@ -60,7 +62,42 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
         offsets=axes.arrange_grid(grid.offsets),
         lengths=axes.arrange_grid(grid.lengths),
         partial=tuple(_partial_segments(directory, grid, axes)),
+        attributes=_band_nodata(directory, grid, sample.data_type, options.bands),
     )
+
+
+def _band_nodata(
+    directory: ImageFileDirectory,
+    grid: ChunkGrid,
+    data_type: np.dtype[np.generic],
+    bands: tuple[int, ...] | None,
+) -> dict[str, JSON]:
+    """`band_nodata`: the nodata value of each band, where a sidecar tells them apart.
+
+    Raises
+    ------
+    InvalidTIFFError
+        With kind `invalid-sidecar`: what a missing segment reads as depends on the band.
+    """
+    if directory.auxiliary is None or len(directory.auxiliary.nodata) == 0:
+        return {}
+    values = band_nodata(directory, data_type)
+    if len(set(map(repr, values))) == 1:
+        return {}
+    if not grid.lengths.all():
+        raise invalid_sidecar(
+            directory.auxiliary.urls[0],
+            "bands have different nodata values, but an array has one fill value, and some "
+            "segments of the image hold nothing.",
+        )
+    chosen = values if bands is None else [values[band - 1] for band in bands]
+    return {"band_nodata": [_as_json(value) for value in chosen]}
+
+
+def _as_json(value: Scalar | None) -> JSON:
+    if isinstance(value, complex):
+        return [_as_json(value.real), _as_json(value.imag)]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
 def check_bands(bands: tuple[int, ...], count: int, directory: ImageFileDirectory) -> None:

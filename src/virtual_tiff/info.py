@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,8 @@ from virtual_tiff.publishing.locations import source_url
 from virtual_tiff.publishing.stores import AddressRegistry, check_access, default_registry
 from virtual_tiff.reader import DEFAULT_PREFETCH, read_header
 from virtual_tiff.readers import readers
+from virtual_tiff.relations import relate_sidecars
+from virtual_tiff.sidecars import SidecarKind, add_sidecars, sidecar_kinds
 from virtual_tiff.tags import Compression, NewSubfileType, PhotometricInterpretation
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ class ImageInfo:
     Parameters
     ----------
     ifd
-        `0`, or `0.1` for the second sub-IFD of the first; also the name of its array.
+        `0`, or `0.1` for the second sub-IFD of the first; `ovr.0` where a sidecar holds it. Also
+        the name of its array.
     kind
         From NewSubfileType, never from the position alone.
     width, height
@@ -83,7 +86,7 @@ class ImageInfo:
     compression, predictor
         As in the file; `None` where no predictor is in effect.
     nodata
-        GDAL's tag, untouched.
+        GDAL's tag, untouched, or what a sidecar says instead, with spaces between bands.
     crs
         Name of the coordinate reference system.
     chunk_shape, codecs
@@ -133,6 +136,8 @@ class FileInfo:
         In the order of the file, each followed by its sub-IFDs.
     damage
         Why later images cannot be read, if there are any.
+    sidecars
+        Addresses of the files beside it that were asked for and are there.
     """
 
     url: str
@@ -141,6 +146,7 @@ class FileInfo:
     big_tiff: bool
     images: tuple[ImageInfo, ...]
     damage: str | None
+    sidecars: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return this as plain dictionaries, lists and scalars."""
@@ -153,6 +159,7 @@ def info(
     registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
     prefetch: int = DEFAULT_PREFETCH,
+    sidecars: bool | Collection[SidecarKind] = False,
 ) -> list[FileInfo]:
     """Read the headers of TIFFs.
 
@@ -166,12 +173,17 @@ def info(
         Read without credentials, as for public buckets.
     prefetch
         Bytes of the first GET.
+    sidecars
+        Files beside the TIFFs to read too, as for `virtual_tiff.VirtualTIFF`.
 
     Raises
     ------
+    InvalidOptionError
+        There are no such sidecars; nothing was read.
     VirtualTIFFError
         What is wrong with the one file, or a `SourcesError` of several.
     """
+    kinds = sidecar_kinds(sidecars)
     urls = [source_url(source) for source in sources]
     if registry is None:
         stores = default_registry(urls, anonymous=anonymous)
@@ -179,13 +191,18 @@ def info(
             check_access(urls)
     else:
         stores = AddressRegistry(registry)
-    return run(_info(urls, stores, prefetch))
+
+    async def read(url: str) -> Header:
+        header, _ = await read_header(url, stores, prefetch=prefetch)
+        if kinds:
+            header, _ = await add_sidecars(header, stores, kinds, prefetch=prefetch)
+        return header
+
+    return run(_info(urls, read))
 
 
-async def _info(urls: list[str], registry: AddressRegistry, prefetch: int) -> list[FileInfo]:
-    results = await asyncio.gather(
-        *(read_header(url, registry, prefetch=prefetch) for url in urls), return_exceptions=True
-    )
+async def _info(urls: list[str], read: Callable[[str], Awaitable[Header]]) -> list[FileInfo]:
+    results = await asyncio.gather(*map(read, urls), return_exceptions=True)
     errors = [result for result in results if isinstance(result, VirtualTIFFError)]
     if len(errors) > 1:
         raise SourcesError.of(errors, len(urls))
@@ -193,24 +210,34 @@ async def _info(urls: list[str], registry: AddressRegistry, prefetch: int) -> li
     for result in results:
         if isinstance(result, BaseException):
             raise result
-        found.append(describe(result[0]))
+        found.append(describe(result))
     return found
 
 
 def describe(header: Header) -> FileInfo:
     """Describe what was read of a TIFF."""
+    images = [describe_image(ifd, header.source) for ifd in walk_ifds(header.ifds)]
+    images += [
+        describe_image(one.directory, one.source or header.source, one.prefix)
+        for one in relate_sidecars(header)
+    ]
+    metadata = header.ifds[0].auxiliary if header.ifds else None
     return FileInfo(
         url=header.source.url,
         size=header.source.size,
         byte_order=header.byte_order,
         big_tiff=header.big_tiff,
-        images=tuple(describe_image(ifd, header.source) for ifd in walk_ifds(header.ifds)),
+        images=tuple(images),
         damage=None if header.damage is None else header.damage.message,
+        sidecars=(
+            *(sidecar.header.source.url for sidecar in header.sidecars),
+            *(() if metadata is None else metadata.urls),
+        ),
     )
 
 
-def describe_image(ifd: ImageFileDirectory, source: Source) -> ImageInfo:
-    """Describe one image."""
+def describe_image(ifd: ImageFileDirectory, source: Source, prefix: str = "") -> ImageInfo:
+    """Describe one image; `prefix` is that of the names of a sidecar's images."""
     plan: ArrayPlan | None = None
     problem: str | None = None
     try:
@@ -228,7 +255,7 @@ def describe_image(ifd: ImageFileDirectory, source: Source) -> ImageInfo:
         else ((ifd.offsets == 0) | (ifd.byte_counts == 0))
     )
     return ImageInfo(
-        ifd=array_name(ifd.index),
+        ifd=prefix + array_name(ifd.index),
         kind=_kind(ifd),
         width=ifd.image_width,
         height=ifd.image_length,
@@ -243,7 +270,7 @@ def describe_image(ifd: ImageFileDirectory, source: Source) -> ImageInfo:
         interleaved=not ifd.is_planar,
         compression=_compression(ifd.compression),
         predictor=_PREDICTORS.get(ifd.predictor) if predicted else None,
-        nodata=ifd.gdal_nodata,
+        nodata=_nodata(ifd),
         crs=_crs_name(ifd),
         chunk_shape=None if plan is None else plan.chunk_shape,
         codecs=None if plan is None else plan.codecs,
@@ -281,8 +308,16 @@ def _photometric(value: int | None) -> str | None:
         return str(value)
 
 
+def _nodata(ifd: ImageFileDirectory) -> str | None:
+    if ifd.auxiliary is None or not ifd.auxiliary.nodata:
+        return ifd.gdal_nodata
+    beside = ifd.auxiliary.nodata
+    texts = [beside.get(band, ifd.gdal_nodata or "none") for band in range(ifd.samples_per_pixel)]
+    return texts[0] if len(set(texts)) == 1 else " ".join(texts)
+
+
 def _crs_name(ifd: ImageFileDirectory) -> str | None:
-    if not ifd.geo_keys:
+    if not ifd.geo_keys and ifd.auxiliary is None:
         return None
     # Imported here, since PROJ takes its time and not every TIFF has a CRS.
     from virtual_tiff.geokeys import crs

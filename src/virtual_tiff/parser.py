@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -18,6 +18,7 @@ from virtual_tiff.ifd import Header
 from virtual_tiff.image_plan import ImageOptions
 from virtual_tiff.plan import ArrayPlan, GroupPlan
 from virtual_tiff.reader import DEFAULT_PREFETCH, ByteSource, read_header
+from virtual_tiff.sidecars import SidecarKind, add_sidecars, sidecar_kinds
 
 if TYPE_CHECKING:
     from virtualizarr.manifests import ManifestStore
@@ -59,6 +60,10 @@ class VirtualTIFF:
         attribute `copied_because` tells which arrays these are.
     copy_limit
         Decoded bytes of one image that may be copied.
+    sidecars
+        Whether to look for the files beside a TIFF that GDAL reads with it: `True`, or some of
+        `ovr` (overviews), `msk` (a mask), `aux.xml` (metadata) and `world` (world files). Each
+        costs requests, all at once, after that of the header.
     prefetch
         Bytes of the first GET. A header that fits costs no other request.
 
@@ -81,12 +86,14 @@ class VirtualTIFF:
     coords: bool = field(default=True, kw_only=True)
     on_unsupported: OnUnsupported = field(default="raise", kw_only=True)
     copy_limit: int = field(default=DEFAULT_COPY_LIMIT, kw_only=True)
+    sidecars: bool | Collection[SidecarKind] = field(default=False, kw_only=True)
     prefetch: int = field(default=DEFAULT_PREFETCH, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_choice("ifd_layout", self.ifd_layout, get_args(Layout.__value__))
         _check_choice("band_axis", self.band_axis, get_args(BandAxis.__value__))
         _check_choice("on_unsupported", self.on_unsupported, get_args(OnUnsupported.__value__))
+        sidecar_kinds(self.sidecars)
         path = self.ifd if isinstance(self.ifd, tuple) else (self.ifd,)
         if self.ifd is not None and (
             not path
@@ -143,12 +150,20 @@ class VirtualTIFF:
     async def plan_async(self, url: str, registry: ObjectStoreRegistry[Any]) -> GroupPlan:
         """Plan one TIFF; many at once where many calls are gathered."""
         header, source = await self.read_async(url, registry)
-        return await self.plan_header_async(header, source, self._path)
+        beside: dict[str, ByteSource] = {}
+        if self.sidecars:
+            # The overviews and masks of an image are planned with it, or with all others.
+            images = self.ifd is None or (self.ifd_layout == "multiscale" and self._path == (0,))
+            kinds = sidecar_kinds(self.sidecars)
+            header, beside = await add_sidecars(
+                header, registry, kinds, prefetch=self.prefetch, images=images
+            )
+        return await self.plan_header_async(header, source, self._path, beside=beside)
 
     async def read_async(
         self, url: str, registry: ObjectStoreRegistry[Any]
     ) -> tuple[Header, ByteSource]:
-        """Read the directories that `plan_async` makes its plan of."""
+        """Read the directories that `plan_async` makes its plan of, but no sidecars."""
         path = self._path
         # The overviews of an image come after it.
         only = None if path is None or self.ifd_layout == "multiscale" else path[0]
@@ -164,14 +179,16 @@ class VirtualTIFF:
         source: ByteSource,
         path: tuple[int, ...] | None,
         *,
+        beside: Mapping[str, ByteSource] | None = None,
         alone: bool = False,
     ) -> GroupPlan:
         """Plan what `read_async` has read: one image, or all where `path` is `None`.
 
-        With `alone`, plan nothing that stands beside the images: coordinates, grid mappings and
-        attributes of the group.
+        `beside` has the bytes of the sidecars by URL. With `alone`, plan nothing that stands beside
+        the images: coordinates, grid mappings and attributes of the group.
         """
         url = header.source.url
+        sources = {url: source, **(beside or {})}
         options = PlanOptions(
             layout=self.ifd_layout,
             image=ImageOptions(
@@ -181,20 +198,23 @@ class VirtualTIFF:
             coords=self.coords,
             alone=alone,
         )
-        copies: dict[tuple[int, ...], ArrayPlan] = {}
+        copies: dict[tuple[str, tuple[int, ...]], ArrayPlan] = {}
         while True:
             try:
                 plan = plan_header(header, options, ifd=path, copies=copies)
-                return await _completed(plan, source)
+                return await _completed(plan, sources)
             except UnsupportedTIFFError as error:
                 error.at(url=url)
                 if self.on_unsupported == "raise":
                     if error.remedy is None:
                         error.remedy = 'Pass on_unsupported="copy" to store the image itself.'
                     raise
-                if error.ifd is None or error.ifd in copies:
+                place = (error.url or url, error.ifd or ())
+                if error.ifd is None or place in copies:
                     raise
-                copies[error.ifd] = await self._copy(header, source, error, options.image)
+                copies[place] = await self._copy(
+                    _holding(header, place[0]), sources[place[0]], error, options.image
+                )
 
     async def _copy(
         self,
@@ -220,7 +240,13 @@ class VirtualTIFF:
             raise error.at(url=header.source.url) from error.__cause__
 
 
-async def _completed(plan: GroupPlan, source: ByteSource) -> GroupPlan:
+def _holding(header: Header, url: str) -> Header:
+    """The header of a TIFF or of one of its sidecars."""
+    beside = (sidecar.header for sidecar in header.sidecars)
+    return next((one for one in beside if one.source.url == url), header)
+
+
+async def _completed(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> GroupPlan:
     partial = any(array.partial for _, group in plan.walk() for array in group.arrays.values())
     lerc = any(
         codec["name"] == "imagecodecs_lerc"
@@ -233,7 +259,7 @@ async def _completed(plan: GroupPlan, source: ByteSource) -> GroupPlan:
     # Imported here, since it needs zarr and most files do not need it.
     from virtual_tiff.segments import complete
 
-    return await complete(plan, source)
+    return await complete(plan, sources)
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from virtual_tiff.ifd import ImageFileDirectory, is_dependent
+from virtual_tiff.ifd import Header, ImageFileDirectory, Source, is_dependent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,10 +22,16 @@ class Related:
         The image, overview or mask.
     full
         The image that this is an overview or a mask of; `None` for an image of its own.
+    source
+        The sidecar that holds it; `None` for the file of the image itself.
+    prefix
+        Of its name: `ovr.` where a sidecar `.ovr` holds it.
     """
 
     directory: ImageFileDirectory
     full: ImageFileDirectory | None = None
+    source: Source | None = None
+    prefix: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -36,6 +42,15 @@ class Related:
 def relate(ifds: Iterable[ImageFileDirectory]) -> tuple[Related, ...]:
     """Every directory of a file with the image it belongs to, sub-IFDs after their parents."""
     return tuple(_relate(ifds, parent=None))
+
+
+def relate_sidecars(header: Header) -> tuple[Related, ...]:
+    """Every directory of the sidecars of a file, which belong to its first image."""
+    return tuple(
+        Related(directory, header.ifds[0], sidecar.header.source, f"{sidecar.suffix}.")
+        for sidecar in header.sidecars
+        for directory in sidecar.header.ifds
+    )
 
 
 def _relate(

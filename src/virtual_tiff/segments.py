@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from zarr.buffer.cpu import Buffer
 from zarr.storage import MemoryStore
 
+from virtual_tiff.axes import axis_of
 from virtual_tiff.errors import (
     ErrorKind,
     InvalidTIFFError,
@@ -41,7 +42,7 @@ _CONCURRENCY = 64
 _LERC_HEAD_BYTES = 160 * 1024
 
 
-async def complete(plan: GroupPlan, source: ByteSource) -> GroupPlan:
+async def complete(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> GroupPlan:
     """Look into the segments that a directory does not tell enough about.
 
     Partial segments become inline chunks. LERC segments are refused if they hide pixels.
@@ -49,9 +50,9 @@ async def complete(plan: GroupPlan, source: ByteSource) -> GroupPlan:
     Parameters
     ----------
     plan
-        A plan whose references point into `source`.
-    source
-        The TIFF; one GET for each segment that is looked into.
+        A plan whose references point into `sources`.
+    sources
+        The TIFF and its sidecars by URL; one GET for each segment that is looked into.
 
     Raises
     ------
@@ -60,8 +61,13 @@ async def complete(plan: GroupPlan, source: ByteSource) -> GroupPlan:
     UnsupportedTIFFError
         A segment cannot be encoded again without loss, or masks pixels.
     """
-    arrays = {name: await _complete_array(array, source) for name, array in plan.arrays.items()}
-    groups = {name: await complete(group, source) for name, group in plan.groups.items()}
+    arrays = {
+        name: array
+        if array.source is None
+        else await _complete_array(array, sources[array.source.url])
+        for name, array in plan.arrays.items()
+    }
+    groups = {name: await complete(group, sources) for name, group in plan.groups.items()}
     return replace(plan, arrays=arrays, groups=groups)
 
 
@@ -123,7 +129,7 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     headers = await asyncio.gather(
         *(header(int(plan.offsets[index]), int(plan.lengths[index])) for index in present)
     )
-    size = dict(zip(plan.dimension_names, plan.chunk_shape, strict=True))
+    size = dict(zip(map(axis_of, plan.dimension_names), plan.chunk_shape, strict=True))
     samples = size.get("band", 1)
     lengths = plan.lengths.copy()
     fill_is_nan = isinstance(plan.fill_value, float) and math.isnan(plan.fill_value)
@@ -149,7 +155,7 @@ def _inside(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
     inside = {
         name: min(chunk, shape - i * chunk)
         for name, i, chunk, shape in zip(
-            plan.dimension_names, index, plan.chunk_shape, plan.shape, strict=True
+            map(axis_of, plan.dimension_names), index, plan.chunk_shape, plan.shape, strict=True
         )
     }
     return inside["y"], inside["x"]
@@ -250,7 +256,7 @@ def _pad_jpeg(
     Where chroma is subsampled vertically and the row below the last one matters too much, the
     strip is encoded again, at the highest quality and without subsampling.
     """
-    height = plan.chunk_shape[plan.dimension_names.index("y")]
+    height = plan.chunk_shape[[*map(axis_of, plan.dimension_names)].index("y")]
     patched = with_frame_height(data, height)
     difference = _difference(plan, segment, patched, rows)
     if difference > _TOLERANCE:

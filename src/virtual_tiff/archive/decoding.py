@@ -16,6 +16,7 @@ import zarr
 from numpy.typing import NDArray
 from obspec_utils.readers import BlockStoreReader
 
+from virtual_tiff.axes import axis_of
 from virtual_tiff.reader import resolve_store
 
 #: Codecs of lossy streams, whose decoders may differ by a few grey levels.
@@ -93,13 +94,14 @@ def compare(store: Any, sample: Sample, registry: Any, chunks: int, seed: int) -
     grid = [ceil(s / c) for s, c in zip(shape, chunk, strict=True)]
     chooser = random.Random(f"{seed} {sample.url} {sample.array}")
     every = int(np.prod(grid))
-    names = array.metadata.dimension_names  # type: ignore[union-attr]
+    dimensions = array.metadata.dimension_names  # type: ignore[union-attr]
+    names = tuple(axis_of(name or "") for name in dimensions or ())
     with _Page(sample, registry) as page:
         for number in sorted(chooser.sample(range(every), min(chunks, every))):
             index = [int(i) for i in np.unravel_index(number, grid)]
             cut = zip(index, chunk, shape, strict=True)
             region = tuple(slice(i * c, min((i + 1) * c, s)) for i, c, s in cut)
-            yield _compare(array, sample, region, index, page, tuple(names or ())[inner:])
+            yield _compare(array, sample, region, index, page, names[inner:])
 
 
 def _compare(
@@ -108,7 +110,7 @@ def _compare(
     region: tuple[slice, ...],
     index: list[int],
     page: _Page,
-    names: tuple[str | None, ...],
+    names: tuple[str, ...],
 ) -> Outcome:
     place: Any = region if sample.step is None else (sample.step, *region)
     expected, reason = None, ""
@@ -168,9 +170,7 @@ class _Page:
         if self._file is not None:
             self._file.close()
 
-    def read(
-        self, region: tuple[slice, ...], names: tuple[str | None, ...], band: int
-    ) -> NDArray[Any]:
+    def read(self, region: tuple[slice, ...], names: tuple[str, ...], band: int) -> NDArray[Any]:
         """Pixels of a region, in the order of the dimensions that have these names."""
         page = self._page()
         rows, columns = region[names.index("y")], region[names.index("x")]

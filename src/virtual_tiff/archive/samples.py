@@ -19,8 +19,8 @@ from virtual_tiff.publishing.locations import WEB_SCHEMES
 
 #: Kind of a virtual chunk in what `IcechunkStore.array_chunk_iterator` yields.
 _VIRTUAL = 2
-#: Names of arrays that `VirtualTIFF` gives: the path of a directory.
-_IFD = re.compile(r"\d+(\.\d+)*")
+#: Names of arrays that `VirtualTIFF` gives: the path of a directory, in a sidecar or not.
+_IFD = re.compile(r"(?:(?:ovr|msk|msk\.ovr)\.)?(\d+(?:\.\d+)*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +126,7 @@ def _address(location: str) -> str:
 
 def _sample(url: str, array: str) -> Sample | None:
     name = array.rpartition("/")[2]
-    if _IFD.fullmatch(name) is None:
+    found = _IFD.fullmatch(name)
+    if found is None:
         return None
-    return Sample(url=url, ifd=tuple(map(int, name.split("."))), array=array, step=None)
+    return Sample(url=url, ifd=tuple(map(int, found[1].split("."))), array=array, step=None)

@@ -24,6 +24,7 @@ from virtual_tiff.archive.headers import (
 from virtual_tiff.archive.inventory import SCHEMA, Inventory
 from virtual_tiff.archive.rows import POSITION, Rows
 from virtual_tiff.archive.sources import SourceOptions, read_sources
+from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.parser import _run as run
 
@@ -96,6 +97,11 @@ def scan(
     SourceError
         The sources cannot be listed.
     """
+    if parser is not None and parser.sidecars:
+        raise InvalidOptionError(
+            "an inventory does not keep what stands in sidecars.",
+            remedy="Scan without sidecars, or publish the files with virtual_tiff.publish.",
+        )
     options = ScanOptions(
         parser=parser or VirtualTIFF(ifd=0),
         datetime_pattern=datetime_pattern,

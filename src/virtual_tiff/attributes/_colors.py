@@ -75,7 +75,11 @@ def color_attributes(ifd: ImageFileDirectory, bands: Sequence[BandMetadata]) -> 
     attributes["color_interpretation"] = list(color_interpretation(ifd, bands))
     if ifd.extra_samples:
         attributes["extra_samples"] = [_extra_sample_name(value) for value in ifd.extra_samples]
-    if (
+    if ifd.auxiliary is not None and ifd.auxiliary.color_table:
+        # From 8 bits to 16, so that the high byte is the color.
+        table: list[JSON] = [[c * 257 for c in color] for color in ifd.auxiliary.color_table]
+        attributes["color_map"] = table
+    elif (
         ifd.color_map is not None
         and ifd.photometric_interpretation == PhotometricInterpretation.PALETTE
     ):

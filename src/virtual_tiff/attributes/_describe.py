@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from virtual_tiff.attributes._array import Attributes, FillValue, array_attributes, band_names
 from virtual_tiff.attributes._spatial import group_attributes, spatial_ref_attributes
-from virtual_tiff.gdal_metadata import parse_gdal_metadata
+from virtual_tiff.gdal_metadata import GDALMetadata, parse_gdal_metadata
 from virtual_tiff.geokeys import CRSResult, GeoTransform, crs, geotransform, overview_transform
 from virtual_tiff.ifd import ImageFileDirectory
 
@@ -85,7 +85,7 @@ def describe(
     transform = geotransform(source)
     if transform is not None and full is not None:
         transform = overview_transform(transform, (full.image_length, full.image_width), shape)
-    metadata = parse_gdal_metadata(_metadata_text(ifd, full))
+    metadata = _metadata(ifd, full)
     spatial_ref = spatial_ref_attributes(source, transform, None if full is None else shape)
     notes = tuple(note for note in (system.note, metadata.note) if note is not None)
     attributes = array_attributes(ifd, metadata, system=system, fill_value=fill_value, full=full)
@@ -106,8 +106,9 @@ def describe(
     )
 
 
-def _metadata_text(ifd: ImageFileDirectory, full: ImageFileDirectory | None) -> str | None:
-    """The document that speaks of the samples: an overview's own only says how it was made."""
+def _metadata(ifd: ImageFileDirectory, full: ImageFileDirectory | None) -> GDALMetadata:
+    """What is said of the samples: an overview's own document only says how it was made."""
     if full is None or ifd.is_mask or full.samples_per_pixel != ifd.samples_per_pixel:
-        return ifd.gdal_metadata
-    return full.gdal_metadata
+        full = ifd
+    own = parse_gdal_metadata(full.gdal_metadata)
+    return own if full.auxiliary is None else own.overridden_by(full.auxiliary.metadata)

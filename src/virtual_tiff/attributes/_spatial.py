@@ -20,6 +20,7 @@ from virtual_tiff.geokeys import (
     CRSResult,
     GeoTransform,
     bounds,
+    crs,
     crs_key,
     crs_of_keys,
     gcps,
@@ -53,7 +54,12 @@ def spatial_ref_attributes(
     dict or None
         `None` where there is no georeferencing: no CRS, no transform, no control points.
     """
-    attributes = dict(_grid_mapping(crs_key(ifd), ifd.geo_key_revision)) if ifd.geo_keys else {}
+    if ifd.auxiliary is not None and ifd.auxiliary.crs is not None:
+        attributes = crs_attributes(crs(ifd))
+    elif ifd.geo_keys:
+        attributes = dict(_grid_mapping(crs_key(ifd), ifd.geo_key_revision))
+    else:
+        attributes = {}
     if transform is not None:
         attributes["GeoTransform"] = " ".join(map(repr, transform))
     # rioxarray keeps these two as JSON in a string.

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from virtual_tiff._version import __version__
-from virtual_tiff.cli._common import ifd_path, quieten_icechunk
+from virtual_tiff.cli._common import ifd_path, quieten_icechunk, sidecar_names
 from virtual_tiff.cli.archive import register
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
@@ -48,6 +48,15 @@ _Sources = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Local paths, or file, http, https, s3, gs, az or abfs URLs.",
+        show_default=False,
+    ),
+]
+_Sidecars = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KINDS",
+        help="Files beside the TIFFs to read too: all, or some of ovr, msk, aux.xml and world, "
+        "with commas between.",
         show_default=False,
     ),
 ]
@@ -117,6 +126,7 @@ def publish(
         str,
         typer.Option(help="raise, or copy the pixels of images that no Zarr codec can decode."),
     ] = "raise",
+    sidecars: _Sidecars = None,
     under: Annotated[
         str, typer.Option(metavar="GROUP", help="Put the groups of the files below this one.")
     ] = "",
@@ -146,7 +156,11 @@ def publish(
     from virtual_tiff.publishing.reading_code import reading_code
 
     quieten_icechunk()
-    options: dict[str, Any] = {"ifd_layout": layout, "band_axis": band_axis}
+    options: dict[str, Any] = {
+        "ifd_layout": layout,
+        "band_axis": band_axis,
+        "sidecars": sidecar_names(sidecars),
+    }
     parser = VirtualTIFF(ifd_path(ifd), on_unsupported=on_unsupported, **options)  # type: ignore[arg-type]
     urls = [source_url(source) for source in sources]
     below = under.strip("/")
@@ -196,25 +210,47 @@ def publish(
     virtual-tiff info image.tif
 
     virtual-tiff info https://example.com/cog.tif --json | jq '.[0].images[0].codecs'
+
+    virtual-tiff info https://example.com/cog.tif --tms > tms.json
     """
 )
 def info(
     sources: _Sources,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    tms: Annotated[
+        bool,
+        typer.Option(
+            "--tms", help="Print the tile grid of one file as an OGC TileMatrixSet (JSON)."
+        ),
+    ] = False,
+    sidecars: _Sidecars = None,
     anonymous: _Anonymous = False,
 ) -> None:
     """Show what is in TIFFs: images, overviews, masks, chunks, codecs, and who can read them.
 
     Reads the headers alone, usually in one request of 32 KiB for each file.
     """
+    if tms:
+        _print_tile_matrix_set(sources, anonymous=anonymous, sidecars=sidecar_names(sidecars))
+        return
     from virtual_tiff.cli._output import print_files
     from virtual_tiff.info import info as read
 
-    files = read(sources, anonymous=anonymous)
+    files = read(sources, anonymous=anonymous, sidecars=sidecar_names(sidecars))
     if as_json:
         print(json.dumps([file.to_json() for file in files], ensure_ascii=False, indent=2))
     else:
         print_files(files)
+
+
+def _print_tile_matrix_set(sources: Sequence[str], **options: Any) -> None:
+    from virtual_tiff.tile_grid import tile_matrix_set
+
+    if len(sources) != 1:
+        raise typer.BadParameter(
+            f"{len(sources)} files have as many tile grids: name one", param_hint="--tms"
+        )
+    print(tile_matrix_set(sources[0], **options).model_dump_json(exclude_none=True, indent=2))
 
 
 def _count(number: int, what: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import typer
 
@@ -24,6 +25,13 @@ def ifd_path(text: str | None) -> int | tuple[int, ...] | None:
             f"{text!r} is neither a number such as 0 nor a path such as 0.1", param_hint="--ifd"
         ) from None
     return path if len(path) > 1 else path[0]
+
+
+def sidecar_names(text: str | None) -> bool | tuple[Any, ...]:
+    """Read the argument of `--sidecars`: `all`, or some kinds with commas between."""
+    if text is None or text == "all":
+        return text is not None
+    return tuple(text.split(","))
 
 
 def quieten_icechunk() -> None:

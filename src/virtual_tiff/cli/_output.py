@@ -63,6 +63,8 @@ def _print_file(console: Console, file: FileInfo) -> None:
         table.add_row(*map(Text, _row(image)))
     console.print(table)
     problems = [f"IFD {image.ifd}: {image.problem}" for image in file.images if image.problem]
+    for url in file.sidecars:
+        console.print(Text(f"Sidecar: {url}", style="dim"), overflow="fold")
     if file.damage is not None:
         problems.append(f"After the last IFD: {file.damage}")
     for problem in problems:

@@ -81,9 +81,25 @@ def crs(ifd: ImageFileDirectory) -> CRSResult:
     Parameters
     ----------
     ifd
-        The directory that holds the GeoKeys; overviews and masks have none of their own.
+        The directory that holds the GeoKeys; overviews and masks have none of their own. A
+        sidecar comes before them.
     """
+    found = ifd.auxiliary
+    if found is not None and found.crs is not None:
+        return crs_of_text(found.crs, found.coordinate_epoch)
     return crs_of_keys(crs_key(ifd), ifd.geo_key_revision)
+
+
+@lru_cache(maxsize=1024)
+def crs_of_text(text: str, coordinate_epoch: float | None = None) -> CRSResult:
+    """The CRS that a sidecar defines, as WKT or by a code; no text is no CRS."""
+    if not text:
+        return CRSResult()
+    try:
+        found, authority = _identified(pyproj.CRS.from_user_input(text))
+    except CRSError:
+        return CRSResult(note="PROJ cannot make a CRS of what the sidecar says.")
+    return CRSResult(crs=found, authority=authority, coordinate_epoch=coordinate_epoch)
 
 
 def crs_key(ifd: ImageFileDirectory) -> tuple[tuple[int, GeoKeyValue], ...]:

@@ -7,6 +7,7 @@ tried out with GDAL 3.12.
 from __future__ import annotations
 
 from math import isfinite
+from typing import cast
 
 from virtual_tiff.geokeys._codes import GeoKey, RasterType
 from virtual_tiff.geokeys._crs import CRSResult
@@ -58,7 +59,8 @@ def geotransform(ifd: ImageFileDirectory) -> GeoTransform | None:
     ModelPixelScale with a tiepoint comes before ModelTransformation: GeoTIFF 1.1 forbids both
     in one file, and GDAL, tried with files that have both, takes the scale. With PixelIsPoint
     the tiepoint is the centre of a pixel (annex A, B.2.5 of 1.0), so the corner lies half a
-    pixel before it. A negative ScaleY is read as positive, as in GDAL.
+    pixel before it. A negative ScaleY is read as positive, as in GDAL. A sidecar comes before all
+    of them, and is always about corners.
 
     Returns
     -------
@@ -66,6 +68,17 @@ def geotransform(ifd: ImageFileDirectory) -> GeoTransform | None:
         `None` where the tags do not give an affine transform that can be inverted; there may
         be ground control points.
     """
+    beside = None if ifd.auxiliary is None else ifd.auxiliary.geotransform
+    found = _of_tags(ifd) if beside is None else beside
+    if found is None:
+        return None
+    _, a, b, _, d, e = found
+    if not all(map(isfinite, found)) or a * e - b * d == 0:
+        return None
+    return found
+
+
+def _of_tags(ifd: ImageFileDirectory) -> GeoTransform | None:
     found = _scaled(ifd)
     if found is None:
         matrix = ifd.model_transformation
@@ -75,9 +88,6 @@ def geotransform(ifd: ImageFileDirectory) -> GeoTransform | None:
     if raster_type(ifd) == RasterType.PIXEL_IS_POINT:
         x, a, b, y, d, e = found
         found = (x - (a * 0.5 + b * 0.5), a, b, y - (d * 0.5 + e * 0.5), d, e)
-    _, a, b, _, d, e = found
-    if not all(map(isfinite, found)) or a * e - b * d == 0:
-        return None
     return found
 
 
@@ -165,9 +175,14 @@ def gcps(
         `row` and `col`, in pixels from the outer corner. `None` where there are none.
     """
     points = ifd.model_tiepoint
+    rows, columns = _reduction(ifd, level_shape)
+    beside = ifd.auxiliary
+    if beside is not None and (beside.control_points or beside.geotransform):
+        if beside.control_points is None or geotransform(ifd) is not None:
+            return None
+        return _reduced_points(beside.control_points, rows, columns)
     if len(points) < 6 or _has_scale(ifd) or len(ifd.model_transformation) == 16:
         return None
-    rows, columns = _reduction(ifd, level_shape)
     half = 0.5 if raster_type(ifd) == RasterType.PIXEL_IS_POINT else 0.0
     features: list[JSON] = []
     for i in range(0, len(points) - 5, 6):
@@ -187,6 +202,16 @@ def gcps(
             }
         )
     return {"type": "FeatureCollection", "features": features} if features else None
+
+
+def _reduced_points(collection: dict[str, JSON], rows: float, columns: float) -> dict[str, JSON]:
+    """Control points of a reduced image, from those of the whole one."""
+    features: list[JSON] = []
+    for feature in cast("list[dict[str, dict[str, float]]]", collection["features"]):
+        places = feature["properties"]
+        reduced = {**places, "row": places["row"] / rows, "col": places["col"] / columns}
+        features.append(cast("JSON", {**feature, "properties": reduced}))
+    return {**collection, "features": features}
 
 
 def _reduction(ifd: ImageFileDirectory, level_shape: tuple[int, int] | None) -> tuple[float, float]:

@@ -12,9 +12,10 @@ import icechunk
 import numpy as np
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourcesError, VirtualTIFFError
+from virtual_tiff.ifd import Source
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.parser import _run as run
-from virtual_tiff.plan import ArrayPlan, GroupPlan
+from virtual_tiff.plan import GroupPlan
 from virtual_tiff.publishing.containers import containers_for
 from virtual_tiff.publishing.locations import (
     check_group_names,
@@ -186,13 +187,14 @@ async def publish_async(
     await target.check(paths, into_existing=into_existing)
     report = progress or _ignore
     plans = await _read(urls, parser or VirtualTIFF(), stores, concurrency, report)
-    containers = containers_for(urls, registry=stores, anonymous=anonymous)
+    files = _sources(plans)
+    needed = dict.fromkeys([*urls, *(file.url for file in files)])
+    containers = containers_for(needed, registry=stores, anonymous=anonymous)
     groups = dict(zip(paths, plans, strict=True))
     written = await target.write(groups, containers, message or _message(paths), report)
     arrays = [
         array for plan in plans for _, group in plan.walk() for array in group.arrays.values()
     ]
-    checked = {url for url, plan in zip(urls, plans, strict=True) if _is_checked(plan)}
     return PublishResult(
         snapshot_id=written.snapshot_id,
         branch=branch,
@@ -201,7 +203,7 @@ async def publish_async(
         references=sum(int(np.count_nonzero(array.lengths)) for array in arrays),
         stored=sum(len(array.inline) for array in arrays),
         containers=written.containers,
-        unchecked=tuple(url for url in urls if url not in checked),
+        unchecked=tuple(file.url for file in files if chunk_checksum(file) is None),
         copied={
             url: reasons
             for url, plan in zip(urls, plans, strict=True)
@@ -220,14 +222,10 @@ def _copied(plan: GroupPlan) -> tuple[str, ...]:
     )
 
 
-def _is_checked(plan: GroupPlan) -> bool:
-    """Whether Icechunk can notice a change of the file behind every array."""
-    sources = {array.source for array in _arrays(plan) if array.source is not None}
-    return all(chunk_checksum(source) is not None for source in sources)
-
-
-def _arrays(plan: GroupPlan) -> list[ArrayPlan]:
-    return [array for _, group in plan.walk() for array in group.arrays.values()]
+def _sources(plans: Iterable[GroupPlan]) -> tuple[Source, ...]:
+    """The files that references point into: TIFFs, each with its sidecars."""
+    arrays = (a for plan in plans for _, group in plan.walk() for a in group.arrays.values())
+    return tuple(dict.fromkeys(a.source for a in arrays if a.source is not None))
 
 
 def _message(paths: Sequence[str]) -> str:

@@ -1,0 +1,64 @@
+"""Which sidecars there are, and how they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal, get_args
+
+from virtual_tiff.errors import InvalidOptionError
+
+type SidecarKind = Literal["ovr", "msk", "aux.xml", "world"]
+
+_KINDS: tuple[SidecarKind, ...] = get_args(SidecarKind.__value__)
+
+
+def sidecar_kinds(wanted: bool | Collection[str]) -> frozenset[SidecarKind]:
+    """Read the argument `sidecars`.
+
+    Parameters
+    ----------
+    wanted
+        `True` for all, `False` for none, or some of `ovr`, `msk`, `aux.xml` and `world`.
+
+    Raises
+    ------
+    InvalidOptionError
+        It is something else.
+    """
+    if isinstance(wanted, bool):
+        return frozenset(_KINDS if wanted else ())
+    several = isinstance(wanted, Collection) and not isinstance(wanted, str)
+    known = frozenset(kind for kind in _KINDS if several and kind in wanted)
+    if not several or len(known) < len(set(wanted)):
+        raise InvalidOptionError(
+            f"sidecars is {wanted!r}, but must be True, False, or some of "
+            f"{', '.join(map(repr, _KINDS))}."
+        )
+    return known
+
+
+def names(url: str, kind: SidecarKind) -> tuple[str, ...]:
+    """Return the addresses at which GDAL looks for a sidecar; the first that is there counts.
+
+    World files have the suffix of the image without its middle and with a `w` (`.tfw`), whole and
+    with a `w` (`.tifw`), or `.wld`.
+
+    Examples
+    --------
+    >>> names("s3://bucket/image.tiff", "world")[::2]
+    ('s3://bucket/image.tfw', 's3://bucket/image.tiffw', 's3://bucket/image.wld')
+    """
+    if kind == "aux.xml":
+        return (f"{url}.aux.xml",)
+    if kind != "world":
+        return (f"{url}.{kind}", f"{url}.{kind.upper()}")
+    folder, slash, name = url.rpartition("/")
+    stem, _, suffix = name.rpartition(".")
+    # A name that begins with its only dot has no suffix for GDAL either.
+    endings = [f"{suffix[0]}{suffix[-1]}w", f"{suffix}w"] if stem and len(suffix) > 1 else []
+    base = f"{folder}{slash}{stem or name}"
+    return tuple(
+        f"{base}.{spelled}"
+        for ending in (*endings, "wld")
+        for spelled in (ending.lower(), ending.upper())
+    )
