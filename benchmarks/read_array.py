@@ -114,7 +114,7 @@ def _processes(path: Path, repository: Path) -> Iterator[dict[str, subprocess.Po
     processes = {
         name: subprocess.Popen(
             [*command, name, str(path), str(repository)],
-            env=os.environ | {"ICECHUNK_LOG": "error"} | setup.environment,
+            env={**os.environ, "ICECHUNK_LOG": "error", **setup.environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
