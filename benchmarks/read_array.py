@@ -21,6 +21,7 @@ from benchmarks._measure import Contender, interleave
 from benchmarks._options import Options
 from benchmarks._report import Result, Target, rows
 
+QUICK = "2048 × 2048 pixels instead of 8192 × 8192, fewer rounds"
 BASELINE = "rasterio"
 OURS = "Icechunk + zarr"
 
@@ -54,7 +55,7 @@ def readers(path: Path, repository: Path, threads: int) -> dict[str, Callable[[]
 
 def _compare(encoding: str, options: Options) -> Result:
     threads = len(os.sched_getaffinity(0))
-    size = 4096 if options.quick else 8192
+    size = options.pick(8192, 2048, 512)
     path = data.large(encoding, size, options.cache).absolute()
     lossy = data.LARGE_ENCODINGS[encoding]["compress"] == "JPEG"
     expected: list[Image] = []
@@ -77,7 +78,7 @@ def _compare(encoding: str, options: Options) -> Result:
             contenders = [
                 Contender(name, read) for name, read in readers(path, repository, threads).items()
             ]
-            timings = interleave(contenders, options.rounds, after=check)
+            timings = interleave(contenders, options.rounds, after=check, report=options.report)
     return Result(
         name=f"read_array-{encoding}",
         title=f"Read {size} × {size} pixels, {encoding}, {threads} threads",
