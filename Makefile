@@ -4,7 +4,7 @@
 BIN := .venv/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-javascript test-latest test-lowest lint format bench bench-quick \
+.PHONY: help env demo test test-javascript test-latest test-lowest lint format bench bench-quick bench-docs \
 	docs download-test-images fuzz constraints clean
 
 help: ## list the tasks
@@ -44,8 +44,11 @@ format: env ## put the source into shape
 bench: env ## run the benchmarks, ratios against peers
 	$(BIN)python -m benchmarks
 
-bench-quick: env ## the same in two minutes
+bench-quick: env ## less of the same, in two minutes
 	$(BIN)python -m benchmarks --quick
+
+bench-docs: env ## put what make bench found into the documentation
+	$(BIN)python -m benchmarks.page build/bench/results.json
 
 docs: env ## build the documentation into site/
 	$(BIN)mkdocs build --strict

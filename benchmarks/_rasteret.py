@@ -22,7 +22,6 @@ ENVIRONMENT = Environment(
     ("rasteret==0.4.1", "obstore"),
     Path(__file__).with_name("_rasteret_script.py"),
 )
-NOT_INSTALLED = ENVIRONMENT.not_installed
 
 type Bounds = tuple[float, float, float, float]
 

@@ -31,7 +31,9 @@ def run(options: Options) -> Result:
     """Compare; raises `AssertionError` if the import loads what it must not."""
     names = [BASELINE, OURS, "async_tiff", "tifffile", "rasterio", "xarray", "virtualizarr"]
     contenders = [Contender(name, partial(_import, name)) for name in names]
-    timings = interleave(contenders, options.rounds, report=options.report)
+    timings = interleave(
+        contenders, options.rounds, report=options.report, warm_up=options.effort != "tiny"
+    )
     return Result(
         name=Path(__file__).stem,
         title="import, in a new process",

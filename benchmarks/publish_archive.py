@@ -138,7 +138,7 @@ def run(options: Options) -> Result:
         rows=rows(timings, BASELINE, more),
         targets=[
             Target("files a second against VirtualiZarr", faster, 8, at_least=True),
-            Target("requests a file", max(requests[OURS]) / number, 1, "requests"),
+            Target("requests a file", max(requests[OURS]) / number, 1, ""),
             Target("processor time a file", cpu[OURS], 0.6, "ms"),
         ],
         notes=[

@@ -68,7 +68,7 @@ def run(options: Options) -> Result:
     small = data.cogs(1, options.cache)[0].absolute().as_uri()
     timings: dict[str, Timing] = {name: Timing(name) for name in WORK}
     memory: dict[str, list[Memory]] = {name: [] for name in WORK}
-    rounds = min(options.rounds, options.pick(5, 2, 1))
+    rounds = min(options.rounds, options.pick(5, 1, 1))
     for round_number in range(rounds):
         for name in sorted(WORK, reverse=round_number % 2 == 1):
             options.report(f"round {round_number + 1} of {rounds}: {name}")

@@ -44,14 +44,16 @@ class Found:
 
     Parameters
     ----------
-    chunks, commits
+    chunks, images, commits
         How many; the commits are of equal size.
     wall, cpu
         Seconds of all commits.
     rise
         Bytes of memory of one of them.
-    manifests, manifest_bytes, snapshot_bytes
-        In the repository; of the last snapshot.
+    manifests, manifest_bytes, repository_bytes
+        In the repository.
+    snapshot_bytes
+        Of the last snapshot.
     open_requests, open_bytes
         To open it with xarray, over HTTP.
     find_requests, find_bytes
@@ -59,6 +61,7 @@ class Found:
     """
 
     chunks: int
+    images: int
     commits: int
     wall: float
     cpu: float
@@ -66,6 +69,7 @@ class Found:
     manifests: int
     manifest_bytes: int
     snapshot_bytes: int
+    repository_bytes: int
     open_requests: int
     open_bytes: int
     find_requests: int
@@ -115,6 +119,7 @@ def _measure(
     def found(chunks: int, done: list[tuple[Memory, Sample]]) -> Found:
         return Found(
             chunks=chunks * len(done),
+            images=chunks * len(done) // _CHUNKS,
             commits=len(done),
             wall=sum(sample.wall for _, sample in done),
             cpu=sum(sample.cpu for _, sample in done),
@@ -209,4 +214,5 @@ def _size(repository: Path) -> dict[str, int]:
         "manifests": len(manifests),
         "manifest_bytes": sum(manifests),
         "snapshot_bytes": snapshots[-1].stat().st_size,
+        "repository_bytes": sum(file.stat().st_size for file in files),
     }
