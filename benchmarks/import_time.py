@@ -36,7 +36,7 @@ def run(options: Options) -> Result:
     )
     return Result(
         name=Path(__file__).stem,
-        title="import, in a new process",
+        title="Import, in a new process",
         baseline=BASELINE,
         rows=rows(timings, BASELINE),
         notes=[f"virtual_tiff loads none of {', '.join(HEAVY)}."],
