@@ -5,7 +5,7 @@ BIN := .venv/bin/
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-javascript test-azure test-latest test-lowest lint format bench \
-	bench-quick docs download-test-images fuzz constraints clean
+	bench-quick bench-docs docs download-test-images fuzz constraints clean
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -48,8 +48,11 @@ format: env ## put the source into shape
 bench: env ## run the benchmarks, ratios against peers
 	$(BIN)python -m benchmarks
 
-bench-quick: env ## the same in two minutes
+bench-quick: env ## less of the same, in two minutes
 	$(BIN)python -m benchmarks --quick
+
+bench-docs: env ## put what make bench found into the documentation
+	$(BIN)python -m benchmarks.page build/bench/results.json
 
 docs: env ## build the documentation into site/
 	$(BIN)mkdocs build --strict

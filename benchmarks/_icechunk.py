@@ -9,15 +9,26 @@ import icechunk
 import zarr
 
 
-def open_group(repository: Path) -> zarr.Group:
-    """Root of the main branch of a repository on the local disk."""
-    storage = icechunk.local_filesystem_storage(str(repository))
+def open_session(storage: icechunk.Storage) -> icechunk.Session:
+    """Open the main branch, with access to all that it refers to on disks and the web."""
     config = icechunk.Repository.fetch_config(storage)
     containers = (config.virtual_chunk_containers if config else None) or {}
-    local = icechunk.Credentials.LocalFileSystemAccess()
-    access = icechunk.containers_credentials(dict.fromkeys(containers, local))
+    access = icechunk.containers_credentials(
+        {
+            prefix: icechunk.Credentials.HttpAccess()
+            if prefix.startswith("http")
+            else icechunk.Credentials.LocalFileSystemAccess()
+            for prefix in containers
+        }
+    )
     repo = icechunk.Repository.open(storage, authorize_virtual_chunk_access=access)
-    return zarr.open_group(repo.readonly_session("main").store, mode="r", zarr_format=3)
+    return repo.readonly_session("main")
+
+
+def open_group(repository: Path) -> zarr.Group:
+    """Root of the main branch of a repository on the local disk."""
+    session = open_session(icechunk.local_filesystem_storage(str(repository)))
+    return zarr.open_group(session.store, mode="r", zarr_format=3)
 
 
 def largest_array(group: zarr.Group) -> zarr.Array[Any]:

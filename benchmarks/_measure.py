@@ -76,8 +76,10 @@ def interleave(
     *,
     before: Callable[[], None] = _nothing,
     after: Callable[[str, object], None] = _nothing,
+    report: Callable[[str], None] = _nothing,
+    warm_up: bool = True,
 ) -> dict[str, Timing]:
-    """Run every contender once a round, after one round that only warms up.
+    """Run every contender once a round, by default after one round that only warms up.
 
     Parameters
     ----------
@@ -90,6 +92,10 @@ def interleave(
     after
         Called after each run, unmeasured, with the contender's name and what it returned; the
         place to check the result. Also called in the warm-up.
+    report
+        Called with round and contender, to show progress.
+    warm_up
+        Whether there is a round that does not count.
 
     Returns
     -------
@@ -97,9 +103,11 @@ def interleave(
         Name to timing, in the order of `contenders`.
     """
     timings = {contender.name: Timing(contender.name) for contender in contenders}
-    for round_number in range(-1, rounds):
+    for round_number in range(-1 if warm_up else 0, rounds):
+        label = f"round {round_number + 1} of {rounds}" if round_number >= 0 else "warming up"
         shift = round_number % len(contenders)
         for contender in [*contenders[shift:], *contenders[:shift]]:
+            report(f"{label}: {contender.name}")
             before()
             gc.collect()
             cpu, wall = time.process_time(), time.perf_counter()

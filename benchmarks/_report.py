@@ -62,17 +62,23 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something this package promises: `value` must not exceed `limit`."""
+    """Something this package promises: `value` at most `limit`, or at least, if `at_least`."""
 
     name: str
     value: float
     limit: float
     unit: str = "×"
+    at_least: bool = False
 
     @property
     def met(self) -> bool:
         """Whether the promise was kept."""
-        return self.value <= self.limit
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+    def __str__(self) -> str:
+        unit = self.unit if self.unit in ("", "×") else f" {self.unit}"
+        bound = "at least" if self.at_least else "at most"
+        return f"{self.name}: {self.value:.3g}{unit} of {bound} {self.limit:g}{unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +99,10 @@ class Result:
         Promises.
     notes
         What the reader must know to judge the figures.
+    figures
+        Numbers that the documentation quotes, by name.
+    quantity
+        What the ratios are of.
     """
 
     name: str
@@ -101,6 +111,8 @@ class Result:
     rows: Sequence[Row]
     targets: Sequence[Target] = ()
     notes: Sequence[str] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
+    quantity: str = "time"
 
 
 def rows(
@@ -133,18 +145,25 @@ def table(result: Result) -> Table:
     out = Table()
     out.add_column("", no_wrap=True)
     columns = list(dict.fromkeys(name for row in result.rows for name in row.more))
-    for heading in ("time ×", "least–most", "CPU ×", *columns):
+    # One round has no spread.
+    spread = any(row.low != row.high for row in result.rows)
+    headings = [f"{result.quantity} ×", *(["least–most"] if spread else []), "CPU ×"]
+    for heading in (*headings, *columns):
         out.add_column(heading, justify="right")
     for row in result.rows:
         out.add_row(
             row.name,
             "–" if row.ratio is None else f"{row.ratio:.2f}",
-            "" if row.low is None else f"{row.low:.2f}–{row.high:.2f}",
+            *([_spread(row)] if spread else []),
             "" if row.cpu_ratio is None else f"{row.cpu_ratio:.2f}",
             *(row.more.get(name, "") for name in columns),
             style="bold" if row.name == result.baseline else None,
         )
     return out
+
+
+def _spread(row: Row) -> str:
+    return "" if row.low is None else f"{row.low:.2f}–{row.high:.2f}"
 
 
 def show(console: Console, result: Result) -> None:
@@ -155,13 +174,14 @@ def show(console: Console, result: Result) -> None:
         console.print(f"  {note}", highlight=False, style="dim")
     for target in result.targets:
         state = "[green]kept[/green]" if target.met else "[red]MISSED[/red]"
-        unit = target.unit if target.unit == "×" else f" {target.unit}"
-        figures = f"{target.value:.3g}{unit} of at most {target.limit:g}{unit}"
-        console.print(f"  {state}  {target.name}: {figures}", highlight=False)
+        console.print(f"  {state}  {target}", highlight=False)
 
 
 def as_json(results: Sequence[Result], options: Mapping[str, object]) -> dict[str, object]:
-    """All that was found, and the machine and versions it was found with."""
+    """All that was found, with the machine and the versions it was found with.
+
+    `options` is added as it is.
+    """
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": _machine(),
@@ -169,7 +189,12 @@ def as_json(results: Sequence[Result], options: Mapping[str, object]) -> dict[st
         "options": dict(options),
         "results": [
             asdict(result)
-            | {"targets": [asdict(target) | {"met": target.met} for target in result.targets]}
+            | {
+                "targets": [
+                    asdict(target) | {"met": target.met, "text": str(target)}
+                    for target in result.targets
+                ]
+            }
             for result in results
         ],
     }

@@ -6,6 +6,7 @@ run leaves nothing half-made behind.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import struct
@@ -26,11 +27,11 @@ CACHE = Path(".cache/benchmarks")
 COG_SIZE = 512
 DISTINCT_COGS = 20
 MILLION_TILES = 1 << 20
+TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_400_000)  # of EPSG:32633
 
 _FIRST_DATE = date(2020, 1, 1)
 _DATE_MARK = "1970:01:01 00:00:00"
 _TILE = 16
-_BIG_SIZE = 16384
 
 
 def cogs(count: int, cache: Path = CACHE) -> list[Path]:
@@ -65,16 +66,23 @@ def cogs(count: int, cache: Path = CACHE) -> list[Path]:
     return sorted(_made(cache / f"cogs-v1-{count}", make).iterdir())
 
 
-def million_tiles(cache: Path = CACHE) -> Path:
-    """A BigTIFF of 16384 × 16384 uint8 pixels in 1,048,576 tiles of 16 × 16, uncompressed.
+def many_tiles(cache: Path = CACHE, tiles: int = MILLION_TILES) -> Path:
+    """A BigTIFF of uint8 pixels in 1,048,576 tiles of 16 × 16, uncompressed: 16384 × 16384.
 
     The pixels are 0 and not on the disk, except in every 4096th tile, whose 256 bytes are 0 to 255.
+
+    Parameters
+    ----------
+    cache
+        Folder to keep it in.
+    tiles
+        A square number of tiles.
     """
 
     def make(folder: Path) -> None:
-        _write_million_tiles(folder / "million_tiles.tif")
+        _write_tiles(folder / "tiles.tif", tiles)
 
-    return _made(cache / "bigtiff-v1", make) / "million_tiles.tif"
+    return _made(cache / f"bigtiff-v2-{tiles}", make) / "tiles.tif"
 
 
 def large(encoding: str, size: int = 8192, cache: Path = CACHE) -> Path:
@@ -150,7 +158,7 @@ def _write(
         width=bands.shape[2],
         dtype=bands.dtype,
         crs="EPSG:32633",
-        transform=Affine(10, 0, 500_000, 0, -10, 5_400_000),
+        transform=TRANSFORM,
         nodata=0,
         num_threads="ALL_CPUS",
         **options,
@@ -178,11 +186,12 @@ def _cog(seed: int) -> bytes:
     return image
 
 
-def _write_million_tiles(path: Path) -> None:
+def _write_tiles(path: Path, tiles: int) -> None:
     """Write header, directory and the two long tags by hand: no library does it in a second."""
+    size = math.isqrt(tiles) * _TILE
     entries = [
-        (256, 4, 1, _BIG_SIZE),  # ImageWidth, LONG
-        (257, 4, 1, _BIG_SIZE),  # ImageLength
+        (256, 4, 1, size),  # ImageWidth, LONG
+        (257, 4, 1, size),  # ImageLength
         (258, 3, 1, 8),  # BitsPerSample, SHORT
         (259, 3, 1, 1),  # Compression: none
         (262, 3, 1, 1),  # PhotometricInterpretation: BlackIsZero
@@ -190,15 +199,15 @@ def _write_million_tiles(path: Path) -> None:
         (284, 3, 1, 1),  # PlanarConfiguration: chunky
         (322, 3, 1, _TILE),  # TileWidth
         (323, 3, 1, _TILE),  # TileLength
-        (324, 16, MILLION_TILES, 0),  # TileOffsets, LONG8; where, is filled in below
-        (325, 4, MILLION_TILES, 0),  # TileByteCounts, LONG
+        (324, 16, tiles, 0),  # TileOffsets, LONG8; where, is filled in below
+        (325, 4, tiles, 0),  # TileByteCounts, LONG
         (339, 3, 1, 1),  # SampleFormat: unsigned
     ]
     length = _TILE * _TILE
     offsets_at = 16 + 8 + 20 * len(entries) + 8
-    counts_at = offsets_at + 8 * MILLION_TILES
-    data_at = counts_at + 4 * MILLION_TILES
-    offsets = data_at + length * np.arange(MILLION_TILES, dtype="<u8")
+    counts_at = offsets_at + 8 * tiles
+    data_at = counts_at + 4 * tiles
+    offsets = data_at + length * np.arange(tiles, dtype="<u8")
     places = {324: offsets_at, 325: counts_at}
     with path.open("wb") as file:
         # BigTIFF: version 43, offsets of 8 bytes, first directory right behind.
@@ -208,8 +217,8 @@ def _write_million_tiles(path: Path) -> None:
             file.write(struct.pack("<HHQQ", tag, kind, count, places.get(tag, value)))
         file.write(struct.pack("<Q", 0))
         file.write(offsets.tobytes())
-        file.write(np.full(MILLION_TILES, length, "<u4").tobytes())
-        for tile in range(0, MILLION_TILES, 4096):
+        file.write(np.full(tiles, length, "<u4").tobytes())
+        for tile in range(0, tiles, 4096):
             file.seek(int(offsets[tile]))
             file.write(bytes(range(256)))
-        file.truncate(data_at + length * MILLION_TILES)
+        file.truncate(data_at + length * tiles)

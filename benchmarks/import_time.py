@@ -15,6 +15,7 @@ from benchmarks._report import Result, rows
 
 BASELINE = "numpy"
 OURS = "virtual_tiff"
+QUICK = "fewer rounds"
 HEAVY = ("async_tiff", "icechunk", "xarray")
 
 _SCRIPT = """
@@ -30,10 +31,12 @@ def run(options: Options) -> Result:
     """Compare; raises `AssertionError` if the import loads what it must not."""
     names = [BASELINE, OURS, "async_tiff", "tifffile", "rasterio", "xarray", "virtualizarr"]
     contenders = [Contender(name, partial(_import, name)) for name in names]
-    timings = interleave(contenders, options.rounds)
+    timings = interleave(
+        contenders, options.rounds, report=options.report, warm_up=options.effort != "tiny"
+    )
     return Result(
         name=Path(__file__).stem,
-        title="import, in a new process",
+        title="Import, in a new process",
         baseline=BASELINE,
         rows=rows(timings, BASELINE),
         notes=[f"virtual_tiff loads none of {', '.join(HEAVY)}."],

@@ -30,6 +30,7 @@ from benchmarks._report import Result, Target, rows
 
 THREADS = 2
 LIMIT = 1.5
+QUICK = "2048 × 2048 pixels instead of 8192 × 8192, fewer rounds"
 BASELINE = "rasterio"
 
 type Image = NDArray[np.generic]
@@ -80,7 +81,7 @@ def run(options: Options) -> list[Result]:
 def _compare(encoding: str, options: Options) -> Result:
     import virtual_tiff
 
-    size = 4096 if options.quick else 8192
+    size = options.pick(8192, 2048, 512)
     path = data.large(encoding, size, options.cache).absolute()
     lossy = data.LARGE_ENCODINGS[encoding]["compress"] == "JPEG"
     with TemporaryDirectory() as folder:
@@ -92,7 +93,7 @@ def _compare(encoding: str, options: Options) -> Result:
             contenders = [
                 Contender(name, partial(_read, process)) for name, process in processes.items()
             ]
-            timings = interleave(contenders, 3 * options.rounds)
+            timings = interleave(contenders, 3 * options.rounds, report=options.report)
     return Result(
         name=f"read_array-{encoding}",
         title=f"Read {size} × {size} pixels through Icechunk, {encoding}, {THREADS} threads",
