@@ -23,6 +23,7 @@ from benchmarks._report import Result, as_json, show
 NAMES = (
     "import_time",
     "parse_cogs",
+    "parse_metadata",
     "parse_bigtiff",
     "publish_bigtiff",
     "publish_archive",

@@ -25,6 +25,8 @@ CACHE = Path(".cache/benchmarks")
 """Where the data is kept unless told otherwise; relative to the working directory."""
 
 COG_SIZE = 512
+COG_IMAGES = 3
+"""Images of each COG: full resolution and two overviews."""
 DISTINCT_COGS = 20
 MILLION_TILES = 1 << 20
 TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_400_000)  # of EPSG:32633
