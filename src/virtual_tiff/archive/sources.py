@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from obspec import List
 from obspec_utils.glob import glob as glob_store
 
-from virtual_tiff.archive.inventory import COLUMNS, Inventory, without_views
+from virtual_tiff.archive.arrow_types import without_views
+from virtual_tiff.archive.inventory import COLUMNS, Inventory
 from virtual_tiff.archive.stac_items import items_to_table, stac_table_to_urls
 from virtual_tiff.archive.times import as_time
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError

@@ -3,7 +3,11 @@
 `describe` makes all of an image's attributes; the other functions are its parts.
 """
 
-from virtual_tiff.attributes._array import array_attributes, encode_fill_value
+from virtual_tiff.attributes._array import (
+    array_attributes,
+    band_names,
+    encode_fill_value,
+)
 from virtual_tiff.attributes._colors import color_interpretation, photometric_name
 from virtual_tiff.attributes._describe import Description, describe
 from virtual_tiff.attributes._spatial import (
@@ -17,6 +21,7 @@ from virtual_tiff.attributes._spatial import (
 __all__ = [
     "Description",
     "array_attributes",
+    "band_names",
     "color_interpretation",
     "coordinate_attributes",
     "coordinate_values",
