@@ -12,10 +12,11 @@ import pytest
 
 from tests._archive import opened, read_paths, scanned, write_scene, write_scenes
 from virtual_tiff import cli
-from virtual_tiff.archive.cubes import CubeOptions, publish_cubes
+from virtual_tiff.archive.cubes import publish_cubes
 from virtual_tiff.archive.history import log
 from virtual_tiff.archive.inventory import Inventory
 from virtual_tiff.archive.stac import stac_item
+from virtual_tiff.archive.stack import CubeOptions
 from virtual_tiff.cli.archive import register
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.publishing.repository import open_repository

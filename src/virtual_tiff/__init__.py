@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virtual_tiff._version import __version__
-    from virtual_tiff.archive.cubes import CubeOptions, append, publish_cubes
+    from virtual_tiff.archive.cubes import append, publish_cubes
     from virtual_tiff.archive.history import log
     from virtual_tiff.archive.inventory import Inventory
     from virtual_tiff.archive.scanning import scan
     from virtual_tiff.archive.stac import stac_item
+    from virtual_tiff.archive.stack import CubeOptions
     from virtual_tiff.archive.verifying import verify
     from virtual_tiff.errors import ErrorKind, VirtualTIFFError
     from virtual_tiff.parser import VirtualTIFF
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CubeOptions": "virtual_tiff.archive.cubes",
+    "CubeOptions": "virtual_tiff.archive.stack",
     "ErrorKind": "virtual_tiff.errors",
     "Inventory": "virtual_tiff.archive.inventory",
     "PublishResult": "virtual_tiff.publishing.publish",

@@ -14,10 +14,10 @@ from typing import Literal
 import icechunk
 
 from virtual_tiff._version import __version__
-from virtual_tiff.archive.cube import Added, Written
 from virtual_tiff.archive.cube_plan import CubePlan
 from virtual_tiff.archive.provenance import add_sources, concatenated
 from virtual_tiff.archive.references import Task
+from virtual_tiff.archive.written import Added, Written
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.publishing.containers import Container
 from virtual_tiff.publishing.repository import (
@@ -164,7 +164,7 @@ def commit(
                 task.write(session.store)
         else:
             session.merge(*_shared(into, _tasks(written), executor))
-        add_sources(session.store, concatenated([each.sources for each in written.values()]))
+        add_sources(session.store, concatenated([each.sources() for each in written.values()]))
         try:
             snapshot = session.commit(
                 message or _message(action, added),

@@ -26,13 +26,14 @@ from virtual_tiff.archive.committing import (
     ready,
     with_splitting,
 )
-from virtual_tiff.archive.cube import Added, Written, extend_cube, write_cube
 from virtual_tiff.archive.cube_plan import CubePlan
 from virtual_tiff.archive.fitting import OnPresent, OutOfOrder
-from virtual_tiff.archive.frame import frame
 from virtual_tiff.archive.inventory import COLUMNS, Inventory
+from virtual_tiff.archive.levels import extend_levels, write_levels
+from virtual_tiff.archive.placing import stackable
 from virtual_tiff.archive.scanning import scan
-from virtual_tiff.archive.stack import DEFAULT_VARIABLE, OnDuplicate, plan_cube, stackable
+from virtual_tiff.archive.stack import CubeOptions, plan_cube
+from virtual_tiff.archive.written import Added, Written
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.publishing.containers import containers_for
 from virtual_tiff.publishing.locations import checksum_of
@@ -71,37 +72,6 @@ class ArchiveResult:
     def images(self) -> int:
         """Images that were added, in all groups."""
         return sum(added.images for added in self.added.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CubeOptions:
-    """How images become cubes; see `virtual_tiff.archive.stack.plan_cube`.
-
-    Parameters
-    ----------
-    along, variable, name, split_bands, on_duplicate
-        As for `plan_cube`.
-    coordinates
-        Whether x and y are written.
-    """
-
-    along: str = "datetime"
-    variable: str | None = None
-    name: str = DEFAULT_VARIABLE
-    split_bands: bool = False
-    on_duplicate: OnDuplicate = "raise"
-    coordinates: bool = True
-
-    def plan(self, inventory: Inventory) -> CubePlan:
-        """Plan one cube."""
-        return plan_cube(
-            inventory,
-            along=self.along,
-            variable=self.variable,
-            name=self.name,
-            split_bands=self.split_bands,
-            on_duplicate=self.on_duplicate,
-        )
 
 
 def publish_cubes(
@@ -182,12 +152,7 @@ def publish_cubes(
 
         def write(session: icechunk.Session) -> dict[str, Written]:
             return {
-                path: write_cube(
-                    session.store,
-                    path,
-                    cube,
-                    frame=frame(cube.grid, bands=cube.bands, coordinates=options.coordinates),
-                )
+                path: write_levels(session.store, path, cube, coordinates=options.coordinates)
                 for path, cube in cubes.items()
             }
 
@@ -261,7 +226,7 @@ def append(
 
         def write(session: icechunk.Session) -> dict[str, Written]:
             return {
-                path: extend_cube(
+                path: extend_levels(
                     session.store,
                     path,
                     cube,
@@ -329,7 +294,7 @@ def planned(inventory: Inventory, group: str, options: CubeOptions) -> dict[str,
     """
     names = re.findall(r"\{([^{}]*)\}", group)
     if not names:
-        return {group.strip("/"): options.plan(inventory)}
+        return {group.strip("/"): plan_cube(inventory, options)}
     images = stackable(inventory)
     paths = _paths(images, group, names)
     members: dict[str, list[bool]] = {}
@@ -342,7 +307,7 @@ def planned(inventory: Inventory, group: str, options: CubeOptions) -> dict[str,
                     f"group {other!r} would lie within the cube {path!r}.",
                     remedy="Name groups with a template of constant depth.",
                 )
-    return {path: options.plan(images.filter(mask)) for path, mask in members.items()}
+    return {path: plan_cube(images.filter(mask), options) for path, mask in members.items()}
 
 
 def _paths(images: Inventory, group: str, names: Sequence[str]) -> list[str]:

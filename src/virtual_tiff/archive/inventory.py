@@ -66,6 +66,8 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS = frozenset(SCHEMA.names)
+#: Attributes of a grid mapping that neither the CRS nor the transform gives back.
+FURTHER = ("gcps", "rpcs", "coordinate_epoch", "geo_keys", "crs_note")
 
 _SOURCE = ["url", "size", "etag", "last_modified"]
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from virtual_tiff.archive.footprint import Affine, footprint
-from virtual_tiff.archive.inventory import SCHEMA
+from virtual_tiff.archive.inventory import FURTHER, SCHEMA
 from virtual_tiff.data_type import nodata_value
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.geokeys import crs, geotransform, overview_transform
@@ -25,8 +25,6 @@ from virtual_tiff.tags import Compression
 #: Position of a row's URL in the list that was scanned; not part of an inventory.
 POSITION: Final = "_position"
 _REFERENCES = ("offsets", "lengths")
-#: Attributes of a grid mapping that neither the CRS nor the transform gives back.
-FURTHER = ("gcps", "rpcs", "coordinate_epoch", "geo_keys", "crs_note")
 _COMPRESSIONS = {int(member): member.name for member in Compression}
 
 

@@ -404,7 +404,7 @@ def _parser(ifd: str, band_axis: str, on_unsupported: str) -> Any:
 
 
 def _cube_options(**options: Any) -> Any:
-    from virtual_tiff.archive.cubes import CubeOptions
+    from virtual_tiff.archive.stack import CubeOptions
 
     return CubeOptions(**options)
 
