@@ -35,6 +35,7 @@ from virtual_tiff.archive.scanning import scan
 from virtual_tiff.archive.stack import CubeOptions, plan_cube
 from virtual_tiff.archive.written import Added, Written
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.publishing.containers import containers_for
 from virtual_tiff.publishing.locations import checksum_of
 from virtual_tiff.publishing.repository import Location, add_containers
@@ -136,6 +137,8 @@ def publish_cubes(
         A file that could not be read.
     """
     options = options or CubeOptions()
+    if options.overviews:
+        scan_options.setdefault("parser", VirtualTIFF())
     inventory = as_inventory(sources, registry=registry, executor=executor, **scan_options)
     failed = checked(inventory, on_failed)
     cubes = planned(inventory, group, options)
@@ -214,6 +217,8 @@ def append(
         There is no such cube; or with kind `conflict`, other writers were faster every time.
     """
     options = options or CubeOptions()
+    if options.overviews:
+        scan_options.setdefault("parser", VirtualTIFF())
     inventory = as_inventory(sources, registry=registry, executor=executor, **scan_options)
     failed = checked(inventory, on_failed)
     cubes = planned(inventory, group, options)
