@@ -17,12 +17,8 @@ from virtual_tiff.archive.history import log
 from virtual_tiff.archive.inventory import Inventory
 from virtual_tiff.archive.stac import stac_item
 from virtual_tiff.archive.stack import CubeOptions
-from virtual_tiff.cli.archive import register
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.publishing.repository import open_repository
-
-if "scan" not in {getattr(c.callback, "__name__", "") for c in cli.app.registered_commands}:
-    register(cli.app)
 
 PATTERN = ["--datetime-pattern", r"_(\d{8})"]
 

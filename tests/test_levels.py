@@ -60,7 +60,7 @@ def all_images(*sources: object, **options: Any) -> Inventory:
 
 
 def open_tree(repo: str, group: str = "") -> Any:
-    store = open_repository(repo).readonly_session("main").store
+    store: Any = open_repository(repo).readonly_session("main").store
     with numcodecs_names():
         return xr.open_datatree(
             store,

@@ -34,6 +34,8 @@ type Registry = Any
 
 #: Names that a listing takes for TIFFs.
 SUFFIXES = (".tif", ".tiff", ".btf", ".gtiff", ".svs", ".ndpi", ".scn", ".lsm", ".stk")
+#: Ends of the names of what names files.
+_LISTS = (".txt", ".lst", ".json", ".geojson", ".parquet", ".geoparquet", ".csv")
 _GLOB = frozenset("*?[")
 _TIME = pa.timestamp("us", "UTC")
 
@@ -100,6 +102,14 @@ def read_sources(
     return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
 
 
+def are_files(sources: object) -> bool:
+    """Whether nothing but single files is named: no folder, glob, list or table."""
+    several = list(_each(sources)) if isinstance(sources, Sequence | set | frozenset) else [sources]
+    return all(
+        isinstance(source, str | os.PathLike) and _is_file(to_url(source)) for source in several
+    )
+
+
 def to_url(source: str | os.PathLike[str], base: Path | None = None) -> str:
     """Return the address of what a user named; a `/` at its end stays.
 
@@ -157,10 +167,12 @@ class _Reader:
 
     def _text(self, text: str, base: Path | None) -> str | Iterable[Table]:
         url = to_url(text, base)
+        if _is_file(url):
+            return url
         name = url.rsplit("/", 1)[-1].lower()
         if url.endswith("/") or (_is_local(url) and _path(url).is_dir()):
             return [_urls(self._listed(url))]
-        if _GLOB & set(url) and not (_is_local(url) and _path(url).exists()):
+        if _is_glob(url):
             return [_urls(self._globbed(url))]
         if name.endswith((".txt", ".lst")):
             lines = self._read(url).decode("utf-8-sig").splitlines()
@@ -171,11 +183,9 @@ class _Reader:
             return [self._stac(_parsed(self._read(url), url), url)]
         if name.endswith((".parquet", ".geoparquet")):
             return [self._parquet(url)]
-        if name.endswith(".csv"):
-            import pyarrow.csv as pc
+        import pyarrow.csv as pc
 
-            return [self._table(pc.read_csv(io.BytesIO(self._read(url))), url)]
-        return url
+        return [self._table(pc.read_csv(io.BytesIO(self._read(url))), url)]
 
     def _parquet(self, url: str) -> Table:
         try:
@@ -276,6 +286,19 @@ class _Reader:
             raise
         except Exception as error:
             raise storage_error(error, url) from error
+
+
+def _is_file(url: str) -> bool:
+    """Whether an address is that of a file to scan, rather than of something that names files."""
+    folder = url.endswith("/") or (_is_local(url) and _path(url).is_dir())
+    return not (folder or _is_glob(url) or url.lower().endswith(_LISTS))
+
+
+def _is_glob(url: str) -> bool:
+    if url.partition("://")[0] in WEB_SCHEMES:
+        # There is nothing to be found by it, so that brackets are part of the name.
+        return "*" in url
+    return bool(_GLOB & set(url)) and not (_is_local(url) and _path(url).exists())
 
 
 def _each(sources: object) -> Iterable[object]:

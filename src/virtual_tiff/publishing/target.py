@@ -162,8 +162,8 @@ class Target:
             f"{named}{more} on branch {self.start!r}.",
             kind=ErrorKind.CONFLICT,
             url=text_of(self.location),
-            remedy="Put the new ones below another group with --under, or name them yourself "
-            "(names=…).",
+            remedy="Put the new ones below another one (--group, group=…), or name them "
+            "yourself (names=…).",
         )
 
     async def write(
