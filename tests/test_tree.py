@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import rasterio
+import zarr
 
-from tests._archive import write_scene
+from tests._archive import PATTERN, opened, read_paths, scanned, write_scene, write_scenes
 from tests._make import covering, write
-from tests._read import local_registry
+from tests._read import local_registry, numcodecs_names
 from tests._special import names, write_special
+from virtual_tiff.archive.inventory import Inventory
+from virtual_tiff.archive.publication import publish, publish_async
 from virtual_tiff.archive.scanning import scan
+from virtual_tiff.archive.stack import CubeOptions
 from virtual_tiff.archive.tree import plan_files
-from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
+from virtual_tiff.archive.verifying import verify
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.hierarchy import Layout, PlanOptions
 from virtual_tiff.metadata import array_document, group_document
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.plan import GroupPlan
+from virtual_tiff.publishing.repository import open_repository
 
 LAYOUTS = [layout for layout in get_args(Layout.__value__) if layout != "pages"]
 
@@ -111,3 +121,170 @@ def test_the_corpus(corpus_file: Path) -> None:
         except VirtualTIFFError:
             continue
         check(corpus_file, layout)
+
+
+# --- the door --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> str:
+    return str(tmp_path / "repository")
+
+
+def repository_content(repo: str) -> dict[str, Any]:
+    """Documents and references of everything in a repository, by path."""
+    session = open_repository(repo).readonly_session("main")
+    found: dict[str, Any] = {}
+    with numcodecs_names():
+        root = zarr.open_group(session.store, mode="r", zarr_format=3)
+        for path, node in [("", root), *root.members(max_depth=None)]:
+            found[path] = node.metadata.to_dict()
+            if isinstance(node, zarr.Array):
+                found[path] = (found[path], np.asarray(node[...]).tobytes())
+    chunks = sorted(session.all_virtual_chunk_locations())
+    return {"chunks": chunks, **found}
+
+
+def commits(repo: str) -> int:
+    return sum(s.parent_id is not None for s in open_repository(repo).ancestry(branch="main"))
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> list[Path]:
+    """Images of two tiles that have nothing in common, one with overviews and masks."""
+    paths = [tmp_path / tile / name for tile in ("T32", "T33") for name in ("a.tif", "b.tif")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(exist_ok=True)
+        if number:
+            write_scene(path, seed=number, shape=(number, 40, 50 + number), nodata=None)
+        else:
+            write_pyramid(path)
+    return paths
+
+
+def tiles(paths: list[Path]) -> Any:
+    return pa.table({"url": [str(p) for p in paths], "tile": [p.parent.name for p in paths]})
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_inventory_is_published_without_its_files(
+    layout: Any, archive: list[Path], repo: str, tmp_path: Path
+) -> None:
+    parser = VirtualTIFF(ifd_layout=layout)
+    expected = publish(archive, str(tmp_path / "expected"), parser=parser)
+    inventory = scanned(*map(str, archive), parser=VirtualTIFF())
+    file = tmp_path / "inventory.parquet"
+    inventory.write(file)
+    with hidden(archive):
+        result = publish(file, repo, parser=parser)
+        assert commits(repo) == 1
+    assert (result.groups, result.arrays, result.references, result.stored) == (
+        expected.groups,
+        expected.arrays,
+        expected.references,
+        expected.stored,
+    )
+    assert repository_content(repo) == repository_content(str(tmp_path / "expected"))
+    assert verify(repo, sample=None).exit_status == 0
+
+
+@contextmanager
+def hidden(paths: list[Path]) -> Iterator[None]:
+    """Nobody can read the files meanwhile."""
+    for path in paths:
+        path.rename(path.with_suffix(".hidden"))
+    yield
+    for path in paths:
+        path.with_suffix(".hidden").rename(path)
+
+
+def test_groups_named_by_a_template(archive: list[Path], tmp_path: Path) -> None:
+    expected = ["tiles/T32/a", "tiles/T32/b", "tiles/T33/a", "tiles/T33/b"]
+    template = "tiles/{tile}/{stem}"
+    table = tiles(archive)
+    inventory = scanned(table, parser=VirtualTIFF())
+    from_rows, from_files = str(tmp_path / "rows"), str(tmp_path / "files")
+    assert list(publish(inventory, from_rows, group=template).groups.values()) == expected
+    assert list(publish(table, from_files, group=template).groups.values()) == expected
+    assert repository_content(from_rows) == repository_content(from_files)
+
+    stems = publish([archive[0], archive[3]], str(tmp_path / "stems"), group="x/{stem}")
+    assert list(stems.groups.values()) == ["x/a", "x/b"]
+    below = publish(archive, str(tmp_path / "below"), group="/all/")
+    assert list(below.groups.values()) == ["all/T32/a", "all/T32/b", "all/T33/a", "all/T33/b"]
+    folder = publish(archive[0].parent, str(tmp_path / "folder"), group="one")
+    assert list(folder.groups.values()) == ["one/a", "one/b"]
+    dated = scanned(archive[0], datetime_tag=True)
+    times = pa.array([datetime(2024, 5, 17, tzinfo=UTC)], pa.timestamp("us", "UTC"))
+    index = dated.table.schema.get_field_index("datetime")
+    dated = Inventory(dated.table.set_column(index, "datetime", times))
+    year = publish(dated, str(tmp_path / "year"), group="{datetime:%Y/%m}/{stem}")
+    assert list(year.groups.values()) == ["2024/05/a"]
+
+
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        ("{orbit}", "no column 'orbit'"),
+        ("{tile}", "would have the same group, 'T32'"),
+        ("{tile", "is no template"),
+        ("{tile.x}", "is no name of a column"),
+        ("{}", "is no name of a column"),
+        ("{tile:%d}", "cannot be filled in"),
+        ("{cloud}/{stem}", "1 of 4 images have no cloud"),
+    ],
+)
+def test_bad_templates(group: str, message: str, archive: list[Path], repo: str) -> None:
+    table = tiles(archive).append_column("cloud", pa.array([1, 2, None, 4]))
+    for sources in (table, scanned(table)):
+        with pytest.raises(InvalidOptionError, match=message):
+            publish(sources, repo, group=group)
+    assert not Path(repo).exists()
+
+
+def test_what_the_door_refuses(archive: list[Path], repo: str) -> None:
+    inventory = scanned(tiles(archive))
+    with pytest.raises(InvalidOptionError, match="layout is 'flat'"):
+        publish(archive, repo, layout="flat")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="no option 'options' with layout='tree'"):
+        publish(archive, repo, options=CubeOptions())  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="no option 'names' with layout='stack'"):
+        publish(archive, repo, layout="stack", names=["a"])  # type: ignore[call-overload]
+    with pytest.raises(InvalidOptionError, match="not by both"):
+        publish(inventory, repo, group="{tile}", names=["a"])
+    with pytest.raises(InvalidOptionError, match="was told to take"):
+        publish(inventory, repo, parser=VirtualTIFF(ifd=0))
+    twice = Inventory(pa.concat_tables([inventory.table, inventory.table]))
+    with pytest.raises(InvalidOptionError) as caught:
+        publish(twice, repo)
+    assert caught.value.kind == ErrorKind.DUPLICATE
+    with pytest.raises(InvalidOptionError) as empty:
+        publish([], repo)
+    assert empty.value.kind == ErrorKind.NO_SOURCES
+    assert not Path(repo).exists()
+
+
+def test_rows_with_errors(archive: list[Path], repo: str) -> None:
+    archive[1].write_bytes(b"no TIFF at all")
+    inventory = scanned(tiles(archive))
+    with pytest.raises(VirtualTIFFError, match="1 of 4 images could not be read"):
+        publish(inventory, repo)
+    assert not Path(repo).exists()
+    result = publish(inventory, repo, on_failed="skip", group="{tile}/{stem}")
+    assert list(result.groups.values()) == ["T32/a", "T33/a", "T33/b"]
+
+
+def test_stacks_come_through_the_same_door(tmp_path: Path, repo: str) -> None:
+    paths = write_scenes(tmp_path / "a", 2)
+    result = publish(tmp_path / "a", repo, layout="stack", datetime_pattern=PATTERN)
+    assert result.images == 2
+    assert np.array_equal(opened(open_repository(repo))["data"].values, read_paths(paths))
+    other = str(tmp_path / "other")
+    both = asyncio.run(
+        publish_async(tmp_path / "a", other, layout="stack", datetime_pattern=PATTERN)
+    )
+    assert both.images == 2
+    assert repository_content(other) == repository_content(repo)
+    # A tree goes beside the cube.
+    tree = asyncio.run(publish_async(paths, repo, group="images"))
+    assert tree.groups[paths[0].as_uri()] == f"images/{paths[0].stem}"

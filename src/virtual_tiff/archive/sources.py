@@ -95,8 +95,9 @@ def read_sources(
     tables = [table for table in reader.tables(sources) if table.num_rows]
     if not tables:
         raise InvalidOptionError(
-            "there is nothing to scan.",
+            "there are no TIFFs.",
             kind=ErrorKind.NO_SOURCES,
+            url=_only(sources),
             remedy=f"Listings take names that end in {', '.join(options.suffixes)}.",
         )
     return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
@@ -271,10 +272,11 @@ class _Reader:
         store, pattern = resolve_store(url, self.registry(url))
         root = url[: len(url) - len(pattern)]
         try:
-            found = glob_store(cast(List, store), pattern)
-            return [root + path for path in sorted(found)]
+            found = [root + path for path in sorted(glob_store(cast(List, store), pattern))]
         except Exception as error:
             raise storage_error(error, url) from error
+        # Brackets and question marks may also be part of a name.
+        return found or ([] if "*" in url else [url])
 
     def _read(self, url: str) -> bytes:
         try:
@@ -286,6 +288,13 @@ class _Reader:
             raise
         except Exception as error:
             raise storage_error(error, url) from error
+
+
+def _only(sources: object) -> str | None:
+    """Address of the only source, for an error."""
+    if isinstance(sources, list | tuple) and len(sources) == 1:
+        return _only(sources[0])
+    return to_url(sources) if isinstance(sources, str | os.PathLike) else None
 
 
 def _is_file(url: str) -> bool:
