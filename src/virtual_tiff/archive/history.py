@@ -22,10 +22,9 @@ class Commit:
     snapshot_id, time, message
         As Icechunk has them; the time is UTC.
     action
-        `publish`, `append`, or `None` for a commit that was not made by `publish_cubes` or
-        `append`.
+        `publish` or `append`, of a cube; `None` for every other commit.
     added
-        What was added, by group; see `virtual_tiff.archive.cube.Added`.
+        What was added, by group; see `virtual_tiff.archive.written.Added`.
     """
 
     snapshot_id: str

@@ -126,8 +126,9 @@ def _print_result(result: CubeResult, to: str, *, as_json: bool) -> None:
     print(f"{to}: {result.images:,} images, snapshot {result.snapshot_id}")
     for path, added in result.added.items():
         if added.images:
+            levels = f"{added.levels} levels, " if added.levels > 1 else ""
             print(
-                f"  /{path}: {', '.join(added.variables)}, {added.steps:,} new steps, "
+                f"  /{path}: {', '.join(added.variables)}, {levels}{added.steps:,} new steps, "
                 f"{brief(added.first)} to {brief(added.last)}"
             )
     skipped = sum(added.skipped for added in result.added.values())
