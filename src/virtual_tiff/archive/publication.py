@@ -108,10 +108,19 @@ def publish(
     executor : concurrent.futures.Executor
         Of a stack: any executor, or a Dask client, to share the scan and the writing of
         references; the repository must not be in memory then.
-    url_column, assets
-        As for `scan`.
-    datetime_column, datetime_pattern, datetime_tag, checkpoint
-        Of a stack, as for `scan`.
+    url_column : str
+        Column of a table that holds URLs, as for `scan`.
+    assets : sequence of str
+        Assets of STAC Items to take, as for `scan`.
+    datetime_column : str
+        Of a stack, as are the next three: column of a table, or property of STAC Items, that
+        holds the time.
+    datetime_pattern : str
+        Finds the time in a URL, as for `scan`.
+    datetime_tag : bool
+        Whether the TIFF's DateTime is the time, as for `scan`.
+    checkpoint : str or path
+        Folder that lets an interrupted scan go on.
 
     Returns
     -------

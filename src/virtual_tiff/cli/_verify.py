@@ -13,7 +13,7 @@ from virtual_tiff.cli._options import Anonymous, Json, Quiet, Repository
 from virtual_tiff.cli._work import bar
 
 if TYPE_CHECKING:
-    from virtual_tiff.archive.verifying import VerifyReport
+    from virtual_tiff.archive.report import VerifyReport
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 

@@ -197,7 +197,7 @@ class Target:
             # Others may have added other groups meanwhile: that is no conflict.
             snapshot_id = await session.commit_async(
                 message,
-                metadata={COMMIT_KEY: __version__},
+                metadata={COMMIT_KEY: __version__, "action": "publish", "groups": len(groups)},
                 rebase_with=icechunk.ConflictDetector(),
             )
         except icechunk.IcechunkError as error:
