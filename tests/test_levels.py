@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import rasterio
+import tifffile
 import xarray as xr
 from rasterio.control import GroundControlPoint
 from rasterio.enums import Resampling
@@ -17,6 +20,7 @@ from tests._make import Pixels
 from tests._read import numcodecs_names
 from virtual_tiff.archive.cubes import append, publish_cubes
 from virtual_tiff.archive.inventory import Inventory
+from virtual_tiff.archive.report import Status
 from virtual_tiff.archive.stac import stac_item
 from virtual_tiff.archive.stack import CubeOptions, plan_cube
 from virtual_tiff.archive.verifying import verify
@@ -355,3 +359,55 @@ def test_variables_from_names(tmp_path: Path, repo: str) -> None:
             plan_cube(scanned(tmp_path / "a"), CubeOptions(variable_pattern=pattern))
     with pytest.raises(InvalidOptionError, match="not from both"):
         plan_cube(scanned(tmp_path / "a"), CubeOptions(variable_pattern="(r)", variable="url"))
+
+
+def test_all_levels_skip_and_insert(tmp_path: Path, repo: str) -> None:
+    write_pyramids(tmp_path / "a", 2)
+    write_pyramids(tmp_path / "a", 1, first=6)
+    publish_cubes(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
+    write_pyramids(tmp_path / "a", 2, first=3)
+    early: dict[str, Any] = {"on_present": "skip", "options": OVERVIEWS}
+    with pytest.raises(MismatchError, match="come before the last"):
+        append(all_images(tmp_path / "a"), repo, **early)
+    result = append(all_images(tmp_path / "a"), repo, out_of_order="insert", **early)
+    assert (result.images, result.added[""].skipped) == (2, 3)
+    every = sorted((tmp_path / "a").iterdir())
+    tree = open_tree(repo)
+    for level in range(3):
+        assert np.array_equal(tree[f"{level}/data"].values, read_level(every, level))
+    assert verify(repo, sample=None).exit_status == 0
+    assert append(all_images(tmp_path / "a"), repo, **early).snapshot_id is None
+    with pytest.raises(InvalidOptionError) as caught:
+        append(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
+    assert caught.value.kind == ErrorKind.DUPLICATE
+
+
+def test_a_pyramid_for_each_tile(tmp_path: Path, repo: str) -> None:
+    paths = {tile: write_pyramids(tmp_path / tile, 2) for tile in ("T32", "T33")}
+    table = pa.table(
+        {
+            "url": [str(p) for each in paths.values() for p in each],
+            "tile": ["T32", "T32", "T33", "T33"],
+        }
+    )
+    publish_cubes(all_images(table), repo, group="{tile}", options=OVERVIEWS)
+    for tile, each in paths.items():
+        for level in range(3):
+            found = open_tree(repo, tile)[f"{level}/data"].values
+            assert np.array_equal(found, read_level(each, level))
+
+
+def test_verify_finds_what_is_wrong_with_an_overview(tmp_path: Path, repo: str) -> None:
+    """Other bytes, same size, same time: only a comparison of the overview's chunks tells."""
+    path = write_pyramids(tmp_path / "a", 2)[0]
+    publish_cubes(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
+    before = path.stat()
+    with tifffile.TiffFile(path) as tif:
+        overview = tif.pages[1]
+        offset, count = overview.dataoffsets[0], overview.databytecounts[0]
+    data = bytearray(path.read_bytes())
+    data[offset + count // 2] ^= 0xFF
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    report = verify(repo, sample=None, chunks=100)
+    assert [(f.url, f.status) for f in report.faults] == [(path.as_uri(), Status.DAMAGED)]
