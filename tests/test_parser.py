@@ -13,6 +13,7 @@ from typing import Any
 import icechunk
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
 import zarr
 from obspec_utils.registry import ObjectStoreRegistry
@@ -20,6 +21,7 @@ from virtualizarr import open_virtual_dataset, open_virtual_mfdataset
 from virtualizarr.manifests import ManifestStore
 from virtualizarr.parsers.typing import Parser
 
+from tests._archive import write_scene
 from tests._assemble import PLAIN, assemble, changed, long, plain, short
 from tests._make import Encoding, Pixels, same_bits, write, write_with_rasterio
 from tests._read import (
@@ -380,3 +382,20 @@ def test_parsing_warns_of_nothing(image: tuple[str, Pixels]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         VirtualTIFF()(image[0], local_registry())
+
+
+def test_attributes_of_chosen_bands(tmp_path: Path) -> None:
+    """What a list says of a band goes where the band goes."""
+    path = tmp_path / "bands.tif"
+    write_scene(path, shape=(3, 48, 64), INTERLEAVE="BAND")
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (1, 2, 3), (0, 10, 20)
+        file.descriptions = ("red", "green", "blue")
+        file.units = ("m", "K", "s")
+    for bands in ((3, 1), (2,), (2, 3, 1)):
+        plan = VirtualTIFF(ifd=0, bands=bands).plan(path.as_uri(), local_registry())
+        attributes = plan.arrays["0"].attributes
+        assert attributes["scales"] == list(bands)
+        assert attributes["offsets"] == [(band - 1) * 10 for band in bands]
+        assert attributes["long_name"] == [("red", "green", "blue")[b - 1] for b in bands]
+        assert attributes["band_units"] == [("m", "K", "s")[b - 1] for b in bands]

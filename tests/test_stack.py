@@ -225,6 +225,32 @@ def test_planar_bands_become_variables(axis: Any, tmp_path: Path) -> None:
         assert np.array_equal(dataset[f"band_{band + 1}"].values, expected[:, band])
 
 
+def test_bands_taken_apart_have_their_own_scales(tmp_path: Path) -> None:
+    import rasterio
+
+    paths = write_scenes(tmp_path, 2, shape=(3, 48, 64), INTERLEAVE="BAND")
+    for path in paths:
+        with rasterio.open(path, "r+") as file:
+            file.scales, file.offsets = (1, 0.5, 2), (0, 10, 0)
+            file.units = ("m", "K", "")
+            file.descriptions = ("red", "", "nir")
+    repository = memory_repository(tmp_path)
+    session = repository.writable_session("main")
+    write(session, "", plan_cube(scanned(tmp_path), CubeOptions(split_bands=True)))
+    session.commit("cube")
+    stored = opened(repository)
+    scaled = opened(repository, mask_and_scale=True)
+    expected = read_paths(paths).astype(np.float64)
+    for band, (scale, offset) in enumerate(((1, 0), (0.5, 10), (2, 0))):
+        values = np.where(expected[:, band] == 7, np.nan, expected[:, band] * scale + offset)
+        assert np.array_equal(scaled[f"data_{band + 1}"].values, values, equal_nan=True)
+    attributes = [dict(stored[f"data_{band}"].attrs) for band in (1, 2, 3)]
+    assert [a.get("units") for a in attributes] == ["m", "K", None]
+    assert [a.get("long_name") for a in attributes] == ["red", None, "nir"]
+    lists = {"scales", "offsets", "band_units"}
+    assert not any(lists & set(each) for each in attributes)
+
+
 def test_chunky_bands_cannot_be_taken_apart(tmp_path: Path) -> None:
     write_scenes(tmp_path, 2, shape=(3, 48, 64), INTERLEAVE="PIXEL")
     with pytest.raises(InvalidOptionError, match="share their chunks"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from virtual_tiff.attributes import Description, describe
+from virtual_tiff.attributes import Description, describe, of_bands
 from virtual_tiff.data_type import nodata_value
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.ifd import Header, ImageFileDirectory
@@ -154,6 +154,11 @@ def _plan_one(
         fill_value=nodata_value(directory.gdal_nodata, array.data_type),
         full=related.full,
     )
+    if options.image.bands is not None:
+        chosen = of_bands(
+            description.array_attributes, options.image.bands, directory.samples_per_pixel
+        )
+        description = replace(description, array_attributes=chosen)
     return _Image(name or array_name(directory.index), related, array, description)
 
 

@@ -24,6 +24,7 @@ from virtual_tiff.archive.placing import (
     stackable,
     variable_names,
 )
+from virtual_tiff.attributes import of_one_band
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.plan import ArrayPlan
 
@@ -171,7 +172,13 @@ def _bands(label: str, image: ArrayPlan) -> dict[str, tuple[ArrayPlan, Band | No
         )
     count = image.shape[axis]
     one = image_of_band(image, axis)
-    return {f"{label}_{i + 1}": (one, Band(i, axis, count)) for i in range(count)}
+    found: dict[str, tuple[ArrayPlan, Band | None]] = {}
+    for i in range(count):
+        attributes = of_one_band(
+            dict(image.attributes), i + 1, count, real=image.data_type.kind != "c"
+        )
+        found[f"{label}_{i + 1}"] = (replace(one, attributes=attributes), Band(i, axis, count))
+    return found
 
 
 def _check_dimensions(variables: Mapping[str, CubeVariable]) -> None:

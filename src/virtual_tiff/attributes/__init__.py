@@ -8,6 +8,7 @@ from virtual_tiff.attributes._array import (
     band_names,
     encode_fill_value,
 )
+from virtual_tiff.attributes._bands import of_bands, of_one_band
 from virtual_tiff.attributes._colors import color_interpretation, photometric_name
 from virtual_tiff.attributes._describe import Description, describe
 from virtual_tiff.attributes._spatial import (
@@ -29,6 +30,8 @@ __all__ = [
     "describe",
     "encode_fill_value",
     "group_attributes",
+    "of_bands",
+    "of_one_band",
     "photometric_name",
     "spatial_ref_attributes",
 ]
