@@ -21,7 +21,6 @@ from virtual_tiff.archive.committing import (
     commit,
     fresh,
     icechunk_errors,
-    locked,
     ready,
     with_splitting,
 )
@@ -30,6 +29,7 @@ from virtual_tiff.archive.fitting import OnPresent, OutOfOrder
 from virtual_tiff.archive.grouping import group_paths, is_template
 from virtual_tiff.archive.inventory import Inventory
 from virtual_tiff.archive.levels import extend_levels, write_levels
+from virtual_tiff.archive.locking import locked
 from virtual_tiff.archive.options import CubeArguments, OnFailed
 from virtual_tiff.archive.placing import stackable
 from virtual_tiff.archive.stack import CubeOptions, plan_cube
