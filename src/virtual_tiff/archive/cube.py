@@ -84,6 +84,7 @@ def extend_cube(
     session: Any,
     on_present: OnPresent = "raise",
     out_of_order: OutOfOrder = "raise",
+    present: set[tuple[str, str]] | None = None,
 ) -> Part:
     """Make room for images in a cube, but for their references and the table of sources.
 
@@ -100,6 +101,8 @@ def extend_cube(
     out_of_order
         Whether to `raise` for images that come before the last of the cube, or to `insert`
         them, for which the references after them are rewritten.
+    present
+        Arrays and coordinates of the images that are there; read from the store if `None`.
 
     Returns
     -------
@@ -120,7 +123,8 @@ def extend_cube(
     check_grid(store, path, cube)
     check_fits(store, path, cube)
     check_bands(group, path, cube)
-    present = read_sources_table(store).places()
+    if present is None:
+        present = read_sources_table(store).places()
     cube, skipped = without_present(path, cube, present, on_present)
     if cube.images == 0:
         return Part(path=path, cube=cube, steps=np.empty(0, np.int64), grown=0, skipped=skipped)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Unpack
 
 import icechunk
-import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from virtual_tiff.archive.committing import (
@@ -246,16 +247,20 @@ def _planned(inventory: Inventory, group: str, options: CubeOptions) -> dict[str
     # All rows, since overviews are found beside their images.
     images = inventory.images
     stackable(images)
-    paths = np.array(group_paths(images.table, group), np.dtypes.StringDType())
-    each = dict.fromkeys(paths.tolist())
-    for path in each:
-        for other in each:
-            if other.startswith(f"{path}/"):
+    members: dict[str, list[int]] = {}
+    for row, path in enumerate(group_paths(images.table, group)):
+        members.setdefault(path, []).append(row)
+    for path in members:
+        for parent in PurePosixPath(path).parents:
+            if str(parent) in members:
                 raise InvalidOptionError(
-                    f"group {other!r} would lie within the cube {path!r}.",
+                    f"group {path!r} would lie within the cube {str(parent)!r}.",
                     remedy="Name groups with a template of constant depth.",
                 )
-    return {path: plan_cube(images.filter(paths == path), options) for path in each}
+    return {
+        path: plan_cube(Inventory(images.table.take(pa.array(rows))), options)
+        for path, rows in members.items()
+    }
 
 
 def _unchecked(inventory: Inventory) -> int:

@@ -8,6 +8,7 @@ from virtual_tiff.archive.cube import extend_cube, write_cube, write_frame
 from virtual_tiff.archive.cube_plan import CubePlan
 from virtual_tiff.archive.fitting import OnPresent, OutOfOrder, below
 from virtual_tiff.archive.frame import description, frame
+from virtual_tiff.archive.provenance import read_sources_table
 from virtual_tiff.archive.written import Written
 from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError
 from virtual_tiff.plan import GroupPlan
@@ -73,6 +74,7 @@ def extend_levels(
             if 1 in (there, len(cube.levels))
             else "Make the same overviews as those of the images that are there.",
         )
+    present = read_sources_table(store).places()
     return Written.of(
         [
             extend_cube(
@@ -82,6 +84,7 @@ def extend_levels(
                 session=session,
                 on_present=on_present,
                 out_of_order=out_of_order,
+                present=present,
             )
             for level, each in _paths(path, cube).items()
         ]

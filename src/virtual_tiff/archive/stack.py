@@ -133,9 +133,11 @@ def _cube(
 ) -> CubePlan:
     """Make variables of images whose places are known and whose grids agree."""
     variables: dict[str, CubeVariable] = {}
+    # References are most of a table, and nothing here looks at them.
+    said = images.table.drop_columns(["offsets", "lengths", "inline"])
     for label, place in places.items():
         members = place[place >= 0]
-        attributes = check_encodings(images.table.take(pa.array(members)))
+        attributes = check_encodings(said.take(pa.array(members)))
         image = replace(images.plan(int(members[0])), attributes=attributes)
         parts = _bands(label, image) if options.split_bands else {label: (image, None)}
         for name, (array, band) in parts.items():
@@ -155,7 +157,7 @@ def _cube(
     of_bands = [
         v.rows[v.rows >= 0] for v in variables.values() if "band" in v.image.dimension_names
     ]
-    table = images.table.take(pa.array(np.concatenate(of_bands)))
+    table = said.take(pa.array(np.concatenate(of_bands)))
     return replace(cube, band_names=shared_band_names(table))
 
 
