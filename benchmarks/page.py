@@ -34,7 +34,7 @@ OURS = (
     "virtual_tiff",
     "virtual_tiff, every IFD",
     "virtual_tiff.publish",
-    "scan + publish_cubes",
+    "scan + publish",
     "the cube, async.concurrency 128",
     "the cube, async.concurrency 10",
     "Icechunk + zarr",

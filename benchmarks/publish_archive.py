@@ -21,7 +21,6 @@ from benchmarks._options import Options
 from benchmarks._report import Result, Target, rows
 from benchmarks.range_server import RangeServer
 from virtual_tiff import VirtualTIFF, open_repository
-from virtual_tiff.archive.cubes import CubeOptions, publish_cubes
 from virtual_tiff.publishing.containers import containers_for
 from virtual_tiff.publishing.stores import default_registry
 
@@ -29,7 +28,7 @@ LATENCY = 0.03
 THREADS = 64
 BASELINE = f"VirtualiZarr, {THREADS} threads"
 BARE = "VirtualiZarr, without x and y"
-OURS = "scan + publish_cubes"
+OURS = "scan + publish"
 QUICK = "300 files instead of 2,000, fewer rounds, not VirtualiZarr without coordinates"
 _WARM_UP = 20
 
@@ -56,7 +55,7 @@ class Work:
     def ours(self) -> Path:
         repository = self._new()
         inventory = virtual_tiff.scan(self.urls, datetime_pattern=r"_(\d{8})")
-        publish_cubes(inventory, str(repository), options=CubeOptions(name="data"))
+        virtual_tiff.publish(inventory, str(repository), layout="stack")
         return repository
 
     def virtualizarr(self, parser: VirtualTIFF) -> Path:

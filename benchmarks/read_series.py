@@ -29,7 +29,6 @@ from benchmarks._options import Options
 from benchmarks._report import Result, Row, Target, rows
 from benchmarks.parse_cogs import GDAL_OPTIONS, PREFETCH, gather, in_threads
 from benchmarks.range_server import RangeServer
-from virtual_tiff.archive.cubes import CubeOptions, publish_cubes
 
 COUNT = 500
 LATENCY = 0.03
@@ -154,7 +153,7 @@ def run(options: Options) -> list[Result]:
             inventory = virtual_tiff.scan(
                 [f"{server.url}/0/{name}" for name in names], datetime_pattern=r"_(\d{8})"
             )
-            publish_cubes(inventory, str(work.repository), options=CubeOptions(name="data"))
+            virtual_tiff.publish(inventory, str(work.repository), layout="stack")
             absent = _build_rasteret(options, f"{server.url}/0", files, folder)
             if absent:
                 options = replace(options, rasteret=None)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import icechunk
 import xarray
 
+import virtual_tiff
 from benchmarks import data
 from benchmarks._icechunk import open_session
 from benchmarks._measure import Sample, Timing
@@ -19,7 +20,6 @@ from benchmarks._report import Result, Target, rows
 from benchmarks._rows import header, repeated
 from benchmarks.range_server import RangeServer
 from virtual_tiff.archive.committing import MANIFEST_REFERENCES
-from virtual_tiff.archive.cubes import CubeOptions, append, publish_cubes
 
 OURS = "write"
 GRID = 10
@@ -29,9 +29,9 @@ _CHUNKS = GRID * GRID
 
 def write(inventory: str, repository: str) -> Callable[[], object]:
     """Publish a saved inventory, or append it to the cube that is there."""
-    options = CubeOptions(name="data")
-    do = append if Path(repository).exists() else publish_cubes
-    return lambda: do(inventory, repository, options=options)
+    if Path(repository).exists():
+        return lambda: virtual_tiff.append(inventory, repository)
+    return lambda: virtual_tiff.publish(inventory, repository, layout="stack")
 
 
 WORK: dict[str, Callable[[str, str], Callable[[], object]]] = {OURS: write}

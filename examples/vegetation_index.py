@@ -17,14 +17,14 @@ import numpy as np
 import pyarrow
 import xarray
 
-from virtual_tiff import CubeOptions, open_repository, publish_cubes
+from virtual_tiff import CubeOptions, open_repository, publish
 
 #: Colours from bare to green, and white for no data.
 STOPS = (-0.1, 0.2, 0.45, 0.8)
 COLORS = ((70, 110, 160), (190, 150, 100), (235, 225, 140), (20, 105, 45))
 
 
-def publish(folder: Path) -> None:
+def publish_cube(folder: Path) -> None:
     """Say of each file which band and date it has, and publish them all as one cube."""
     paths = sorted(Path(__file__).parent.glob("reflectance_*.tif"))
     parts = [path.stem.split("_") for path in paths]
@@ -36,7 +36,7 @@ def publish(folder: Path) -> None:
         }
     )
     options = CubeOptions(variable="band_name")
-    publish_cubes(table, folder / "cube", options=options, datetime_column="date")
+    publish(table, folder / "cube", layout="stack", options=options, datetime_column="date")
 
 
 def vegetation_index(folder: Path) -> xarray.DataArray:
@@ -59,7 +59,7 @@ def picture(index: xarray.DataArray) -> bytes:
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("build") / "gallery"
     icechunk.set_logs_filter("error")
-    publish(folder)
+    publish_cube(folder)
     index = vegetation_index(folder)
     for date, value in zip(index.time.values, index.mean(("y", "x")).values, strict=True):
         print(f"{str(date)[:10]}  {value:.3f}")

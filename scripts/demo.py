@@ -1,6 +1,7 @@
-"""Publish the files in examples/, and read them back where this package does not exist.
+"""An archive's life in one minute: scan, publish, append, verify, read back, notice a change.
 
-`make demo` runs this. The second half is `demo_read.py`, in a process of its own.
+`make demo` runs this on copies of the TIFFs in examples/, in build/demo. The reading half is
+`demo_read.py`, in a process of its own that cannot import virtual_tiff.
 """
 
 from __future__ import annotations
@@ -9,47 +10,169 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 FOLDER = ROOT / "build" / "demo"
+#: Files of the third date arrive later.
+LATER = "reflectance_20240823_*.tif"
 
 
 def main() -> int:
     folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else FOLDER
-    repository, preview = folder / "repository", folder / "ndvi.png"
+    archive, repository = folder / "archive", folder / "repository"
+    table, preview = folder / "scenes.parquet", folder / "ndvi.png"
     # Only what an earlier run of this script made.
-    shutil.rmtree(repository, ignore_errors=True)
-    preview.unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    for made in (archive, repository):
+        shutil.rmtree(made, ignore_errors=True)
+    for file in (table, preview):
+        file.unlink(missing_ok=True)
+    archive.mkdir(parents=True)
 
-    print("1  Publish, with virtual_tiff\n", flush=True)
-    publish(repository)
-    print("\n2  Read, with xarray, zarr, icechunk and imagecodecs-zarr\n", flush=True)
-    reader = Path(__file__).with_name("demo_read.py")
-    # -I: neither the folder of the script, nor PYTHONPATH, nor the user's packages.
-    return subprocess.run([sys.executable, "-I", str(reader), repository, preview]).returncode
-
-
-def publish(repository: Path) -> None:
     import icechunk
 
+    icechunk.set_logs_filter("error")
+    arrive(archive, set(EXAMPLES.glob("*.tif")) - set(EXAMPLES.glob(LATER)))
+    scan(archive, table)
+    publish_cube(table, repository)
+    append(archive, repository)
+    publish_others(archive, repository)
+    show_log(repository)
+    step("Verify: is every source there, unchanged, and read right?")
+    verify(repository)
+    step("Read, in a process that has xarray, zarr, icechunk and imagecodecs-zarr, but not this")
+    reader = Path(__file__).with_name("demo_read.py")
+    # -I: neither the folder of the script, nor PYTHONPATH, nor the user's packages.
+    status = subprocess.run(
+        [sys.executable, "-I", str(reader), str(repository), str(preview)], check=False
+    ).returncode
+    return status or notice_a_change(archive, repository)
+
+
+def arrive(archive: Path, sources: Iterable[Path]) -> None:
+    """Copy examples into the archive, since one of them will be changed there."""
+    for source in sources:
+        shutil.copy2(source, archive)
+
+
+def scan(archive: Path, table: Path) -> None:
     import virtual_tiff
 
-    icechunk.set_logs_filter("error")
-    sources = sorted(EXAMPLES.glob("*.tif"))
-    start = time.perf_counter()
-    result = virtual_tiff.publish(sources, repository)
-    seconds = time.perf_counter() - start
-    pixels = sum(source.stat().st_size for source in sources)
-    own = sum(file.stat().st_size for file in repository.rglob("*") if file.is_file())
-    print(
-        f"   {len(sources)} TIFFs in {relative(EXAMPLES)}: {pixels / 1e6:.2f} MB, which stay there"
+    step("Scan: the headers of four images, one request each, into a GeoParquet table")
+    code(
+        f'inventory = scan("{relative(archive)}/reflectance_*.tif",',
+        r'                 datetime_pattern=r"_(\d{8})_")',
+        f'inventory.write("{relative(table)}")',
     )
-    print(f"   {result.arrays} arrays, {result.references} references, one commit: {seconds:.2f} s")
-    print(f"   {relative(repository)}: {own / 1e3:.0f} kB")
-    print(f"   groups {', '.join(result.groups.values())}")
+    inventory = virtual_tiff.scan(str(archive / "reflectance_*.tif"), datetime_pattern=r"_(\d{8})_")
+    inventory.write(table)
+    columns = ["url", "datetime", "width", "height", "data_type", "compression", "crs"]
+    for row in inventory.table.select(columns).to_pylist():
+        name = row["url"].rpartition("/")[2]
+        size = f"{row['width']} × {row['height']}"
+        say(f"{name}  {row['datetime']:%Y-%m-%d}  {size} {row['data_type']}  {row['crs']}")
+
+
+def publish_cube(table: Path, repository: Path) -> None:
+    from virtual_tiff import CubeOptions, publish
+
+    step("Publish them as one cube, red and nir along time; the pixels stay where they are")
+    code(
+        f'publish("{relative(table)}", "{relative(repository)}", layout="stack",',
+        '        options=CubeOptions(variable_pattern="_(red|nir)"))',
+    )
+    start = time.perf_counter()
+    options = CubeOptions(variable_pattern="_(red|nir)")
+    result = publish(table, repository, layout="stack", options=options)
+    seconds = time.perf_counter() - start
+    own = sum(file.stat().st_size for file in repository.rglob("*") if file.is_file())
+    added = result.added[""]
+    say(f"{added.images} images of {', '.join(added.variables)} at {added.steps} dates")
+    say(f"one commit, {seconds:.2f} s; the repository has {own / 1e3:.0f} kB")
+
+
+def append(archive: Path, repository: Path) -> None:
+    import virtual_tiff
+
+    step("A third date arrives: append it, in a commit of its own")
+    arrive(archive, EXAMPLES.glob(LATER))
+    code(
+        f'append("{relative(archive)}/reflectance_*.tif", "{relative(repository)}",',
+        '       on_present="skip", …)',
+    )
+    result = virtual_tiff.append(
+        str(archive / "reflectance_*.tif"),
+        repository,
+        on_present="skip",
+        datetime_pattern=r"_(\d{8})_",
+        options=virtual_tiff.CubeOptions(variable_pattern="_(red|nir)"),
+    )
+    added = result.added[""]
+    say(f"{added.images} images added, {added.skipped} were there already")
+
+
+def publish_others(archive: Path, repository: Path) -> None:
+    import virtual_tiff
+
+    step("Publish the other files, which are unlike each other, as a group each")
+    code(f'publish(others, "{relative(repository)}", group="images")')
+    others = [p for p in sorted(archive.glob("*.tif")) if not p.name.startswith("reflectance_")]
+    result = virtual_tiff.publish(others, repository, group="images")
+    say(f"groups {', '.join(result.groups.values())}")
+    say(f"{result.arrays} arrays, {result.references} references, one commit")
+
+
+def show_log(repository: Path) -> None:
+    import virtual_tiff
+
+    step("The log: every commit is a version that stays readable")
+    for commit in virtual_tiff.log(repository):
+        say(f"{commit.time:%H:%M:%S}  {commit.snapshot_id}  {commit.message}")
+
+
+def verify(repository: Path) -> Any:
+    import virtual_tiff
+
+    report = virtual_tiff.verify(repository, sample=None)
+    for finding in report.faults:
+        say(f"{finding.status}: {finding.url.rpartition('/')[2]}, {finding.detail}")
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(report.counts.items()))
+    say(f"{len(report.findings)} files: {counts}; {report.decoded} chunks compared with tifffile")
+    return report
+
+
+def notice_a_change(archive: Path, repository: Path) -> int:
+    """Change one byte of a copy; fail if nobody notices."""
+    changed = archive / "reflectance_20240604_red.tif"
+    step(f"Somebody changes a byte of {changed.name}: verify again")
+    data = bytearray(changed.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    changed.write_bytes(data)
+    if [fault.url for fault in verify(repository).faults] != [changed.as_uri()]:
+        say("the change was not noticed")
+        return 1
+    shutil.copy2(EXAMPLES / changed.name, changed)
+    say("and with the file put back:")
+    return int(verify(repository).exit_status)
+
+
+_steps = iter(range(1, 100))
+
+
+def step(text: str) -> None:
+    print(f"\n{next(_steps)}  {text}\n", flush=True)
+
+
+def code(*lines: str) -> None:
+    for line in lines:
+        print(f"   > {line}", flush=True)
+
+
+def say(text: str) -> None:
+    print(f"   {text}", flush=True)
 
 
 def relative(path: Path) -> Path:

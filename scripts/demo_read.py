@@ -6,6 +6,7 @@ Usage: python -I demo_read.py REPOSITORY PREVIEW.png
 from __future__ import annotations
 
 import atexit
+import inspect
 import sys
 import time
 import warnings
@@ -17,6 +18,13 @@ from typing import Any
 
 #: The package, and what it reads TIFFs with.
 ABSENT = ("virtual_tiff", "async_tiff", "tifffile", "virtualizarr")
+
+
+#: What `main` does with it.
+LINES = """
+cube = xarray.open_zarr(open_store("…"), zarr_format=3, consolidated=False)
+print(cube)
+"""
 
 
 class Blocker:
@@ -47,47 +55,22 @@ def prove_absence() -> None:
     print(f"   Tried and failed to import {', '.join(ABSENT)}.\n")
 
 
-def open_store(location: Path) -> Any:
+def open_store(location: str) -> Any:
     import icechunk
 
-    icechunk.set_logs_filter("error")
-    storage = icechunk.local_filesystem_storage(str(location))
-    config = icechunk.Repository.fetch_config(storage)
-    assert config is not None
+    storage = icechunk.local_filesystem_storage(location)
     # Every reader says itself which places a repository may fetch from.
-    access = icechunk.containers_credentials(
-        {
-            prefix: icechunk.Credentials.LocalFileSystemAccess()
-            for prefix in config.virtual_chunk_containers or {}
-        }
-    )
+    config = icechunk.Repository.fetch_config(storage)
+    local = icechunk.Credentials.LocalFileSystemAccess()
+    access = icechunk.containers_credentials(dict.fromkeys(config.virtual_chunk_containers, local))
     repository = icechunk.Repository.open(storage, authorize_virtual_chunk_access=access)
     return repository.readonly_session("main").store
 
 
-def open_series(store: Any) -> Any:
-    """Red and near infrared at all dates, as one dataset."""
-    import numpy as np
-    import xarray as xr
-    import zarr
+def open_dataset(store: Any, group: str | None = None) -> Any:
+    import xarray
 
-    names = sorted(n for n in zarr.open_group(store, mode="r") if n.startswith("reflectance_"))
-    dates = sorted({name.split("_")[1] for name in names})
-    steps = []
-    for date in dates:
-        bands = {}
-        for band in ("red", "nir"):
-            group = f"reflectance_{date}_{band}"
-            dataset = xr.open_zarr(
-                store, group=group, zarr_format=3, consolidated=False, chunks=None
-            )
-            # The full resolution, without the grids of the overviews.
-            bands[band] = dataset["0"].drop_vars(
-                ["spatial_ref_1", "spatial_ref_2"], errors="ignore"
-            )
-        steps.append(xr.Dataset(bands))
-    times = [np.datetime64(f"{date[:4]}-{date[4:6]}-{date[6:]}", "ns") for date in dates]
-    return xr.concat(steps, xr.DataArray(times, dims="time", name="time"), join="exact")
+    return xarray.open_zarr(store, group=group, zarr_format=3, consolidated=False, chunks=None)
 
 
 def ndvi(series: Any) -> Any:
@@ -112,20 +95,35 @@ def save_preview(index: Any, path: Path) -> None:
     path.write_bytes(imagecodecs.png_encode(np.round(picture).astype(np.uint8)))
 
 
+def show(text: str, before: str) -> None:
+    print("\n".join(f"{before}{line}".rstrip() for line in text.rstrip().splitlines()))
+
+
 def main() -> None:
     repository, preview = Path(sys.argv[1]), Path(sys.argv[2])
     # numcodecs' codecs are not in the Zarr specification, which zarr-python mentions every time.
     warnings.filterwarnings("ignore", module="zarr")
     prove_absence()
-    series = open_series(open_store(repository))
-    print("\n".join(f"   {line}" for line in str(series).splitlines()))
+    show(inspect.getsource(open_store), "   > ")
+    show(LINES, "   > ")
+    print()
+    import icechunk
+
+    icechunk.set_logs_filter("error")
+    store = open_store(str(repository))
+    series = open_dataset(store)
+    show(str(series), "   ")
     index = ndvi(series)
-    print("\n   Mean vegetation index (NDVI)")
+    print("\n   Mean vegetation index (NDVI) of the cube")
     for day, value in zip(index.time.values, index.mean(("y", "x")).values, strict=True):
         print(f"   {str(day)[:10]}  {value:.3f}  {'█' * round(60 * value)}")
+    height = open_dataset(store, "images/elevation")["0"].sel(
+        x=401_500, y=5_299_000, method="nearest"
+    )
+    print(f"\n   Height at one point of images/elevation: {float(height):.1f} m")
     save_preview(index, preview)
     shown = preview.relative_to(Path.cwd()) if preview.is_relative_to(Path.cwd()) else preview
-    print(f"\n   Preview: {shown}")
+    print(f"   Preview: {shown}")
 
 
 if __name__ == "__main__":

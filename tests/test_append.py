@@ -22,8 +22,9 @@ from tests._archive import (
 )
 from tests._read import numcodecs_names
 from virtual_tiff.archive.cube import extend_cube
-from virtual_tiff.archive.cubes import CubeOptions, append, publish_cubes
+from virtual_tiff.archive.cubes import append, publish_cubes
 from virtual_tiff.archive.provenance import read_sources_table
+from virtual_tiff.archive.stack import CubeOptions
 from virtual_tiff.errors import (
     ErrorKind,
     InvalidOptionError,
@@ -303,7 +304,7 @@ def test_concurrent_appends_in_one_process(writers: int, tmp_path: Path, repo: s
 
 def test_conflict_is_planned_anew(tmp_path: Path) -> None:
     """Another commit between the session and its commit: both end up in the cube."""
-    import virtual_tiff.archive.cubes as archive
+    import virtual_tiff.archive.levels as archive
 
     write_scenes(tmp_path / "a", 1)
     write_scenes(tmp_path / "b", 1, first=1)

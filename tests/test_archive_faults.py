@@ -15,8 +15,9 @@ import pytest
 from benchmarks.range_server import RangeServer
 from tests._archive import PATTERN, opened, read_paths, scanned, write_scenes
 from virtual_tiff.archive.cubes import append, publish_cubes
+from virtual_tiff.archive.report import Status
 from virtual_tiff.archive.scanning import scan
-from virtual_tiff.archive.verifying import Status, verify
+from virtual_tiff.archive.verifying import verify
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.publishing.repository import open_repository
 

@@ -12,16 +12,13 @@ import pytest
 
 from tests._archive import opened, read_paths, scanned, write_scene, write_scenes
 from virtual_tiff import cli
-from virtual_tiff.archive.cubes import CubeOptions, publish_cubes
+from virtual_tiff.archive.cubes import publish_cubes
 from virtual_tiff.archive.history import log
 from virtual_tiff.archive.inventory import Inventory
 from virtual_tiff.archive.stac import stac_item
-from virtual_tiff.cli.archive import register
+from virtual_tiff.archive.stack import CubeOptions
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.publishing.repository import open_repository
-
-if "scan" not in {getattr(c.callback, "__name__", "") for c in cli.app.registered_commands}:
-    register(cli.app)
 
 PATTERN = ["--datetime-pattern", r"_(\d{8})"]
 
@@ -120,6 +117,34 @@ def test_log_of_other_peoples_commits(tmp_path: Path, repo: str) -> None:
     ]
     with pytest.raises(RepositoryError):
         log(repo, branch="missing")
+
+
+def test_log_of_groups(tmp_path: Path, repo: str, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = write_scenes(tmp_path / "a", 2)
+    table = tmp_path / "scenes.parquet"
+    assert run("scan", tmp_path / "a", "-o", table) == 0
+    capsys.readouterr()
+    assert run("publish", table, "--to", repo, "--group", "days/{stem}", "-q") == 0
+    assert capsys.readouterr().out.startswith("Published 2 TIFFs to")
+    (commit,) = log(repo)
+    assert (commit.action, commit.groups, commit.images) == ("publish", 2, None)
+    assert commit.message == f"Publish days/{paths[0].stem}, days/{paths[1].stem}"
+    assert run("publish", table, "--to", repo, "--ifd", "0") == 2
+    assert "its scan was told to take" in capsys.readouterr().err
+
+
+def test_overviews(tmp_path: Path, repo: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import rasterio
+
+    for path in write_scenes(tmp_path / "a", 2):
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2])
+    assert run("stack", tmp_path / "a", "--to", repo, "--overviews", *PATTERN) == 0
+    assert "data, 2 levels, 2 new steps" in capsys.readouterr().out
+    assert opened(open_repository(repo), "1")["data"].shape == (2, 24, 32)
+    later = write_scenes(tmp_path / "b", 1, first=2)
+    assert run("append", later[0], "--to", repo, *PATTERN) == 1
+    assert "--overviews" in capsys.readouterr().err
 
 
 def test_stac_item(tmp_path: Path, repo: str) -> None:

@@ -24,8 +24,8 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
 from tests._archive import opened, read_paths, write_scene
+from virtual_tiff import publish
 from virtual_tiff.errors import ErrorKind, SourceError
-from virtual_tiff.publishing.publish import publish
 from virtual_tiff.publishing.repository import open_repository
 
 

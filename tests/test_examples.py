@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,7 @@ def test_every_image_of_every_file(tmp_path: Path) -> None:
 
 
 def test_the_demonstration(tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in sorted(EXAMPLES.iterdir()) if path.is_file()}
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "demo.py"), str(tmp_path)],
         capture_output=True,
@@ -107,6 +109,20 @@ def test_the_demonstration(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert "<xarray.Dataset>" in done.stdout
     assert "(time: 3, y: 250, x: 300)" in done.stdout
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert "4 images of nir, red at 2 dates" in lines
+    assert "2 images added, 4 were there already" in lines
+    assert "groups images/aerial, images/elevation, images/land_cover, images/wind" in lines
+    messages = re.findall(r"^ +\d\d:\d\d:\d\d  [0-9A-Z]{20}  (.*)$", done.stdout, re.MULTILINE)
+    assert messages == [
+        "Publish images/aerial, images/elevation, images/land_cover and 1 more",
+        "Append 2 images, 2024-08-23: nir, red",
+        "Publish 4 images, 2024-04-12 to 2024-06-04: nir, red",
+    ]
+    # All is well; then a byte is changed, and put back.
+    counts = [line.split(";")[0] for line in lines if line.startswith("10 files: ")]
+    assert counts == ["10 files: 10 ok", "10 files: 1 changed, 9 ok", "10 files: 10 ok"]
+    assert any(line.startswith("changed: reflectance_20240604_red.tif") for line in lines)
     for date in DATES:
         red, nir = (
             read_with_rasterio(EXAMPLES / f"reflectance_{date}_{band}.tif").astype(float)
@@ -115,6 +131,7 @@ def test_the_demonstration(tmp_path: Path) -> None:
         with np.errstate(invalid="ignore"):
             mean = np.nanmean((nir - red) / (nir + red))
         assert f"{date[:4]}-{date[4:6]}-{date[6:]}  {mean:.3f}" in done.stdout
+    assert {p: p.read_bytes() for p in sorted(EXAMPLES.iterdir()) if p.is_file()} == before
     picture = imagecodecs.png_decode((tmp_path / "ndvi.png").read_bytes())
     assert picture.shape == (250, 3 * 300 + 2 * 8, 3)
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 500

@@ -507,3 +507,43 @@ def test_curating_a_table(tmp_path: Path) -> None:
     assert len(inventory.filter(pc.field("datetime") > datetime(2024, 2, 1, tzinfo=UTC))) == 2
     chosen = pl.DataFrame(inventory).filter(pl.col("datetime").dt.day() > 29)
     assert len(Inventory.from_arrow(chosen)) == 2
+
+
+def test_bounds_of_images_across_the_antimeridian(tmp_path: Path) -> None:
+    def bounds(*names: str) -> list[float]:
+        file = tmp_path / "inventory.parquet"
+        scanned(*(str(tmp_path / name) for name in names)).write(file)
+        geo = json.loads(pq.read_schema(file).metadata[b"geo"])
+        found: list[float] = geo["columns"]["geometry"]["bbox"]
+        return found
+
+    places = {"here.tif": 10.0, "across.tif": 179.8, "across_too.tif": 179.7}
+    for name, west in places.items():
+        grid = Affine(0.01, 0, west, 0, -0.01, 50)
+        write_scene(tmp_path / name, crs="EPSG:4326", transform=grid)
+    # RFC 7946 section 5.2: west is greater than east.
+    assert bounds("across.tif", "across_too.tif")[::2] == pytest.approx([179.7, -179.56])
+    # Such a box cannot hold what lies on the other side of the globe.
+    assert bounds("across.tif", "here.tif")[::2] == [-180, 180]
+    assert bounds("here.tif")[::2] == pytest.approx([10, 10.64])
+
+
+def test_what_belongs_to_an_image_is_in_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "pyramid.tif"
+    write_scene(path, shape=(2, 120, 140), INTERLEAVE="BAND", nodata=None)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        file.descriptions = ("red", "nir")
+        file.write_mask(np.eye(120, 140, dtype=bool))
+        file.build_overviews([2, 4])
+    rows = scanned(str(path), parser=VirtualTIFF()).table.to_pylist()
+    assert {row["full_ifd"] for row in rows} == {"0"}
+    for row in rows:
+        expected = None if "mask" in row["role"] else ["red", "nir"]
+        assert row["band_names"] == expected
+        assert row["grid_mapping"] is None
+    (chosen,) = scanned(str(path), parser=VirtualTIFF(0, bands=(2, 1))).table.to_pylist()
+    assert chosen["band_names"] == ["nir", "red"]
+    with rasterio.open(path, "r+") as file:
+        file.descriptions = ("", "")
+    (numbered,) = scanned(str(path), parser=VirtualTIFF(0, bands=(2, 1))).table.to_pylist()
+    assert numbered["band_names"] == ["2", "1"]

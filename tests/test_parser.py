@@ -21,6 +21,7 @@ from virtualizarr import open_virtual_dataset, open_virtual_mfdataset
 from virtualizarr.manifests import ManifestStore
 from virtualizarr.parsers.typing import Parser
 
+from tests._archive import write_scene
 from tests._assemble import PLAIN, assemble, changed, long, plain, short
 from tests._make import Encoding, Pixels, same_bits, write, write_with_rasterio
 from tests._read import (
@@ -398,3 +399,20 @@ def test_lerc_of_an_overview(tmp_path: Path) -> None:
     copied = read_parsed(VirtualTIFF(on_unsupported="copy"), f"file://{path}", local_registry())
     with rasterio.open(path, overview_level=0) as file:
         assert same_bits(copied["1"], file.read(1))
+
+
+def test_attributes_of_chosen_bands(tmp_path: Path) -> None:
+    """What a list says of a band goes where the band goes."""
+    path = tmp_path / "bands.tif"
+    write_scene(path, shape=(3, 48, 64), INTERLEAVE="BAND")
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (1, 2, 3), (0, 10, 20)
+        file.descriptions = ("red", "green", "blue")
+        file.units = ("m", "K", "s")
+    for bands in ((3, 1), (2,), (2, 3, 1)):
+        plan = VirtualTIFF(ifd=0, bands=bands).plan(path.as_uri(), local_registry())
+        attributes = plan.arrays["0"].attributes
+        assert attributes["scales"] == list(bands)
+        assert attributes["offsets"] == [(band - 1) * 10 for band in bands]
+        assert attributes["long_name"] == [("red", "green", "blue")[b - 1] for b in bands]
+        assert attributes["band_units"] == [("m", "K", "s")[b - 1] for b in bands]

@@ -35,7 +35,7 @@ from benchmarks.range_server import RangeServer
 from tests._make import Pixels, pixels, same_bits, write_with_rasterio
 from tests._read import local_registry, numcodecs_names
 from virtual_tiff import VirtualTIFF, open_repository, publish, scan, verify
-from virtual_tiff.archive.verifying import Status
+from virtual_tiff.archive.report import Status
 from virtual_tiff.auxiliary import parse_aux_xml, parse_world_file
 from virtual_tiff.cli import main
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, InvalidTIFFError, VirtualTIFFError

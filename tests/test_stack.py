@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,12 @@ from tests._make import covering, same_bits
 from tests._make import write as write_tiff
 from tests._read import numcodecs_names, read_all
 from tests._special import names, write_special
+from virtual_tiff.archive.agreement import shared_attributes
 from virtual_tiff.archive.cube import write_cube
 from virtual_tiff.archive.cube_plan import CubePlan, lifted
 from virtual_tiff.archive.inventory import Inventory
 from virtual_tiff.archive.matching import codes_of, differences
-from virtual_tiff.archive.stack import plan_cube, shared_attributes
+from virtual_tiff.archive.stack import CubeOptions, plan_cube
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.plan import Codec
@@ -85,7 +85,7 @@ def test_every_lossless_encoding_stacks(bands_last: bool, tmp_path: Path) -> Non
     for row, url in enumerate(inventory.table["url"].to_pylist()):
         name = Path(url).stem
         one = Inventory(inventory.table.slice(row, 1).append_column("n", pa.array([3])))
-        write(session, name, plan_cube(one, along="n"))
+        write(session, name, plan_cube(one, CubeOptions(along="n")))
     session.commit("all")
     with numcodecs_names():
         root = zarr.open_group(repository.readonly_session("main").store, mode="r")
@@ -184,19 +184,19 @@ def test_duplicates(tmp_path: Path) -> None:
     times = pa.array([2_000_000, 1_000_000], field.type)
     dated = Inventory(inventory.table.set_column(index, field, times))
     for rule, expected in (("first", one), ("last", two), ("newest", one)):
-        cube = plan_cube(dated, on_duplicate=rule)  # type: ignore[arg-type]
+        cube = plan_cube(dated, CubeOptions(on_duplicate=rule))  # type: ignore[arg-type]
         row = int(cube.variables["data"].rows[0])
         assert cube.inventory.table["url"][row].as_py() == expected.as_uri()
         assert cube.images == 1
     with pytest.raises(InvalidOptionError, match="on_duplicate is 'any'"):
-        plan_cube(inventory, on_duplicate="any")  # type: ignore[arg-type]
+        plan_cube(inventory, CubeOptions(on_duplicate="any"))  # type: ignore[arg-type]
 
 
 def test_variables_from_a_column(tmp_path: Path) -> None:
     red = write_scenes(tmp_path, 3, prefix="B04")
     green = write_scenes(tmp_path, 2, first=1, prefix="B03", dtype="float32", nodata=-1)
     table = pa.table({"url": [str(p) for p in red + green], "band": ["B04"] * 3 + ["B03"] * 2})
-    cube = plan_cube(scanned(table), variable="band")
+    cube = plan_cube(scanned(table), CubeOptions(variable="band"))
     assert list(cube.variables) == ["B03", "B04"]
     assert cube.images == 5
     dataset = publish(tmp_path, cube)
@@ -211,24 +211,50 @@ def test_variables_share_one_grid(tmp_path: Path) -> None:
     coarse = write_scenes(tmp_path, 1, prefix="B01", shape=(24, 32))
     table = pa.table({"url": [str(p) for p in fine + coarse], "band": ["B04", "B01"]})
     with pytest.raises(MismatchError):
-        plan_cube(scanned(table), variable="band")
+        plan_cube(scanned(table), CubeOptions(variable="band"))
 
 
 @pytest.mark.parametrize("axis", ["first", "last"])
 def test_planar_bands_become_variables(axis: Any, tmp_path: Path) -> None:
     paths = write_scenes(tmp_path, 2, shape=(3, 48, 64), INTERLEAVE="BAND")
     inventory = scanned(tmp_path, parser=VirtualTIFF(ifd=0, band_axis=axis))
-    dataset = publish(tmp_path, plan_cube(inventory, split_bands=True, name="band"))
+    dataset = publish(tmp_path, plan_cube(inventory, CubeOptions(split_bands=True, name="band")))
     expected = read_paths(paths)
     assert sorted(dataset.data_vars) == ["band_1", "band_2", "band_3"]
     for band in range(3):
         assert np.array_equal(dataset[f"band_{band + 1}"].values, expected[:, band])
 
 
+def test_bands_taken_apart_have_their_own_scales(tmp_path: Path) -> None:
+    import rasterio
+
+    paths = write_scenes(tmp_path, 2, shape=(3, 48, 64), INTERLEAVE="BAND")
+    for path in paths:
+        with rasterio.open(path, "r+") as file:
+            file.scales, file.offsets = (1, 0.5, 2), (0, 10, 0)
+            file.units = ("m", "K", "")
+            file.descriptions = ("red", "", "nir")
+    repository = memory_repository(tmp_path)
+    session = repository.writable_session("main")
+    write(session, "", plan_cube(scanned(tmp_path), CubeOptions(split_bands=True)))
+    session.commit("cube")
+    stored = opened(repository)
+    scaled = opened(repository, mask_and_scale=True)
+    expected = read_paths(paths).astype(np.float64)
+    for band, (scale, offset) in enumerate(((1, 0), (0.5, 10), (2, 0))):
+        values = np.where(expected[:, band] == 7, np.nan, expected[:, band] * scale + offset)
+        assert np.array_equal(scaled[f"data_{band + 1}"].values, values, equal_nan=True)
+    attributes = [dict(stored[f"data_{band}"].attrs) for band in (1, 2, 3)]
+    assert [a.get("units") for a in attributes] == ["m", "K", None]
+    assert [a.get("long_name") for a in attributes] == ["red", None, "nir"]
+    lists = {"scales", "offsets", "band_units"}
+    assert not any(lists & set(each) for each in attributes)
+
+
 def test_chunky_bands_cannot_be_taken_apart(tmp_path: Path) -> None:
     write_scenes(tmp_path, 2, shape=(3, 48, 64), INTERLEAVE="PIXEL")
     with pytest.raises(InvalidOptionError, match="share their chunks"):
-        plan_cube(scanned(tmp_path), split_bands=True)
+        plan_cube(scanned(tmp_path), CubeOptions(split_bands=True))
 
 
 def test_other_coordinates(tmp_path: Path) -> None:
@@ -236,7 +262,7 @@ def test_other_coordinates(tmp_path: Path) -> None:
     urls = [str(p) for p in paths]
     for values, kind in (([0.5, -1.25, 3.0], "f"), ([7, 9, -2], "i"), (["b", "c", "a"], "T")):
         table = pa.table({"url": urls, "key": values})
-        dataset = publish(tmp_path, plan_cube(scanned(table), along="key"))
+        dataset = publish(tmp_path, plan_cube(scanned(table), CubeOptions(along="key")))
         order = np.argsort(np.array(values))
         assert dataset["key"].values.tolist() == sorted(values)
         assert np.array_equal(dataset["data"].values, read_paths([paths[i] for i in order])), kind
@@ -259,7 +285,7 @@ def test_an_image_without_a_time_is_refused(tmp_path: Path) -> None:
         plan_cube(scanned(tmp_path))
     assert caught.value.url == (tmp_path / "undated.tif").as_uri()
     with pytest.raises(InvalidOptionError, match="no column 'orbit'"):
-        plan_cube(scanned(tmp_path), along="orbit")
+        plan_cube(scanned(tmp_path), CubeOptions(along="orbit"))
 
 
 def test_nothing_to_stack(tmp_path: Path) -> None:
@@ -294,8 +320,7 @@ def test_lifted_codecs() -> None:
 
 
 def test_shared_attributes() -> None:
-    column = pa.array([json.dumps(d) for d in ({"a": 1, "b": [2]}, {"b": [2], "a": 3})])
-    assert shared_attributes(column) == {"b": [2]}
+    assert shared_attributes([{"a": 1, "b": [2]}, {"b": [2], "a": 3}]) == {"b": [2]}
 
 
 def test_codes_of_lists_of_unequal_length() -> None:

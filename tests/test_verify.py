@@ -16,12 +16,15 @@ import tifffile
 from tests._archive import scanned, write_scene, write_scenes
 from tests._make import covering, write
 from tests.conftest import corpus_files, corpus_root
-from virtual_tiff.archive.cubes import CubeOptions, publish_cubes
+from virtual_tiff.archive.cubes import publish_cubes
 from virtual_tiff.archive.inventory import Inventory
-from virtual_tiff.archive.verifying import Status, VerifyReport, difference, verify
+from virtual_tiff.archive.publication import publish
+from virtual_tiff.archive.report import Status, VerifyReport
+from virtual_tiff.archive.stack import CubeOptions
+from virtual_tiff.archive.states import difference
+from virtual_tiff.archive.verifying import verify
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.parser import VirtualTIFF
-from virtual_tiff.publishing.publish import publish
 from virtual_tiff.publishing.repository import open_repository
 
 

@@ -11,20 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virtual_tiff._version import __version__
-    from virtual_tiff.archive.cubes import CubeOptions, append, publish_cubes
+    from virtual_tiff.archive.cubes import CubeResult, append
     from virtual_tiff.archive.history import log
     from virtual_tiff.archive.inventory import Inventory
+    from virtual_tiff.archive.publication import publish, publish_async
     from virtual_tiff.archive.scanning import scan
     from virtual_tiff.archive.stac import stac_item
+    from virtual_tiff.archive.stack import CubeOptions
     from virtual_tiff.archive.verifying import verify
     from virtual_tiff.errors import ErrorKind, VirtualTIFFError
     from virtual_tiff.parser import VirtualTIFF
-    from virtual_tiff.publishing.publish import PublishResult, publish, publish_async
+    from virtual_tiff.publishing.publish import PublishResult
     from virtual_tiff.publishing.repository import open_repository
     from virtual_tiff.tile_grid import tile_matrix_set
 
 __all__ = [
     "CubeOptions",
+    "CubeResult",
     "ErrorKind",
     "Inventory",
     "PublishResult",
@@ -36,7 +39,6 @@ __all__ = [
     "open_repository",
     "publish",
     "publish_async",
-    "publish_cubes",
     "scan",
     "stac_item",
     "tile_matrix_set",
@@ -44,7 +46,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CubeOptions": "virtual_tiff.archive.cubes",
+    "CubeOptions": "virtual_tiff.archive.stack",
+    "CubeResult": "virtual_tiff.archive.cubes",
     "ErrorKind": "virtual_tiff.errors",
     "Inventory": "virtual_tiff.archive.inventory",
     "PublishResult": "virtual_tiff.publishing.publish",
@@ -54,9 +57,8 @@ _HOMES = {
     "append": "virtual_tiff.archive.cubes",
     "log": "virtual_tiff.archive.history",
     "open_repository": "virtual_tiff.publishing.repository",
-    "publish": "virtual_tiff.publishing.publish",
-    "publish_async": "virtual_tiff.publishing.publish",
-    "publish_cubes": "virtual_tiff.archive.cubes",
+    "publish": "virtual_tiff.archive.publication",
+    "publish_async": "virtual_tiff.archive.publication",
     "scan": "virtual_tiff.archive.scanning",
     "stac_item": "virtual_tiff.archive.stac",
     "tile_matrix_set": "virtual_tiff.tile_grid",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from virtual_tiff.attributes import Description, describe
+from virtual_tiff.attributes import Description, describe, of_bands
 from virtual_tiff.data_type import image_nodata
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.ifd import Header, ImageFileDirectory
@@ -34,8 +34,8 @@ class PlanOptions:
     coords
         Whether to write coordinates of pixel centres.
     alone
-        Leave out all that stands beside the arrays of images in their group, for a caller that
-        writes it once for many files.
+        Leave out coordinates and the attributes of groups, for a caller that writes them once for
+        many files.
     """
 
     layout: Layout = "flat"
@@ -160,6 +160,11 @@ def _plan_one(
         fill_value=image_nodata(directory, array.data_type),
         full=related.full,
     )
+    if options.image.bands is not None:
+        chosen = of_bands(
+            description.array_attributes, options.image.bands, directory.samples_per_pixel
+        )
+        description = replace(description, array_attributes=chosen)
     name = name or related.prefix + array_name(directory.index)
     return _Image(name, related, array, description)
 
@@ -174,8 +179,6 @@ def _pyramid(levels: list[list[_Image]], options: PlanOptions) -> GroupPlan:
 
 def _group(images: list[_Image], options: PlanOptions) -> GroupPlan:
     """Put images into one group, with what they share beside them."""
-    if options.alone:
-        return GroupPlan(arrays={image.name: _described(image) for image in images})
     arrays: dict[str, ArrayPlan] = {}
     beside: dict[str, ArrayPlan] = {}
     names = _Names()
@@ -184,7 +187,7 @@ def _group(images: list[_Image], options: PlanOptions) -> GroupPlan:
     name_of = {image.related: image.name for image in images}
     for image in images:
         dimensions = names.of(image)
-        attributes = _attributes(image)
+        attributes = {**image.description.array_attributes, **image.array.attributes}
         found = image.description.spatial_ref_attributes
         if found is not None:
             mapping = f"spatial_ref_{image.name}" if mappings else "spatial_ref"
@@ -195,19 +198,13 @@ def _group(images: list[_Image], options: PlanOptions) -> GroupPlan:
         if image.related in mask_of:
             attributes["ancillary_variables"] = name_of[mask_of[image.related]]
         arrays[image.name] = replace(image.array, dimension_names=dimensions, attributes=attributes)
-        if options.coords:
+        if options.coords and not options.alone:
             for name, variable in _coordinates(image, dimensions, options.image):
                 beside.setdefault(name, variable)
-    group_attributes = images[0].description.group_attributes if images else {}
+    group_attributes = (
+        images[0].description.group_attributes if images and not options.alone else {}
+    )
     return GroupPlan(arrays=arrays | beside, attributes=group_attributes)
-
-
-def _described(image: _Image) -> ArrayPlan:
-    return replace(image.array, attributes=_attributes(image))
-
-
-def _attributes(image: _Image) -> dict[str, JSON]:
-    return {**image.description.array_attributes, **image.array.attributes}
 
 
 def _mapping_key(description: Description, attributes: Mapping[str, JSON]) -> tuple[object, ...]:

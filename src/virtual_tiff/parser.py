@@ -184,8 +184,8 @@ class VirtualTIFF:
     ) -> GroupPlan:
         """Plan what `read_async` has read: one image, or all where `path` is `None`.
 
-        `beside` has the bytes of the sidecars by URL. With `alone`, plan nothing that stands beside
-        the images: coordinates, grid mappings and attributes of the group.
+        `beside` has the bytes of the sidecars by URL. With `alone`, leave out coordinates and
+        the attributes of groups, which a cube has once for all its images.
         """
         url = header.source.url
         sources = {url: source, **(beside or {})}

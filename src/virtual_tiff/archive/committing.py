@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal
 
 import icechunk
 
 from virtual_tiff._version import __version__
-from virtual_tiff.archive.cube import Added, Written
 from virtual_tiff.archive.cube_plan import CubePlan
 from virtual_tiff.archive.provenance import add_sources, concatenated
 from virtual_tiff.archive.references import Task
+from virtual_tiff.archive.written import Added, Written
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.publishing.containers import Container
 from virtual_tiff.publishing.repository import (
@@ -164,7 +162,7 @@ def commit(
                 task.write(session.store)
         else:
             session.merge(*_shared(into, _tasks(written), executor))
-        add_sources(session.store, concatenated([each.sources for each in written.values()]))
+        add_sources(session.store, concatenated([each.sources() for each in written.values()]))
         try:
             snapshot = session.commit(
                 message or _message(action, added),
@@ -245,38 +243,3 @@ def icechunk_errors(repo: Location | Repository) -> Iterator[None]:
     except icechunk.IcechunkError as error:
         location = repo.storage if isinstance(repo, icechunk.Repository) else repo
         raise repository_error(error, location) from error
-
-
-@contextmanager
-def locked(repo: Location | Repository) -> Iterator[None]:
-    """Keep other writers of this package from a repository on a local path.
-
-    Icechunk's commits are safe against one another in object stores, by conditional writes, but
-    not in a local folder.
-    """
-    folder = None if isinstance(repo, icechunk.Repository) else _local_folder(repo)
-    if folder is None:
-        yield
-        return
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _local_folder(repo: Location) -> Path | None:
-    text = text_of(repo)
-    if not text or text.startswith("memory"):
-        return None
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        return Path(text)
-    return Path(rest) if scheme == "file" else None

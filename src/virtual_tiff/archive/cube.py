@@ -6,14 +6,11 @@ Everything happens in a session; nothing is visible to readers until it is commi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import zarr
-from numpy.typing import NDArray
 from zarr.buffer import default_buffer_prototype
 
 from virtual_tiff.archive.cube_plan import CubePlan, CubeVariable, stacked
@@ -21,104 +18,30 @@ from virtual_tiff.archive.fitting import (
     OnPresent,
     OutOfOrder,
     below,
+    check_bands,
     check_fits,
     check_grid,
     check_order,
     without_present,
 )
 from virtual_tiff.archive.frame import GRID_MAPPING
-from virtual_tiff.archive.provenance import (
-    Sources,
-    modified_times,
-    read_sources_table,
-    sources_table,
-)
-from virtual_tiff.archive.references import References, Task
-from virtual_tiff.archive.steps import Merged, as_text, merge, read_coordinate, write_coordinate
-from virtual_tiff.errors import (
-    ErrorKind,
-    RepositoryError,
-)
+from virtual_tiff.archive.provenance import read_sources_table
+from virtual_tiff.archive.steps import Merged, merge, read_coordinate, write_coordinate
+from virtual_tiff.archive.written import Part
+from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.metadata import array_document, to_bytes
 from virtual_tiff.parser import _run as run
-from virtual_tiff.plan import JSON, GroupPlan
+from virtual_tiff.plan import GroupPlan
 from virtual_tiff.publishing.writer import write_group, write_parents
 from virtual_tiff.publishing.zarr_store import exists, get_json, put
 
 type Store = Any
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Written:
-    """What a session holds now, and what has to be put into it still.
-
-    Parameters
-    ----------
-    added
-        A summary.
-    sources
-        Rows for the table of sources.
-    path, cube, steps
-        Whose references are to be written, and where they go along the first dimension.
-    """
-
-    added: Added
-    sources: Sources
-    path: str
-    cube: CubePlan
-    steps: NDArray[np.int64]
-
-    def tasks(self, images: int) -> Iterator[Task]:
-        """References to write, of so many images at a time."""
-        for name, variable in self.cube.variables.items():
-            there = np.flatnonzero(variable.rows >= 0)
-            for start in range(0, there.size, images):
-                part = there[start : start + images]
-                yield Task(
-                    f"/{below(self.path)}{name}",
-                    variable,
-                    References.of(self.cube.inventory, variable.rows[part]),
-                    self.steps[part],
-                )
+#: Attributes that an array has from its cube, not from its images.
+_OF_THE_CUBE = ("grid_mapping", "coordinates")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
-    """What was written.
-
-    Parameters
-    ----------
-    images, steps
-        How many images, and how many new steps of the first dimension.
-    first, last
-        Least and greatest coordinate of the images, as text.
-    variables
-        Names of the variables they went into.
-    skipped
-        Images that were there before.
-    """
-
-    images: int
-    steps: int
-    first: str
-    last: str
-    variables: tuple[str, ...]
-    skipped: int = 0
-
-    def as_json(self) -> dict[str, JSON]:
-        """For the metadata of a commit."""
-        return {
-            "images": self.images,
-            "steps": self.steps,
-            "first": self.first,
-            "last": self.last,
-            "variables": list(self.variables),
-        }
-
-
-def write_cube(
-    store: Store, path: str, cube: CubePlan, *, frame: GroupPlan | None = None
-) -> Written:
+def write_cube(store: Store, path: str, cube: CubePlan, *, frame: GroupPlan | None = None) -> Part:
     """Write a new cube into a session, but for its references and the table of sources.
 
     Parameters
@@ -145,12 +68,12 @@ def write_cube(
                 kind=ErrorKind.REPOSITORY_EXISTS,
                 remedy="Append to it, or publish into another group.",
             )
-    run(_write_frame(store, path, frame))
+    write_frame(store, path, frame)
     steps = len(cube.coordinate)
     for name, variable in cube.variables.items():
         _create(store, path, name, variable, cube.dimension, steps)
     write_coordinate(_open_cube(store, path), cube.dimension, cube.coordinate)
-    return _written(path, cube, np.arange(steps), grown=steps)
+    return Part(path=path, cube=cube, steps=np.arange(steps), grown=steps)
 
 
 def extend_cube(
@@ -161,7 +84,8 @@ def extend_cube(
     session: Any,
     on_present: OnPresent = "raise",
     out_of_order: OutOfOrder = "raise",
-) -> Written:
+    present: set[tuple[str, str]] | None = None,
+) -> Part:
     """Make room for images in a cube, but for their references and the table of sources.
 
     Parameters
@@ -177,11 +101,13 @@ def extend_cube(
     out_of_order
         Whether to `raise` for images that come before the last of the cube, or to `insert`
         them, for which the references after them are rewritten.
+    present
+        Arrays and coordinates of the images that are there; read from the store if `None`.
 
     Returns
     -------
-    Written
-        With `images` 0 if there was nothing to write.
+    Part
+        Whose cube has no images if there was nothing to write.
 
     Raises
     ------
@@ -196,15 +122,18 @@ def extend_cube(
     existing = read_coordinate(group, cube.dimension)
     check_grid(store, path, cube)
     check_fits(store, path, cube)
-    present = read_sources_table(store).places()
+    check_bands(group, path, cube)
+    if present is None:
+        present = read_sources_table(store).places()
     cube, skipped = without_present(path, cube, present, on_present)
     if cube.images == 0:
-        return _written(path, cube, np.empty(0, np.int64), grown=0, skipped=skipped)
+        return Part(path=path, cube=cube, steps=np.empty(0, np.int64), grown=0, skipped=skipped)
     together = merge(existing, cube.coordinate)
     check_order(cube, existing, together, out_of_order)
     arrays = _grown_arrays(store, path, cube.dimension)
     for name in arrays:
-        _resize(store, f"{below(path)}{name}", len(together.values))
+        variable = cube.variables.get(name)
+        _resize(store, f"{below(path)}{name}", len(together.values), variable)
     if not together.is_extension:
         for name in arrays:
             _move(session, f"/{below(path)}{name}", together)
@@ -213,22 +142,7 @@ def extend_cube(
             _create(store, path, name, variable, cube.dimension, len(together.values))
     write_coordinate(group, cube.dimension, together.values)
     grown = len(together.values) - len(existing)
-    return _written(path, cube, together.new, grown=grown, skipped=skipped)
-
-
-def _written(
-    path: str, cube: CubePlan, steps: NDArray[np.int64], *, grown: int, skipped: int = 0
-) -> Written:
-    texts = as_text(cube.coordinate[[0, -1]]) if cube.images else ["", ""]
-    added = Added(
-        images=cube.images,
-        steps=grown,
-        first=texts[0],
-        last=texts[1],
-        variables=tuple(cube.variables),
-        skipped=skipped,
-    )
-    return Written(added=added, sources=_sources(path, cube), path=path, cube=cube, steps=steps)
+    return Part(path=path, cube=cube, steps=together.new, grown=grown, skipped=skipped)
 
 
 def _move(session: Any, array_path: str, together: Merged) -> None:
@@ -258,11 +172,19 @@ def _create(
     put(store, f"{below(path)}{name}/zarr.json", to_bytes(array_document(plan)))
 
 
-def _resize(store: Store, array: str, steps: int) -> None:
+def _resize(store: Store, array: str, steps: int, variable: CubeVariable | None) -> None:
+    """Make an array longer; of its attributes, those stay that the new images have as well."""
     document = get_json(store, f"{array}/zarr.json")
     if document is None:
         raise RepositoryError(f"there is no array {array!r}.", kind=ErrorKind.NOT_FOUND)
     document["shape"][0] = steps
+    if variable is not None:
+        new = variable.image.attributes
+        document["attributes"] = {
+            key: value
+            for key, value in document["attributes"].items()
+            if key in _OF_THE_CUBE or new.get(key) == value
+        }
     put(store, f"{array}/zarr.json", json.dumps(document, ensure_ascii=False).encode())
 
 
@@ -276,8 +198,12 @@ def _grown_arrays(store: Store, path: str, dimension: str) -> list[str]:
     ]
 
 
+def write_frame(store: Store, path: str, frame: GroupPlan) -> None:
+    """Write a group, and what is above it; attributes that are there stay."""
+    run(_write_frame(store, path, frame))
+
+
 async def _write_frame(store: Store, path: str, frame: GroupPlan) -> None:
-    """Write the group, and what is above it; attributes that are there stay."""
     if path:
         await write_parents(store, path)
     there = await store.get(f"{below(path)}zarr.json", default_buffer_prototype())
@@ -296,30 +222,3 @@ def _open_cube(store: Store, path: str) -> zarr.Group:
             kind=ErrorKind.NOT_FOUND,
             remedy="Publish a cube there first.",
         ) from error
-
-
-def _sources(path: str, cube: CubePlan) -> Sources:
-    arrays: list[str] = []
-    coordinates: list[str] = []
-    bands: list[int] = []
-    chosen: list[NDArray[np.int64]] = []
-    texts = as_text(cube.coordinate)
-    for name, variable in cube.variables.items():
-        there = np.flatnonzero(variable.rows >= 0)
-        arrays += [f"{below(path)}{name}"] * there.size
-        coordinates += [texts[step] for step in there]
-        bands += [-1 if variable.band is None else variable.band.index] * there.size
-        chosen.append(variable.rows[there])
-    rows = np.concatenate(chosen) if chosen else np.empty(0, np.int64)
-    table = cube.inventory.table.select(["url", "ifd", "size", "etag", "last_modified"])
-    table = table.take(pa.array(rows))
-    return sources_table(
-        arrays=arrays,
-        coordinates=coordinates,
-        urls=table["url"].to_pylist(),
-        ifds=table["ifd"].to_pylist(),
-        bands=bands,
-        sizes=table["size"].to_pylist(),
-        etags=table["etag"].to_pylist(),
-        last_modified=modified_times(table["last_modified"]),
-    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from virtual_tiff.archive.inventory import Inventory
-from virtual_tiff.plan import ArrayPlan, Codec
+from virtual_tiff.plan import JSON, ArrayPlan, Codec
 
 type Rows = NDArray[np.int64]
 
@@ -27,12 +27,15 @@ class Grid:
         a, b, c, d, e, f of the affine, from pixel corners to CRS units.
     width, height
         In pixels.
+    further
+        Attributes of the grid mapping beyond these, such as control points.
     """
 
     crs: str | None
     transform: tuple[float, float, float, float, float, float] | None
     width: int
     height: int
+    further: Mapping[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,10 @@ class CubePlan:
         Of all images.
     inventory
         What the `rows` of the variables count in.
+    band_names
+        Names or numbers of the bands; `None` where they are 1, 2, ….
+    overviews
+        The same at lower and lower resolution: same coordinate, same variables.
     """
 
     dimension: str
@@ -86,6 +93,13 @@ class CubePlan:
     variables: Mapping[str, CubeVariable]
     grid: Grid
     inventory: Inventory
+    band_names: tuple[str, ...] | None = None
+    overviews: tuple[CubePlan, ...] = ()
+
+    @property
+    def levels(self) -> tuple[CubePlan, ...]:
+        """This and its overviews."""
+        return (self, *self.overviews)
 
     @property
     def bands(self) -> int:

@@ -6,45 +6,48 @@ nothing, and the same call does the whole work again.
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, get_args
+from pathlib import PurePosixPath
+from typing import Any, Unpack
 
 import icechunk
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from virtual_tiff.archive.committing import (
+    Action,
     check_ours,
     commit,
     fresh,
     icechunk_errors,
-    locked,
     ready,
     with_splitting,
 )
-from virtual_tiff.archive.cube import Added, Written, extend_cube, write_cube
 from virtual_tiff.archive.cube_plan import CubePlan
 from virtual_tiff.archive.fitting import OnPresent, OutOfOrder
-from virtual_tiff.archive.frame import frame
-from virtual_tiff.archive.inventory import COLUMNS, Inventory
-from virtual_tiff.archive.scanning import scan
-from virtual_tiff.archive.stack import DEFAULT_VARIABLE, OnDuplicate, plan_cube, stackable
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.publishing.containers import containers_for
+from virtual_tiff.archive.grouping import group_paths, is_template
+from virtual_tiff.archive.inventory import Inventory
+from virtual_tiff.archive.levels import extend_levels, write_levels
+from virtual_tiff.archive.locking import locked
+from virtual_tiff.archive.options import CubeArguments, OnFailed
+from virtual_tiff.archive.placing import stackable
+from virtual_tiff.archive.stack import CubeOptions, plan_cube
+from virtual_tiff.archive.taking import as_inventory, checked
+from virtual_tiff.archive.written import Added, Written
+from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.publishing.containers import Container, containers_for
 from virtual_tiff.publishing.locations import checksum_of
 from virtual_tiff.publishing.repository import Location, add_containers
 from virtual_tiff.publishing.target import Target
 
 type Repository = icechunk.Repository
-type OnFailed = Literal["raise", "skip"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArchiveResult:
+class CubeResult:
     """What was committed.
 
     Parameters
@@ -73,150 +76,45 @@ class ArchiveResult:
         return sum(added.images for added in self.added.values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CubeOptions:
-    """How images become cubes; see `virtual_tiff.archive.stack.plan_cube`.
-
-    Parameters
-    ----------
-    along, variable, name, split_bands, on_duplicate
-        As for `plan_cube`.
-    coordinates
-        Whether x and y are written.
-    """
-
-    along: str = "datetime"
-    variable: str | None = None
-    name: str = DEFAULT_VARIABLE
-    split_bands: bool = False
-    on_duplicate: OnDuplicate = "raise"
-    coordinates: bool = True
-
-    def plan(self, inventory: Inventory) -> CubePlan:
-        """Plan one cube."""
-        return plan_cube(
-            inventory,
-            along=self.along,
-            variable=self.variable,
-            name=self.name,
-            split_bands=self.split_bands,
-            on_duplicate=self.on_duplicate,
-        )
-
-
 def publish_cubes(
     sources: object,
     repo: Location | Repository,
     *,
-    group: str = "",
-    options: CubeOptions | None = None,
-    on_failed: OnFailed = "raise",
-    message: str | None = None,
-    branch: str = "main",
-    anonymous: bool = False,
     into_existing: bool = False,
-    registry: Any | None = None,
-    executor: Executor | None = None,
-    **scan_options: Any,
-) -> ArchiveResult:
+    **options: Unpack[CubeArguments],
+) -> CubeResult:
     """Publish images as a cube, or as a tree of cubes, in one commit.
 
-    Parameters
-    ----------
-    sources
-        An `Inventory`, a file of one, or anything that `scan` takes.
-    repo
-        Where the repository is or shall be; see `virtual_tiff.publish`.
-    group
-        Path of the group of the cube; empty for the root. With names of columns in braces, such
-        as `sentinel2/{tile}`, images go into a cube for each value; `{stem}` is the name of the
-        file without its suffix.
-    options
-        How images are stacked.
-    on_failed
-        Whether to `raise` for a row with an error, or to `skip` it.
-    message
-        Of the commit.
-    branch
-        To commit to. One that is not there starts where `main` is.
-    anonymous
-        Read the files without credentials, as for public buckets.
-    into_existing
-        Add to a repository although this package did not publish what is in it.
-    registry, **scan_options
-        For `scan`, if `sources` is not an inventory.
-    executor
-        Any `concurrent.futures` executor, or a Dask client, to share the scan and the writing of
-        references; the repository must not be in memory then.
-
-    Returns
-    -------
-    ArchiveResult
-        The commit, and what is in it.
-
-    Raises
-    ------
-    MismatchError
-        Images that cannot share an array; names the first, and what to do.
-    InvalidOptionError
-        An argument is wrong.
-    RepositoryError
-        An array is there already (kind `repository-exists`), or the repository cannot be written.
-    SourceError, InvalidTIFFError, UnsupportedTIFFError
-        A file that could not be read.
+    This is `virtual_tiff.publish` with `layout="stack"`, and documented there.
     """
-    options = options or CubeOptions()
-    inventory = as_inventory(sources, registry=registry, executor=executor, **scan_options)
-    failed = checked(inventory, on_failed)
-    cubes = planned(inventory, group, options)
-    urls = inventory.images.table["url"].to_pylist()
-    containers = containers_for(urls, registry=registry, anonymous=anonymous)
+    job = _job(sources, **options)
     with icechunk_errors(repo), locked(repo):
-        target = Target.find(repo, branch)
+        target = Target.find(repo, job.branch)
         if target.repository is not None and not into_existing:
             check_ours(target, target.repository)
 
         def prepare() -> Repository:
             now = fresh(repo) if isinstance(repo, icechunk.Repository) else repo
-            return with_splitting(ready(Target.find(now, branch), containers), cubes)
+            repository = ready(Target.find(now, job.branch), job.containers)
+            return with_splitting(repository, job.cubes)
 
         def write(session: icechunk.Session) -> dict[str, Written]:
             return {
-                path: write_cube(
-                    session.store,
-                    path,
-                    cube,
-                    frame=frame(cube.grid, bands=cube.bands, coordinates=options.coordinates),
-                )
-                for path, cube in cubes.items()
+                path: write_levels(session.store, path, cube, coordinates=job.coordinates)
+                for path, cube in job.cubes.items()
             }
 
-        snapshot, added = commit(prepare, branch, write, "publish", message, executor)
-    return ArchiveResult(
-        snapshot_id=snapshot,
-        branch=branch,
-        added=added,
-        failed=failed,
-        unchecked=_unchecked(inventory),
-    )
+        return job.commit(prepare, write, "publish")
 
 
 def append(
     sources: object,
     repo: Location | Repository,
     *,
-    group: str = "",
-    options: CubeOptions | None = None,
     on_present: OnPresent = "raise",
     out_of_order: OutOfOrder = "raise",
-    on_failed: OnFailed = "raise",
-    message: str | None = None,
-    branch: str = "main",
-    anonymous: bool = False,
-    registry: Any | None = None,
-    executor: Executor | None = None,
-    **scan_options: Any,
-) -> ArchiveResult:
+    **options: Unpack[CubeArguments],
+) -> CubeResult:
     """Add later images to a cube, in one commit.
 
     Where another writer commits first, the work is planned anew on top of that: both end up in
@@ -224,8 +122,8 @@ def append(
 
     Parameters
     ----------
-    sources, group, options, on_failed, message, branch, anonymous, registry, executor
-        As for `publish_cubes`, and so are the options of the scan.
+    sources
+        As for `publish`.
     repo
         Of the cube.
     on_present
@@ -233,10 +131,12 @@ def append(
     out_of_order
         Whether to `raise` for images before the last of the cube, or to `insert` them where
         they belong, for which references are rewritten.
+    **options
+        As for `publish` with `layout="stack"`, but for `into_existing`.
 
     Returns
     -------
-    ArchiveResult
+    CubeResult
         With `snapshot_id` `None` if all images were there and are skipped.
 
     Raises
@@ -248,20 +148,15 @@ def append(
     RepositoryError
         There is no such cube; or with kind `conflict`, other writers were faster every time.
     """
-    options = options or CubeOptions()
-    inventory = as_inventory(sources, registry=registry, executor=executor, **scan_options)
-    failed = checked(inventory, on_failed)
-    cubes = planned(inventory, group, options)
-    urls = inventory.images.table["url"].to_pylist()
-    containers = containers_for(urls, registry=registry, anonymous=anonymous)
+    job = _job(sources, **options)
     with icechunk_errors(repo), locked(repo):
 
         def prepare() -> Repository:
-            return add_containers(fresh(repo), containers)
+            return add_containers(fresh(repo), job.containers)
 
         def write(session: icechunk.Session) -> dict[str, Written]:
             return {
-                path: extend_cube(
+                path: extend_levels(
                     session.store,
                     path,
                     cube,
@@ -269,57 +164,77 @@ def append(
                     on_present=on_present,
                     out_of_order=out_of_order,
                 )
-                for path, cube in cubes.items()
+                for path, cube in job.cubes.items()
             }
 
-        snapshot, added = commit(prepare, branch, write, "append", message, executor)
-    return ArchiveResult(
-        snapshot_id=snapshot,
+        return job.commit(prepare, write, "append")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Job:
+    """Cubes to write, and how they are committed."""
+
+    cubes: Mapping[str, CubePlan]
+    containers: tuple[Container, ...]
+    coordinates: bool
+    message: str | None
+    branch: str
+    executor: Executor | None
+    failed: int
+    unchecked: int
+
+    def commit(
+        self,
+        prepare: Callable[[], Repository],
+        write: Callable[[icechunk.Session], dict[str, Written]],
+        action: Action,
+    ) -> CubeResult:
+        snapshot, added = commit(prepare, self.branch, write, action, self.message, self.executor)
+        return CubeResult(
+            snapshot_id=snapshot,
+            branch=self.branch,
+            added=added,
+            failed=self.failed,
+            unchecked=self.unchecked,
+        )
+
+
+def _job(
+    sources: object,
+    *,
+    group: str = "",
+    options: CubeOptions | None = None,
+    on_failed: OnFailed = "raise",
+    message: str | None = None,
+    branch: str = "main",
+    anonymous: bool = False,
+    registry: Any | None = None,
+    executor: Executor | None = None,
+    parser: VirtualTIFF | None = None,
+    **scan_options: Any,
+) -> _Job:
+    """Read and plan all that is to be written; the repository is not touched."""
+    options = options or CubeOptions()
+    if parser is None and options.overviews:
+        parser = VirtualTIFF()
+    inventory = as_inventory(
+        sources, registry=registry, executor=executor, parser=parser, **scan_options
+    )
+    failed = checked(inventory, on_failed)
+    urls = inventory.images.table["url"].to_pylist()
+    return _Job(
+        cubes=_planned(inventory, group, options),
+        containers=containers_for(urls, registry=registry, anonymous=anonymous),
+        coordinates=options.coordinates,
+        message=message,
         branch=branch,
-        added=added,
+        executor=executor,
         failed=failed,
         unchecked=_unchecked(inventory),
     )
 
 
-def as_inventory(sources: object, **scan_options: Any) -> Inventory:
-    """Take an inventory as it is, read it from a file, or make it by a scan."""
-    if isinstance(sources, Inventory):
-        return sources
-    if isinstance(sources, str | os.PathLike):
-        path = Path(sources)
-        if path.suffix in (".parquet", ".geoparquet") and path.is_file():
-            import pyarrow.parquet as pq
-
-            if set(pq.read_schema(path).names) >= COLUMNS:
-                return Inventory.read(path)
-    return scan(sources, **scan_options)
-
-
-def checked(inventory: Inventory, on_failed: OnFailed) -> int:
-    """Count the rows with an error, and raise for them unless they are to be skipped.
-
-    Raises
-    ------
-    VirtualTIFFError
-        With the kind of the first of them.
-    """
-    if on_failed not in get_args(OnFailed.__value__):
-        raise InvalidOptionError(f"on_failed is {on_failed!r}, but must be 'raise' or 'skip'.")
-    failed = inventory.failed
-    if failed.num_rows and on_failed == "raise":
-        first = failed.slice(0, 1).to_pylist()[0]
-        raise VirtualTIFFError(
-            f"{failed.num_rows} of {len(inventory)} images could not be read, first this: "
-            f"{first['error']}",
-            kind=ErrorKind(first["error_kind"]),
-            url=first["url"],
-            remedy='Scan again, or pass on_failed="skip" to leave them out.',
-        )
-    return int(failed.num_rows)
-
-
-def planned(inventory: Inventory, group: str, options: CubeOptions) -> dict[str, CubePlan]:
+def _planned(inventory: Inventory, group: str, options: CubeOptions) -> dict[str, CubePlan]:
     """Plan a cube for each group that a template names.
 
     Raises
@@ -327,48 +242,25 @@ def planned(inventory: Inventory, group: str, options: CubeOptions) -> dict[str,
     InvalidOptionError
         The template names a column that is not there, or a group lies within another.
     """
-    names = re.findall(r"\{([^{}]*)\}", group)
-    if not names:
-        return {group.strip("/"): options.plan(inventory)}
-    images = stackable(inventory)
-    paths = _paths(images, group, names)
-    members: dict[str, list[bool]] = {}
-    for path in dict.fromkeys(paths):
-        members[path] = [other == path for other in paths]
+    if not is_template(group):
+        return {group.strip("/"): plan_cube(inventory, options)}
+    # All rows, since overviews are found beside their images.
+    images = inventory.images
+    stackable(images)
+    members: dict[str, list[int]] = {}
+    for row, path in enumerate(group_paths(images.table, group)):
+        members.setdefault(path, []).append(row)
     for path in members:
-        for other in members:
-            if other.startswith(f"{path}/"):
+        for parent in PurePosixPath(path).parents:
+            if str(parent) in members:
                 raise InvalidOptionError(
-                    f"group {other!r} would lie within the cube {path!r}.",
+                    f"group {path!r} would lie within the cube {str(parent)!r}.",
                     remedy="Name groups with a template of constant depth.",
                 )
-    return {path: options.plan(images.filter(mask)) for path, mask in members.items()}
-
-
-def _paths(images: Inventory, group: str, names: Sequence[str]) -> list[str]:
-    table = images.table
-    columns: dict[str, list[str]] = {}
-    for name in names:
-        if name == "stem":
-            urls = table["url"].to_pylist()
-            columns[name] = [url.rsplit("/", 1)[-1].rsplit(".", 1)[0] for url in urls]
-        elif name in table.column_names:
-            columns[name] = [str(value) for value in table[name].to_pylist()]
-        else:
-            raise InvalidOptionError(
-                f"there is no column {name!r} for the group.",
-                remedy=f"Use stem, or one of: {', '.join(images.own_columns) or 'none'}.",
-            )
-    rows = zip(*columns.values(), strict=True)
-    keys = list(columns)
-    return [_filled(group, dict(zip(keys, row, strict=True))) for row in rows]
-
-
-def _filled(group: str, values: Mapping[str, str]) -> str:
-    text = group
-    for name, value in values.items():
-        text = text.replace(f"{{{name}}}", value.replace("/", "_"))
-    return text.strip("/")
+    return {
+        path: plan_cube(Inventory(images.table.take(pa.array(rows))), options)
+        for path, rows in members.items()
+    }
 
 
 def _unchecked(inventory: Inventory) -> int:

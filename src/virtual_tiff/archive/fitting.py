@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from virtual_tiff.archive.agreement import MEANING
 from virtual_tiff.archive.cube_plan import CubePlan, CubeVariable, stacked
 from virtual_tiff.archive.frame import GRID_MAPPING, grid_of
 from virtual_tiff.archive.matching import same_crs, same_transform
@@ -21,6 +23,7 @@ type Store = Any
 type OnPresent = Literal["raise", "skip"]
 type OutOfOrder = Literal["raise", "insert"]
 
+_ANOTHER = "Publish the images as another variable, or as a cube of their own."
 #: What has to be the same in the metadata of an array for more images to go into it.
 _SAME = ("dimension_names", "data_type", "chunk_grid", "codecs", "fill_value")
 
@@ -47,8 +50,49 @@ def check_fits(store: Store, path: str, cube: CubePlan) -> None:
                     f"the {key.replace('_', ' ')} of variable {name!r} is {_json(ours)}, but "
                     f"{_json(theirs)} in the cube.",
                     url=url,
-                    remedy="Publish the images as another variable, or as a cube of their own.",
+                    remedy=_ANOTHER,
                 )
+        for key in MEANING:
+            one, other = variable.image.attributes.get(key), document["attributes"].get(key)
+            if one != other:
+                raise MismatchError(
+                    f"{key} of variable {name!r} is {shorten(str(one))}, but "
+                    f"{shorten(str(other))} in the cube.",
+                    url=url,
+                    remedy=_ANOTHER,
+                )
+
+
+def check_bands(group: Any, path: str, cube: CubePlan) -> None:
+    """Compare the names of the bands of a cube that is there with those of images to add.
+
+    Parameters
+    ----------
+    group
+        Of the cube, as zarr opens it.
+    path, cube
+        Its path; the images to add.
+
+    Raises
+    ------
+    MismatchError
+        The cube would give bands the names of others.
+    """
+    if not cube.bands or "band" not in group:
+        return
+    theirs = [str(value) for value in group["band"][:].tolist()]
+    plain = [str(number) for number in range(1, len(theirs) + 1)]
+    ours = list(cube.band_names or plain)
+    numbers = all(name.isdecimal() for name in ours)
+    # Where the cube has plain numbers, it calls no band by a name.
+    if ours == theirs or (theirs == plain and not numbers):
+        return
+    raise MismatchError(
+        f"the bands are {shorten(', '.join(ours))}, but {shorten(', '.join(theirs))} in the "
+        f"cube {path or '/'!r}.",
+        url=url_of(cube, next(iter(cube.variables.values()))),
+        remedy=_ANOTHER,
+    )
 
 
 def check_grid(store: Store, path: str, cube: CubePlan) -> None:
@@ -72,10 +116,11 @@ def check_grid(store: Store, path: str, cube: CubePlan) -> None:
             theirs.transform,
             same_transform(ours.transform, theirs.transform, ours.width, ours.height),
         ),
+        ("further georeferencing", ours.further, theirs.further, ours.further == theirs.further),
     ):
         if not same:
             raise MismatchError(
-                f"the {name} is {shorten(one)}, but {shorten(other)} in the cube.",
+                f"the {name} is {shorten(str(one))}, but {shorten(str(other))} in the cube.",
                 url=url,
                 remedy="Images on other grids need a cube of their own.",
             )
@@ -111,12 +156,10 @@ def without_present(
         for name, v in variables.items()
     }
     return (
-        CubePlan(
-            dimension=cube.dimension,
+        replace(
+            cube,
             coordinate=cube.coordinate[kept],
             variables={n: v for n, v in variables.items() if (v.rows >= 0).any()},
-            grid=cube.grid,
-            inventory=cube.inventory,
         ),
         skipped,
     )

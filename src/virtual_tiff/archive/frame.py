@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
 from pyproj import CRS
 
 from virtual_tiff.archive.cube_plan import Grid
+from virtual_tiff.archive.inventory import FURTHER
 from virtual_tiff.attributes import Description, crs_attributes
 from virtual_tiff.geokeys import CRSResult, GeoTransform
 from virtual_tiff.plan import ArrayPlan, GroupPlan
+from virtual_tiff.variables import band_names as band_names_of
 from virtual_tiff.variables import band_numbers, coordinate, grid_mapping
 
 GRID_MAPPING = "spatial_ref"
 
 
-def frame(grid: Grid, *, bands: int = 0, coordinates: bool = True) -> GroupPlan:
+def frame(
+    grid: Grid,
+    *,
+    bands: int = 0,
+    band_names: Sequence[str] | None = None,
+    coordinates: bool = True,
+) -> GroupPlan:
     """Plan the variables that all arrays of a cube share.
 
     Parameters
@@ -26,16 +34,18 @@ def frame(grid: Grid, *, bands: int = 0, coordinates: bool = True) -> GroupPlan:
         Of the cube.
     bands
         Number of bands, if the arrays have such a dimension.
+    band_names
+        Their names, or numbers as text; `None` for 1, 2, ….
     coordinates
-        Whether to write x and y, where the grid is not rotated, and the numbers of the bands.
+        Whether to write x and y, where the grid is not rotated, and band.
 
     Returns
     -------
     GroupPlan
-        `x` and `y` (pixel centres, CF section 4), `band` (from 1), `spatial_ref` (CF section
-        5.6), and the attributes of the `proj` and `spatial` conventions; what there is of them.
+        `x` and `y` (pixel centres, CF section 4), `band`, `spatial_ref` (CF section 5.6), and
+        the attributes of the `proj` and `spatial` conventions; what there is of them.
     """
-    described = _description(grid)
+    described = description(grid)
     arrays: dict[str, ArrayPlan] = {}
     sizes: tuple[tuple[Literal["x", "y"], int], ...] = (("y", grid.height), ("x", grid.width))
     for axis, size in sizes if coordinates else ():
@@ -43,19 +53,28 @@ def frame(grid: Grid, *, bands: int = 0, coordinates: bool = True) -> GroupPlan:
         if variable is not None:
             arrays[axis] = variable
     if bands and coordinates:
-        arrays["band"] = band_numbers(bands, "band")
+        arrays["band"] = _bands(bands, band_names)
     if described.spatial_ref_attributes is not None:
         arrays[GRID_MAPPING] = grid_mapping(described.spatial_ref_attributes)
     return GroupPlan(arrays=arrays, attributes=described.group_attributes)
 
 
-def _description(grid: Grid) -> Description:
+def _bands(count: int, names: Sequence[str] | None) -> ArrayPlan:
+    if names is None:
+        return band_numbers(count, "band")
+    if all(name.isdecimal() for name in names):
+        return band_numbers(count, "band", [int(name) for name in names])
+    return band_names_of(names, "band")
+
+
+def description(grid: Grid) -> Description:
     """What the metadata of an image on this grid would say of it."""
     system = crs_result(grid.crs)
     transform = geotransform(grid)
     mapping = crs_attributes(system)
     if transform is not None:
         mapping["GeoTransform"] = " ".join(map(repr, transform))
+    mapping |= grid.further
     return Description(
         array_attributes={},
         spatial_ref_attributes=mapping or None,
@@ -84,7 +103,13 @@ def grid_of(attributes: Mapping[str, Any], width: int, height: int) -> Grid:
     if isinstance(text, str):
         x, a, b, y, d, e = map(float, text.split())
         transform = (a, b, x, d, e, y)
-    return Grid(crs=attributes.get("crs_wkt"), transform=transform, width=width, height=height)
+    return Grid(
+        crs=attributes.get("crs_wkt"),
+        transform=transform,
+        width=width,
+        height=height,
+        further={key: attributes[key] for key in FURTHER if key in attributes},
+    )
 
 
 @lru_cache(maxsize=256)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from virtual_tiff.archive.rows import Rows
 from virtual_tiff.archive.times import check_pattern, time_from_name, time_from_tag
+from virtual_tiff.attributes import band_names
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
+from virtual_tiff.gdal_metadata import parse_gdal_metadata
 from virtual_tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.parser import _run as run
-from virtual_tiff.plan import ArrayPlan
+from virtual_tiff.plan import JSON, ArrayPlan, GroupPlan
 from virtual_tiff.relations import relate
 
 type Table = Any
@@ -85,23 +87,40 @@ async def read_all(
 
 
 @dataclass(slots=True)
+class Image:
+    """One image of a file; see `Rows.add_image`."""
+
+    directory: ImageFileDirectory
+    plan: ArrayPlan
+    full: ImageFileDirectory
+    time: Any
+    grid_mapping: Mapping[str, JSON] | None
+    band_names: Sequence[str] | None
+
+
+@dataclass(slots=True)
 class Images:
     """What came of one file."""
 
     header: Header | None = None
-    images: list[tuple[ImageFileDirectory, ArrayPlan, ImageFileDirectory]] = field(
-        default_factory=list
-    )
+    images: list[Image] = field(default_factory=list)
     errors: list[VirtualTIFFError] = field(default_factory=list)
-    times: dict[tuple[int, ...], Any] = field(default_factory=dict)
 
     def add_to(self, rows: Rows, position: int, url: str) -> int:
         """Add the rows of the file, and return how many of them are errors."""
         source = None if self.header is None else self.header.source
-        for directory, plan, full in self.images:
+        for image in self.images:
             if source is not None:
-                time = self.times.get(directory.index)
-                rows.add_image(position, directory, plan, source, full=full, time=time)
+                rows.add_image(
+                    position,
+                    image.directory,
+                    image.plan,
+                    source,
+                    full=image.full,
+                    time=image.time,
+                    grid_mapping=image.grid_mapping,
+                    band_names=image.band_names,
+                )
         for error in self.errors:
             rows.add_error(position, url, error, source)
         return len(self.errors)
@@ -131,11 +150,19 @@ class FileReader:
             if not _is_chosen(directory, parser.ifd):
                 continue
             try:
-                # What stands beside the images is written once for a cube.
                 plan = await parser.plan_header_async(header, source, directory.index, alone=True)
-                (array,) = plan.arrays.values()
-                found.images.append((directory, array, related.full or directory))
-                found.times[directory.index] = self._time(url, directory)
+                array, mapping = _array(plan, directory)
+                full = related.full or directory
+                found.images.append(
+                    Image(
+                        directory=directory,
+                        plan=array,
+                        full=full,
+                        time=self._time(url, directory),
+                        grid_mapping=mapping,
+                        band_names=_band_names(array, full, parser.bands),
+                    )
+                )
             except VirtualTIFFError as error:
                 found.errors.append(error.at(ifd=directory.index))
         if header.damage is not None and parser.ifd is None:
@@ -152,3 +179,31 @@ class FileReader:
 
 def _is_chosen(directory: ImageFileDirectory, ifd: int | tuple[int, ...] | None) -> bool:
     return ifd is None or directory.index == (ifd if isinstance(ifd, tuple) else (ifd,))
+
+
+def _band_names(
+    array: ArrayPlan, full: ImageFileDirectory, bands: Sequence[int] | None
+) -> Sequence[str] | None:
+    """What an image alone would have in its coordinate `band`; `None` where that is 1, 2, …."""
+    if "band" not in array.dimension_names:
+        return None
+    size = array.shape[array.dimension_names.index("band")]
+    if full.gdal_metadata is not None:
+        names = band_names(parse_gdal_metadata(full.gdal_metadata), full.samples_per_pixel)
+        if names and bands is not None:
+            names = tuple(names[number - 1] for number in bands)
+        if len(names) == len(set(names)) == size:
+            return names
+    return None if bands is None else [str(number) for number in bands]
+
+
+def _array(
+    plan: GroupPlan, directory: ImageFileDirectory
+) -> tuple[ArrayPlan, Mapping[str, JSON] | None]:
+    """Pick the array of an image, and the attributes of its grid mapping, from a plan."""
+    for _, group in plan.walk():
+        for array in group.arrays.values():
+            if array.ifd == directory.index:
+                mapping = group.arrays.get(str(array.attributes.get("grid_mapping")))
+                return array, None if mapping is None else mapping.attributes
+    raise AssertionError(f"the plan has no array of IFD {directory.index}")

@@ -22,22 +22,24 @@ class Commit:
     snapshot_id, time, message
         As Icechunk has them; the time is UTC.
     action
-        `publish`, `append`, or `None` for a commit that was not made by `publish_cubes` or
-        `append`.
+        `publish` or `append`; `None` for a commit that was not made by this package.
+    groups
+        Number of groups that were written.
     added
-        What was added, by group; see `virtual_tiff.archive.cube.Added`.
+        What was added to cubes, by group; see `virtual_tiff.archive.written.Added`.
     """
 
     snapshot_id: str
     time: datetime
     message: str
     action: str | None
+    groups: int
     added: dict[str, dict[str, JSON]]
 
     @property
     def images(self) -> int | None:
-        """Images that were added, in all groups; `None` where the commit does not say."""
-        if self.action is None:
+        """Images that were added to cubes; `None` for a commit of something else."""
+        if not self.added:
             return None
         return sum(int(str(group["images"])) for group in self.added.values())
 
@@ -48,6 +50,7 @@ class Commit:
             "time": self.time.isoformat(),
             "message": self.message,
             "action": self.action,
+            "groups": self.groups,
             "images": self.images,
             "added": self.added,
         }
@@ -77,10 +80,12 @@ def log(repo: Location | icechunk.Repository, *, branch: str = "main") -> list[C
 
 def _commit(snapshot: Any) -> Commit:
     metadata = snapshot.metadata
+    added = metadata.get("added", {})
     return Commit(
         snapshot_id=snapshot.id,
         time=snapshot.written_at,
         message=snapshot.message,
         action=metadata.get("action"),
-        added=metadata.get("added", {}),
+        groups=metadata.get("groups", len(added)),
+        added=added,
     )

@@ -6,19 +6,19 @@ read it without this package. A file that could not be read is a row too, with i
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from virtual_tiff.archive.arrow_types import converted, without_views
+from virtual_tiff.archive.geoparquet import with_geo_metadata
+from virtual_tiff.archive.row_plans import plan_of, source_of
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.ifd import Source
 from virtual_tiff.plan import ArrayPlan
@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         pa.field("url", pa.string(), nullable=False),
         pa.field("ifd", pa.string()),
         pa.field("role", pa.string()),
+        pa.field("full_ifd", pa.string()),
         pa.field("error_kind", pa.string()),
         pa.field("error", pa.string()),
         pa.field("size", pa.uint64()),
@@ -44,11 +45,13 @@ SCHEMA = pa.schema(
         pa.field("width", pa.int64()),
         pa.field("height", pa.int64()),
         pa.field("bands", pa.int32()),
+        pa.field("band_names", pa.list_(pa.string())),
         pa.field("data_type", pa.string()),
         pa.field("compression", pa.string()),
         pa.field("nodata", pa.float64()),
         pa.field("crs", _SHARED),
         pa.field("transform", pa.list_(pa.float64(), 6)),
+        pa.field("grid_mapping", _SHARED),
         pa.field("bbox", _BBOX),
         pa.field("geometry", pa.binary()),
         pa.field("dimensions", pa.list_(pa.string())),
@@ -63,8 +66,9 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS = frozenset(SCHEMA.names)
+#: Attributes of a grid mapping that neither the CRS nor the transform gives back.
+FURTHER = ("gcps", "rpcs", "coordinate_epoch", "geo_keys", "crs_note")
 
-_GEO_VERSION = "1.1.0"
 _SOURCE = ["url", "size", "etag", "last_modified"]
 
 
@@ -85,14 +89,18 @@ class Inventory:
     =================  =========================================================================
     `url`, `ifd`       Where the image is; `0.1` is the second sub-IFD of the first directory
     `role`             `image`, `overview`, `mask` or `mask overview` (NewSubfileType)
+    `full_ifd`         The image that an overview or a mask belongs to; itself for an image
     `error_kind`,      Why there is nothing else in this row
     `error`
     `size`, `etag`,    What the GET of the header said of the file
     `last_modified`
     `datetime`         UTC; null unless the scan was told where to find it
     `width` … `nodata` What the image is; `shape`, `chunk_shape` are in the order of `dimensions`
+    `band_names`       Names of the bands, or their numbers; null where they are 1, 2, …
     `crs`,             `EPSG:32633` or WKT, and a, b, c, d, e, f of the affine
     `transform`
+    `grid_mapping`     Further georeferencing, JSON: `gcps`, `rpcs`, `coordinate_epoch`, keys that
+                       are not understood
     `bbox`,            In longitude and latitude
     `geometry`
     `codecs`,          Zarr v3 metadata of the array, JSON
@@ -161,7 +169,7 @@ class Inventory:
 
     def source(self, row: int) -> Source:
         """What the GET of the header said of the file of a row."""
-        return _source(self.table.slice(row, 1).select(_SOURCE).to_pylist()[0])
+        return source_of(self.table.slice(row, 1).select(_SOURCE).to_pylist()[0])
 
     def plan(self, row: int) -> ArrayPlan:
         """Rebuild the plan of the array of one image, without a request.
@@ -178,7 +186,7 @@ class Inventory:
                 kind=ErrorKind(values["error_kind"]),
                 url=values["url"],
             )
-        return _plan(values)
+        return plan_of(values)
 
     def plans(self) -> Iterator[ArrayPlan]:
         """Plans of all rows, in order; see `plan`."""
@@ -234,112 +242,9 @@ class Inventory:
             for name in table.column_names
         ]
         try:
-            converted = [_convert(table[f.name], f.type) for f in fields]
+            columns = [converted(table[f.name], f.type) for f in fields]
         except pa.ArrowException as error:
             raise InvalidOptionError(f"the table is not an inventory: {error}") from error
         own = [n for n in table.column_names if n not in COLUMNS]
-        whole = pa.table(converted, schema=pa.schema(fields))
+        whole = pa.table(columns, schema=pa.schema(fields))
         return cls(whole.select([*names, *own]))
-
-
-def without_views(table: Any) -> Any:
-    """Return a table whose text and bytes are of types that all of Arrow's functions take."""
-    for position, field in enumerate(table.schema):
-        column = table.column(position)
-        kind = field.type
-        if pa.types.is_dictionary(kind) and kind.value_type == pa.string_view():
-            chunks = [
-                pa.DictionaryArray.from_arrays(c.indices, c.dictionary.cast(pa.string()))
-                for c in column.chunks
-            ]
-            column = pa.chunked_array(chunks, pa.dictionary(kind.index_type, pa.string()))
-        elif kind == pa.string_view():
-            column = column.cast(pa.string())
-        elif kind == pa.binary_view():
-            column = column.cast(pa.binary())
-        else:
-            continue
-        table = table.set_column(position, field.with_type(column.type), column)
-    return table
-
-
-def _convert(column: Any, wanted: Any) -> Any:
-    if column.type == wanted:
-        return column
-    if pa.types.is_dictionary(wanted):
-        plain = column.cast(wanted.value_type)
-        return plain.dictionary_encode()
-    return column.cast(wanted)
-
-
-def with_geo_metadata(table: Any) -> Any:
-    """Return the table with the `geo` metadata of GeoParquet 1.1 in its schema."""
-    bounds = table["bbox"].combine_chunks()
-    if isinstance(bounds, pa.ChunkedArray):
-        bounds = pa.concat_arrays(bounds.chunks) if bounds.num_chunks else pa.array([], _BBOX)
-    edges = [
-        (pc.min if side.endswith("min") else pc.max)(pc.struct_field(bounds, side)).as_py()
-        for side in ("xmin", "ymin", "xmax", "ymax")
-    ]
-    column: dict[str, object] = {
-        "encoding": "WKB",
-        "geometry_types": ["MultiPolygon", "Polygon"],
-        "crs": _epsg_4326(),
-        "covering": {"bbox": {side: ["bbox", side] for side in ("xmin", "ymin", "xmax", "ymax")}},
-    }
-    if None not in edges:
-        column["bbox"] = edges
-    geo = {
-        "version": _GEO_VERSION,
-        "primary_column": "geometry",
-        "columns": {"geometry": column},
-    }
-    metadata = {**(table.schema.metadata or {}), b"geo": json.dumps(geo).encode()}
-    return table.replace_schema_metadata(metadata)
-
-
-def _epsg_4326() -> dict[str, Any]:
-    from pyproj import CRS
-
-    return CRS.from_epsg(4326).to_json_dict()
-
-
-def _source(values: Mapping[str, Any]) -> Source:
-    modified = values["last_modified"]
-    return Source(
-        url=values["url"],
-        size=values["size"],
-        etag=values["etag"],
-        last_modified=None if modified is None else modified.astimezone(UTC),
-    )
-
-
-def _plan(values: Mapping[str, Any]) -> ArrayPlan:
-    shape, chunk_shape = tuple(values["shape"]), tuple(values["chunk_shape"])
-    grid = tuple(-(-s // c) for s, c in zip(shape, chunk_shape, strict=True))
-    inline = {tuple(chunk["index"]): chunk["data"] for chunk in values["inline"] or ()}
-    data_type = np.dtype(values["data_type"])
-    return ArrayPlan(
-        shape=shape,
-        chunk_shape=chunk_shape,
-        data_type=data_type,
-        codecs=tuple(json.loads(values["codecs"])),
-        fill_value=scalar(json.loads(values["fill_value"]), data_type),
-        dimension_names=tuple(values["dimensions"]),
-        source=_source(values),
-        offsets=np.asarray(values["offsets"], np.uint64).reshape(grid),
-        lengths=np.asarray(values["lengths"], np.uint64).reshape(grid),
-        inline=inline,
-        attributes=json.loads(values["attributes"]),
-        ifd=tuple(int(part) for part in values["ifd"].split(".")),
-    )
-
-
-def scalar(value: Any, data_type: np.dtype[np.generic]) -> bool | int | float | complex:
-    """Decode a fill value (Zarr v3 core, section "Fill value representation")."""
-    if data_type.kind == "c":
-        real, imaginary = (float(part) for part in value)
-        return complex(real, imaginary)
-    if data_type.kind == "f":
-        return float(value)
-    return bool(value) if data_type.kind == "b" else int(value)

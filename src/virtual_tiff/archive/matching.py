@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ class Difference:
     url, ifd
         The image.
     column
-        Of the inventory.
+        Of the inventory, or a name of the attributes in it.
     value, expected
         As text: what it has, and what most have.
     """
@@ -62,22 +63,46 @@ def differences(table: Table, columns: Sequence[str]) -> list[Difference]:
         counts = np.bincount(codes) if codes.size else np.zeros(1, np.int64)
         if counts.size <= 1:
             continue
-        usual = int(np.argmax(counts))
         first = np.array([np.argmax(codes == code) for code in range(counts.size)])
         values = table[column].take(pa.array(first)).to_pylist()
-        same = [_same(column, value, values[usual], table) for value in values]
-        for row in np.flatnonzero(~np.array(same)[codes]):
-            found.append(
-                Difference(
-                    row=int(row),
-                    url=table["url"][int(row)].as_py(),
-                    ifd=_ifd(table["ifd"][int(row)].as_py()),
-                    column=column,
-                    value=_short(values[codes[row]]),
-                    expected=_short(values[usual]),
-                )
-            )
+        expected = values[int(np.argmax(counts))]
+        same = np.array([_same(column, value, expected, table) for value in values])
+        found += [
+            _difference(table, int(row), column, values[codes[row]], expected)
+            for row in np.flatnonzero(~same[codes])
+        ]
     return sorted(found, key=lambda difference: difference.row)
+
+
+def unusual(table: Table, name: str, values: Sequence[Any]) -> list[Difference]:
+    """Compare values that the rows of a table have, and which are in none of its columns.
+
+    Parameters
+    ----------
+    table
+        Of an inventory.
+    name
+        Of what is compared.
+    values
+        One for each row; hashable.
+    """
+    expected = Counter(values).most_common(1)[0][0]
+    return [
+        _difference(table, row, name, value, expected)
+        for row, value in enumerate(values)
+        if value != expected
+    ]
+
+
+def _difference(table: Table, row: int, column: str, value: Any, expected: Any) -> Difference:
+    return Difference(
+        row=row,
+        url=table["url"][row].as_py(),
+        ifd=_ifd(table["ifd"][row].as_py()),
+        column=column,
+        value=_short(value),
+        expected=_short(expected),
+    )
 
 
 def codes_of(column: Any) -> NDArray[np.int64]:

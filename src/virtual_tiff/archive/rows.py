@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,14 +12,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from virtual_tiff.archive.footprint import Affine, footprint
-from virtual_tiff.archive.inventory import SCHEMA
+from virtual_tiff.archive.inventory import FURTHER, SCHEMA
 from virtual_tiff.data_type import nodata_value
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.geokeys import crs, geotransform, overview_transform
 from virtual_tiff.hierarchy import array_name
 from virtual_tiff.ifd import ImageFileDirectory, Source
 from virtual_tiff.metadata import _json_scalar
-from virtual_tiff.plan import ArrayPlan
+from virtual_tiff.plan import JSON, ArrayPlan
 from virtual_tiff.tags import Compression
 
 #: Position of a row's URL in the list that was scanned; not part of an inventory.
@@ -50,6 +50,8 @@ class Rows:
         *,
         full: ImageFileDirectory,
         time: datetime | None,
+        grid_mapping: Mapping[str, JSON] | None = None,
+        band_names: Sequence[str] | None = None,
     ) -> None:
         """Add an image that can be published.
 
@@ -64,6 +66,10 @@ class Rows:
             full-resolution image of an overview or a mask.
         time
             When it was taken, UTC.
+        grid_mapping
+            Attributes of its grid mapping variable.
+        band_names
+            Names or numbers of its bands; `None` where they are 1, 2, ….
         """
         system, transform = _georeferencing(directory, full)
         width, height = directory.image_width, directory.image_length
@@ -76,6 +82,7 @@ class Rows:
             url=source.url,
             ifd=array_name(directory.index),
             role=role(directory),
+            full_ifd=array_name(full.index),
             size=source.size,
             etag=source.etag,
             last_modified=source.last_modified,
@@ -83,11 +90,13 @@ class Rows:
             width=width,
             height=height,
             bands=dict(zip(plan.dimension_names, plan.shape, strict=True)).get("band", 1),
+            band_names=band_names,
             data_type=plan.data_type.name,
             compression=_COMPRESSIONS.get(directory.compression, str(directory.compression)),
             nodata=None if nodata is None or isinstance(nodata, complex) else float(nodata),
             crs=system,
             transform=transform,
+            grid_mapping=_further(grid_mapping),
             bbox=None if outline is None else _bbox(outline.bbox),
             geometry=None if outline is None else outline.wkb,
             dimensions=plan.dimension_names,
@@ -148,9 +157,12 @@ def _georeferencing(
     directory: ImageFileDirectory, full: ImageFileDirectory
 ) -> tuple[str | None, Affine | None]:
     found = geotransform(full)
-    if found is None:
-        return None, None
     system = crs(full)
+    name = system.authority
+    if name is None and system.crs is not None:
+        name = system.crs.to_wkt()
+    if found is None:
+        return name, None
     if directory is not full:
         found = overview_transform(
             found,
@@ -158,10 +170,13 @@ def _georeferencing(
             (directory.image_length, directory.image_width),
         )
     x, a, b, y, d, e = found
-    name = system.authority
-    if name is None and system.crs is not None:
-        name = system.crs.to_wkt()
     return name, (a, b, x, d, e, y)
+
+
+def _further(mapping: Mapping[str, JSON] | None) -> str | None:
+    """What a grid mapping says beyond the CRS and the transform, which have columns."""
+    found = {key: mapping[key] for key in FURTHER if key in mapping} if mapping else None
+    return _json(found) if found else None
 
 
 def _bbox(edges: tuple[float, float, float, float]) -> dict[str, float]:

@@ -110,7 +110,7 @@ def scan(
     )
     listed = read_sources(
         sources,
-        _registries(registry),
+        registries(registry),
         SourceOptions(
             url_column=url_column,
             datetime_column=datetime_column,
@@ -132,7 +132,9 @@ def scan(
     return joined(listed, urls, work.parts)
 
 
-def _registries(registry: Registry | None) -> Callable[[str], Registry]:
+def registries(registry: Registry | None) -> Callable[[str], Registry]:
+    """Find the stores of what has to be listed, URL by URL."""
+
     def find(url: str) -> Registry:
         if registry is not None:
             return registry

@@ -9,31 +9,37 @@ from __future__ import annotations
 import io
 import json
 import os
-import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import urljoin
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from obspec import List
-from obspec_utils.glob import glob as glob_store
 
-from virtual_tiff.archive.inventory import COLUMNS, Inventory, without_views
+from virtual_tiff.archive.arrow_types import without_views
+from virtual_tiff.archive.inventory import COLUMNS, Inventory
+from virtual_tiff.archive.listing import (
+    globbed,
+    is_file,
+    is_glob,
+    is_local,
+    listed,
+    local_path,
+    read_bytes,
+    resolved,
+    to_url,
+)
 from virtual_tiff.archive.stac_items import items_to_table, stac_table_to_urls
 from virtual_tiff.archive.times import as_time
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.publishing.locations import WEB_SCHEMES, source_url
-from virtual_tiff.reader import resolve_store, storage_error
+from virtual_tiff.errors import ErrorKind, InvalidOptionError
+from virtual_tiff.reader import storage_error
 
 type Table = Any
 type Registry = Any
 
 #: Names that a listing takes for TIFFs.
 SUFFIXES = (".tif", ".tiff", ".btf", ".gtiff", ".svs", ".ndpi", ".scn", ".lsm", ".stk")
-_GLOB = frozenset("*?[")
 _TIME = pa.timestamp("us", "UTC")
 
 
@@ -92,28 +98,20 @@ def read_sources(
     tables = [table for table in reader.tables(sources) if table.num_rows]
     if not tables:
         raise InvalidOptionError(
-            "there is nothing to scan.",
+            "there are no TIFFs.",
             kind=ErrorKind.NO_SOURCES,
+            url=_only(sources),
             remedy=f"Listings take names that end in {', '.join(options.suffixes)}.",
         )
     return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
 
 
-def to_url(source: str | os.PathLike[str], base: Path | None = None) -> str:
-    """Return the address of what a user named; a `/` at its end stays.
-
-    Parameters
-    ----------
-    source
-        URL or local path.
-    base
-        Folder that a relative path starts from; the working directory if `None`.
-    """
-    text = os.fspath(source)
-    if "://" not in text:
-        text = os.path.join(base or "", os.path.expanduser(text))
-    url = source_url(text)
-    return url + "/" if text.endswith("/") and not url.endswith("/") else url
+def are_files(sources: object) -> bool:
+    """Whether nothing but single files is named: no folder, glob, list or table."""
+    several = list(_each(sources)) if isinstance(sources, Sequence | set | frozenset) else [sources]
+    return all(
+        isinstance(source, str | os.PathLike) and is_file(to_url(source)) for source in several
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,29 +154,33 @@ class _Reader:
 
     def _text(self, text: str, base: Path | None) -> str | Iterable[Table]:
         url = to_url(text, base)
+        if is_file(url):
+            return url
         name = url.rsplit("/", 1)[-1].lower()
-        if url.endswith("/") or (_is_local(url) and _path(url).is_dir()):
-            return [_urls(self._listed(url))]
-        if _GLOB & set(url) and not (_is_local(url) and _path(url).exists()):
-            return [_urls(self._globbed(url))]
+        if url.endswith("/") or (is_local(url) and local_path(url).is_dir()):
+            return [_urls(listed(url, self.registry(url), self.options.suffixes))]
+        if is_glob(url):
+            return [_urls(globbed(url, self.registry(url)))]
         if name.endswith((".txt", ".lst")):
-            lines = self._read(url).decode("utf-8-sig").splitlines()
+            lines = read_bytes(url, self.registry(url)).decode("utf-8-sig").splitlines()
             entries = [line.strip() for line in lines if not line.lstrip().startswith("#")]
-            folder = _path(url).parent if _is_local(url) else None
+            folder = local_path(url).parent if is_local(url) else None
             return self.tables([entry for entry in entries if entry], folder)
         if name.endswith((".json", ".geojson")):
-            return [self._stac(_parsed(self._read(url), url), url)]
+            return [self._stac(_parsed(read_bytes(url, self.registry(url)), url), url)]
         if name.endswith((".parquet", ".geoparquet")):
             return [self._parquet(url)]
-        if name.endswith(".csv"):
-            import pyarrow.csv as pc
+        import pyarrow.csv as pc
 
-            return [self._table(pc.read_csv(io.BytesIO(self._read(url))), url)]
-        return url
+        return [self._table(pc.read_csv(io.BytesIO(read_bytes(url, self.registry(url)))), url)]
 
     def _parquet(self, url: str) -> Table:
         try:
-            file = _path(url) if _is_local(url) else io.BytesIO(self._read(url))
+            file = (
+                local_path(url)
+                if is_local(url)
+                else io.BytesIO(read_bytes(url, self.registry(url)))
+            )
             table = pq.read_table(file)
         except pa.ArrowInvalid as error:
             raise InvalidOptionError(f"this is not Parquet: {error}", url=url) from error
@@ -194,7 +196,7 @@ class _Reader:
         if "assets" in names and pa.types.is_struct(table.schema.field("assets").type):
             table = stac_table_to_urls(table, self.options.assets)
             hrefs = table["url"].to_pylist()
-            urls = [to_url(href if url is None else _resolved(url, href)) for href in hrefs]
+            urls = [to_url(href if url is None else resolved(url, href)) for href in hrefs]
             table = table.set_column(0, "url", pa.array(urls, pa.string()))
         elif self.options.url_column not in names:
             raise InvalidOptionError(
@@ -210,7 +212,7 @@ class _Reader:
                     f"column {self.options.url_column!r} holds something other than text.",
                     url=url,
                 )
-            folder = _path(url).parent if url is not None and _is_local(url) else None
+            folder = local_path(url).parent if url is not None and is_local(url) else None
             urls = pa.array([to_url(value, folder) for value in values], pa.string())
             table = table.remove_column(position)
             if "url" in table.column_names:
@@ -221,7 +223,7 @@ class _Reader:
     def _stac(self, document: Mapping[str, Any], url: str | None) -> Table:
         table = items_to_table(document, self.options.assets)
         hrefs = table["url"].to_pylist()
-        urls = [to_url(href if url is None else _resolved(url, href)) for href in hrefs]
+        urls = [to_url(href if url is None else resolved(url, href)) for href in hrefs]
         return self._with_time(table.set_column(0, "url", pa.array(urls, pa.string())))
 
     def _with_time(self, table: Table) -> Table:
@@ -240,41 +242,12 @@ class _Reader:
         taken = [name for name in table.column_names if name in COLUMNS and name != "url"]
         return _renamed(table, taken).add_column(1, "datetime", times)
 
-    def _listed(self, url: str) -> list[str]:
-        _check_listing(url)
-        store, prefix = resolve_store(url, self.registry(url))
-        root = url[: len(url) - len(prefix)] if prefix else url
-        root = root if root.endswith("/") else root + "/"
-        found = []
-        try:
-            for batch in cast(List, store).list(prefix=prefix or None):
-                found += [entry["path"] for entry in batch]
-        except VirtualTIFFError:
-            raise
-        except Exception as error:
-            raise storage_error(error, url) from error
-        return [root + p for p in sorted(found) if p.lower().endswith(self.options.suffixes)]
 
-    def _globbed(self, url: str) -> list[str]:
-        _check_listing(url)
-        store, pattern = resolve_store(url, self.registry(url))
-        root = url[: len(url) - len(pattern)]
-        try:
-            found = glob_store(cast(List, store), pattern)
-            return [root + path for path in sorted(found)]
-        except Exception as error:
-            raise storage_error(error, url) from error
-
-    def _read(self, url: str) -> bytes:
-        try:
-            if _is_local(url):
-                return _path(url).read_bytes()
-            store, path = resolve_store(url, self.registry(url))
-            return bytes(store.get(path).buffer())  # type: ignore[attr-defined]
-        except VirtualTIFFError:
-            raise
-        except Exception as error:
-            raise storage_error(error, url) from error
+def _only(sources: object) -> str | None:
+    """Address of the only source, for an error."""
+    if isinstance(sources, list | tuple) and len(sources) == 1:
+        return _only(sources[0])
+    return to_url(sources) if isinstance(sources, str | os.PathLike) else None
 
 
 def _each(sources: object) -> Iterable[object]:
@@ -286,33 +259,6 @@ def _each(sources: object) -> Iterable[object]:
     if hasattr(sources, "to_dict") and not isinstance(sources, Sequence):
         return [sources]
     return sources  # type: ignore[return-value]
-
-
-def _check_listing(url: str) -> None:
-    if url.partition("://")[0] in WEB_SCHEMES:
-        raise InvalidOptionError(
-            "a web server has no listing.",
-            url=url,
-            remedy="Name the files, or a text file or table that names them.",
-        )
-
-
-def _resolved(base: str, href: str) -> str:
-    """Make an href absolute (STAC 1.0: relative ones start from the document)."""
-    if "://" in href or href.startswith("/"):
-        return href
-    if base.partition("://")[0] in WEB_SCHEMES:
-        return urljoin(base, href)
-    scheme, _, path = base.partition("://")
-    return f"{scheme}://{posixpath.normpath(posixpath.join(posixpath.dirname(path), href))}"
-
-
-def _is_local(url: str) -> bool:
-    return url.startswith("file://")
-
-
-def _path(url: str) -> Path:
-    return Path(url.removeprefix("file://"))
 
 
 def _parsed(data: bytes, url: str) -> Mapping[str, Any]:

@@ -13,8 +13,10 @@ from pyproj import CRS
 
 from virtual_tiff.archive.committing import icechunk_errors
 from virtual_tiff.archive.cube_plan import Grid
+from virtual_tiff.archive.fitting import below
 from virtual_tiff.archive.footprint import footprint
 from virtual_tiff.archive.frame import GRID_MAPPING, crs_result, grid_of
+from virtual_tiff.archive.levels import level_count
 from virtual_tiff.archive.steps import read_coordinate
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.publishing.containers import stored_containers
@@ -43,7 +45,7 @@ def stac_item(
     repo
         Where the repository is.
     group
-        Of the cube.
+        Of the cube; one with overviews is described by its full resolution.
     identifier
         Of the Item; made from the names of the repository and the group if `None`.
     branch
@@ -64,7 +66,9 @@ def stac_item(
     with icechunk_errors(repo):
         session = repository.readonly_session(branch=branch)
         written = next(iter(repository.ancestry(branch=branch))).written_at
-        cube = _Cube.read(session.store, group)
+        pyramid = level_count(session.store, group) > 0
+        full = f"{below(group)}0" if pyramid else group
+        cube = _Cube.read(session.store, full)
     outline = None
     grid = cube.grid
     if grid.crs is not None and grid.transform is not None:
@@ -94,6 +98,7 @@ def stac_item(
                     tuple(c.prefix for c in stored_containers(repository.config)),
                     branch=branch,
                     group=group,
+                    tree=pyramid,
                 ),
                 "icechunk:snapshot_id": session.snapshot_id,
                 "zarr:group": f"/{group}",

@@ -3,7 +3,12 @@
 `describe` makes all of an image's attributes; the other functions are its parts.
 """
 
-from virtual_tiff.attributes._array import array_attributes, encode_fill_value
+from virtual_tiff.attributes._array import (
+    array_attributes,
+    band_names,
+    encode_fill_value,
+)
+from virtual_tiff.attributes._bands import of_bands, of_one_band
 from virtual_tiff.attributes._colors import color_interpretation, photometric_name
 from virtual_tiff.attributes._describe import Description, describe
 from virtual_tiff.attributes._spatial import (
@@ -17,6 +22,7 @@ from virtual_tiff.attributes._spatial import (
 __all__ = [
     "Description",
     "array_attributes",
+    "band_names",
     "color_interpretation",
     "coordinate_attributes",
     "coordinate_values",
@@ -24,6 +30,8 @@ __all__ = [
     "describe",
     "encode_fill_value",
     "group_attributes",
+    "of_bands",
+    "of_one_band",
     "photometric_name",
     "spatial_ref_attributes",
 ]

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from virtual_tiff._version import __version__
-from virtual_tiff.cli._common import ifd_path, quieten_icechunk, sidecar_names
-from virtual_tiff.cli.archive import register
+from virtual_tiff.cli._common import sidecar_names
+from virtual_tiff.cli._options import Anonymous, Sidecars
+from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
+from virtual_tiff.cli._scan import SCAN_EXAMPLES, scan
+from virtual_tiff.cli._stack import APPEND_EXAMPLES, STACK_EXAMPLES, append, stack
+from virtual_tiff.cli._verify import LOG_EXAMPLES, VERIFY_EXAMPLES, log, verify
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -40,6 +43,10 @@ app = typer.Typer(
     [bold]Publish files[/bold] to an Icechunk repository, that any Zarr v3 client then reads:
 
         virtual-tiff publish images/*.tif --to repository
+
+    [bold]Stack images[/bold] on one grid into a cube along time:
+
+        virtual-tiff stack images/ --to cube --datetime-tag
     """,
 )
 
@@ -50,18 +57,6 @@ _Sources = Annotated[
         help="Local paths, or file, http, https, s3, gs, az or abfs URLs.",
         show_default=False,
     ),
-]
-_Sidecars = Annotated[
-    str | None,
-    typer.Option(
-        metavar="KINDS",
-        help="Files beside the TIFFs to read too: all, or some of ovr, msk, aux.xml and world, "
-        "with commas between.",
-        show_default=False,
-    ),
-]
-_Anonymous = Annotated[
-    bool, typer.Option("--anonymous", help="Read the files without credentials (public buckets).")
 ]
 
 
@@ -85,122 +80,7 @@ def _root(
         print(context.get_help())
 
 
-@app.command(
-    epilog="""
-    [bold]Examples[/bold]
-
-    virtual-tiff publish scenes/*.tif --to repository
-
-    virtual-tiff publish s3://public/a.tif s3://public/b.tif --to s3://mine/repo --anonymous
-
-    virtual-tiff publish slide.tif --to repository --layout nested --under slides/june
-
-    Credentials come from the environment: AWS_ACCESS_KEY_ID, GOOGLE_SERVICE_ACCOUNT and the like.
-    """
-)
-def publish(
-    sources: _Sources,
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="REPOSITORY",
-            help="Local path, or file, s3, gs, az or abfs URL. Made if it is not there.",
-            show_default=False,
-        ),
-    ],
-    ifd: Annotated[
-        str | None,
-        typer.Option(help="Only this image: 0, or 0.1 for the second sub-IFD of the first."),
-    ] = None,
-    layout: Annotated[
-        str,
-        typer.Option(
-            help="flat: arrays 0, 1, … in one group. nested: a group each. "
-            "multiscale: a group for each level of one image."
-        ),
-    ] = "flat",
-    band_axis: Annotated[
-        str, typer.Option(help="first: (band, y, x). last: (y, x, band), faster to decode.")
-    ] = "first",
-    on_unsupported: Annotated[
-        str,
-        typer.Option(help="raise, or copy the pixels of images that no Zarr codec can decode."),
-    ] = "raise",
-    sidecars: _Sidecars = None,
-    under: Annotated[
-        str, typer.Option(metavar="GROUP", help="Put the groups of the files below this one.")
-    ] = "",
-    message: Annotated[
-        str | None, typer.Option("--message", "-m", help="Of the commit.", show_default=False)
-    ] = None,
-    branch: Annotated[str, typer.Option(help="To commit to; made if it is not there.")] = "main",
-    anonymous: _Anonymous = False,
-    into_existing: Annotated[
-        bool,
-        typer.Option("--into-existing", help="Add to a repository with other people's data."),
-    ] = False,
-    concurrency: Annotated[int, typer.Option(min=1, help="Files read at once.")] = 64,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress bar, and no example.")
-    ] = False,
-) -> None:
-    """Publish TIFFs to an Icechunk repository: a group for each file, in one commit.
-
-    The pixels stay where they are. If any file cannot be published, none is.
-    """
-    from virtual_tiff.cli._output import progress_bar
-    from virtual_tiff.parser import VirtualTIFF
-    from virtual_tiff.publishing.locations import group_names, source_url
-    from virtual_tiff.publishing.publish import publish as publish_sources
-    from virtual_tiff.publishing.reading_code import reading_code
-
-    quieten_icechunk()
-    options: dict[str, Any] = {
-        "ifd_layout": layout,
-        "band_axis": band_axis,
-        "sidecars": sidecar_names(sidecars),
-    }
-    parser = VirtualTIFF(ifd_path(ifd), on_unsupported=on_unsupported, **options)  # type: ignore[arg-type]
-    urls = [source_url(source) for source in sources]
-    below = under.strip("/")
-    names = [f"{below}/{name}" for name in group_names(urls)] if below else None
-    with progress_bar(quiet=quiet or as_json) as progress:
-        result = publish_sources(
-            sources,
-            to,
-            parser=parser,
-            names=names,
-            message=message,
-            branch=branch,
-            anonymous=anonymous,
-            into_existing=into_existing,
-            concurrency=concurrency,
-            progress=progress,
-        )
-    if as_json:
-        print(json.dumps(asdict(result), ensure_ascii=False, indent=2))
-        return
-    print(f"Published {_count(len(urls), 'TIFF')} to {to}, branch {branch}:")
-    stored = f", {_count(result.stored, 'chunk')} stored" if result.stored else ""
-    print(
-        f"  {_count(result.arrays, 'array')}, {_count(result.references, 'reference')}{stored}, "
-        f"snapshot {result.snapshot_id}"
-    )
-    for url, reasons in result.copied.items():
-        print(f"  copied, not referenced: {url}")
-        for reason in reasons:
-            print(f"    image {reason}")
-    if result.unchecked:
-        print(
-            f"  {_count(len(result.unchecked), 'file')} without a time of change: readers will "
-            "not notice changes"
-        )
-    if not quiet:
-        first = next(iter(result.groups.values()))
-        code = reading_code(to, result.containers, branch=branch, group=first, anonymous=anonymous)
-        print("\nRead it where xarray, icechunk and imagecodecs-zarr are installed:\n")
-        print("".join(f"    {line}\n" if line else "\n" for line in code.splitlines()), end="")
+app.command(epilog=PUBLISH_EXAMPLES)(publish)
 
 
 @app.command(
@@ -223,8 +103,8 @@ def info(
             "--tms", help="Print the tile grid of one file as an OGC TileMatrixSet (JSON)."
         ),
     ] = False,
-    sidecars: _Sidecars = None,
-    anonymous: _Anonymous = False,
+    sidecars: Sidecars = None,
+    anonymous: Anonymous = False,
 ) -> None:
     """Show what is in TIFFs: images, overviews, masks, chunks, codecs, and who can read them.
 
@@ -253,11 +133,11 @@ def _print_tile_matrix_set(sources: Sequence[str], **options: Any) -> None:
     print(tile_matrix_set(sources[0], **options).model_dump_json(exclude_none=True, indent=2))
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-register(app)
+app.command(epilog=SCAN_EXAMPLES)(scan)
+app.command(epilog=STACK_EXAMPLES)(stack)
+app.command(epilog=APPEND_EXAMPLES)(append)
+app.command(epilog=VERIFY_EXAMPLES)(verify)
+app.command(epilog=LOG_EXAMPLES)(log)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

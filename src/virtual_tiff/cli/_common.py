@@ -40,3 +40,8 @@ def quieten_icechunk() -> None:
         import icechunk
 
         icechunk.set_logs_filter("error")
+
+
+def count(number: int, what: str) -> str:
+    """Say how many of something there are."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

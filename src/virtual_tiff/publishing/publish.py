@@ -14,9 +14,8 @@ import numpy as np
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourcesError, VirtualTIFFError
 from virtual_tiff.ifd import Source
 from virtual_tiff.parser import VirtualTIFF
-from virtual_tiff.parser import _run as run
 from virtual_tiff.plan import GroupPlan
-from virtual_tiff.publishing.containers import containers_for
+from virtual_tiff.publishing.containers import Container, containers_for
 from virtual_tiff.publishing.locations import (
     check_group_names,
     chunk_checksum,
@@ -74,13 +73,14 @@ class PublishResult:
     copied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def publish(
+async def publish_files(
     sources: Sources,
     repo: Location | icechunk.Repository,
     *,
     parser: VirtualTIFF | None = None,
     registry: ObjectStoreRegistry[Any] | None = None,
     names: Names | None = None,
+    group: str = "",
     message: str | None = None,
     branch: str = "main",
     anonymous: bool = False,
@@ -88,108 +88,57 @@ def publish(
     concurrency: int = DEFAULT_CONCURRENCY,
     progress: Progress | None = None,
 ) -> PublishResult:
-    """Publish TIFFs to an Icechunk repository, without copying their pixels.
+    """Publish a group for each file, without copying pixels.
 
-    All headers are read before anything is written, and nothing is visible before the one commit
-    at the end. Where a file cannot be published, none is, and a repository that was not there is
-    not made. Should the storage of a new repository fail after that, an empty one may be left,
-    which the next call fills.
-
-    Parameters
-    ----------
-    sources
-        Local paths, or URLs (`file`, `http`, `https`, `s3`, `gs`, `az`, `abfs`).
-    repo
-        Where the repository is or shall be: a local path, a URL (`file`, `s3`, `gs`, `az`,
-        `abfs`), an Icechunk storage, or an open repository.
-    parser
-        How the files are parsed; `VirtualTIFF()` by default.
-    registry
-        Stores for the files. By default obstore's, with credentials from the environment.
-    names
-        Paths of the groups: one for each source, or a function of its URL. By default the name
-        of each file without its suffix, with as many folders in front as tell files apart.
-    message
-        Of the commit.
-    branch
-        To commit to. One that is not there starts where `main` is.
-    anonymous
-        Read the files without credentials, as for public buckets.
-    into_existing
-        Add to a repository although this package did not publish what is in it.
-    concurrency
-        Headers in flight at once.
-    progress
-        Called as files are done.
-
-    Returns
-    -------
-    PublishResult
-        The snapshot, the groups and what is in them.
-
-    Raises
-    ------
-    InvalidOptionError
-        An argument is wrong; nothing was read.
-    RepositoryError
-        With kind `repository-exists` (it holds somebody else's data), `not-a-repository`,
-        `conflict` (a group is there already, or another writer was faster), or the storage failed.
-    SourceError, InvalidTIFFError, UnsupportedTIFFError
-        The one file that cannot be published.
-    SourcesError
-        The several files that cannot be published.
-
-    Examples
-    --------
-    >>> from virtual_tiff import publish
-    >>> result = publish(["examples/elevation.tif"], "memory")
-    >>> list(result.groups.values())
-    ['elevation']
+    The parameters, and what is raised, are those of `virtual_tiff.publish`.
     """
-    return run(
-        publish_async(
-            sources,
-            repo,
-            parser=parser,
-            registry=registry,
-            names=names,
-            message=message,
-            branch=branch,
-            anonymous=anonymous,
-            into_existing=into_existing,
-            concurrency=concurrency,
-            progress=progress,
-        )
-    )
-
-
-async def publish_async(
-    sources: Sources,
-    repo: Location | icechunk.Repository,
-    *,
-    parser: VirtualTIFF | None = None,
-    registry: ObjectStoreRegistry[Any] | None = None,
-    names: Names | None = None,
-    message: str | None = None,
-    branch: str = "main",
-    anonymous: bool = False,
-    into_existing: bool = False,
-    concurrency: int = DEFAULT_CONCURRENCY,
-    progress: Progress | None = None,
-) -> PublishResult:
-    """As `publish`, for code that has an event loop."""
     if concurrency < 1:
         raise InvalidOptionError(f"concurrency is {concurrency}, but must be at least 1.")
     urls = _urls(sources)
-    paths = _paths(urls, names)
+    paths = _paths(urls, names, group)
     stores = _registry(urls, registry, anonymous=anonymous)
     target = Target.find(repo, branch)
     await target.check(paths, into_existing=into_existing)
     report = progress or _ignore
     plans = await _read(urls, parser or VirtualTIFF(), stores, concurrency, report)
-    files = _sources(plans)
-    needed = dict.fromkeys([*urls, *(file.url for file in files)])
+    needed = dict.fromkeys([*urls, *(file.url for file in _sources(plans))])
     containers = containers_for(needed, registry=stores, anonymous=anonymous)
+    return await _write(target, urls, paths, plans, containers, message, report)
+
+
+async def publish_plans(
+    plans: Mapping[str, GroupPlan],
+    repo: Location | icechunk.Repository,
+    *,
+    registry: ObjectStoreRegistry[Any] | None = None,
+    names: Names | None = None,
+    group: str = "",
+    message: str | None = None,
+    branch: str = "main",
+    anonymous: bool = False,
+    into_existing: bool = False,
+    progress: Progress | None = None,
+) -> PublishResult:
+    """Publish groups that have been planned, by the URLs of their files; see `publish_files`."""
+    urls = list(plans)
+    paths = _paths(urls, names, group)
+    target = Target.find(repo, branch)
+    await target.check(paths, into_existing=into_existing)
+    containers = containers_for(urls, registry=registry, anonymous=anonymous)
+    return await _write(
+        target, urls, paths, list(plans.values()), containers, message, progress or _ignore
+    )
+
+
+async def _write(
+    target: Target,
+    urls: Sequence[str],
+    paths: Sequence[str],
+    plans: Sequence[GroupPlan],
+    containers: tuple[Container, ...],
+    message: str | None,
+    report: Progress,
+) -> PublishResult:
     groups = dict(zip(paths, plans, strict=True))
     written = await target.write(groups, containers, message or _message(paths), report)
     arrays = [
@@ -197,13 +146,13 @@ async def publish_async(
     ]
     return PublishResult(
         snapshot_id=written.snapshot_id,
-        branch=branch,
+        branch=target.branch,
         groups=dict(zip(urls, paths, strict=True)),
         arrays=len(arrays),
         references=sum(int(np.count_nonzero(array.lengths)) for array in arrays),
         stored=sum(len(array.inline) for array in arrays),
         containers=written.containers,
-        unchecked=tuple(file.url for file in files if chunk_checksum(file) is None),
+        unchecked=tuple(file.url for file in _sources(plans) if chunk_checksum(file) is None),
         copied={
             url: reasons
             for url, plan in zip(urls, plans, strict=True)
@@ -249,10 +198,15 @@ def _urls(sources: Sources) -> list[str]:
     return [source_url(source) for source in several]
 
 
-def _paths(urls: Sequence[str], names: Names | None) -> Sequence[str]:
+def _paths(urls: Sequence[str], names: Names | None, group: str) -> Sequence[str]:
+    paths: Sequence[str]
     if names is None:
-        return group_names(urls)
-    paths = [names(url) for url in urls] if callable(names) else list(names)
+        paths = group_names(urls)
+    else:
+        paths = [names(url) for url in urls] if callable(names) else list(names)
+    above = group.strip("/")
+    if above:
+        paths = [f"{above}/{path}" for path in paths]
     check_group_names(paths, urls)
     return paths
 

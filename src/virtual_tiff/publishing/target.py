@@ -162,8 +162,8 @@ class Target:
             f"{named}{more} on branch {self.start!r}.",
             kind=ErrorKind.CONFLICT,
             url=text_of(self.location),
-            remedy="Put the new ones below another group with --under, or name them yourself "
-            "(names=…).",
+            remedy="Put the new ones below another one (--group, group=…), or name them "
+            "yourself (names=…).",
         )
 
     async def write(
@@ -197,7 +197,7 @@ class Target:
             # Others may have added other groups meanwhile: that is no conflict.
             snapshot_id = await session.commit_async(
                 message,
-                metadata={COMMIT_KEY: __version__},
+                metadata={COMMIT_KEY: __version__, "action": "publish", "groups": len(groups)},
                 rebase_with=icechunk.ConflictDetector(),
             )
         except icechunk.IcechunkError as error:

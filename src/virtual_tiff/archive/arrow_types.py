@@ -1,0 +1,44 @@
+"""Arrow tables of other libraries: their types put right without loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+
+def without_views(table: Any) -> Any:
+    """Return a table whose text and bytes are of types that all of Arrow's functions take."""
+    for position, field in enumerate(table.schema):
+        column = table.column(position)
+        kind = field.type
+        if pa.types.is_dictionary(kind) and kind.value_type == pa.string_view():
+            chunks = [
+                pa.DictionaryArray.from_arrays(c.indices, c.dictionary.cast(pa.string()))
+                for c in column.chunks
+            ]
+            column = pa.chunked_array(chunks, pa.dictionary(kind.index_type, pa.string()))
+        elif kind == pa.string_view():
+            column = column.cast(pa.string())
+        elif kind == pa.binary_view():
+            column = column.cast(pa.binary())
+        else:
+            continue
+        table = table.set_column(position, field.with_type(column.type), column)
+    return table
+
+
+def converted(column: Any, wanted: Any) -> Any:
+    """Return a column with the type that is wanted.
+
+    Raises
+    ------
+    pyarrow.ArrowException
+        That would lose something.
+    """
+    if column.type == wanted:
+        return column
+    if pa.types.is_dictionary(wanted):
+        plain = column.cast(wanted.value_type)
+        return plain.dictionary_encode()
+    return column.cast(wanted)

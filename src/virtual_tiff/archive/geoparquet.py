@@ -1,0 +1,56 @@
+"""The metadata that make a table of footprints GeoParquet 1.1."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow.compute as pc
+
+_VERSION = "1.1.0"
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def with_geo_metadata(table: Any) -> Any:
+    """Return a table with the key `geo` in the metadata of its schema.
+
+    Parameters
+    ----------
+    table
+        A `pyarrow.Table` with the columns `geometry` (WKB) and `bbox` (a struct of `xmin`,
+        `ymin`, `xmax`, `ymax`), in longitude and latitude.
+    """
+    column: dict[str, object] = {
+        "encoding": "WKB",
+        "geometry_types": ["MultiPolygon", "Polygon"],
+        "crs": _epsg_4326(),
+        "covering": {"bbox": {side: ["bbox", side] for side in _SIDES}},
+    }
+    bounds = _bounds(table["bbox"])
+    if bounds is not None:
+        column["bbox"] = bounds
+    geo = {
+        "version": _VERSION,
+        "primary_column": "geometry",
+        "columns": {"geometry": column},
+    }
+    metadata = {**(table.schema.metadata or {}), b"geo": json.dumps(geo).encode()}
+    return table.replace_schema_metadata(metadata)
+
+
+def _bounds(boxes: Any) -> list[float] | None:
+    """Bounds of all boxes; every longitude where one of several crosses the antimeridian."""
+    sides = {side: pc.struct_field(boxes, [side]) for side in _SIDES}
+    edges = [(pc.min if s.endswith("min") else pc.max)(sides[s]).as_py() for s in _SIDES]
+    if None in edges:
+        return None
+    crossing = pc.greater(sides["xmin"], sides["xmax"])
+    if pc.any(crossing).as_py() and not pc.all(crossing).as_py():
+        edges[0], edges[2] = -180.0, 180.0
+    return edges
+
+
+def _epsg_4326() -> dict[str, Any]:
+    from pyproj import CRS
+
+    return CRS.from_epsg(4326).to_json_dict()

@@ -1,0 +1,67 @@
+"""The command `scan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from virtual_tiff.cli._options import Executor, Quiet, ScanChoices, Sources, flattened
+from virtual_tiff.cli._work import bar, executor_named
+
+# What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
+
+SCAN_EXAMPLES = r"""
+    [bold]Examples[/bold]
+
+    virtual-tiff scan s3://bucket/scenes/ -o scenes.parquet --datetime-pattern '_(\d{8})'
+
+    virtual-tiff scan items.json --asset red --asset nir -o items.parquet
+    """
+
+
+@flattened
+def scan(
+    sources: Sources,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="GeoParquet file to write.", show_default=False),
+    ],
+    choices: ScanChoices,
+    executor: Executor = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Forget what an interrupted scan has read.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read the headers of TIFFs into a table, one request each; bad files are rows with an error.
+
+    A scan that is interrupted goes on where it was when the same command is run again. The exit
+    status is 1 if there are rows with an error.
+    """
+    from virtual_tiff.archive.checkpoint import Checkpoint
+    from virtual_tiff.archive.scanning import scan as scan_sources
+
+    folder = output.with_name(f".{output.name}.scan")
+    if restart:
+        Checkpoint(folder, "").remove()
+    with bar(quiet) as progress, executor_named(executor) as workers:
+        inventory = scan_sources(
+            sources,
+            parser=choices.parser(),
+            executor=workers,
+            checkpoint=folder,
+            progress=progress,
+            **choices.arguments(),
+        )
+    inventory.write(output)
+    failed = inventory.failed.num_rows
+    print(f"{output}: {len(inventory) - failed:,} images, {failed:,} failed")
+    for row in inventory.failed.slice(0, 10).to_pylist():
+        print(f"  {row['url']}: {row['error']}")
+    if failed > 10:
+        print(f"  and {failed - 10:,} more: rows where error_kind is not null")
+    if failed:
+        raise typer.Exit(1)
+    Checkpoint(folder, "").remove()
