@@ -13,11 +13,13 @@ from obspec_utils.registry import ObjectStoreRegistry
 import virtual_tiff.shutdown  # noqa: F401 - for its effect
 from virtual_tiff.axes import BandAxis
 from virtual_tiff.errors import InvalidOptionError, UnsupportedTIFFError, VirtualTIFFError
-from virtual_tiff.hierarchy import Layout, PlanOptions, find_ifd, plan_header
+from virtual_tiff.hierarchy import Layout, PlanOptions, check_undamaged, find_ifd, plan_header
 from virtual_tiff.ifd import Header
 from virtual_tiff.image_plan import ImageOptions
+from virtual_tiff.pages import plan_pages
 from virtual_tiff.plan import ArrayPlan, GroupPlan
 from virtual_tiff.reader import DEFAULT_PREFETCH, ByteSource, read_header
+from virtual_tiff.series import Series
 
 if TYPE_CHECKING:
     from virtualizarr.manifests import ManifestStore
@@ -151,7 +153,8 @@ class VirtualTIFF:
         """Read the directories that `plan_async` makes its plan of."""
         path = self._path
         # The overviews of an image come after it.
-        only = None if path is None or self.ifd_layout == "multiscale" else path[0]
+        whole = path is None or self.ifd_layout in ("multiscale", "pages")
+        only = None if whole or path is None else path[0]
         return await read_header(url, registry, prefetch=self.prefetch, only=only)
 
     @property
@@ -171,10 +174,20 @@ class VirtualTIFF:
             ),
             coords=self.coords,
         )
+        series: tuple[Series, ...] | None = None
+        if self.ifd_layout == "pages":
+            check_undamaged(header)
+            # Imported here, since it needs tifffile.
+            from virtual_tiff.reader._series import read_series
+
+            series = await read_series(source, header)
         copies: dict[tuple[int, ...], ArrayPlan] = {}
         while True:
             try:
-                plan = plan_header(header, options, ifd=path, copies=copies)
+                if series is None:
+                    plan = plan_header(header, options, ifd=path, copies=copies)
+                else:
+                    plan = plan_pages(header, series, options, ifd=path, copies=copies)
                 return await _completed(plan, source)
             except UnsupportedTIFFError as error:
                 error.at(url=url)

@@ -16,7 +16,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.buffer import default_buffer_prototype
 
-from virtual_tiff.archive.cube_plan import CubePlan, CubeVariable, stacked
+from virtual_tiff.archive.cube_plan import CubePlan, CubeVariable
 from virtual_tiff.archive.fitting import (
     OnPresent,
     OutOfOrder,
@@ -44,6 +44,7 @@ from virtual_tiff.parser import _run as run
 from virtual_tiff.plan import JSON, GroupPlan
 from virtual_tiff.publishing.writer import write_group, write_parents
 from virtual_tiff.publishing.zarr_store import exists, get_json, put
+from virtual_tiff.stacks import stacked
 
 type Store = Any
 
