@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from obspec_utils.registry import ObjectStoreRegistry
@@ -19,6 +20,7 @@ from virtual_tiff.image_plan import ImageOptions
 from virtual_tiff.pages import plan_pages
 from virtual_tiff.plan import ArrayPlan, GroupPlan
 from virtual_tiff.reader import DEFAULT_PREFETCH, ByteSource, read_header
+from virtual_tiff.relations import mark_levels, may_hide_levels
 from virtual_tiff.series import Series
 
 if TYPE_CHECKING:
@@ -45,7 +47,11 @@ class VirtualTIFF:
         for each image, for a DataTree. `multiscale`: one full-resolution image, in the group
         `0`, and its overviews, in `1`, `2`, … down to the smallest, each an array `image` with
         its `mask`; the root carries the `multiscales` Zarr convention. `ifd` then names the
-        full-resolution image, which a file with several (pages) needs.
+        full-resolution image, which a file with several (pages) needs. `pages`: the pages of each
+        image as one array `image`, with dimensions such as `t`, `c` and `z` before rows and
+        columns, as OME-TIFF, ImageJ, slides, or the pages themselves have it; in groups with
+        OME-Zarr metadata, `0`, `1`, … for the levels of a pyramid, and above them `0`, `1`, … for
+        the images of a file with several. `ifd` then names any page of the one image to parse.
     band_axis
         `first`: `(band, y, x)`, as rioxarray has it. `last`: `(y, x, band)`, as chunky samples
         are stored, so that no reader has to transpose.
@@ -177,10 +183,12 @@ class VirtualTIFF:
         series: tuple[Series, ...] | None = None
         if self.ifd_layout == "pages":
             check_undamaged(header)
-            # Imported here, since it needs tifffile.
-            from virtual_tiff.reader._series import read_series
-
-            series = await read_series(source, header)
+            series = await _read_series(source, header)
+        elif self.ifd_layout == "multiscale" and may_hide_levels(header.ifds, path):
+            # Without an order of pages, what is marked counts.
+            with suppress(VirtualTIFFError):
+                found = await _read_series(source, header)
+                header = replace(header, ifds=mark_levels(header.ifds, found))
         copies: dict[tuple[int, ...], ArrayPlan] = {}
         while True:
             try:
@@ -221,6 +229,13 @@ class VirtualTIFF:
             )
         except VirtualTIFFError as error:
             raise error.at(url=header.source.url) from error.__cause__
+
+
+async def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
+    # Imported here, since it needs tifffile.
+    from virtual_tiff.reader._series import read_series
+
+    return await read_series(source, header)
 
 
 async def _completed(plan: GroupPlan, source: ByteSource) -> GroupPlan:

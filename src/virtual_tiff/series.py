@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 
 type IFDPath = tuple[int, ...]
 
+#: Formats of slides, which say what their pages are in their own ways.
+SLIDES = frozenset(
+    {"avs", "huron", "indica", "mikroscan", "motic", "ndpi", "philips", "qpi", "svs", "trestle"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Spacing:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
@@ -21,7 +21,7 @@ from virtual_tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.ome_xml import LENGTHS, TIMES, OMEImage, parse_ome_xml
 from virtual_tiff.reader._source import ByteSource
 from virtual_tiff.reader._tifffile import TIFFFILE_ERRORS, open_with_tifffile
-from virtual_tiff.series import Channel, IFDPath, Level, Series, Spacing
+from virtual_tiff.series import SLIDES, Channel, IFDPath, Level, Series, Spacing
 from virtual_tiff.tags import Tag
 
 #: Pages of one series, missing ones included.
@@ -41,10 +41,6 @@ _REFUSED = frozenset(
         "sis",
         "stk",
     }
-)
-#: Slides, whose pixel size tifffile finds.
-_SLIDES = frozenset(
-    {"avs", "huron", "indica", "mikroscan", "motic", "ndpi", "philips", "qpi", "svs", "trestle"}
 )
 #: tifffile's letters. Others, and what has none, get xarray's names for nameless dimensions.
 _NAMES = {
@@ -76,8 +72,7 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
     try:
         # OME-XML calls files by their names, without folders.
         with open_with_tifffile(source, unquote(url).rpartition("/")[2]) as tif:
-            if refused := sorted(tif.flags & _REFUSED):
-                raise _unknown(f"pages of {refused[0].upper()} files have no order that is known")
+            _check_kind(tif.flags)
             images = _ome_images(tif, header) if tif.is_ome else ()
             if tif.is_mmstack:
                 _check_mmstack(tif)
@@ -123,6 +118,18 @@ def _too_many(pages: int) -> InvalidTIFFError:
 # -- before tifffile is asked --------------------------------------------------------------
 
 
+def _check_kind(flags: Set[str]) -> None:
+    """Raise if tifffile would go by a format that it is not asked about."""
+    for kind in tifffile.TIFF.SERIES:
+        if kind not in flags:
+            continue
+        if kind in _REFUSED:
+            raise _unknown(f"how {kind.upper()} files put their pages in order is not supported")
+        # After these two tifffile may go on to another.
+        if kind != "mmstack" and not (kind == "ome" and "imagej" in flags):
+            return
+
+
 def _ome_images(tif: tifffile.TiffFile, header: Header) -> tuple[OMEImage, ...]:
     """Images of the OME-XML, after a look at what tifffile would make of it."""
     images = parse_ome_xml(tif.ome_metadata or "", tif.filename)
@@ -133,6 +140,7 @@ def _ome_images(tif: tifffile.TiffFile, header: Header) -> tuple[OMEImage, ...]:
                 f"the OME-XML has sizes {dict(image.sizes)}, but they must be at least 1.",
                 kind=ErrorKind.INVALID_TAG,
                 tag=Tag.IMAGE_DESCRIPTION,
+                remedy='The layout "flat" does without it.',
             )
         pages = max(math.prod(image.sizes.values()) // smallest, image.planes)
         if pages > MAX_PAGES:
@@ -291,7 +299,7 @@ def _described(
         name, spacing, channels, bits = image.name, image.spacing, image.channels, image.bits
     elif found.kind == "imagej":
         spacing, channels = _imagej(tif.imagej_metadata or {}, header.ifds[0])
-    elif found.kind in _SLIDES and found.mpp is not None:
+    elif found.kind in SLIDES and found.mpp is not None:
         x, y = found.mpp
         spacing = {"x": Spacing(float(x), "micrometer"), "y": Spacing(float(y), "micrometer")}
     if len(channels) != plain.sizes.get("c", 1):
