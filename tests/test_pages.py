@@ -489,6 +489,60 @@ def test_pages_that_differ(tmp_path: Path) -> None:
     assert "codecs" in str(error)
 
 
+def write_geotiff_pages(path: Path, *changes: dict[str, Any]) -> None:
+    """Two pages with GDAL's metadata, as `changes` say."""
+    with tifffile.TiffWriter(path) as tif:
+        for page, change in zip(ramp(2, HEIGHT, WIDTH), changes, strict=True):
+            west = change.get("west", 0.0)
+            items = "".join(
+                f'<Item name="{name}" sample="0" role="{name}">{value}</Item>'
+                for name, value in change.items()
+                if name in ("scale", "offset", "unittype", "description")
+            )
+            metadata = f"<GDALMetadata>{items}</GDALMetadata>"
+            nodata = str(change.get("nodata", 7))
+            tags: list[Any] = [
+                (33550, 12, 3, (1.0, 1.0, 0.0), True),
+                (33922, 12, 6, (0.0, 0.0, 0.0, west, 0.0, 0.0), True),
+                (34735, 3, 8, (1, 1, 0, 1, 1024, 0, 1, 2), True),
+                (42112, 2, 0, metadata, True),
+                (42113, 2, 0, nodata, True),
+            ]
+            tif.write(page, metadata=None, contiguous=False, extratags=tags)
+
+
+def test_attributes_that_hold_for_all_pages(tmp_path: Path) -> None:
+    path = tmp_path / "geo.tif"
+    write_geotiff_pages(
+        path, {"scale": 2, "description": "one"}, {"scale": 2, "description": "two"}
+    )
+    array = array_of(open_pages(path), "image")
+    assert names_of(array) == ("page", "y", "x")
+    assert array.attrs["scale_factor"] == 2
+    assert "long_name" not in array.attrs
+    assert array.attrs["grid_mapping"] == "spatial_ref"
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"west": 5.0}, "georeferencing"),
+        ({"scale": 3}, "scale_factor"),
+        ({"offset": 1}, "add_offset"),
+        ({"unittype": "m"}, "units"),
+        ({"nodata": 8}, "fill value"),
+    ],
+)
+def test_pages_that_mean_different_things(
+    changes: dict[str, Any], word: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "geo.tif"
+    write_geotiff_pages(path, {}, changes)
+    error = refused(path)
+    assert (error.kind, error.ifd) == (ErrorKind.MISMATCH, (1,))
+    assert word in str(error)
+
+
 def ome_text(*, t: int = 1, c: int = 1, planes: str = "<TiffData/>", doctype: str = "") -> str:
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>{doctype}'

@@ -87,7 +87,7 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
             )
     except VirtualTIFFError as error:
         raise error.at(url=url) from error.__cause__
-    except (*TIFFFILE_ERRORS, MemoryError, RecursionError, SyntaxError) as error:
+    except (*TIFFFILE_ERRORS, MemoryError, RuntimeError, SyntaxError) as error:
         raise _unknown(f"tifffile cannot put the pages in order ({str(error)[:80]})").at(
             url=url
         ) from error
