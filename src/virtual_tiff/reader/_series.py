@@ -26,6 +26,8 @@ from virtual_tiff.tags import Tag
 
 #: Pages of one series, missing ones included.
 MAX_PAGES = 2**22
+#: Rows or columns of the largest slide.
+_MAX_SIDE = 2**22
 #: Formats whose pages are no images of their own, or whose metadata is not bounded.
 _REFUSED = frozenset(
     {
@@ -299,12 +301,21 @@ def _described(
         name, spacing, channels, bits = image.name, image.spacing, image.channels, image.bits
     elif found.kind == "imagej":
         spacing, channels = _imagej(tif.imagej_metadata or {}, header.ifds[0])
-    elif found.kind in SLIDES and found.mpp is not None:
-        x, y = found.mpp
-        spacing = {"x": Spacing(float(x), "micrometer"), "y": Spacing(float(y), "micrometer")}
+    elif found.kind in SLIDES:
+        spacing = _slide(found, plain)
     if len(channels) != plain.sizes.get("c", 1):
         channels = ()
     return replace(plain, name=name, spacing=spacing, channels=channels, bits=bits)
+
+
+def _slide(found: tifffile.TiffPageSeries, plain: Series) -> dict[str, Spacing]:
+    # tifffile makes coordinates of all pixels to find their distance.
+    if max(plain.levels[0].size) > _MAX_SIDE or found.mpp is None:
+        return {}
+    x, y = (float(step) for step in found.mpp)
+    if not (0 < x < math.inf and 0 < y < math.inf):
+        return {}
+    return {"x": Spacing(x, "micrometer"), "y": Spacing(y, "micrometer")}
 
 
 def _imagej(
