@@ -101,13 +101,17 @@ def publish(
     ],
     ifd: Annotated[
         str | None,
-        typer.Option(help="Only this image: 0, or 0.1 for the second sub-IFD of the first."),
+        typer.Option(
+            help="Only this image: 0, or 0.1 for the second sub-IFD of the first. With the layout "
+            "pages, the image that it is a page of."
+        ),
     ] = None,
     layout: Annotated[
         str,
         typer.Option(
             help="flat: arrays 0, 1, … in one group. nested: a group each. "
-            "multiscale: a group for each level of one image."
+            "multiscale: a group for each level of one image. pages: the pages of each image as "
+            "one array, as OME-Zarr."
         ),
     ] = "flat",
     band_axis: Annotated[
