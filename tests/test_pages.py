@@ -13,18 +13,22 @@ import pytest
 import tifffile
 import xarray
 import zarr
+from obspec_utils.registry import ObjectStoreRegistry
+from obstore.store import LocalStore
 from zarr.buffer.cpu import Buffer
 from zarr.storage import MemoryStore
 
 from tests._assemble import DATA_AT, PLAIN, PLAIN_DATA, assemble, changed, long, short
 from tests._make import Pixels
 from tests._paged import HEIGHT, MPP, PAGED, WIDTH, ome_pyramid, plain, ramp, svs
-from tests._read import local_registry, numcodecs_names
+from tests._read import MEMORY_URL, local_registry, numcodecs_names
+from tests._stores import RecordingStore
 from tests.conftest import corpus_files, corpus_root
 from tests.test_corpus import LOSSY, MOST_SAMPLES, hushed, same
 from tests.test_fresh_process import ALLOWED, run_reader
 from virtual_tiff import VirtualTIFF, open_repository, publish
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+from virtual_tiff.info import info
 from virtual_tiff.metadata import array_document, group_document, to_bytes
 
 #: Letters of tifffile, and the names that are written.
@@ -441,6 +445,38 @@ def test_published_and_read_elsewhere(tmp_path: Path) -> None:
     with numcodecs_names():
         root = zarr.open_group(store, path="ome-pyramid", mode="r")
     check_ome(root)
+
+
+# -- requests, and what `info` says -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ome-pyramid", "imagej-contiguous", "svs", "plain"])
+def test_the_order_of_pages_costs_no_request(name: str, tmp_path: Path) -> None:
+    PAGED[name](tmp_path / "image.tif")
+    requests = []
+    for layout in ("flat", "pages"):
+        store = RecordingStore(LocalStore(tmp_path))
+        registry: Any = ObjectStoreRegistry({"memory://tests": store})
+        VirtualTIFF(ifd_layout=layout).plan(MEMORY_URL, registry)
+        requests.append(store.requests)
+    assert requests[0] == requests[1]
+
+
+def test_info(tmp_path: Path) -> None:
+    for name in ("svs", "imagej-contiguous", "ome-one-page"):
+        PAGED[name](tmp_path / f"{name}.tif")
+    slide, stack, single = info(
+        [tmp_path / f"{n}.tif" for n in ("svs", "imagej-contiguous", "ome-one-page")]
+    )
+    assert [(one.name, one.first_ifd, len(one.levels)) for one in slide.series] == [
+        ("Baseline", "0", 3),
+        ("Thumbnail", "1", 1),
+        ("Label", "4", 1),
+        ("Macro", "5", 1),
+    ]
+    (one,) = stack.series
+    assert (one.kind, one.sizes, one.levels) == ("imagej", {"t": 3, "z": 4}, ((HEIGHT, WIDTH),))
+    assert single.series == ()
 
 
 # -- slides in the layout multiscale ---------------------------------------------------------

@@ -26,6 +26,8 @@ from virtual_tiff.tags import Tag
 
 #: Pages of one series, missing ones included.
 MAX_PAGES = 2**22
+#: Bytes that tifffile reads at a time: nearly all is in what the directories were read from.
+_BLOCK_SIZE = 512
 #: Rows or columns of the largest slide.
 _MAX_SIDE = 2**22
 #: Formats whose pages are no images of their own, or whose metadata is not bounded.
@@ -73,7 +75,8 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
     url = header.source.url
     try:
         # OME-XML calls files by their names, without folders.
-        with open_with_tifffile(source, unquote(url).rpartition("/")[2]) as tif:
+        name = unquote(url).rpartition("/")[2]
+        with open_with_tifffile(source, name=name, block_size=_BLOCK_SIZE) as tif:
             _check_kind(tif.flags)
             images = _ome_images(tif, header) if tif.is_ome else ()
             if tif.is_mmstack:

@@ -85,7 +85,9 @@ def read_with_tifffile(
         ) from error
 
 
-def open_with_tifffile(source: ByteSource, name: str | None = None) -> tifffile.TiffFile:
+def open_with_tifffile(
+    source: ByteSource, *, name: str | None = None, block_size: int = BLOCK_SIZE
+) -> tifffile.TiffFile:
     """Open a TIFF over the bytes that are here and the store. Blocks: run it in a thread.
 
     Parameters
@@ -94,9 +96,12 @@ def open_with_tifffile(source: ByteSource, name: str | None = None) -> tifffile.
         The file.
     name
         What tifffile takes for its name; the URL unless told otherwise.
+    block_size
+        Bytes that are asked of `source` at a time. What lies in a block that the first GET
+        brought only a part of is fetched again.
     """
     file = BlockStoreReader(
-        source, source.path, block_size=BLOCK_SIZE, max_cached_blocks=CACHE_SIZE // BLOCK_SIZE
+        source, source.path, block_size=block_size, max_cached_blocks=CACHE_SIZE // block_size
     )
     return tifffile.TiffFile(file, name=name or source.source.url)  # type: ignore[arg-type]
 
