@@ -20,7 +20,7 @@ from zarr.storage import MemoryStore
 
 from tests._assemble import DATA_AT, PLAIN, PLAIN_DATA, assemble, changed, long, short
 from tests._make import Pixels
-from tests._paged import HEIGHT, MPP, PAGED, WIDTH, ome_pyramid, plain, ramp, svs
+from tests._paged import HEIGHT, MPP, PAGED, WIDTH, ome_pyramid, plain, ramp, smooth, svs
 from tests._read import MEMORY_URL, local_registry, numcodecs_names
 from tests._stores import RecordingStore
 from tests.conftest import corpus_files, corpus_root
@@ -352,6 +352,27 @@ def test_metadata_of_a_pyramid(tmp_path: Path) -> None:
     ]
 
 
+def test_samples_are_no_channels_of_the_metadata(tmp_path: Path) -> None:
+    """Three samples are one channel of OME-XML, and its name and colour are not theirs."""
+    path = tmp_path / "rgb.ome.tif"
+    channel = {"Name": ["brightfield"], "Color": [-1]}
+    tifffile.imwrite(
+        path,
+        smooth(HEIGHT, WIDTH, 3),
+        photometric="rgb",
+        metadata={"axes": "YXS", "Channel": channel},
+    )
+    root = open_pages(path)
+    assert names_of(array_of(root, "image")) == ("c", "y", "x")
+    assert "omero" not in ome_of(root)
+    assert sorted(root.array_keys()) == ["image"]
+    # One channel without a dimension has both.
+    path = tmp_path / "one.ome.tif"
+    tifffile.imwrite(path, ramp(HEIGHT, WIDTH), metadata={"axes": "YX", "Channel": channel})
+    (shown,) = ome_of(open_pages(path))["omero"]["channels"]
+    assert (shown["label"], shown["color"]) == ("brightfield", "FFFFFF")
+
+
 def test_sizes_of_imagej_and_aperio(tmp_path: Path) -> None:
     path = tmp_path / "imagej.tif"
     tifffile.imwrite(
@@ -611,6 +632,16 @@ HOSTILE: dict[str, tuple[str, ErrorKind]] = {
         ome_text(t=2, planes=_ELSEWHERE.format(0, "a") + _ELSEWHERE.format(1, "b")),
         ErrorKind.UNSUPPORTED_LAYOUT,
     ),
+    "another-uuid": (
+        ome_text(planes=_ELSEWHERE.format(7, "hostile")).replace(
+            "<OME ", '<OME UUID="urn:uuid:8" '
+        ),
+        ErrorKind.UNSUPPORTED_LAYOUT,
+    ),
+    "uuids-of-two": (
+        ome_text(t=2, planes=_ELSEWHERE.format(0, "hostile") + _ELSEWHERE.format(1, "hostile")),
+        ErrorKind.UNSUPPORTED_LAYOUT,
+    ),
     "modulo": (
         ome_text(t=2).replace(
             "</OME>",
@@ -629,6 +660,52 @@ def test_ome_xml_that_cannot_be_trusted(name: str, tmp_path: Path) -> None:
     path = tmp_path / "hostile.ome.tif"
     tifffile.imwrite(path, ramp(HEIGHT, WIDTH), description=text, metadata=None)
     assert refused(path).kind == kind
+
+
+def test_a_file_is_known_by_its_name_or_uuid(tmp_path: Path) -> None:
+    for text in (
+        ome_text(planes=_ELSEWHERE.format(0, "KNOWN")),
+        ome_text(planes=_ELSEWHERE.format(0, "renamed")).replace(
+            "<OME ", '<OME UUID="urn:uuid:0" '
+        ),
+    ):
+        path = tmp_path / "known.ome.tif"
+        tifffile.imwrite(path, ramp(HEIGHT, WIDTH), description=text, metadata=None)
+        assert np.array_equal(array_of(open_pages(path), "image")[...], ramp(HEIGHT, WIDTH))
+
+
+def test_a_level_that_pages_lack(tmp_path: Path) -> None:
+    path = tmp_path / "levels.ome.tif"
+    with tifffile.TiffWriter(path) as tif:
+        first, second = ramp(2, HEIGHT, WIDTH)
+        tif.write(first, subifds=1, description=ome_text(t=2), metadata=None, contiguous=False)
+        tif.write(first[::2, ::2], metadata=None)
+        tif.write(second, metadata=None, contiguous=False)
+    assert refused(path).kind == ErrorKind.UNSUPPORTED_LAYOUT
+
+
+def test_a_store_that_fails(tmp_path: Path) -> None:
+    """What tifffile cannot read is no reason to take the pages for something else."""
+    path = tmp_path / "image.tif"
+    ome_pyramid(path)
+    parser = VirtualTIFF(ifd_layout="pages", prefetch=512)
+
+    def plan(fail_at: int) -> int:
+        def before(number: int) -> None:
+            if number == fail_at:
+                raise OSError("the line is down")
+
+        store = RecordingStore(LocalStore(tmp_path), before)
+        registry: Any = ObjectStoreRegistry({"memory://tests": store})
+        assert sorted(parser.plan(MEMORY_URL, registry).groups) == ["0", "1", "2"]
+        return len(store.requests)
+
+    requests = plan(-1)
+    assert requests > 2
+    for number in range(requests):
+        with pytest.raises(VirtualTIFFError) as caught:
+            plan(number)
+        assert caught.value.kind == ErrorKind.STORAGE
 
 
 def test_data_of_all_pages_must_be_there(tmp_path: Path) -> None:

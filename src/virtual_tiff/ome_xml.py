@@ -156,12 +156,18 @@ def _quantity(
 
 
 def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator[str]:
+    """Files that planes are in, but for this one.
+
+    As strict as tifffile, which takes for another file what is called by another UUID, and for
+    one by its name only where the document has no UUID: its planes would read as missing.
+    """
     for element in data:
         for uuid in _children(element, "UUID"):
             name = uuid.get("FileName", "")
-            named = (uuid.text or "").strip()
-            if named != (own or "").strip() and name.lower() != file_name.lower():
-                yield name or named
+            if own is None and name.lower() == file_name.lower():
+                own = uuid.text
+            if own is None or uuid.text != own:
+                yield name or str(uuid.text)
 
 
 def _channels(pixels: Element) -> Iterator[Channel]:

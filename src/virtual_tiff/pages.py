@@ -23,7 +23,7 @@ from virtual_tiff.ome_zarr import (
 )
 from virtual_tiff.page_arrays import LevelPlan, Pages
 from virtual_tiff.plan import JSON, ArrayPlan, GroupPlan
-from virtual_tiff.series import IFDPath, Series
+from virtual_tiff.series import Channel, IFDPath, Series
 from virtual_tiff.variables import band_names, band_numbers, coordinate, grid_mapping, positions
 
 #: Name of the array of every image.
@@ -97,11 +97,17 @@ def _group(series: Series, levels: Sequence[LevelPlan], options: PlanOptions) ->
             [Dataset(path, level.size) for path, level in zip(paths, levels, strict=True)],
             name=series.name,
             spacing=series.spacing,
-            omero=omero_channels(series.channels, full.array.data_type, series.bits),
+            omero=omero_channels(_channels(series, full), full.array.data_type, series.bits),
         )
     if alone:
         return replace(groups[0], attributes={**groups[0].attributes, **attributes})
     return GroupPlan(groups={str(i): g for i, g in enumerate(groups)}, attributes=attributes)
+
+
+def _channels(series: Series, level: LevelPlan) -> tuple[Channel, ...]:
+    """Channels, if there is one for each step of `c`: three samples may be one of them."""
+    sizes = dict(zip(level.array.dimension_names, level.array.shape, strict=True))
+    return series.channels if len(series.channels) == sizes.get("c", 1) else ()
 
 
 def _level_group(
@@ -123,7 +129,8 @@ def _coordinates(
     series: Series, level: LevelPlan, full: LevelPlan, options: PlanOptions
 ) -> Iterator[tuple[str, ArrayPlan]]:
     names, shape = level.array.dimension_names, level.array.shape
-    spacing, channels = series.spacing, [channel.name for channel in series.channels]
+    spacing = series.spacing
+    channels = [channel.name for channel in _channels(series, full)]
     steps = steps_of(names, level.size, full.size, spacing)
     for name, size, (start, step) in zip(names, shape, steps, strict=True):
         made: ArrayPlan | None = None

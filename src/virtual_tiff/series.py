@@ -83,7 +83,7 @@ class Series:
     spacing
         By dimension, `y` and `x` included, at full resolution; those that are known.
     channels
-        One for each step of `c`, or none.
+        In order; as many as the image has, samples counted together, or none.
     bits
         Significant bits of a sample, where they are fewer than its type has.
     """

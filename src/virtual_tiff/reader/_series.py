@@ -82,6 +82,9 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
             if tif.is_mmstack:
                 _check_mmstack(tif)
             found = list(tif.series(squeeze=False))
+            if source.failure is not None:
+                # tifffile may have gone on without what could not be read.
+                raise source.failure
             if not any(one.kind == "mmstack" for one in found):
                 _check_elsewhere(images)
             paths = {d.position: d for d in _walk(header.ifds)}
@@ -200,6 +203,11 @@ def _series(
         )
         for level in found.levels
     )
+    for level in levels[1:]:
+        if any(
+            p is None and q is not None for p, q in zip(level.pages, levels[0].pages, strict=True)
+        ):
+            raise _unknown("a page lacks a level that others have")
     return Series(
         name=found.name,
         kind=found.kind,
@@ -306,8 +314,6 @@ def _described(
         spacing, channels = _imagej(tif.imagej_metadata or {}, header.ifds[0])
     elif found.kind in SLIDES:
         spacing = _slide(found, plain)
-    if len(channels) != plain.sizes.get("c", 1):
-        channels = ()
     return replace(plain, name=name, spacing=spacing, channels=channels, bits=bits)
 
 
