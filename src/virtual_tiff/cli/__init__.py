@@ -188,7 +188,14 @@ def publish(
         )
     if not quiet:
         first = next(iter(result.groups.values()))
-        code = reading_code(to, result.containers, branch=branch, group=first, anonymous=anonymous)
+        code = reading_code(
+            to,
+            result.containers,
+            branch=branch,
+            group=first,
+            tree=first in result.trees,
+            anonymous=anonymous,
+        )
         print("\nRead it where xarray, icechunk and imagecodecs-zarr are installed:\n")
         print("".join(f"    {line}\n" if line else "\n" for line in code.splitlines()), end="")
 
