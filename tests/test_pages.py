@@ -373,6 +373,14 @@ def test_samples_are_no_channels_of_the_metadata(tmp_path: Path) -> None:
     assert (shown["label"], shown["color"]) == ("brightfield", "FFFFFF")
 
 
+def test_channels_without_names(tmp_path: Path) -> None:
+    path = tmp_path / "unnamed.ome.tif"
+    PAGED["ome-tczyx"](path)
+    root = open_pages(path)
+    assert sorted(root.array_keys()) == ["image"]
+    assert "omero" not in ome_of(root)
+
+
 def test_sizes_of_imagej_and_aperio(tmp_path: Path) -> None:
     path = tmp_path / "imagej.tif"
     tifffile.imwrite(

@@ -171,11 +171,15 @@ def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator
 
 
 def _channels(pixels: Element) -> Iterator[Channel]:
-    for i, channel in enumerate(_children(pixels, "Channel")):
-        name = channel.get("Name") or channel.get("ID") or f"Channel {i}"
+    """Channels, if all have names; their IDs say nothing."""
+    elements = list(_children(pixels, "Channel"))
+    names = [element.get("Name") for element in elements]
+    for element, name in zip(elements, names, strict=True):
+        if name is None or not all(names):
+            return
         try:
             # Red, green, blue and alpha in the bytes of a signed 32-bit number.
-            color = f"{(int(channel.attrib['Color']) & 0xFFFFFFFF) >> 8:06X}"
+            color = f"{(int(element.attrib['Color']) & 0xFFFFFFFF) >> 8:06X}"
         except (KeyError, ValueError):
             yield Channel(name=name)
         else:
