@@ -806,3 +806,13 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["publish", str(path), "--to", repository, "--sidecars", "all", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["arrays"] > 6
     assert main(["info", str(path), "--sidecars", "rrd"]) == 2
+
+
+def test_pages_have_no_place_for_images_in_sidecars(tmp_path: Path) -> None:
+    with pytest.raises(InvalidOptionError):
+        VirtualTIFF(ifd_layout="pages", sidecars=("ovr", "aux.xml"))
+    path = tmp_path / "image.tif"
+    write_with_rasterio(path, pixels("uint8", (64, 64)))
+    (tmp_path / "image.tif.ovr").write_bytes(path.read_bytes())
+    plan = VirtualTIFF(ifd_layout="pages", sidecars=True).plan(path.as_uri(), local_registry())
+    assert [name for name in plan.arrays if name not in ("x", "y", "spatial_ref")] == ["image"]

@@ -29,13 +29,14 @@ from tests._read import numcodecs_names, read_all
 from tests._special import names, write_special
 from virtual_tiff.archive.agreement import shared_attributes
 from virtual_tiff.archive.cube import write_cube
-from virtual_tiff.archive.cube_plan import CubePlan, lifted
+from virtual_tiff.archive.cube_plan import CubePlan
 from virtual_tiff.archive.inventory import Inventory
 from virtual_tiff.archive.matching import codes_of, differences
 from virtual_tiff.archive.stack import CubeOptions, plan_cube
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.plan import Codec
+from virtual_tiff.stacks import lifted
 
 
 def write(session: icechunk.Session, path: str, cube: CubePlan) -> None:
@@ -308,15 +309,21 @@ def test_overviews_and_masks_are_left_out(tmp_path: Path) -> None:
 
 def test_lifted_codecs() -> None:
     transpose: Codec = {"name": "transpose", "configuration": {"order": [1, 2, 0]}}
-    assert lifted(transpose) == {
-        "name": "transpose",
-        "configuration": {"order": [0, 2, 3, 1]},
-    }
+
+    def order(places: tuple[int, ...], rank: int) -> object:
+        configuration = lifted(transpose, places, rank)["configuration"]
+        assert isinstance(configuration, dict)
+        return configuration["order"]
+
+    assert order((1, 2, 3), 4) == [0, 2, 3, 1]
+    # Bands before the new dimension, as in (c, z, y, x).
+    assert order((0, 2, 3), 4) == [1, 2, 3, 0]
+    assert order((1, 3, 4), 5) == [0, 2, 3, 4, 1]
     from_end: Codec = {"name": "imagecodecs_delta", "configuration": {"axis": -1, "dist": 1}}
-    assert lifted(from_end) == from_end
+    assert lifted(from_end, (1, 2), 3) == from_end
     from_start: Codec = {"name": "imagecodecs_delta", "configuration": {"axis": 1, "dist": 1}}
-    assert lifted(from_start)["configuration"] == {"axis": 2, "dist": 1}
-    assert lifted({"name": "bytes"}) == {"name": "bytes"}
+    assert lifted(from_start, (1, 2), 3)["configuration"] == {"axis": 2, "dist": 1}
+    assert lifted({"name": "bytes"}, (1, 2), 3) == {"name": "bytes"}
 
 
 def test_shared_attributes() -> None:

@@ -51,7 +51,12 @@ class ChunkGrid:
 
 
 def chunk_grid(
-    ifd: ImageFileDirectory, *, file_size: int, row_bytes: int, compressed: bool
+    ifd: ImageFileDirectory,
+    *,
+    file_size: int,
+    row_bytes: int,
+    compressed: bool,
+    merge_strips: bool = True,
 ) -> ChunkGrid:
     """Lay a regular grid over the segments of an image.
 
@@ -65,6 +70,8 @@ def chunk_grid(
         Bytes of one row of a segment when decoded.
     compressed
         Whether the bytes of a segment can only be taken whole.
+    merge_strips
+        Whether uncompressed strips may be merged and split; else a strip is a chunk.
 
     Raises
     ------
@@ -75,7 +82,7 @@ def chunk_grid(
     """
     rows, _ = ifd.segment_shape
     # Rows of uncompressed strips can be cut anywhere; all else comes whole.
-    whole = rows * ifd.tile_depth if compressed or ifd.is_tiled else 1
+    whole = rows * ifd.tile_depth if compressed or ifd.is_tiled or not merge_strips else 1
     if whole * row_bytes > MAX_CHUNK_BYTES or ifd.image_length * row_bytes >= 2**62:
         raise UnsupportedTIFFError(
             f"one chunk would decode to {whole * row_bytes} bytes, more than {MAX_CHUNK_BYTES}.",
@@ -92,7 +99,7 @@ def chunk_grid(
         lengths = np.where(sparse, 0, np.uint64(ifd.tile_depth * rows * row_bytes))
         _check_inside(ifd, offsets, lengths, file_size)
         return ChunkGrid(*ifd.segment_shape, offsets, lengths)
-    return _uncompressed_strips(ifd, offsets, sparse, file_size, row_bytes)
+    return _uncompressed_strips(ifd, offsets, sparse, file_size, row_bytes, merge_strips)
 
 
 def _compressed(ifd: ImageFileDirectory, offsets: Grid, lengths: Grid, file_size: int) -> ChunkGrid:
@@ -110,6 +117,7 @@ def _uncompressed_strips(
     sparse: NDArray[np.bool_],
     file_size: int,
     row_bytes: int,
+    merge: bool,
 ) -> ChunkGrid:
     """Uncompressed rows can be cut anywhere, and a chunk may hold more than its rows."""
     planes, strips, _ = offsets.shape
@@ -124,7 +132,7 @@ def _uncompressed_strips(
         file_size,
         where=~sparse[:, -1:],
     )
-    contiguous = not sparse.any() and bool(
+    contiguous = (merge and not sparse.any()) and bool(
         np.all(offsets[:, 1:, 0] - offsets[:, :-1, 0] == strip_bytes)
     )
     if contiguous:
@@ -135,7 +143,7 @@ def _uncompressed_strips(
         if bool(np.all(sparse[:, -1, 0] | (offsets[:, -1, 0] + strip_bytes <= file_size))):
             # The file goes on after the last strip: what lies beyond the image is never seen.
             rest = strip
-        elif (divisor := gcd(strip, rest)) * _SMALLEST_SHARE >= strip:
+        elif merge and (divisor := gcd(strip, rest)) * _SMALLEST_SHARE >= strip:
             parts = strip // divisor
             steps = np.arange(parts, dtype=np.uint64) * np.uint64(divisor * row_bytes)
             fine = (offsets[:, :, 0, None] + steps).reshape(planes, -1, 1)

@@ -16,7 +16,7 @@ from virtual_tiff.pyramid import levels_of, multiscales_attributes
 from virtual_tiff.relations import Related, masks, relate, relate_sidecars
 from virtual_tiff.variables import band_names, band_numbers, coordinate, grid_mapping
 
-type Layout = Literal["flat", "nested", "multiscale"]
+type Layout = Literal["flat", "nested", "multiscale", "pages"]
 type IFDPath = tuple[int, ...]
 
 
@@ -28,7 +28,7 @@ class PlanOptions:
     ----------
     layout
         `flat`: all images in one group. `nested`: a group for each image. `multiscale`: a group
-        for each level of one image.
+        for each level of one image. `pages` is planned by `virtual_tiff.pages`.
     image
         What each image becomes.
     coords
@@ -84,8 +84,8 @@ def plan_header(
     """
     related = (*relate(header.ifds), *relate_sidecars(header))
     chosen = None if ifd is None else find_ifd(header, ifd)
-    if chosen is None and header.damage is not None:
-        raise _with_remedy(header.damage, len(header.ifds))
+    if chosen is None:
+        check_undamaged(header)
 
     def plan_one(one: Related, name: str | None = None) -> _Image:
         try:
@@ -103,6 +103,15 @@ def plan_header(
     if options.layout == "nested":
         return GroupPlan(groups={image.name: _group([image], options) for image in images})
     return _group(images, options)
+
+
+def check_undamaged(header: Header) -> None:
+    """Raise what ends the chain of directories early, if anything does."""
+    damage, readable = header.damage, len(header.ifds)
+    if damage is not None:
+        choice = "ifd=0" if readable == 1 else f"ifd=0 to ifd={readable - 1}"
+        damage.remedy = f"The {readable} before it can be read: pass {choice}."
+        raise damage
 
 
 def walk_ifds(ifds: Iterable[ImageFileDirectory]) -> Iterator[ImageFileDirectory]:
@@ -261,9 +270,3 @@ class _Names:
             self._names[key] = name
             self._taken.add(name)
         return self._names[key]
-
-
-def _with_remedy(damage: VirtualTIFFError, readable: int) -> VirtualTIFFError:
-    choice = "ifd=0" if readable == 1 else f"ifd=0 to ifd={readable - 1}"
-    damage.remedy = f"The {readable} before it can be read: pass {choice}."
-    return damage

@@ -30,10 +30,14 @@ class ImageOptions:
         Whether the arrays of several samples are `(band, y, x)` or `(y, x, band)`.
     bands
         Bands to keep, in this order, counted from 1 as GDAL counts them; `None` for all.
+    merge_strips
+        Whether uncompressed strips may become chunks of another height, which depends on where
+        they are in the file.
     """
 
     band_axis: BandAxis = "first"
     bands: tuple[int, ...] | None = None
+    merge_strips: bool = True
 
 
 def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOptions) -> ArrayPlan:
@@ -46,6 +50,7 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
         file_size=source.size,
         row_bytes=sample.row_bytes(directory.segment_shape[1] * directory.samples_per_segment),
         compressed=is_compressed(directory),
+        merge_strips=options.merge_strips,
     )
     if options.bands is not None:
         grid = _select_bands(directory, grid, options.bands)

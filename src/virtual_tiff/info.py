@@ -12,17 +12,18 @@ import numpy as np
 
 from virtual_tiff.errors import SourcesError, VirtualTIFFError
 from virtual_tiff.hierarchy import array_name, walk_ifds
-from virtual_tiff.ifd import Header, ImageFileDirectory, Source
+from virtual_tiff.ifd import Header, ImageFileDirectory, Source, is_dependent
 from virtual_tiff.image_plan import ImageOptions, plan_image
 from virtual_tiff.parser import _run as run
 from virtual_tiff.plan import ArrayPlan, Codec
 from virtual_tiff.publishing.locations import source_url
 from virtual_tiff.publishing.stores import AddressRegistry, check_access, default_registry
-from virtual_tiff.reader import DEFAULT_PREFETCH, read_header
+from virtual_tiff.reader import DEFAULT_PREFETCH, ByteSource, read_header
 from virtual_tiff.readers import readers
 from virtual_tiff.relations import relate_sidecars
+from virtual_tiff.series import Series
 from virtual_tiff.sidecars import SidecarKind, add_sidecars, sidecar_kinds
-from virtual_tiff.tags import Compression, NewSubfileType, PhotometricInterpretation
+from virtual_tiff.tags import Compression, NewSubfileType, PhotometricInterpretation, Tag
 
 if TYPE_CHECKING:
     from obspec_utils.registry import ObjectStoreRegistry
@@ -121,6 +122,31 @@ class ImageInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesInfo:
+    """Pages that make up one image, which `ifd_layout="pages"` makes one array.
+
+    Parameters
+    ----------
+    name
+        From the metadata of the file; may be empty.
+    kind
+        The format that says so: `ome`, `imagej`, `svs`, `generic`, ….
+    sizes
+        Pages by their dimensions, without those within a page.
+    levels
+        Rows and columns of each, from full resolution on.
+    first_ifd
+        The first page there is.
+    """
+
+    name: str
+    kind: str
+    sizes: dict[str, int]
+    levels: tuple[tuple[int, int], ...]
+    first_ifd: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileInfo:
     """A TIFF.
 
@@ -138,6 +164,8 @@ class FileInfo:
         Why later images cannot be read, if there are any.
     sidecars
         Addresses of the files beside it that were asked for and are there.
+    series
+        Images that are made of the pages, where there are several pages and their order is known.
     """
 
     url: str
@@ -147,6 +175,7 @@ class FileInfo:
     images: tuple[ImageInfo, ...]
     damage: str | None
     sidecars: tuple[str, ...] = ()
+    series: tuple[SeriesInfo, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return this as plain dictionaries, lists and scalars."""
@@ -192,16 +221,18 @@ def info(
     else:
         stores = AddressRegistry(registry)
 
-    async def read(url: str) -> Header:
-        header, _ = await read_header(url, stores, prefetch=prefetch)
+    async def read(url: str) -> tuple[Header, ByteSource]:
+        header, source = await read_header(url, stores, prefetch=prefetch)
         if kinds:
             header, _ = await add_sidecars(header, stores, kinds, prefetch=prefetch)
-        return header
+        return header, source
 
     return run(_info(urls, read))
 
 
-async def _info(urls: list[str], read: Callable[[str], Awaitable[Header]]) -> list[FileInfo]:
+async def _info(
+    urls: list[str], read: Callable[[str], Awaitable[tuple[Header, ByteSource]]]
+) -> list[FileInfo]:
     results = await asyncio.gather(*map(read, urls), return_exceptions=True)
     errors = [result for result in results if isinstance(result, VirtualTIFFError)]
     if len(errors) > 1:
@@ -210,11 +241,28 @@ async def _info(urls: list[str], read: Callable[[str], Awaitable[Header]]) -> li
     for result in results:
         if isinstance(result, BaseException):
             raise result
-        found.append(describe(result))
+        header, source = result
+        found.append(describe(header, await _series(header, source)))
     return found
 
 
-def describe(header: Header) -> FileInfo:
+async def _series(header: Header, source: ByteSource) -> tuple[Series, ...]:
+    """Series of a file with more than one page, as far as they are known."""
+    pages = [directory for directory in header.ifds if not is_dependent(directory)]
+    described = str(header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION, ""))
+    # ImageJ has one directory for all pages of a large file.
+    if header.damage is not None or (len(pages) < 2 and not described.startswith("ImageJ=")):
+        return ()
+    # Imported here, since it needs tifffile.
+    from virtual_tiff.reader._series import read_series
+
+    try:
+        return await read_series(source, header)
+    except VirtualTIFFError:
+        return ()
+
+
+def describe(header: Header, series: Iterable[Series] = ()) -> FileInfo:
     """Describe what was read of a TIFF."""
     images = [describe_image(ifd, header.source) for ifd in walk_ifds(header.ifds)]
     images += [
@@ -233,6 +281,17 @@ def describe(header: Header) -> FileInfo:
             *(sidecar.header.source.url for sidecar in header.sidecars),
             *(() if metadata is None else metadata.urls),
         ),
+        series=tuple(_describe_series(one) for one in series),
+    )
+
+
+def _describe_series(series: Series) -> SeriesInfo:
+    return SeriesInfo(
+        name=series.name,
+        kind=series.kind,
+        sizes=dict(series.sizes),
+        levels=tuple(level.size for level in series.levels),
+        first_ifd=array_name(next(p for p in series.levels[0].pages if p is not None)),
     )
 
 

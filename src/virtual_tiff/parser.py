@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from obspec_utils.registry import ObjectStoreRegistry
@@ -13,11 +14,14 @@ from obspec_utils.registry import ObjectStoreRegistry
 import virtual_tiff.shutdown  # noqa: F401 - for its effect
 from virtual_tiff.axes import BandAxis
 from virtual_tiff.errors import InvalidOptionError, UnsupportedTIFFError, VirtualTIFFError
-from virtual_tiff.hierarchy import Layout, PlanOptions, find_ifd, plan_header
+from virtual_tiff.hierarchy import Layout, PlanOptions, check_undamaged, find_ifd, plan_header
 from virtual_tiff.ifd import Header
 from virtual_tiff.image_plan import ImageOptions
+from virtual_tiff.pages import plan_pages
 from virtual_tiff.plan import ArrayPlan, GroupPlan
 from virtual_tiff.reader import DEFAULT_PREFETCH, ByteSource, read_header
+from virtual_tiff.relations import mark_levels, may_hide_levels
+from virtual_tiff.series import Series
 from virtual_tiff.sidecars import SidecarKind, add_sidecars, sidecar_kinds
 
 if TYPE_CHECKING:
@@ -44,7 +48,11 @@ class VirtualTIFF:
         for each image, for a DataTree. `multiscale`: one full-resolution image, in the group
         `0`, and its overviews, in `1`, `2`, … down to the smallest, each an array `image` with
         its `mask`; the root carries the `multiscales` Zarr convention. `ifd` then names the
-        full-resolution image, which a file with several (pages) needs.
+        full-resolution image, which a file with several (pages) needs. `pages`: the pages of each
+        image as one array `image`, with dimensions such as `t`, `c` and `z` before rows and
+        columns, as OME-TIFF, ImageJ, slides, or the pages themselves have it; in groups with
+        OME-Zarr metadata, `0`, `1`, … for the levels of a pyramid, and above them `0`, `1`, … for
+        the images of a file with several. `ifd` then names any page of the one image to parse.
     band_axis
         `first`: `(band, y, x)`, as rioxarray has it. `last`: `(y, x, band)`, as chunky samples
         are stored, so that no reader has to transpose.
@@ -63,7 +71,8 @@ class VirtualTIFF:
     sidecars
         Whether to look for the files beside a TIFF that GDAL reads with it: `True`, or some of
         `ovr` (overviews), `msk` (a mask), `aux.xml` (metadata) and `world` (world files). Each
-        costs requests, all at once, after that of the header.
+        costs requests, all at once, after that of the header. The layout `pages` takes metadata
+        alone.
     prefetch
         Bytes of the first GET. A header that fits costs no other request.
 
@@ -93,7 +102,12 @@ class VirtualTIFF:
         _check_choice("ifd_layout", self.ifd_layout, get_args(Layout.__value__))
         _check_choice("band_axis", self.band_axis, get_args(BandAxis.__value__))
         _check_choice("on_unsupported", self.on_unsupported, get_args(OnUnsupported.__value__))
-        sidecar_kinds(self.sidecars)
+        kinds = sidecar_kinds(self.sidecars)
+        if self.ifd_layout == "pages" and self.sidecars is not True and kinds & {"ovr", "msk"}:
+            raise InvalidOptionError(
+                "the layout 'pages' has no place for images in sidecars.",
+                remedy='Pass sidecars=("aux.xml", "world"), or another layout.',
+            )
         path = self.ifd if isinstance(self.ifd, tuple) else (self.ifd,)
         if self.ifd is not None and (
             not path
@@ -153,7 +167,8 @@ class VirtualTIFF:
         beside: dict[str, ByteSource] = {}
         if self.sidecars:
             # The overviews and masks of an image are planned with it, or with all others.
-            images = self.ifd is None or (self.ifd_layout == "multiscale" and self._path == (0,))
+            first = self.ifd_layout == "multiscale" and self._path == (0,)
+            images = self.ifd_layout != "pages" and (self.ifd is None or first)
             kinds = sidecar_kinds(self.sidecars)
             header, beside = await add_sidecars(
                 header, registry, kinds, prefetch=self.prefetch, images=images
@@ -166,7 +181,8 @@ class VirtualTIFF:
         """Read the directories that `plan_async` makes its plan of, but no sidecars."""
         path = self._path
         # The overviews of an image come after it.
-        only = None if path is None or self.ifd_layout == "multiscale" else path[0]
+        whole = path is None or self.ifd_layout in ("multiscale", "pages")
+        only = None if whole or path is None else path[0]
         return await read_header(url, registry, prefetch=self.prefetch, only=only)
 
     @property
@@ -198,10 +214,23 @@ class VirtualTIFF:
             coords=self.coords,
             alone=alone,
         )
+        series: tuple[Series, ...] | None = None
+        if self.ifd_layout == "pages":
+            check_undamaged(header)
+            series = await _read_series(source, header)
+        elif self.ifd_layout == "multiscale" and may_hide_levels(header.ifds, path):
+            # Without an order of pages, what is marked counts.
+            with suppress(VirtualTIFFError):
+                found = await _read_series(source, header)
+                header = replace(header, ifds=mark_levels(header.ifds, found))
         copies: dict[tuple[str, tuple[int, ...]], ArrayPlan] = {}
         while True:
             try:
-                plan = plan_header(header, options, ifd=path, copies=copies)
+                if series is None:
+                    plan = plan_header(header, options, ifd=path, copies=copies)
+                else:
+                    own = {ifd: plan for (one, ifd), plan in copies.items() if one == url}
+                    plan = plan_pages(header, series, options, ifd=path, copies=own)
                 return await _completed(plan, sources)
             except UnsupportedTIFFError as error:
                 error.at(url=url)
@@ -244,6 +273,13 @@ def _holding(header: Header, url: str) -> Header:
     """The header of a TIFF or of one of its sidecars."""
     beside = (sidecar.header for sidecar in header.sidecars)
     return next((one for one in beside if one.source.url == url), header)
+
+
+async def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
+    # Imported here, since it needs tifffile.
+    from virtual_tiff.reader._series import read_series
+
+    return await read_series(source, header)
 
 
 async def _completed(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> GroupPlan:

@@ -29,13 +29,17 @@ class PartialSegment:
     offset, length
         Where the segment is in the file, in bytes.
     shape
-        Shape of what the segment decodes to, in the order of the array's dimensions.
+        Shape of what the segment decodes to, in the order of the dimensions of its image.
+    image
+        Plan of the image that the segment is of, where the array is a stack of images; `None`
+        where it is the image itself.
     """
 
     index: ChunkIndex
     offset: int
     length: int
     shape: tuple[int, ...]
+    image: ArrayPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,7 +67,8 @@ class ArrayPlan:
     attributes
         Attributes of the array, JSON.
     ifd
-        Path of the directory that this is the image of; `None` for coordinates and the like.
+        Path of the directory that this is the image of, the first of a stack; `None` for
+        coordinates and the like.
     """
 
     shape: tuple[int, ...]

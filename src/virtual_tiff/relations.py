@@ -1,15 +1,17 @@
 """Which image an overview or a mask belongs to.
 
 NewSubfileType (TIFF 6.0, tag 254) and sub-IFDs say so, never the position alone: GDAL interleaves
-the masks of a COG with its overviews.
+the masks of a COG with its overviews. Formats of slides, such as Aperio's, say so in other ways.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from virtual_tiff.ifd import Header, ImageFileDirectory, Source, is_dependent
+from virtual_tiff.series import SLIDES, Series
+from virtual_tiff.tags import NewSubfileType
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,3 +83,63 @@ def masks(images: Iterable[Related]) -> dict[Related, Related]:
         for image in others
         if (mask := found.get((id(image.full or image.directory), image.size))) is not None
     }
+
+
+def may_hide_levels(ifds: Sequence[ImageFileDirectory], path: tuple[int, ...] | None) -> bool:
+    """Whether an image may have smaller levels that are not marked as such.
+
+    Parameters
+    ----------
+    ifds
+        Of the main chain.
+    path
+        Of the image; the first of the file if `None`.
+    """
+    full = next((d for d in ifds if path in (None, d.index)), None)
+    if full is None or not full.is_tiled or is_dependent(full):
+        return False
+    return any(
+        one.is_tiled
+        and not is_dependent(one)
+        and one.samples_per_pixel == full.samples_per_pixel
+        and one.image_width < full.image_width
+        and one.image_length < full.image_length
+        for one in ifds
+    )
+
+
+def mark_levels(
+    ifds: Sequence[ImageFileDirectory], series: Iterable[Series]
+) -> tuple[ImageFileDirectory, ...]:
+    """Mark the levels of slides as what they are, and put them after their image.
+
+    Parameters
+    ----------
+    ifds
+        Of the main chain.
+    series
+        Of the file; those of slides count, with levels of one page each.
+    """
+    by_path = {directory.index: directory for directory in ifds}
+    levels_of: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for one in series:
+        paths = [level.pages[0] for level in one.levels]
+        alone = all(len(level.pages) == 1 for level in one.levels)
+        if one.kind in SLIDES and alone and all(path in by_path for path in paths):
+            full, *smaller = (path for path in paths if path is not None)
+            levels_of[full] = smaller
+    levels = {path for smaller in levels_of.values() for path in smaller}
+    marked = []
+    for directory in ifds:
+        if directory.index in levels:
+            continue
+        marked.append(directory)
+        marked += [
+            replace(
+                by_path[path],
+                new_subfile_type=by_path[path].new_subfile_type
+                | int(NewSubfileType.REDUCED_RESOLUTION),
+            )
+            for path in levels_of.get(directory.index, ())
+        ]
+    return tuple(marked)

@@ -34,6 +34,7 @@ from virtual_tiff.lerc import HEADER_BYTES, LercHeader, lerc_header
 from virtual_tiff.metadata import array_document, chunk_key, to_bytes
 from virtual_tiff.plan import JSON, ArrayPlan, ChunkIndex, Codec, GroupPlan, PartialSegment
 from virtual_tiff.reader import ByteSource
+from virtual_tiff.stacks import samples_of
 
 #: Segments looked at at the same time.
 _CONCURRENCY = 64
@@ -86,7 +87,11 @@ async def _complete_partial(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     attributes = dict(plan.attributes)
     for segment in plan.partial:
         data = await source.read_uncached(segment.offset, segment.length)
-        padded = await asyncio.to_thread(pad_segment, plan, segment, data)
+        image = plan if segment.image is None else segment.image
+        try:
+            padded = await asyncio.to_thread(pad_segment, image, segment, data)
+        except VirtualTIFFError as error:
+            raise error.at(ifd=image.ifd) from error.__cause__
         if padded is None:
             continue
         inline[segment.index], difference = padded
@@ -129,8 +134,7 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     headers = await asyncio.gather(
         *(header(int(plan.offsets[index]), int(plan.lengths[index])) for index in present)
     )
-    size = dict(zip(map(axis_of, plan.dimension_names), plan.chunk_shape, strict=True))
-    samples = size.get("band", 1)
+    samples = samples_of(plan)
     lengths = plan.lengths.copy()
     fill_is_nan = isinstance(plan.fill_value, float) and math.isnan(plan.fill_value)
     for index, head in zip(present, headers, strict=True):

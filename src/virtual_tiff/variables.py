@@ -73,6 +73,18 @@ def coordinate(
     )
 
 
+def positions(
+    dimension: str, size: int, start: float, step: float, unit: str | None
+) -> ArrayPlan | None:
+    """Plan places at equal distances, in `unit`; `None` beyond `MAX_COORDINATES`."""
+    if size > MAX_COORDINATES:
+        return None
+    values = start + np.arange(size) * step
+    attributes: dict[str, JSON] = {} if unit is None else {"units": unit}
+    data = values.astype("<f8").tobytes()
+    return _inline(data, np.dtype("float64"), float("nan"), _DOUBLES, dimension, size, attributes)
+
+
 def band_numbers(size: int, dimension: str, numbers: Sequence[int] | None = None) -> ArrayPlan:
     """Plan the numbers of bands, counted from 1 as GDAL and rioxarray count them."""
     values = np.arange(1, size + 1) if numbers is None else np.asarray(numbers)

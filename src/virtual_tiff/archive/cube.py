@@ -13,7 +13,7 @@ import numpy as np
 import zarr
 from zarr.buffer import default_buffer_prototype
 
-from virtual_tiff.archive.cube_plan import CubePlan, CubeVariable, stacked
+from virtual_tiff.archive.cube_plan import CubePlan, CubeVariable
 from virtual_tiff.archive.fitting import (
     OnPresent,
     OutOfOrder,
@@ -34,6 +34,7 @@ from virtual_tiff.parser import _run as run
 from virtual_tiff.plan import GroupPlan
 from virtual_tiff.publishing.writer import write_group, write_parents
 from virtual_tiff.publishing.zarr_store import exists, get_json, put
+from virtual_tiff.stacks import stacked
 
 type Store = Any
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtual_tiff.archive.inventory import Inventory
-from virtual_tiff.plan import JSON, ArrayPlan, Codec
+from virtual_tiff.plan import JSON, ArrayPlan
 
 type Rows = NDArray[np.int64]
 
@@ -116,53 +116,6 @@ class CubePlan:
         firsts = (v for v in self.variables.values() if v.band is None or v.band.index == 0)
         rows = [v.rows for v in firsts]
         return int(sum(np.count_nonzero(r >= 0) for r in rows))
-
-
-def stacked(image: ArrayPlan, dimension: str, steps: int) -> ArrayPlan:
-    """Plan the array of a variable: images one after the other, no references yet.
-
-    Parameters
-    ----------
-    image
-        Plan of one image.
-    dimension
-        Name of the new first dimension.
-    steps
-        Its size; its chunks are of size 1.
-    """
-    shape = (steps, *image.shape)
-    grid = (steps, *image.grid_shape)
-    nothing = np.broadcast_to(np.uint64(0), grid)
-    return replace(
-        image,
-        shape=shape,
-        chunk_shape=(1, *image.chunk_shape),
-        dimension_names=(dimension, *image.dimension_names),
-        codecs=tuple(lifted(codec) for codec in image.codecs),
-        source=None,
-        offsets=nothing,
-        lengths=nothing,
-        inline={},
-        partial=(),
-        ifd=None,
-    )
-
-
-def lifted(codec: Codec) -> Codec:
-    """Make a codec of a chunk do the same to a chunk with one more dimension before the others.
-
-    Axes are counted from the end where that is possible, so that few codecs change.
-    """
-    configuration = codec.get("configuration")
-    if not isinstance(configuration, dict):
-        return codec
-    changed = dict(configuration)
-    order, axis = configuration.get("order"), configuration.get("axis")
-    if codec["name"] == "transpose" and isinstance(order, list):
-        changed["order"] = [0, *(int(str(i)) + 1 for i in order)]
-    elif isinstance(axis, int) and axis >= 0:
-        changed["axis"] = axis + 1
-    return {**codec, "configuration": changed}
 
 
 def image_of_band(image: ArrayPlan, axis: int) -> ArrayPlan:

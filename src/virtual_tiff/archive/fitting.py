@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtual_tiff.archive.agreement import MEANING
-from virtual_tiff.archive.cube_plan import CubePlan, CubeVariable, stacked
+from virtual_tiff.archive.cube_plan import CubePlan, CubeVariable
 from virtual_tiff.archive.frame import GRID_MAPPING, grid_of
 from virtual_tiff.archive.matching import same_crs, same_transform
 from virtual_tiff.archive.steps import Merged, as_text
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError, shorten
 from virtual_tiff.metadata import array_document
 from virtual_tiff.publishing.zarr_store import get_json
+from virtual_tiff.stacks import stacked
 
 type Store = Any
 type OnPresent = Literal["raise", "skip"]

@@ -14,7 +14,7 @@ from rich.text import Text
 from virtual_tiff.readers import Reader
 
 if TYPE_CHECKING:
-    from virtual_tiff.info import FileInfo, ImageInfo
+    from virtual_tiff.info import FileInfo, ImageInfo, SeriesInfo
     from virtual_tiff.publishing.target import Progress as Report
     from virtual_tiff.publishing.target import Stage
 
@@ -62,6 +62,10 @@ def _print_file(console: Console, file: FileInfo) -> None:
     for image in file.images:
         table.add_row(*map(Text, _row(image)))
     console.print(table)
+    if file.series:
+        console.print(Text("\nWith --ifd-layout pages:"))
+        for i, series in enumerate(file.series):
+            console.print(Text(f"{i}: {_series(series)}"))
     problems = [f"IFD {image.ifd}: {image.problem}" for image in file.images if image.problem]
     for url in file.sidecars:
         console.print(Text(f"Sidecar: {url}", style="dim"), overflow="fold")
@@ -70,6 +74,16 @@ def _print_file(console: Console, file: FileInfo) -> None:
     for problem in problems:
         console.print(Text(problem, style="yellow"))
     console.print()
+
+
+def _series(series: SeriesInfo) -> str:
+    """One line about an image that is made of pages."""
+    rows, columns = series.levels[0]
+    sizes = series.sizes | {"y": rows, "x": columns}
+    shape = " × ".join(f"{name} {size}" for name, size in sizes.items())
+    levels = f", {len(series.levels)} levels" if len(series.levels) > 1 else ""
+    name = f"{series.name}: " if series.name else ""
+    return f"{name}{shape}{levels}, from IFD {series.first_ifd} ({series.kind})"
 
 
 def _row(image: ImageInfo) -> tuple[str, ...]:

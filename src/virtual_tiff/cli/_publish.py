@@ -47,13 +47,17 @@ def publish(
     to: To,
     ifd: Annotated[
         str | None,
-        typer.Option(help="Only this image: 0, or 0.1 for the second sub-IFD of the first."),
+        typer.Option(
+            help="Only this image: 0, or 0.1 for the second sub-IFD of the first. With the layout "
+            "pages, the image that it is a page of."
+        ),
     ] = None,
     ifd_layout: Annotated[
         str,
         typer.Option(
             help="The images of one file. flat: arrays 0, 1, … in one group. nested: a group "
-            "each. multiscale: a group for each level of one image."
+            "each. multiscale: a group for each level of one image. pages: the pages of each "
+            "image as one array, as OME-Zarr."
         ),
     ] = "flat",
     band_axis: BandAxis = "first",
@@ -132,6 +136,13 @@ def publish(
         )
     if not quiet:
         first = next(iter(result.groups.values()))
-        code = reading_code(to, result.containers, branch=branch, group=first, anonymous=anonymous)
+        code = reading_code(
+            to,
+            result.containers,
+            branch=branch,
+            group=first,
+            tree=first in result.trees,
+            anonymous=anonymous,
+        )
         print("\nRead it where xarray, icechunk and imagecodecs-zarr are installed:\n")
         print("".join(f"    {line}\n" if line else "\n" for line in code.splitlines()), end="")

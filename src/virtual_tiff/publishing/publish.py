@@ -60,6 +60,8 @@ class PublishResult:
     unchecked
         Files whose server says neither when they changed nor gives an ETag that can be compared:
         readers will not notice when they do.
+    trees
+        Those of `groups` that hold groups, which xarray opens as a DataTree.
     """
 
     snapshot_id: str
@@ -71,6 +73,7 @@ class PublishResult:
     containers: tuple[str, ...]
     unchecked: tuple[str, ...]
     copied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    trees: tuple[str, ...] = ()
 
 
 async def publish_files(
@@ -158,6 +161,7 @@ async def _write(
             for url, plan in zip(urls, plans, strict=True)
             if (reasons := _copied(plan))
         },
+        trees=tuple(path for path, plan in groups.items() if plan.groups),
     )
 
 

@@ -39,7 +39,14 @@ class ByteSource:
         URL, size, ETag and time of last change, from the first GET.
     prefix
         The bytes of the first GET, from offset 0.
+
+    Attributes
+    ----------
+    failure
+        The last error of a read from a thread: libraries that read so may hide it.
     """
+
+    failure: VirtualTIFFError | None = None
 
     def __init__(self, store: Store, path: str, source: Source, prefix: bytes) -> None:
         self.store = store
@@ -110,7 +117,8 @@ class ByteSource:
         try:
             data = bytes(self.store.get_range(self.path, start=first, end=last))
         except Exception as error:
-            raise storage_error(error, self.source.url) from error
+            self.failure = storage_error(error, self.source.url)
+            raise self.failure from error
         self._remember(first, data)
         return data[start - first : end - first]
 

@@ -37,7 +37,7 @@ _DTYPES = {
     FieldType.IFD8: "u8",
 }
 #: tifffile meets broken values with whatever its own code raises.
-_TIFFFILE_ERRORS = (
+TIFFFILE_ERRORS = (
     tifffile.TiffFileError,
     struct.error,
     ArithmeticError,
@@ -76,7 +76,7 @@ def read_with_tifffile(
             return tuple(ifds)
     except VirtualTIFFError as error:
         raise error.at(url=url, ifd=place) from error.__cause__
-    except _TIFFFILE_ERRORS as error:
+    except TIFFFILE_ERRORS as error:
         raise InvalidTIFFError(
             f"tifffile cannot read the directory ({error}).",
             url=url,
@@ -85,12 +85,25 @@ def read_with_tifffile(
         ) from error
 
 
-def open_with_tifffile(source: ByteSource) -> tifffile.TiffFile:
-    """Open a TIFF over the bytes that are here and the store. Blocks: run it in a thread."""
+def open_with_tifffile(
+    source: ByteSource, *, name: str | None = None, block_size: int = BLOCK_SIZE
+) -> tifffile.TiffFile:
+    """Open a TIFF over the bytes that are here and the store. Blocks: run it in a thread.
+
+    Parameters
+    ----------
+    source
+        The file.
+    name
+        What tifffile takes for its name; the URL unless told otherwise.
+    block_size
+        Bytes that are asked of `source` at a time. What lies in a block that the first GET
+        brought only a part of is fetched again.
+    """
     file = BlockStoreReader(
-        source, source.path, block_size=BLOCK_SIZE, max_cached_blocks=CACHE_SIZE // BLOCK_SIZE
+        source, source.path, block_size=block_size, max_cached_blocks=CACHE_SIZE // block_size
     )
-    return tifffile.TiffFile(file, name=source.source.url)  # type: ignore[arg-type]
+    return tifffile.TiffFile(file, name=name or source.source.url)  # type: ignore[arg-type]
 
 
 def _directory(
