@@ -30,6 +30,7 @@ print(json.dumps([wall, cpu, list(sys.modules)]))
 def run(options: Options) -> Result:
     """Compare; raises `AssertionError` if the import loads what it must not."""
     names = [BASELINE, OURS, "async_tiff", "tifffile", "rasterio", "xarray", "virtualizarr"]
+    names = names[: options.pick(None, None, 3)]
     contenders = [Contender(name, partial(_import, name)) for name in names]
     timings = interleave(
         contenders, options.rounds, report=options.report, warm_up=options.effort != "tiny"
