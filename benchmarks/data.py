@@ -10,7 +10,6 @@ import math
 import os
 import shutil
 import struct
-import warnings
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,7 +18,6 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
@@ -38,7 +36,7 @@ _DATE_MARK = "1970:01:01 00:00:00"
 _TILE = 16
 
 
-def cogs(count: int, cache: Path = CACHE, *, plain: bool = False) -> list[Path]:
+def cogs(count: int, cache: Path = CACHE) -> list[Path]:
     """Small COGs as an archive has them, one a day, on one grid.
 
     Each is 512 × 512, uint16, tiled 256 × 256, Deflate with predictor 2, two overviews, EPSG:32633
@@ -51,8 +49,6 @@ def cogs(count: int, cache: Path = CACHE, *, plain: bool = False) -> list[Path]:
         How many files.
     cache
         Folder to keep them in.
-    plain
-        Leave out CRS, transform and nodata.
 
     Returns
     -------
@@ -61,7 +57,7 @@ def cogs(count: int, cache: Path = CACHE, *, plain: bool = False) -> list[Path]:
     """
 
     def make(folder: Path) -> None:
-        distinct = [_cog(seed, plain) for seed in range(min(count, DISTINCT_COGS))]
+        distinct = [_cog(seed) for seed in range(min(count, DISTINCT_COGS))]
         for number in range(count):
             day = _FIRST_DATE + timedelta(days=number)
             image = distinct[number % len(distinct)]
@@ -69,8 +65,7 @@ def cogs(count: int, cache: Path = CACHE, *, plain: bool = False) -> list[Path]:
             name = f"scene_{number:05}_{day:%Y%m%d}.tif"
             (folder / name).write_bytes(stamped)
 
-    name = f"cogs-v1-{count}{'-plain' if plain else ''}"
-    return sorted(_made(cache / name, make).iterdir())
+    return sorted(_made(cache / f"cogs-v1-{count}", make).iterdir())
 
 
 def many_tiles(cache: Path = CACHE, tiles: int = MILLION_TILES) -> Path:
@@ -112,13 +107,7 @@ def large(encoding: str, size: int = 8192, cache: Path = CACHE) -> Path:
             grey = (image // 18 + 4 * (image % 8)).astype(np.uint8)  # as noisy as a photograph
             image = np.stack([grey, grey[::-1], grey[:, ::-1]])
         _write(
-            folder / "large.tif",
-            image,
-            False,
-            driver="GTiff",
-            blockxsize=512,
-            blockysize=512,
-            **options,
+            folder / "large.tif", image, driver="GTiff", blockxsize=512, blockysize=512, **options
         )
 
     return _made(cache / f"large-v1-{encoding}-{size}", make) / "large.tif"
@@ -160,12 +149,8 @@ def _landscape(size: int, seed: int) -> NDArray[np.uint16]:
 
 
 def _write(
-    path: str | Path,
-    image: NDArray[np.uint16] | NDArray[np.uint8],
-    plain: bool,
-    **options: str | int | bool,
+    path: str | Path, image: NDArray[np.uint16] | NDArray[np.uint8], **options: str | int | bool
 ) -> None:
-    placed: dict[str, object] = {"crs": "EPSG:32633", "transform": TRANSFORM, "nodata": 0}
     bands = image if image.ndim == 3 else image[None]
     with rasterio.open(
         path,
@@ -174,23 +159,21 @@ def _write(
         height=bands.shape[1],
         width=bands.shape[2],
         dtype=bands.dtype,
+        crs="EPSG:32633",
+        transform=TRANSFORM,
+        nodata=0,
         num_threads="ALL_CPUS",
-        **({} if plain else placed),
         **options,
     ) as dataset:
         dataset.update_tags(TIFFTAG_DATETIME=_DATE_MARK, TIFFTAG_SOFTWARE="benchmark")
         dataset.write(bands)
 
 
-def _cog(seed: int, plain: bool) -> bytes:
-    with (
-        warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning),
-        MemoryFile() as source,
-        MemoryFile() as cog,
-    ):
-        _write(source.name, _landscape(COG_SIZE, seed), plain, driver="GTiff")
+def _cog(seed: int) -> bytes:
+    with MemoryFile() as plain, MemoryFile() as cog:
+        _write(plain.name, _landscape(COG_SIZE, seed), driver="GTiff")
         rasterio.shutil.copy(
-            source.name,
+            plain.name,
             cog.name,
             driver="COG",
             compress="DEFLATE",

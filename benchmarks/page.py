@@ -33,8 +33,6 @@ PAGES = (
 OURS = (
     "virtual_tiff",
     "virtual_tiff, every IFD",
-    "virtual_tiff, without x and y",
-    "virtual_tiff, files without georeferencing",
     "virtual_tiff.publish",
     "scan + publish",
     "the cube, async.concurrency 128",

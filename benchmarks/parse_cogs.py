@@ -34,8 +34,6 @@ PREFETCH = 32768
 BASELINE = "async-tiff"
 OURS = "virtual_tiff"
 OURS_ALL = "virtual_tiff, every IFD"
-OURS_BARE = "virtual_tiff, without x and y"
-OURS_PLAIN = "virtual_tiff, files without georeferencing"
 
 # What GDAL's documentation advises for COGs over HTTP.
 GDAL_OPTIONS: dict[str, str | int] = {
@@ -94,18 +92,9 @@ class Work:
     def virtual_tiff_all(self) -> list[tuple[int, ...]]:
         return self._plans(VirtualTIFF(prefetch=PREFETCH))
 
-    def virtual_tiff_bare(self) -> list[tuple[int, ...]]:
-        return self._plans(VirtualTIFF(ifd=0, prefetch=PREFETCH, coords=False))
-
-    def virtual_tiff_plain(self) -> list[tuple[int, ...]]:
-        parser = VirtualTIFF(ifd=0, prefetch=PREFETCH, coords=False)
-        return self._plans(parser, f"{self.server}/plain")
-
-    def _plans(self, parser: VirtualTIFF, url: str | None = None) -> list[tuple[int, ...]]:
-        url = url or self.url
-        store = HTTPStore(url, client_options={"allow_http": True})
-        registry = ObjectStoreRegistry({url: store})
-        urls = [f"{url}/{name}" for name in self.names]
+    def _plans(self, parser: VirtualTIFF) -> list[tuple[int, ...]]:
+        registry = ObjectStoreRegistry({self.url: self.store()})
+        urls = [f"{self.url}/{name}" for name in self.names]
         plans = asyncio.run(gather(lambda url: parser.plan_async(url, registry), urls))
         return [plan.arrays["0"].shape[-2:] for plan in plans]
 
@@ -158,8 +147,6 @@ def run(options: Options) -> Result:
     with TemporaryDirectory() as folder:
         for link in range(options.rounds + 1):
             (Path(folder) / str(link)).symlink_to(files[0].parent.absolute())
-        plain = data.cogs(count, options.cache, plain=True)
-        (Path(folder) / "plain").symlink_to(plain[0].parent.absolute())
         with RangeServer(folder, latency=LATENCY) as server:
 
             def after(name: str, result: object) -> None:
@@ -194,17 +181,9 @@ def run(options: Options) -> Result:
         rows=table,
         targets=[
             Target("time against raw async-tiff", timings[OURS].ratio(timings[BASELINE]), 1.5),
-            Target(
-                "processor time of georeferencing, without x and y",
-                timings[OURS_BARE].cpu_ratio(timings[OURS_PLAIN]),
-                1.3,
-            ),
             Target("requests a file", max(requests[OURS]) / count, 1, ""),
         ],
-        notes=[
-            f"Async contenders {CONCURRENCY} at a time; new connections in every round.",
-            "Files without georeferencing are the same but for CRS, transform and nodata.",
-        ],
+        notes=[f"Async contenders {CONCURRENCY} at a time; new connections in every round."],
     )
 
 
@@ -214,8 +193,6 @@ def _contenders(server: str, names: Sequence[str], peer: Path | None) -> list[Co
         Contender(BASELINE, work.async_tiff),
         Contender(OURS, work.virtual_tiff),
         Contender(OURS_ALL, work.virtual_tiff_all),
-        Contender(OURS_BARE, work.virtual_tiff_bare),
-        Contender(OURS_PLAIN, work.virtual_tiff_plain),
         Contender("async-geotiff", work.async_geotiff),
         Contender(f"tifffile, {THREADS} threads", work.tifffile),
         Contender(f"rasterio, {THREADS} threads", work.rasterio),
