@@ -126,9 +126,9 @@ class Rows:
         )
 
     def _add(self, position: int, **values: Any) -> None:
-        self._cells[POSITION].append(position)
-        for name in SCHEMA.names:
-            self._cells[name].append(values.get(name))
+        values[POSITION] = position
+        for name, cells in self._cells.items():
+            cells.append(values.get(name))
 
     def take(self) -> Any:
         """Make a `pyarrow.Table` of the rows, and start again without any."""
