@@ -35,9 +35,12 @@ OURS = (
     "virtual_tiff, every IFD",
     "virtual_tiff.publish",
     "scan + publish",
+    "the cube, codec pipeline",
     "the cube, async.concurrency 128",
     "the cube, async.concurrency 10",
-    "Icechunk + zarr",
+    "zarr",
+    "zarr, settings",
+    "zarr, pipeline",
 )
 """Rows that are drawn as this package's."""
 
@@ -76,6 +79,10 @@ FIGURES: dict[str, Callable[[Document], str]] = {
     "concurrency": _figure("read_series-1-tile", "concurrency"),
     "series-rasterio": _figure("read_series-1-tile", "rasterio"),
     "series-async-geotiff": _figure("read_series-1-tile", "async_geotiff"),
+    "series-pipeline": _figure("read_series-1-tile", "pipeline_rasterio"),
+    "series-pipeline-async": _figure("read_series-1-tile", "pipeline_async_geotiff"),
+    "series-pipeline-4": _figure("read_series-4-tiles", "pipeline_rasterio"),
+    "series-pipeline-async-4": _figure("read_series-4-tiles", "pipeline_async_geotiff"),
     "series-rasterio-4": _figure("read_series-4-tiles", "rasterio"),
     "series-async-geotiff-4": _figure("read_series-4-tiles", "async_geotiff"),
     "archive-faster": _figure("publish_archive", "faster", ".0f"),
@@ -154,6 +161,29 @@ def _result(result: Mapping[str, Any]) -> str:
     return f"## {result['title']}\n\n{chart}\n\n" + "\n".join(lines) + f"\n\n{notes}"
 
 
+def whole_arrays(document: Document) -> str:
+    """Processor time and time of reading whole images, against rasterio."""
+    of = {result["name"]: result["rows"] for result in document["results"]}
+    found = {name: {row["name"]: row for row in of[f"read_array-{name}"]} for name in _WHOLE_ARRAYS}
+    columns = [name for name in next(iter(found.values())) if name.startswith("zarr")]
+    titles = ["as installed", *(name.removeprefix("zarr, ") for name in columns[1:])]
+    lines = [f"| time (processor time), rasterio = 1 | {' | '.join(titles)} |"]
+    lines.append(f"|---|{'---:|' * len(columns)}")
+    for name, title in _WHOLE_ARRAYS.items():
+        cells = [found[name][column] for column in columns]
+        texts = [f"{cell['ratio']:.1f} ({cell['cpu_ratio']:.1f})" for cell in cells]
+        lines.append(f"| {title} | {' | '.join(texts)} |")
+    return "\n".join(lines)
+
+
+_WHOLE_ARRAYS = {
+    "deflate-predictor2": "Deflate with predictor 2, uint16",
+    "lzw": "LZW, uint16",
+    "zstd": "ZSTD, uint16",
+    "jpeg": "JPEG, three bands",
+}
+
+
 def scale_measured(document: Document) -> str:
     """What the scale model rests on."""
     figures = _figures(document, "scale")
@@ -227,6 +257,7 @@ BLOCKS: dict[str, Callable[[Document], str]] = {
     "machine": machine,
     "promises": promises,
     "results": results,
+    "whole-arrays": whole_arrays,
     "scale-measured": scale_measured,
     "scale-model": scale_model,
 }

@@ -56,19 +56,23 @@ _ZARR = {
     "ZARR_THREADING__MAX_WORKERS": str(THREADS),
     "ZARR_ASYNC__CONCURRENCY": "128",
 }
-_SETTINGS = {
+_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+}
+_FUSED = {
     "ZARR_CODEC_PIPELINE__PATH": "zarr.core.codec_pipeline.FusedCodecPipeline",
     "ZARR_CODEC_PIPELINE__MAX_WORKERS": str(THREADS),
 }
-_PIPELINE = "virtual_tiff.codec_pipeline.ChunkwiseCodecPipeline"
+_PIPELINE = {
+    "ZARR_CODEC_PIPELINE__PATH": "virtual_tiff.codec_pipeline.ChunkwiseCodecPipeline",
+}
 # The first word tells what reads.
 CONTENDERS = {
     BASELINE: Setup(),
     "zarr": Setup(environment=_ZARR),
-    "zarr, settings": Setup(True, {**_ZARR, **_SETTINGS}),
-    "zarr, pipeline": Setup(True, {**_ZARR, "ZARR_CODEC_PIPELINE__PATH": _PIPELINE}),
+    "zarr, settings": Setup(environment={**_ZARR, **_MEMORY, **_FUSED}),
+    "zarr, pipeline": Setup(True, {**_ZARR, **_PIPELINE}),
     "tifffile": Setup(),
 }
 
