@@ -25,8 +25,8 @@ from virtual_tiff.archive.scanning import scan
 from virtual_tiff.archive.stack import CubeOptions
 from virtual_tiff.archive.tree import plan_files
 from virtual_tiff.archive.verifying import verify
+from virtual_tiff.arrangement import Layout, PlanOptions
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.hierarchy import Layout, PlanOptions
 from virtual_tiff.metadata import array_document, group_document
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.plan import GroupPlan

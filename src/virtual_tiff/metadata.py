@@ -22,7 +22,7 @@ def array_document(plan: ArrayPlan) -> dict[str, JSON]:
             "configuration": {"chunk_shape": list(plan.chunk_shape)},
         },
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": _json_scalar(plan.fill_value),
+        "fill_value": json_scalar(plan.fill_value),
         # Copies, since some codec classes change the configuration they are made from.
         "codecs": deepcopy(list(plan.codecs)),
         "attributes": deepcopy(dict(plan.attributes)),
@@ -46,12 +46,12 @@ def chunk_key(index: tuple[int, ...]) -> str:
     return "/".join(["c", *map(str, index)])
 
 
-def _json_scalar(value: complex | bool | str) -> Any:
+def json_scalar(value: complex | bool | str) -> Any:
     """Encode a fill value (Zarr v3 core, section "Fill value representation")."""
     if isinstance(value, bool | int | str):
         return value
     if isinstance(value, complex):
-        return [_json_scalar(value.real), _json_scalar(value.imag)]
+        return [json_scalar(value.real), json_scalar(value.imag)]
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from virtual_tiff.arrangement import PlanOptions
 from virtual_tiff.errors import InvalidOptionError
-from virtual_tiff.hierarchy import PlanOptions, check_undamaged, find_ifd, walk_ifds
+from virtual_tiff.hierarchy import check_undamaged, find_ifd, walk_ifds
 from virtual_tiff.ifd import Header
 from virtual_tiff.ome_zarr import (
     Dataset,

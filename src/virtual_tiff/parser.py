@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from obspec_utils.registry import ObjectStoreRegistry
 
 import virtual_tiff.shutdown  # noqa: F401 - for its effect
+from virtual_tiff.arrangement import Layout, PlanOptions
 from virtual_tiff.axes import BandAxis
 from virtual_tiff.errors import InvalidOptionError, UnsupportedTIFFError, VirtualTIFFError
-from virtual_tiff.hierarchy import Layout, PlanOptions, check_undamaged, find_ifd, plan_header
+from virtual_tiff.hierarchy import check_undamaged, find_ifd, plan_header
 from virtual_tiff.ifd import Header
 from virtual_tiff.image_plan import ImageOptions
 from virtual_tiff.pages import plan_pages

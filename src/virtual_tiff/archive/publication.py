@@ -16,8 +16,8 @@ from virtual_tiff.archive.scanning import registries
 from virtual_tiff.archive.sources import SourceOptions, are_files, read_sources
 from virtual_tiff.archive.taking import checked, inventory_in
 from virtual_tiff.archive.tree import plan_files
+from virtual_tiff.arrangement import PlanOptions
 from virtual_tiff.errors import InvalidOptionError
-from virtual_tiff.hierarchy import PlanOptions
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.parser import _run as run
 from virtual_tiff.publishing.publish import Names, PublishResult, publish_files, publish_plans

@@ -18,7 +18,7 @@ from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.geokeys import crs, geotransform, overview_transform
 from virtual_tiff.hierarchy import array_name
 from virtual_tiff.ifd import ImageFileDirectory, Source
-from virtual_tiff.metadata import _json_scalar
+from virtual_tiff.metadata import json_scalar
 from virtual_tiff.plan import JSON, ArrayPlan
 from virtual_tiff.tags import Compression
 
@@ -103,7 +103,7 @@ class Rows:
             shape=plan.shape,
             chunk_shape=plan.chunk_shape,
             codecs=_json(plan.codecs),
-            fill_value=_json(_json_scalar(plan.fill_value)),
+            fill_value=_json(json_scalar(plan.fill_value)),
             attributes=_json(plan.attributes),
             offsets=plan.offsets.ravel(),
             lengths=plan.lengths.ravel(),

@@ -16,9 +16,9 @@ import numpy as np
 from virtual_tiff.archive.cube_plan import Grid
 from virtual_tiff.archive.frame import description
 from virtual_tiff.archive.inventory import Inventory
+from virtual_tiff.arrangement import Image, PlanOptions, arrange, arrange_levels
 from virtual_tiff.attributes import Description
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
-from virtual_tiff.hierarchy import PlanOptions, _group, _Image, _pyramid
 from virtual_tiff.ifd import ImageFileDirectory
 from virtual_tiff.image_plan import ImageOptions
 from virtual_tiff.plan import ArrayPlan, GroupPlan
@@ -98,20 +98,17 @@ def _plan_file(url: str, rows: Sequence[tuple[Row, ArrayPlan]], options: PlanOpt
     numbers = _numbers([row for row, _ in rows])
     options = PlanOptions(options.layout, ImageOptions(bands=numbers), options.coords)
 
-    def image(one: Related, name: str | None = None) -> _Image:
+    def image(one: Related, name: str | None = None) -> Image:
         row, plan = found[one]
         described = _description(row, named=numbers is None)
-        return _Image(name or row["ifd"], one, plan, described)
+        return Image(name or row["ifd"], one, plan, described)
 
     if options.layout == "multiscale":
         levels = levels_of(list(found), None, url=url)
-        return _pyramid(
+        return arrange_levels(
             [[image(one, name) for name, one in level.items()] for level in levels], options
         )
-    images = [image(one) for one in found]
-    if options.layout == "nested":
-        return GroupPlan(groups={each.name: _group([each], options) for each in images})
-    return _group(images, options)
+    return arrange([image(one) for one in found], options)
 
 
 def _directory(row: Row) -> ImageFileDirectory:
