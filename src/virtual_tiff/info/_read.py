@@ -1,0 +1,103 @@
+"""Addresses → headers → what is in the files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+from virtual_tiff.errors import SourcesError, VirtualTIFFError
+from virtual_tiff.ifd import Header, is_dependent
+from virtual_tiff.info._describe import describe
+from virtual_tiff.info._records import FileInfo
+from virtual_tiff.parser import _run as run
+from virtual_tiff.publishing.locations import source_url
+from virtual_tiff.publishing.stores import AddressRegistry, check_access, default_registry
+from virtual_tiff.reader import DEFAULT_PREFETCH, ByteSource, read_header
+from virtual_tiff.series import Series
+from virtual_tiff.sidecars import SidecarKind, add_sidecars, sidecar_kinds
+from virtual_tiff.tags import Tag
+
+if TYPE_CHECKING:
+    from obspec_utils.registry import ObjectStoreRegistry
+
+
+def info(
+    sources: Iterable[str | os.PathLike[str]],
+    *,
+    registry: ObjectStoreRegistry[Any] | None = None,
+    anonymous: bool = False,
+    prefetch: int = DEFAULT_PREFETCH,
+    sidecars: bool | Collection[SidecarKind] = False,
+) -> list[FileInfo]:
+    """Read the headers of TIFFs.
+
+    Parameters
+    ----------
+    sources
+        Local paths or URLs.
+    registry
+        Stores for the files; by default obstore's.
+    anonymous
+        Read without credentials, as for public buckets.
+    prefetch
+        Bytes of the first GET.
+    sidecars
+        Files beside the TIFFs to read too, as for `virtual_tiff.VirtualTIFF`.
+
+    Raises
+    ------
+    InvalidOptionError
+        There are no such sidecars; nothing was read.
+    VirtualTIFFError
+        What is wrong with the one file, or a `SourcesError` of several.
+    """
+    kinds = sidecar_kinds(sidecars)
+    urls = [source_url(source) for source in sources]
+    if registry is None:
+        stores = default_registry(urls, anonymous=anonymous)
+        if not anonymous:
+            check_access(urls)
+    else:
+        stores = AddressRegistry(registry)
+
+    async def read(url: str) -> tuple[Header, ByteSource]:
+        header, source = await read_header(url, stores, prefetch=prefetch)
+        if kinds:
+            header, _ = await add_sidecars(header, stores, kinds, prefetch=prefetch)
+        return header, source
+
+    return run(_info(urls, read))
+
+
+async def _info(
+    urls: list[str], read: Callable[[str], Awaitable[tuple[Header, ByteSource]]]
+) -> list[FileInfo]:
+    results = await asyncio.gather(*map(read, urls), return_exceptions=True)
+    errors = [result for result in results if isinstance(result, VirtualTIFFError)]
+    if len(errors) > 1:
+        raise SourcesError.of(errors, len(urls))
+    found = []
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        header, source = result
+        found.append(describe(header, await _series(header, source)))
+    return found
+
+
+async def _series(header: Header, source: ByteSource) -> tuple[Series, ...]:
+    """Series of a file with more than one page, as far as they are known."""
+    pages = [directory for directory in header.ifds if not is_dependent(directory)]
+    described = str(header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION, ""))
+    # ImageJ has one directory for all pages of a large file.
+    if header.damage is not None or (len(pages) < 2 and not described.startswith("ImageJ=")):
+        return ()
+    # Imported here, since it needs tifffile.
+    from virtual_tiff.reader._series import read_series
+
+    try:
+        return await read_series(source, header)
+    except VirtualTIFFError:
+        return ()
