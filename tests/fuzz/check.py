@@ -25,6 +25,8 @@ PARSERS = (
     VirtualTIFF(ifd=1, ifd_layout="nested", band_axis="last", prefetch=512),
     VirtualTIFF(on_unsupported="copy", copy_limit=2**20),
     VirtualTIFF(ifd_layout="multiscale", coords=False),
+    VirtualTIFF(ifd=0, ifd_layout="multiscale"),
+    *[VirtualTIFF(ifd_layout="pages")] * 3,
 )
 #: Arrays of one file that are opened, of which there may be thousands.
 MOST_OPENED = 20

@@ -74,6 +74,26 @@ def _sub_ifds() -> bytes:
     return buffer.getvalue()
 
 
+def _ome(levels: int = 1) -> bytes:
+    buffer = io.BytesIO()
+    data = np.arange(3 * 2 * 16 * 16, dtype="uint8").reshape(3, 2, 16, 16)
+    options: dict[str, Any] = {"photometric": "minisblack", "tile": (16, 16)}
+    axes = {"axes": "TCYX", "Channel": {"Name": ["a", "b"]}, "PhysicalSizeX": 0.5}
+    with tifffile.TiffWriter(buffer, ome=True) as writer:
+        writer.write(data, subifds=levels - 1, metadata=axes, **options)
+        for level in range(1, levels):
+            step = 2**level
+            writer.write(data[..., ::step, ::step], subfiletype=1, **options)
+    return buffer.getvalue()
+
+
+def _imagej(**options: Any) -> bytes:
+    buffer = io.BytesIO()
+    data = np.arange(2 * 3 * 8 * 6, dtype="uint16").reshape(2, 3, 8, 6)
+    tifffile.imwrite(buffer, data, imagej=True, metadata={"axes": "TZYX"}, **options)
+    return buffer.getvalue()
+
+
 def _many_tags() -> bytes:
     """Every field type, and every tag that has a meaning, in one directory."""
     return assemble(
@@ -184,6 +204,10 @@ _MAKERS: dict[str, Callable[[], bytes]] = {
     "metadata-only": lambda: _metadata_only(2),
     "pages": _pages,
     "pages-big-mm": lambda: _pages(byteorder=">", bigtiff=True),
+    "ome": _ome,
+    "ome-pyramid": lambda: _ome(3),
+    "imagej": _imagej,
+    "imagej-deflate": lambda: _imagej(compression="zlib"),
     "strips": lambda: _tifffile("uint16", (9, 5), rowsperstrip=1),
     "strips-short-last": lambda: _tifffile("uint8", (9, 5), rowsperstrip=4),
     "deflate-short-last": lambda: _tifffile(
