@@ -33,14 +33,14 @@ def publish(folder: Path) -> xarray.DataTree:
 
 
 def level_picture(level: xarray.Dataset) -> NDArray[np.uint8]:
-    """One level, white where its mask says so, with the edges of its chunks."""
+    """One level, transparent where its mask says so, with the edges of its chunks."""
     image = level["image"].transpose("y", "x", "band")
-    seen = level["mask"].transpose("y", "x")
-    pixels = image.where(seen > 0, 255).values.astype("uint8")
+    seen = level["mask"].transpose("y", "x") > 0
+    pixels = np.dstack([image.values, np.where(seen, 255, 0).astype("uint8")])
     for axis, name in enumerate(("y", "x")):
         size = image.encoding["preferred_chunks"][name]
         for edge in range(size, image.sizes[name], size):
-            pixels[(slice(None),) * axis + (edge,)] = (255, 210, 60)
+            pixels[(slice(None),) * axis + (edge,)] = (255, 190, 0, 255)
     return pixels
 
 
@@ -51,7 +51,7 @@ def picture(tree: xarray.DataTree) -> bytes:
     parts: list[NDArray[np.uint8]] = []
     for level in levels:
         above = ((height - level.shape[0], 0), (0, 12), (0, 0))
-        parts.append(np.pad(level, above, constant_values=255))
+        parts.append(np.pad(level, above))
     return bytes(imagecodecs.png_encode(np.concatenate(parts, axis=1)[:, :-12].copy()))
 
 
