@@ -347,7 +347,6 @@ def _open(items: Mapping[str, bytes]) -> tuple[zarr.Array[Any], dict[str, Any]]:
         # zarr warns that numcodecs.* names are not in the specification; they are in the table
         # of supported readers instead.
         warnings.simplefilter("ignore")
-        array = zarr.open_array(
-            MemoryStore(buffers), mode="r+", zarr_format=3, config={"write_empty_chunks": True}
-        )
-    return array, buffers
+        array = zarr.open_array(MemoryStore(buffers), mode="r+", zarr_format=3)
+    # Chunks of nothing but the fill value too; zarr 3.4.0 does not heed this when opening.
+    return array.with_config({"write_empty_chunks": True}), buffers
