@@ -21,8 +21,6 @@ from virtual_tiff.geokeys import (
     GeoTransform,
     bounds,
     crs,
-    crs_key,
-    crs_of_keys,
     gcps,
     rpcs,
 )
@@ -30,7 +28,6 @@ from virtual_tiff.ifd import GeoKeyValue, ImageFileDirectory
 from virtual_tiff.plan import JSON
 
 type Attributes = dict[str, JSON]
-type _Keys = tuple[tuple[int, GeoKeyValue], ...]
 
 
 def spatial_ref_attributes(
@@ -54,25 +51,22 @@ def spatial_ref_attributes(
     dict or None
         `None` where there is no georeferencing: no CRS, no transform, no control points.
     """
-    if ifd.auxiliary is not None and ifd.auxiliary.crs is not None:
-        attributes = crs_attributes(crs(ifd))
-    elif ifd.geo_keys:
-        attributes = dict(_grid_mapping(crs_key(ifd), ifd.geo_key_revision))
-    else:
-        attributes = {}
-    if transform is not None:
-        attributes["GeoTransform"] = " ".join(map(repr, transform))
+    points, polynomials = gcps(ifd, level_shape), rpcs(ifd, level_shape)
+    attributes = _grid_mapping(crs(ifd), transform)
     # rioxarray keeps these two as JSON in a string.
-    if (points := gcps(ifd, level_shape)) is not None:
-        attributes["gcps"] = json.dumps(points)
-    if (polynomials := rpcs(ifd, level_shape)) is not None:
-        attributes["rpcs"] = json.dumps(polynomials)
+    if points is not None:
+        attributes = {**attributes, "gcps": json.dumps(points)}
+    if polynomials is not None:
+        attributes = {**attributes, "rpcs": json.dumps(polynomials)}
     return attributes or None
 
 
 @lru_cache(maxsize=256)
-def _grid_mapping(keys: _Keys, revision: tuple[int, int]) -> Attributes:
-    return crs_attributes(crs_of_keys(keys, revision))
+def _grid_mapping(result: CRSResult, transform: GeoTransform | None) -> Attributes:
+    attributes = crs_attributes(result)
+    if transform is not None:
+        attributes["GeoTransform"] = " ".join(map(repr, transform))
+    return attributes
 
 
 def crs_attributes(result: CRSResult) -> Attributes:
@@ -134,6 +128,7 @@ def _key_value(value: GeoKeyValue) -> JSON:
     return value if isfinite(value) else str(value)
 
 
+@lru_cache(maxsize=256)
 def group_attributes(
     result: CRSResult,
     transform: GeoTransform | None,
@@ -156,7 +151,8 @@ def group_attributes(
     Returns
     -------
     dict
-        Attributes with their `zarr_conventions`; empty where there is no georeferencing. The
+        Attributes with their `zarr_conventions`; empty where there is no georeferencing. One and
+        the same for all images of a grid, so not to be changed. The
         transform maps outer corners of pixels, hence `spatial:registration` is `pixel`,
         whatever GTRasterTypeGeoKey says.
     """
