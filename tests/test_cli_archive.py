@@ -102,6 +102,31 @@ def test_failures_and_options(
     assert "no Icechunk repository" in capsys.readouterr().err
 
 
+def test_times_that_are_not_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_scenes(tmp_path / "a", 2)
+    arguments = ("scan", tmp_path / "a", "-o", tmp_path / "scenes.parquet")
+    assert run(*arguments) == 0
+    assert "datetime" not in capsys.readouterr().out
+    assert run(*arguments, "--restart", "--datetime-pattern", r"(\d{8})Z") == 0
+    assert "2 images without a datetime" in capsys.readouterr().out
+
+
+def test_images_that_are_there_are_counted_in_all_variables(
+    tmp_path: Path, repo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_scenes(tmp_path / "a", 2)
+    for path in sorted((tmp_path / "a").iterdir()):
+        path.rename(path.with_name(f"{path.stem}_red.tif"))
+        write_scene(path.with_name(f"{path.stem}_nir.tif"), seed=5)
+    arguments = (tmp_path / "a", "--to", repo, "--variable-pattern", "_(red|nir)", *PATTERN)
+    assert run("stack", *arguments) == 0
+    capsys.readouterr()
+    assert run("append", *arguments) == 2
+    error = capsys.readouterr().err
+    assert "4 of 4 images are in the cube already" in error
+    assert "Pass --on-present skip" in error
+
+
 def test_log_of_other_peoples_commits(tmp_path: Path, repo: str) -> None:
     import zarr
 

@@ -58,6 +58,9 @@ def scan(
     inventory.write(output)
     failed = inventory.failed.num_rows
     print(f"{output}: {len(inventory) - failed:,} images, {failed:,} failed")
+    timeless = inventory.images.table["datetime"].null_count
+    if timeless and choices.wants_times():
+        print(f"  {timeless:,} images without a datetime: it was not found in their names or tags")
     for row in inventory.failed.slice(0, 10).to_pylist():
         print(f"  {row['url']}: {row['error']}")
     if failed > 10:
