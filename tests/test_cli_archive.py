@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,22 @@ def test_failures_and_options(
     assert "no column 'orbit'" in capsys.readouterr().err
     assert run("verify", tmp_path / "nowhere") == 1
     assert "no Icechunk repository" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("group", ["", "a/{stem}"])
+def test_code_that_opens_a_cube(
+    group: str, tmp_path: Path, repo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = write_scenes(tmp_path / "a", 2)
+    arguments = ("stack", tmp_path / "a", "--to", repo, "--group", group, *PATTERN)
+    assert run(*arguments) == 0
+    _, told, code = capsys.readouterr().out.partition("Read it where xarray, icechunk and")
+    assert told
+    names: dict[str, Any] = {}
+    exec(textwrap.dedent(code.partition("\n")[2]), names)
+    stored = read_paths(paths if group == "" else paths[:1])
+    seen = np.where(stored == 7, np.nan, stored)  # as xarray masks nodata
+    assert np.array_equal(names["dataset"]["data"].values, seen, equal_nan=True)
 
 
 def test_times_that_are_not_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,9 +93,8 @@ def publish(
     leaves it out. Images on one grid become a cube with stack.
     """
     from virtual_tiff.archive.publication import publish as publish_sources
-    from virtual_tiff.cli._output import progress_bar
+    from virtual_tiff.cli._output import print_reading_code, progress_bar
     from virtual_tiff.parser import VirtualTIFF
-    from virtual_tiff.publishing.reading_code import reading_code
 
     quieten_icechunk()
     options: dict[str, Any] = {
@@ -141,7 +140,7 @@ def publish(
         )
     if not quiet:
         first = next(iter(result.groups.values()))
-        code = reading_code(
+        print_reading_code(
             to,
             result.containers,
             branch=branch,
@@ -149,8 +148,6 @@ def publish(
             tree=first in result.trees,
             anonymous=anonymous,
         )
-        print("\nRead it where xarray, icechunk and imagecodecs-zarr are installed:\n")
-        print("".join(f"    {line}\n" if line else "\n" for line in code.splitlines()), end="")
 
 
 def _print_failed(failed: Mapping[str, str]) -> None:

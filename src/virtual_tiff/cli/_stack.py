@@ -72,6 +72,18 @@ def stack(
             **arguments,
         )
     _print_result(result, to, as_json=work.as_json)
+    if not (work.quiet or work.as_json):
+        from virtual_tiff.cli._output import print_reading_code
+
+        path, added = next(iter(result.added.items()))
+        print_reading_code(
+            to,
+            result.containers,
+            branch=work.branch,
+            group=path,
+            tree=added.levels > 1,
+            anonymous=work.anonymous,
+        )
 
 
 @flattened
