@@ -15,7 +15,7 @@ import tomllib
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -34,10 +34,10 @@ def commands() -> str:
         assert function is not None
         name = command.name or function.__name__.replace("_", "-")
         arguments, options = _parameters(function)
-        usage = " ".join([name, *(f"{place}..." for place, _ in arguments), "[OPTIONS]"])
+        usage = " ".join([name, *(place for place, _ in arguments), "[OPTIONS]"])
         parts += [f"## {name}", "", _prose(function.__doc__ or "")]
         parts += ["", f"```text\nvirtual-tiff {usage}\n```", ""]
-        parts += [f"`{place}`\n: {_tidy(text)}\n" for place, text in arguments]
+        parts += [f"`{place.removesuffix('...')}`\n: {_tidy(text)}\n" for place, text in arguments]
         parts += ["| option | default | |", "|---|---|---|"]
         parts += [f"| {names} | {default} | {_tidy(text)} |" for names, default, text in options]
         if command.epilog:
@@ -52,10 +52,11 @@ def _parameters(
     hints = get_type_hints(function, include_extras=True)
     arguments, options = [], []
     for name, parameter in inspect.signature(function).parameters.items():
-        _, info = get_args(hints[name])
+        kind, info = get_args(hints[name])
         text = info.help or ""
         if type(info).__name__ == "ArgumentInfo":
-            arguments.append((info.metavar or name.upper(), text))
+            several = "..." if get_origin(kind) is list else ""
+            arguments.append((f"{info.metavar or name.upper()}{several}", text))
             continue
         # Inside of Annotated, what looks like the default is the first of the declarations.
         given = info.default if isinstance(info.default, str) else None

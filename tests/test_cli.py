@@ -16,6 +16,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import typer
 import zarr
 
 from benchmarks.range_server import RangeServer
@@ -23,9 +24,11 @@ from tests._make import Encoding, is_writable, pixels, write
 from tests._read import numcodecs_names
 from virtual_tiff import VirtualTIFF
 from virtual_tiff._version import __version__
-from virtual_tiff.cli import main
+from virtual_tiff.cli import app, main
+from virtual_tiff.cli._common import _ARGUMENTS, _OPTIONS, in_options
 from virtual_tiff.metadata import array_document, chunk_key, to_bytes
 from virtual_tiff.publishing.locations import source_url
+from virtual_tiff.publishing.repository import open_repository
 from virtual_tiff.publishing.stores import default_registry
 from virtual_tiff.readers import Reader, readers
 
@@ -101,7 +104,7 @@ def _no_credentials(folder: Path) -> str:
 BAD: dict[str, tuple[Callable[[Path], str], str, str]] = {
     # source, cause, remedy
     "missing": (_missing, "there is no such file", "Check the spelling"),
-    "directory": (_directory, "this is a directory", "Name the files in it"),
+    "directory": (_directory, "there are no TIFFs", "names that end in .tif"),
     "empty": (_empty, "the file is empty", "Upload it again"),
     "png": (_png, "this is not a TIFF", "Check that the file is what its name says"),
     "truncated header": (
@@ -131,10 +134,8 @@ def test_bad_input(case: str, command: str, tmp_path: Path, capsys: Output) -> N
     make, cause, remedy = BAD[case]
     source = make(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    status = 1
-    if (case, command) == ("directory", "publish"):
-        # It publishes what is in it, which is nothing here.
-        status, cause, remedy = 2, "there are no TIFFs", "names that end in .tif"
+    # A folder stands for what is in it, which is nothing here.
+    status = 2 if case == "directory" else 1
     more = ["--to", str(tmp_path / "repository")] if command == "publish" else []
     start = time.monotonic()
     assert run(command, source, *more) == status
@@ -214,13 +215,92 @@ def test_a_bucket_without_credentials(tmp_path: Path, capsys: Output) -> None:
 def test_several_bad_files(tmp_path: Path, capsys: Output) -> None:
     write_plain(tmp_path / "a.tif")
     sources = [str(tmp_path / "a.tif"), _missing(tmp_path), _empty(tmp_path), _png(tmp_path)]
-    for command in (["publish", "--to", str(tmp_path / "repository")], ["info"]):
-        assert run(*command, *sources) == 1
-        line = one_line_error(capsys)
-        assert line.startswith("3 of 4 sources failed: ")
-        assert "missing.tif" in line
-        assert "empty.tif" in line
+    assert run("publish", "--to", tmp_path / "repository", *sources) == 1
+    line = one_line_error(capsys)
+    assert line.startswith("3 of 4 sources failed: ")
+    assert "missing.tif" in line
+    assert "empty.tif" in line
     assert not (tmp_path / "repository").exists()
+    # What can be read is shown all the same.
+    assert run("info", "--json", *sources) == 1
+    printed = capsys.readouterr()
+    assert [file["url"] for file in json.loads(printed.out)] == [(tmp_path / "a.tif").as_uri()]
+    assert printed.err.startswith("virtual-tiff: 3 of 4 sources failed: ")
+    assert printed.err.count("\n") == 1
+
+
+def test_bad_files_can_be_left_out(tmp_path: Path, capsys: Output) -> None:
+    folder, repository = tmp_path / "files", tmp_path / "repository"
+    folder.mkdir()
+    bad = Path(_png(folder)).rename(folder / "b.tif")
+    arguments = ("publish", f"{folder}/", "--to", repository, "--skip-failed", "--quiet")
+    assert run(*arguments) == 1
+    assert "this is not a TIFF" in one_line_error(capsys)
+    assert not repository.exists()
+    write_plain(folder / "a.tif")
+    write_plain(folder / "c.tif")
+    assert run(*arguments) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Published 2 TIFFs")
+    assert "1 file left out" in out
+    assert f"{bad.as_uri()}: this is not a TIFF" in out
+    store = open_repository(str(repository)).readonly_session("main").store
+    groups = zarr.open_group(store, mode="r")
+    assert {name for name, _ in groups.members()} == {"a", "c"}
+    array = groups["c/0"]
+    assert isinstance(array, zarr.Array)
+    assert np.array_equal(np.asarray(array[:]), tifffile.imread(folder / "c.tif"))
+
+
+def test_folders_and_patterns(tmp_path: Path, capsys: Output) -> None:
+    for name in ("a.tif", "b.tif", "c.txt"):
+        write_plain(tmp_path / name)
+    for source in (f"{tmp_path}/", f"{tmp_path}/*.tif"):
+        assert run("info", source, "--json") == 0
+        urls = [file["url"] for file in json.loads(capsys.readouterr().out)]
+        assert urls == [(tmp_path / name).as_uri() for name in ("a.tif", "b.tif")]
+
+
+@pytest.mark.parametrize(
+    ("remedy", "said"),
+    [
+        (
+            'Scan again, or pass on_failed="skip" to go on.',
+            "Scan again, or pass --skip-failed to go on.",
+        ),
+        ('Pass on_present="skip".', "Pass --on-present skip."),
+        (
+            "Scan with datetime_column or datetime_tag.",
+            "Scan with --datetime-column or --datetime-tag.",
+        ),
+        ("Add to it with --into-existing (into_existing=True).", "Add to it with --into-existing."),
+        ("Name at least one TIFF.", "Name at least one TIFF."),
+    ],
+)
+def test_remedies_name_options(remedy: str, said: str) -> None:
+    assert in_options(remedy) == said
+
+
+def test_the_options_of_remedies_are_there() -> None:
+    commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
+    options = {option for command in commands for each in command.params for option in each.opts}
+    named = {f"--{argument.replace('_', '-')}" for argument in _ARGUMENTS.split("|")}
+    assert named | set(_OPTIONS.values()) <= options
+
+
+@pytest.mark.parametrize("command", ["publish", "info", "scan", "stack", "append", "verify", "log"])
+def test_help_fits_a_terminal(
+    command: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    assert run(command, "--help") == 0
+    text = capsys.readouterr().out
+    # No name of an option is cut off, and no pattern has its backslashes doubled.
+    shown = {word for word in text.split() if word.startswith("--")}
+    parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    assert {o for p in parameters for o in p.opts if o.startswith("--")} <= shown
+    assert "\\\\" not in text
 
 
 @pytest.mark.parametrize(

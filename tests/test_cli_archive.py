@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,47 @@ def test_failures_and_options(
     assert "no column 'orbit'" in capsys.readouterr().err
     assert run("verify", tmp_path / "nowhere") == 1
     assert "no Icechunk repository" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("group", ["", "a/{stem}"])
+def test_code_that_opens_a_cube(
+    group: str, tmp_path: Path, repo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = write_scenes(tmp_path / "a", 2)
+    arguments = ("stack", tmp_path / "a", "--to", repo, "--group", group, *PATTERN)
+    assert run(*arguments) == 0
+    _, told, code = capsys.readouterr().out.partition("Read it where xarray, icechunk and")
+    assert told
+    names: dict[str, Any] = {}
+    exec(textwrap.dedent(code.partition("\n")[2]), names)
+    stored = read_paths(paths if group == "" else paths[:1])
+    seen = np.where(stored == 7, np.nan, stored)  # as xarray masks nodata
+    assert np.array_equal(names["dataset"]["data"].values, seen, equal_nan=True)
+
+
+def test_times_that_are_not_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_scenes(tmp_path / "a", 2)
+    arguments = ("scan", tmp_path / "a", "-o", tmp_path / "scenes.parquet")
+    assert run(*arguments) == 0
+    assert "datetime" not in capsys.readouterr().out
+    assert run(*arguments, "--restart", "--datetime-pattern", r"(\d{8})Z") == 0
+    assert "2 images without a datetime" in capsys.readouterr().out
+
+
+def test_images_that_are_there_are_counted_in_all_variables(
+    tmp_path: Path, repo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_scenes(tmp_path / "a", 2)
+    for path in sorted((tmp_path / "a").iterdir()):
+        path.rename(path.with_name(f"{path.stem}_red.tif"))
+        write_scene(path.with_name(f"{path.stem}_nir.tif"), seed=5)
+    arguments = (tmp_path / "a", "--to", repo, "--variable-pattern", "_(red|nir)", *PATTERN)
+    assert run("stack", *arguments) == 0
+    capsys.readouterr()
+    assert run("append", *arguments) == 2
+    error = capsys.readouterr().err
+    assert "4 of 4 images are in the cube already" in error
+    assert "Pass --on-present skip" in error
 
 
 def test_log_of_other_peoples_commits(tmp_path: Path, repo: str) -> None:

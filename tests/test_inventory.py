@@ -27,6 +27,7 @@ from benchmarks.range_server import RangeServer
 from tests._archive import PATTERN, scanned, write_scene, write_scenes
 from tests._make import covering, write
 from tests._read import local_registry
+from tests._refusals import REFUSALS
 from tests._special import names, write_special
 from virtual_tiff.archive.footprint import footprint
 from virtual_tiff.archive.inventory import COLUMNS, Inventory
@@ -447,14 +448,17 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path) -> None:
         with pytest.raises(InvalidOptionError, match="a scan with other options"):
             scan(urls, checkpoint=checkpoint, datetime_tag=True)
         assert scan(urls[::-1], checkpoint=checkpoint).table["url"].to_pylist() == urls[::-1]
-        # What failed for want of the store is tried again, what is no TIFF is not.
-        (tmp_path / "tiffs" / "text.tif").write_text("no TIFF")
-        more = [*urls, f"{server.url}/text.tif", f"{server.url}/late.tif"]
-        assert scan(more, checkpoint=checkpoint).failed.num_rows == 2
+        # What failed is tried again, unless it is a good file that no codec expresses.
+        (tmp_path / "tiffs" / "refused.tif").write_bytes(REFUSALS[0].make())
+        mended = tmp_path / "tiffs" / "mended.tif"
+        mended.write_text("no TIFF")
+        more = [*urls, *(f"{server.url}/{n}.tif" for n in ("refused", "late", "mended"))]
+        assert scan(more, checkpoint=checkpoint).failed.num_rows == 3
         write_scene(tmp_path / "tiffs" / "late.tif")
+        write_scene(mended)
         server.reset()
         assert scan(more, checkpoint=checkpoint).failed.num_rows == 1
-        assert [request.path for request in server.requests] == ["/late.tif"]
+        assert {request.path for request in server.requests} == {"/late.tif", "/mended.tif"}
     # Those that were in flight came through, or did not.
     assert abs(again - (40 - 15)) <= 4
     assert inventory.table["url"].to_pylist() == urls

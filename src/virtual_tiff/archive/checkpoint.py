@@ -18,13 +18,11 @@ from virtual_tiff.errors import ErrorKind, InvalidOptionError
 type Table = Any
 
 _OPTIONS = b"virtual_tiff.scan"
-#: Errors of the way to the file, not of the file: worth another try.
-TRANSIENT = (
-    ErrorKind.STORAGE,
-    ErrorKind.NOT_AUTHORIZED,
-    ErrorKind.NO_STORE,
-    ErrorKind.SOURCE_CHANGED,
-    ErrorKind.NOT_FOUND,
+#: Errors of good files, which come again. After all others another try may go well: when the store
+#: answers, or somebody has put a whole file where a broken one was.
+_LASTING = (
+    *(kind for kind in ErrorKind if kind.startswith("unsupported-")),
+    ErrorKind.COPY_LIMIT,
 )
 
 
@@ -61,7 +59,8 @@ class Checkpoint:
             if metadata.get(_OPTIONS, b"").decode() != checkpoint.options:
                 raise InvalidOptionError(
                     f"{folder} holds a scan with other options.",
-                    remedy="Name another checkpoint, or remove this one to start again.",
+                    remedy="Name another checkpoint, or remove this one (scan --restart) to start "
+                    "again.",
                 )
             break
         return checkpoint
@@ -86,11 +85,12 @@ class Checkpoint:
             Where the URLs are in the list of this scan; rows of others are left out.
         """
         seen: set[str] = set()
-        kinds = pa.array([str(kind) for kind in TRANSIENT])
+        lasting = pa.array([str(kind) for kind in _LASTING])
         for file in self._files():
             part = pq.read_table(file)
             urls = part["url"].to_pylist()
-            again = pc.is_in(part["error_kind"], value_set=kinds).to_pylist()
+            kinds = part["error_kind"]
+            again = pc.and_not(pc.is_valid(kinds), pc.is_in(kinds, value_set=lasting)).to_pylist()
             failed = {url for url, retry in zip(urls, again, strict=True) if retry}
             keep = [url in positions and url not in failed and url not in seen for url in urls]
             seen.update(url for url, kept in zip(urls, keep, strict=True) if kept)

@@ -38,7 +38,7 @@ from virtual_tiff.archive.taking import as_inventory, checked
 from virtual_tiff.archive.written import Added, Written
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.parser import VirtualTIFF
-from virtual_tiff.publishing.containers import Container, containers_for
+from virtual_tiff.publishing.containers import Container, containers_for, prefixes_for
 from virtual_tiff.publishing.locations import checksum_of
 from virtual_tiff.publishing.repository import Location, add_containers
 from virtual_tiff.publishing.target import Target
@@ -62,6 +62,8 @@ class CubeResult:
         Rows of the inventory that were left out, since they could not be read.
     unchecked
         Files whose server says nothing that shows when they change.
+    containers
+        Prefixes of the containers that references need; readers have to authorise them.
     """
 
     snapshot_id: str | None
@@ -69,6 +71,7 @@ class CubeResult:
     added: Mapping[str, Added]
     failed: int = 0
     unchecked: int = 0
+    containers: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -189,11 +192,18 @@ class _Job:
         write: Callable[[icechunk.Session], dict[str, Written]],
         action: Action,
     ) -> CubeResult:
-        snapshot, added = commit(prepare, self.branch, write, action, self.message, self.executor)
+        repositories: list[Repository] = []
+
+        def prepared() -> Repository:
+            repositories.append(prepare())
+            return repositories[-1]
+
+        snapshot, added = commit(prepared, self.branch, write, action, self.message, self.executor)
         return CubeResult(
             snapshot_id=snapshot,
             branch=self.branch,
             added=added,
+            containers=prefixes_for(repositories[-1].config, self.containers),
             failed=self.failed,
             unchecked=self.unchecked,
         )

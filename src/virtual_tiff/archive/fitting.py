@@ -132,24 +132,25 @@ def without_present(
 ) -> tuple[CubePlan, int]:
     """Leave out images whose place is taken."""
     texts = as_text(cube.coordinate)
+    taken = {
+        name: (variable.rows >= 0)
+        & np.array([(f"{below(path)}{name}", text) in present for text in texts], bool)
+        for name, variable in cube.variables.items()
+    }
+    skipped = sum(int(places.sum()) for places in taken.values())
+    if skipped and on_present == "raise":
+        name = next(name for name, places in taken.items() if places.any())
+        first = int(np.flatnonzero(taken[name])[0])
+        raise InvalidOptionError(
+            f"{skipped} of {cube.images} images are in the cube already: "
+            f"{cube.dimension} {texts[first]} of {below(path) + name!r} is taken.",
+            kind=ErrorKind.DUPLICATE,
+            url=url_of(cube, cube.variables[name], first),
+            remedy='Pass on_present="skip" to add only the others.',
+        )
     variables: dict[str, CubeVariable] = {}
-    skipped = 0
     for name, variable in cube.variables.items():
-        array = f"{below(path)}{name}"
-        taken = np.array([(array, text) in present for text in texts], bool)
-        taken &= variable.rows >= 0
-        if taken.any():
-            first = int(np.flatnonzero(taken)[0])
-            if on_present == "raise":
-                raise InvalidOptionError(
-                    f"{int(taken.sum())} of {cube.images} images are in the cube already: "
-                    f"{cube.dimension} {texts[first]} of {array!r} is taken.",
-                    kind=ErrorKind.DUPLICATE,
-                    url=url_of(cube, variable, first),
-                    remedy='Pass on_present="skip" to add only the others.',
-                )
-            skipped += int(taken.sum())
-        rows = np.where(taken, -1, variable.rows)
+        rows = np.where(taken[name], -1, variable.rows)
         variables[name] = CubeVariable(image=variable.image, rows=rows, band=variable.band)
     kept = np.array([v.rows >= 0 for v in variables.values()]).any(axis=0)
     variables = {

@@ -72,7 +72,8 @@ def _column(table: Table, name: str) -> list[Any]:
         own = [column for column in table.column_names if column not in COLUMNS]
         raise InvalidOptionError(
             f"there is no column {name!r} for the group.",
-            remedy=f"Use stem, or one of: {', '.join(own) or 'none'}.",
+            remedy=f"Use stem, datetime, or a column of your own ({', '.join(own) or 'none yet'}) "
+            "in a table of URLs, which may be the one that scan has written.",
         )
     values = table[name]
     if values.null_count:

@@ -81,7 +81,11 @@ def _found(inventory: Inventory, pattern: str) -> list[str]:
     for url in inventory.table["url"].to_pylist():
         match = compiled.search(url)
         if match is None or not match[1]:
-            raise InvalidOptionError(f"the variable pattern {pattern!r} finds nothing.", url=url)
+            raise InvalidOptionError(
+                f"the variable pattern {pattern!r} finds nothing.",
+                url=url,
+                remedy="Name only files that it fits, or leave the others out of the table.",
+            )
         names.append(match[1].replace("/", "_"))
     return names
 
@@ -164,7 +168,7 @@ def placed(
             f"({inventory.table[along][one].as_py()}).",
             kind=ErrorKind.DUPLICATE,
             url=urls[one].as_py(),
-            remedy='Pass on_duplicate="first", "last" or "newest" to take one of them, or a '
-            "column for variable that tells them apart.",
+            remedy='Pass on_duplicate="first" (or last, or newest) to take one of them; or say '
+            "with variable_pattern, or a column for variable, what tells them apart.",
         )
     return place

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Unpack, cast, get_args, overload
 
 import icechunk
@@ -14,7 +15,7 @@ from virtual_tiff.archive.inventory import Inventory
 from virtual_tiff.archive.options import Layout, OnFailed, StackOptions, TreeOptions
 from virtual_tiff.archive.scanning import registries
 from virtual_tiff.archive.sources import SourceOptions, are_files, read_sources
-from virtual_tiff.archive.taking import checked, inventory_in
+from virtual_tiff.archive.taking import check_on_failed, checked, inventory_in
 from virtual_tiff.archive.tree import plan_files
 from virtual_tiff.arrangement import PlanOptions
 from virtual_tiff.errors import InvalidOptionError
@@ -91,7 +92,8 @@ def publish(
     registry : ObjectStoreRegistry
         Stores for the files. By default obstore's, with credentials from the environment.
     on_failed : {"raise", "skip"}
-        What to do about rows of an inventory that could not be read.
+        What to do about files that could not be read, in an inventory or now: publish nothing,
+        or leave them out.
     parser : VirtualTIFF
         How the files are parsed. By default all images of a file for a tree, and the first for a
         stack. With an inventory, only its `ifd_layout` and `coords` matter.
@@ -227,20 +229,28 @@ async def _publish_tree(
         return await _publish_rows(
             inventory, repo, group, names, on_failed, parser, registry=registry, **options
         )
+    check_on_failed(on_failed)
     if concurrency is not None:
         options["concurrency"] = concurrency
     files: Any = sources
     if is_template(group) or not are_files(sources):
         found = read_sources(
             sources,
-            registries(registry),
+            registries(registry, anonymous=bool(options.get("anonymous"))),
             SourceOptions(url_column=url_column, assets=None if assets is None else tuple(assets)),
         )
         files = found["url"].to_pylist()
         if is_template(group):
             names, group = group_paths(found, group), ""
     return await publish_files(
-        files, repo, group=group, names=names, parser=parser, registry=registry, **options
+        files,
+        repo,
+        group=group,
+        names=names,
+        parser=parser,
+        registry=registry,
+        skip_failed=on_failed == "skip",
+        **options,
     )
 
 
@@ -265,4 +275,6 @@ async def _publish_rows(
         table = inventory.images.table
         of_url = dict(zip(table["url"].to_pylist(), group_paths(table, group), strict=True))
         names, group = cast(Names, of_url.__getitem__), ""
-    return await publish_plans(plans, repo, group=group, names=names, **options)
+    result = await publish_plans(plans, repo, group=group, names=names, **options)
+    failed = {row["url"]: row["error"] for row in inventory.failed.to_pylist()}
+    return replace(result, failed=failed)

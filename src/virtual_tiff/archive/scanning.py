@@ -132,7 +132,7 @@ def scan(
     return joined(listed, urls, work.parts)
 
 
-def registries(registry: Registry | None) -> Callable[[str], Registry]:
+def registries(registry: Registry | None, *, anonymous: bool = False) -> Callable[[str], Registry]:
     """Find the stores of what has to be listed, URL by URL."""
 
     def find(url: str) -> Registry:
@@ -140,7 +140,7 @@ def registries(registry: Registry | None) -> Callable[[str], Registry]:
             return registry
         from virtual_tiff.publishing.stores import default_registry
 
-        return default_registry([url])
+        return default_registry([url], anonymous=anonymous)
 
     return find
 

@@ -34,6 +34,12 @@ def inventory_in(sources: object) -> Inventory | None:
     return None
 
 
+def check_on_failed(on_failed: object) -> None:
+    """Raise an InvalidOptionError unless it is one of the rules."""
+    if on_failed not in get_args(OnFailed.__value__):
+        raise InvalidOptionError(f"on_failed is {on_failed!r}, but must be 'raise' or 'skip'.")
+
+
 def checked(inventory: Inventory, on_failed: OnFailed) -> int:
     """Count the rows with an error, and raise for them unless they are to be skipped.
 
@@ -42,8 +48,7 @@ def checked(inventory: Inventory, on_failed: OnFailed) -> int:
     VirtualTIFFError
         With the kind of the first of them.
     """
-    if on_failed not in get_args(OnFailed.__value__):
-        raise InvalidOptionError(f"on_failed is {on_failed!r}, but must be 'raise' or 'skip'.")
+    check_on_failed(on_failed)
     failed = inventory.failed
     if failed.num_rows and on_failed == "raise":
         first = failed.slice(0, 1).to_pylist()[0]

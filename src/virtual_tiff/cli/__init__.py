@@ -6,6 +6,7 @@ line on stderr that names the cause and the remedy; standard output has results 
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Sequence
@@ -14,8 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from virtual_tiff._version import __version__
-from virtual_tiff.cli._common import sidecar_names
-from virtual_tiff.cli._options import Anonymous, Sidecars
+from virtual_tiff.cli._common import in_options, sidecar_names
+from virtual_tiff.cli._options import Anonymous, Sidecars, Sources
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
 from virtual_tiff.cli._scan import SCAN_EXAMPLES, scan
 from virtual_tiff.cli._stack import APPEND_EXAMPLES, STACK_EXAMPLES, append, stack
@@ -50,14 +51,15 @@ app = typer.Typer(
     """,
 )
 
-_Sources = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="SOURCE",
-        help="Local paths, or file, http, https, s3, gs, az or abfs URLs.",
-        show_default=False,
-    ),
-]
+_INFO_EXAMPLES = """
+    [bold]Examples[/bold]
+
+    virtual-tiff info image.tif
+
+    virtual-tiff info https://example.com/cog.tif --json | jq '.[0].images[0].codecs'
+
+    virtual-tiff info https://example.com/cog.tif --tms > tms.json
+    """
 
 
 def _print_version(wanted: bool) -> None:
@@ -80,22 +82,8 @@ def _root(
         print(context.get_help())
 
 
-app.command(epilog=PUBLISH_EXAMPLES)(publish)
-
-
-@app.command(
-    epilog="""
-    [bold]Examples[/bold]
-
-    virtual-tiff info image.tif
-
-    virtual-tiff info https://example.com/cog.tif --json | jq '.[0].images[0].codecs'
-
-    virtual-tiff info https://example.com/cog.tif --tms > tms.json
-    """
-)
 def info(
-    sources: _Sources,
+    sources: Sources,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     tms: Annotated[
         bool,
@@ -108,19 +96,41 @@ def info(
 ) -> None:
     """Show what is in TIFFs: images, overviews, masks, chunks, codecs, and who can read them.
 
-    Reads the headers alone, usually in one request of 32 KiB for each file.
+    Reads the headers alone, usually in one request of 32 KiB for each file. The exit status is 1
+    if one cannot be read; the others are shown all the same.
     """
     if tms:
         _print_tile_matrix_set(sources, anonymous=anonymous, sidecars=sidecar_names(sidecars))
         return
     from virtual_tiff.cli._output import print_files
-    from virtual_tiff.info import info as read
+    from virtual_tiff.info import examine
 
-    files = read(sources, anonymous=anonymous, sidecars=sidecar_names(sidecars))
-    if as_json:
+    files, error = examine(
+        _files(sources, anonymous=anonymous),
+        anonymous=anonymous,
+        sidecars=sidecar_names(sidecars),
+    )
+    if as_json and files:
         print(json.dumps([file.to_json() for file in files], ensure_ascii=False, indent=2))
-    else:
+    elif files:
         print_files(files)
+    if error is not None:
+        raise error
+
+
+def _files(sources: Sequence[str], *, anonymous: bool) -> Sequence[str]:
+    """Files in the folders, and of the patterns and lists, that are named."""
+    from virtual_tiff.archive.listing import is_file, to_url
+
+    if all(is_file(to_url(source)) for source in sources):
+        return sources
+    # Only now, since a table takes longer to import than the header of a file to read.
+    from virtual_tiff.archive.scanning import registries
+    from virtual_tiff.archive.sources import SourceOptions, read_sources
+
+    stores = registries(None, anonymous=anonymous)
+    found: list[str] = read_sources(sources, stores, SourceOptions())["url"].to_pylist()
+    return found
 
 
 def _print_tile_matrix_set(sources: Sequence[str], **options: Any) -> None:
@@ -133,11 +143,22 @@ def _print_tile_matrix_set(sources: Sequence[str], **options: Any) -> None:
     print(tile_matrix_set(sources[0], **options).model_dump_json(exclude_none=True, indent=2))
 
 
-app.command(epilog=SCAN_EXAMPLES)(scan)
-app.command(epilog=STACK_EXAMPLES)(stack)
-app.command(epilog=APPEND_EXAMPLES)(append)
-app.command(epilog=VERIFY_EXAMPLES)(verify)
-app.command(epilog=LOG_EXAMPLES)(log)
+def _help(docstring: str) -> str:
+    """Join the lines of each paragraph, which rich would break where the source does."""
+    paragraphs = inspect.cleandoc(docstring).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+for _function, _examples in (
+    (publish, PUBLISH_EXAMPLES),
+    (info, _INFO_EXAMPLES),
+    (scan, SCAN_EXAMPLES),
+    (stack, STACK_EXAMPLES),
+    (append, APPEND_EXAMPLES),
+    (verify, VERIFY_EXAMPLES),
+    (log, LOG_EXAMPLES),
+):
+    app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_function)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -152,10 +173,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             standalone_mode=False,
         )
     except VirtualTIFFError as error:
+        if error.remedy:
+            error.remedy = in_options(error.remedy)
         _print_error(str(error))
         return _USAGE if isinstance(error, InvalidOptionError) else _DATA
     except _CLICK_EXCEPTION as error:
-        _print_error(f"{error.format_message()} See virtual-tiff --help.")  # type: ignore[attr-defined]
+        context = getattr(error, "ctx", None)
+        about = "virtual-tiff" if context is None else context.command_path
+        _print_error(f"{error.format_message()} See {about} --help.")  # type: ignore[attr-defined]
         return _USAGE
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED

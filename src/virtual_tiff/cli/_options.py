@@ -88,8 +88,8 @@ class ScanChoices:
     ifd: Annotated[
         str | None,
         typer.Option(
-            help="Image to take: 0, or 0.1 for the second sub-IFD of the first, or all. The "
-            "first by default; all with --overviews."
+            help="Image to take: 0, or 0.1 for the second sub-IFD of the first, or all. By "
+            "default the first, or all where stack and append are told --overviews."
         ),
     ] = None
     band_axis: BandAxis = "first"
@@ -118,6 +118,10 @@ class ScanChoices:
             "on_unsupported": self.on_unsupported,
         }
         return VirtualTIFF(ifd=None if ifd == "all" else ifd_path(ifd), **options)
+
+    def wants_times(self) -> bool:
+        """Whether it was said where times come from."""
+        return bool(self.datetime_column or self.datetime_pattern or self.datetime_tag)
 
     def arguments(self) -> dict[str, Any]:
         """Further arguments of `scan`."""

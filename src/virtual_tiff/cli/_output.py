@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -109,6 +109,15 @@ def _size(size: int) -> str:
     while value >= 1000 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
     return f"{size} bytes" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
+
+
+def print_reading_code(location: str, containers: Sequence[str], **what: Any) -> None:
+    """Print the lines that open what was published; `what` is that of `reading_code`."""
+    from virtual_tiff.publishing.reading_code import reading_code
+
+    code = reading_code(location, containers, **what)
+    print("\nRead it where xarray, icechunk and imagecodecs-zarr are installed:\n")
+    print("".join(f"    {line}\n" if line else "\n" for line in code.splitlines()), end="")
 
 
 @contextmanager

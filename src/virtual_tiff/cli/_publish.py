@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -26,6 +27,9 @@ from virtual_tiff.cli._options import (
 )
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
+
+#: Files that are named where several were left out.
+_SHOWN = 10
 
 PUBLISH_EXAMPLES = """
     [bold]Examples[/bold]
@@ -85,13 +89,12 @@ def publish(
 ) -> None:
     """Publish TIFFs to an Icechunk repository: a group for each file, in one commit.
 
-    The pixels stay where they are. If any file cannot be published, none is. Images on one grid
-    become a cube with stack.
+    The pixels stay where they are. If any file cannot be published, none is, unless --skip-failed
+    leaves it out. Images on one grid become a cube with stack.
     """
     from virtual_tiff.archive.publication import publish as publish_sources
-    from virtual_tiff.cli._output import progress_bar
+    from virtual_tiff.cli._output import print_reading_code, progress_bar
     from virtual_tiff.parser import VirtualTIFF
-    from virtual_tiff.publishing.reading_code import reading_code
 
     quieten_icechunk()
     options: dict[str, Any] = {
@@ -125,6 +128,7 @@ def publish(
         f"  {count(result.arrays, 'array')}, {count(result.references, 'reference')}{stored}, "
         f"snapshot {result.snapshot_id}"
     )
+    _print_failed(result.failed)
     for url, reasons in result.copied.items():
         print(f"  copied, not referenced: {url}")
         for reason in reasons:
@@ -136,7 +140,7 @@ def publish(
         )
     if not quiet:
         first = next(iter(result.groups.values()))
-        code = reading_code(
+        print_reading_code(
             to,
             result.containers,
             branch=branch,
@@ -144,5 +148,12 @@ def publish(
             tree=first in result.trees,
             anonymous=anonymous,
         )
-        print("\nRead it where xarray, icechunk and imagecodecs-zarr are installed:\n")
-        print("".join(f"    {line}\n" if line else "\n" for line in code.splitlines()), end="")
+
+
+def _print_failed(failed: Mapping[str, str]) -> None:
+    if failed:
+        print(f"  {count(len(failed), 'file')} left out, which could not be read:")
+    for url, reason in list(failed.items())[:_SHOWN]:
+        print(f"    {url}: {reason}")
+    if len(failed) > _SHOWN:
+        print(f"    and {len(failed) - _SHOWN:,} more")

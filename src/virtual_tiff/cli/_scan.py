@@ -37,8 +37,8 @@ def scan(
 ) -> None:
     """Read the headers of TIFFs into a table, one request each; bad files are rows with an error.
 
-    A scan that is interrupted goes on where it was when the same command is run again. The exit
-    status is 1 if there are rows with an error.
+    A scan that is interrupted goes on where it was when the same command is run again. So does one
+    with rows that have an error, for which the exit status is 1: mend the files, and run it again.
     """
     from virtual_tiff.archive.checkpoint import Checkpoint
     from virtual_tiff.archive.scanning import scan as scan_sources
@@ -58,6 +58,9 @@ def scan(
     inventory.write(output)
     failed = inventory.failed.num_rows
     print(f"{output}: {len(inventory) - failed:,} images, {failed:,} failed")
+    timeless = inventory.images.table["datetime"].null_count
+    if timeless and choices.wants_times():
+        print(f"  {timeless:,} images without a datetime: it was not found in their names or tags")
     for row in inventory.failed.slice(0, 10).to_pylist():
         print(f"  {row['url']}: {row['error']}")
     if failed > 10:

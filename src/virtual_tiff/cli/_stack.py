@@ -40,7 +40,7 @@ APPEND_EXAMPLES = r"""
     [bold]Example[/bold]
 
     virtual-tiff append s3://bucket/scenes/ --to repository --on-present skip
-    --datetime-pattern '_(\\d{8})'
+    --datetime-pattern '_(\d{8})'
     """
 
 
@@ -51,7 +51,9 @@ def stack(
     cube: CubeChoices,
     scan: ScanChoices,
     work: WorkChoices,
-    coordinates: Annotated[bool, typer.Option(help="Write x, y and band.")] = True,
+    no_coordinates: Annotated[
+        bool, typer.Option("--no-coordinates", help="Do not write x, y and band.")
+    ] = False,
     into_existing: IntoExisting = False,
 ) -> None:
     """Publish images as a cube: one array for each variable, along time, in one commit.
@@ -65,11 +67,23 @@ def stack(
         result = publish_cubes(
             sources,
             to,
-            options=cube.options(coordinates=coordinates),
+            options=cube.options(coordinates=not no_coordinates),
             into_existing=into_existing,
             **arguments,
         )
     _print_result(result, to, as_json=work.as_json)
+    if not (work.quiet or work.as_json):
+        from virtual_tiff.cli._output import print_reading_code
+
+        path, added = next(iter(result.added.items()))
+        print_reading_code(
+            to,
+            result.containers,
+            branch=work.branch,
+            group=path,
+            tree=added.levels > 1,
+            anonymous=work.anonymous,
+        )
 
 
 @flattened

@@ -1,7 +1,16 @@
 """What is in a TIFF, as data: each image, how it is stored, and who can read it."""
 
 from virtual_tiff.info._describe import describe, describe_image
-from virtual_tiff.info._read import info
+from virtual_tiff.info._read import examine, info
 from virtual_tiff.info._records import FileInfo, ImageInfo, Kind, SeriesInfo
 
-__all__ = ["FileInfo", "ImageInfo", "Kind", "SeriesInfo", "describe", "describe_image", "info"]
+__all__ = [
+    "FileInfo",
+    "ImageInfo",
+    "Kind",
+    "SeriesInfo",
+    "describe",
+    "describe_image",
+    "examine",
+    "info",
+]

@@ -53,6 +53,23 @@ def info(
     VirtualTIFFError
         What is wrong with the one file, or a `SourcesError` of several.
     """
+    found, error = examine(
+        sources, registry=registry, anonymous=anonymous, prefetch=prefetch, sidecars=sidecars
+    )
+    if error is not None:
+        raise error
+    return found
+
+
+def examine(
+    sources: Iterable[str | os.PathLike[str]],
+    *,
+    registry: ObjectStoreRegistry[Any] | None = None,
+    anonymous: bool = False,
+    prefetch: int = DEFAULT_PREFETCH,
+    sidecars: bool | Collection[SidecarKind] = False,
+) -> tuple[list[FileInfo], VirtualTIFFError | None]:
+    """Read the headers that can be read, and return what `info` raises for the others."""
     kinds = sidecar_kinds(sidecars)
     urls = [source_url(source) for source in sources]
     if registry is None:
@@ -73,18 +90,19 @@ def info(
 
 async def _info(
     urls: list[str], read: Callable[[str], Awaitable[tuple[Header, ByteSource]]]
-) -> list[FileInfo]:
+) -> tuple[list[FileInfo], VirtualTIFFError | None]:
     results = await asyncio.gather(*map(read, urls), return_exceptions=True)
     errors = [result for result in results if isinstance(result, VirtualTIFFError)]
-    if len(errors) > 1:
-        raise SourcesError.of(errors, len(urls))
     found = []
     for result in results:
+        if isinstance(result, VirtualTIFFError):
+            continue
         if isinstance(result, BaseException):
             raise result
         header, source = result
         found.append(describe(header, await _series(header, source)))
-    return found
+    error = SourcesError.of(errors, len(urls)) if len(errors) > 1 else next(iter(errors), None)
+    return found, error
 
 
 async def _series(header: Header, source: ByteSource) -> tuple[Series, ...]:

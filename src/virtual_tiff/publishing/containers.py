@@ -136,6 +136,13 @@ def stored_containers(config: icechunk.RepositoryConfig) -> tuple[Container, ...
     )
 
 
+def prefixes_for(config: icechunk.RepositoryConfig, needed: Iterable[Container]) -> tuple[str, ...]:
+    """Prefixes of those containers of a repository that serve some of others."""
+    starts = [container.prefix for container in needed]
+    stored = [container.prefix for container in stored_containers(config)]
+    return tuple(s for s in stored if any(start.startswith(s) for start in starts))
+
+
 def check_accounts(containers: Iterable[Container]) -> None:
     """Check that no two Azure accounts have a container of the same name.
 

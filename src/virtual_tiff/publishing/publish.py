@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import icechunk
@@ -62,6 +62,8 @@ class PublishResult:
         readers will not notice when they do.
     trees
         Those of `groups` that hold groups, which xarray opens as a DataTree.
+    failed
+        Files that were left out with `on_failed="skip"`, and why.
     """
 
     snapshot_id: str
@@ -74,6 +76,7 @@ class PublishResult:
     unchecked: tuple[str, ...]
     copied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     trees: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 async def publish_files(
@@ -88,6 +91,7 @@ async def publish_files(
     branch: str = "main",
     anonymous: bool = False,
     into_existing: bool = False,
+    skip_failed: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
     progress: Progress | None = None,
 ) -> PublishResult:
@@ -103,10 +107,16 @@ async def publish_files(
     target = Target.find(repo, branch)
     await target.check(paths, into_existing=into_existing)
     report = progress or _ignore
-    plans = await _read(urls, parser or VirtualTIFF(), stores, concurrency, report)
+    read, errors = await _read(urls, parser or VirtualTIFF(), stores, concurrency, report)
+    if errors and not (skip_failed and read):
+        raise _error(list(errors.values()), len(urls))
+    failed = {urls[i]: _reason(error) for i, error in errors.items()}
+    urls, paths = [urls[i] for i in read], [paths[i] for i in read]
+    plans = list(read.values())
     needed = dict.fromkeys([*urls, *(file.url for file in _sources(plans))])
     containers = containers_for(needed, registry=stores, anonymous=anonymous)
-    return await _write(target, urls, paths, plans, containers, message, report)
+    result = await _write(target, urls, paths, plans, containers, message, report)
+    return replace(result, failed=failed)
 
 
 async def publish_plans(
@@ -232,14 +242,8 @@ async def _read(
     registry: AddressRegistry,
     concurrency: int,
     progress: Progress,
-) -> list[GroupPlan]:
-    """Plan all files, so many at once.
-
-    Raises
-    ------
-    VirtualTIFFError
-        What went wrong with the one file, or with all of several.
-    """
+) -> tuple[dict[int, GroupPlan], dict[int, VirtualTIFFError]]:
+    """Plan all files, so many at once: plans, and what went wrong, by position."""
     plans: dict[int, GroupPlan] = {}
     errors: dict[int, VirtualTIFFError] = {}
     pending = iter(enumerate(urls))
@@ -255,8 +259,14 @@ async def _read(
     async with asyncio.TaskGroup() as group:
         for _ in range(min(concurrency, len(urls))):
             group.create_task(work())
-    if len(errors) > 1:
-        raise SourcesError.of([errors[i] for i in sorted(errors)], len(urls))
-    for error in errors.values():
-        raise error
-    return [plans[i] for i in range(len(urls))]
+    return dict(sorted(plans.items())), dict(sorted(errors.items()))
+
+
+def _error(errors: Sequence[VirtualTIFFError], total: int) -> VirtualTIFFError:
+    """What went wrong with the one file, or with all of several."""
+    return errors[0] if len(errors) == 1 else SourcesError.of(errors, total)
+
+
+def _reason(error: VirtualTIFFError) -> str:
+    """What an error says, without the place."""
+    return error.message if error.remedy is None else f"{error.message} {error.remedy}"

@@ -11,7 +11,7 @@ import icechunk
 from virtual_tiff._version import __version__
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.plan import GroupPlan
-from virtual_tiff.publishing.containers import Container, stored_containers
+from virtual_tiff.publishing.containers import Container, prefixes_for
 from virtual_tiff.publishing.locations import WEB_SCHEMES
 from virtual_tiff.publishing.repository import (
     COMMIT_KEY,
@@ -203,11 +203,7 @@ class Target:
         except icechunk.IcechunkError as error:
             raise repository_error(error, self.location) from error
         report("commit", len(groups), len(groups))
-        needed = tuple(container.prefix for container in containers)
-        stored = [container.prefix for container in stored_containers(repository.config)]
-        return Written(
-            snapshot_id, tuple(s for s in stored if any(n.startswith(s) for n in needed))
-        )
+        return Written(snapshot_id, prefixes_for(repository.config, containers))
 
     def _ready(self, containers: tuple[Container, ...]) -> icechunk.Repository:
         """Make the repository and the branch where they are not there."""

@@ -260,7 +260,9 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
             "there is no such file.",
             kind=ErrorKind.NOT_FOUND,
             url=url,
-            remedy="Check the spelling, and that the store's bucket and prefix fit the URL.",
+            remedy="Check the spelling."
+            if url.startswith("file://")
+            else "Check the spelling, and that the store's bucket and prefix fit the URL.",
         )
     if isinstance(
         error,
