@@ -24,7 +24,8 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
 from tests._archive import opened, read_paths, write_scene
-from virtual_tiff import publish
+from virtual_tiff import CubeOptions, publish
+from virtual_tiff.cli import main
 from virtual_tiff.errors import ErrorKind, SourceError
 from virtual_tiff.publishing.repository import open_repository
 
@@ -115,6 +116,16 @@ def test_keys_of_the_environment(
     assert users(listener) == {"FROMENV"}
     assert {headers["x-amz-security-token"] for headers in listener.headers} == {"token"}
     assert not any("x-amz-request-payer" in headers for headers in listener.headers)
+
+
+def test_public_buckets_are_scanned(listener: Listener, tmp_path: Path) -> None:
+    table = str(tmp_path / "scenes.parquet")
+    assert main(["scan", "s3://bucket/scene.tif", "-o", table, "--anonymous"]) == 0
+    options = CubeOptions(along="width")
+    cube = str(tmp_path / "cube")
+    publish(["s3://bucket/scene.tif"], cube, layout="stack", anonymous=True, options=options)
+    assert len(listener.headers) == 2
+    assert users(listener) == {None}
 
 
 @pytest.mark.parametrize("by", ["option", "variable"])

@@ -228,7 +228,12 @@ def _job(
     if parser is None and options.overviews:
         parser = VirtualTIFF()
     inventory = as_inventory(
-        sources, registry=registry, executor=executor, parser=parser, **scan_options
+        sources,
+        registry=registry,
+        anonymous=anonymous,
+        executor=executor,
+        parser=parser,
+        **scan_options,
     )
     failed = checked(inventory, on_failed)
     urls = inventory.images.table["url"].to_pylist()

@@ -49,6 +49,7 @@ def scan(
     datetime_pattern: str | None = None,
     datetime_tag: bool = False,
     assets: Sequence[str] | None = None,
+    anonymous: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
     executor: Executor | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -74,6 +75,8 @@ def scan(
     datetime_tag
         Whether the TIFF's DateTime is the time. A table comes before the pattern, the pattern
         before the tag; where none of them gives a time, there is none.
+    anonymous
+        Read the files without credentials, as for public buckets.
     concurrency
         Headers in flight at once, in each process.
     executor
@@ -110,7 +113,7 @@ def scan(
     )
     listed = read_sources(
         sources,
-        registries(registry),
+        registries(registry, anonymous=anonymous),
         SourceOptions(
             url_column=url_column,
             datetime_column=datetime_column,
@@ -121,7 +124,7 @@ def scan(
     if registry is None:
         from virtual_tiff.publishing.stores import default_registry
 
-        registry = default_registry(urls)
+        registry = default_registry(urls, anonymous=anonymous)
     # How many are in flight changes nothing in the rows.
     same = replace(options, concurrency=DEFAULT_CONCURRENCY)
     work = _Work(urls, registry, options, Checkpoint.open(checkpoint, same), progress)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from virtual_tiff.cli._options import Executor, Quiet, ScanChoices, Sources, flattened
+from virtual_tiff.cli._options import Anonymous, Executor, Quiet, ScanChoices, Sources, flattened
 from virtual_tiff.cli._work import bar, executor_named
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
@@ -29,6 +29,7 @@ def scan(
         typer.Option("--output", "-o", help="GeoParquet file to write.", show_default=False),
     ],
     choices: ScanChoices,
+    anonymous: Anonymous = False,
     executor: Executor = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Forget what an interrupted scan has read.")
@@ -50,6 +51,7 @@ def scan(
         inventory = scan_sources(
             sources,
             parser=choices.parser(),
+            anonymous=anonymous,
             executor=workers,
             checkpoint=folder,
             progress=progress,
