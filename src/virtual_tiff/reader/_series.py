@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,18 +17,17 @@ import tifffile
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.ifd import Header, ImageFileDirectory
-from virtual_tiff.ome_xml import LENGTHS, TIMES, OMEImage, parse_ome_xml
+from virtual_tiff.ome_xml import OMEImage, parse_ome_xml
+from virtual_tiff.reader._series_facts import described, matched
 from virtual_tiff.reader._source import ByteSource
 from virtual_tiff.reader._tifffile import TIFFFILE_ERRORS, open_with_tifffile
-from virtual_tiff.series import SLIDES, Channel, IFDPath, Level, Series, Spacing
+from virtual_tiff.series import IFDPath, Level, Series
 from virtual_tiff.tags import Tag
 
 #: Pages of one series, missing ones included.
 MAX_PAGES = 2**22
 #: Bytes that tifffile reads at a time: nearly all is in what the directories were read from.
 _BLOCK_SIZE = 512
-#: Rows or columns of the largest slide.
-_MAX_SIDE = 2**22
 #: Formats whose pages are no images of their own, or whose metadata is not bounded.
 _REFUSED = frozenset(
     {
@@ -90,8 +88,8 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
             paths = {d.position: d for d in _walk(header.ifds)}
             made = [_series(tif, one, paths) for one in found]
             return tuple(
-                _described(tif, one, plain, image, header)
-                for one, plain, image in zip(found, made, _matched(found, images), strict=True)
+                described(tif, one, plain, image, header)
+                for one, plain, image in zip(found, made, matched(found, images), strict=True)
             )
     except VirtualTIFFError as error:
         raise error.at(url=url) from error.__cause__
@@ -278,78 +276,3 @@ def _path(page: Any, paths: Mapping[int, ImageFileDirectory]) -> IFDPath:
     if directory is None:
         raise _unknown(f"a page at offset {page.offset}, where there is no directory,")
     return directory.index
-
-
-# -- what is known of an image -------------------------------------------------------------
-
-
-def _matched(
-    found: Sequence[tifffile.TiffPageSeries], images: Sequence[OMEImage]
-) -> list[OMEImage | None]:
-    """The OME-XML's image of each series; tifffile leaves out those without pages."""
-    if len(found) == len(images) and all(one.kind == "ome" for one in found):
-        return list(images)
-    names = [image.name for image in images]
-    return [
-        images[names.index(one.name)] if one.kind == "ome" and names.count(one.name) == 1 else None
-        for one in found
-    ]
-
-
-def _described(
-    tif: tifffile.TiffFile,
-    found: tifffile.TiffPageSeries,
-    plain: Series,
-    image: OMEImage | None,
-    header: Header,
-) -> Series:
-    name = plain.name
-    spacing: Mapping[str, Spacing] = {}
-    channels: tuple[Channel, ...] = ()
-    bits = None
-    if image is not None:
-        # tifffile calls an image without a name by that of the file, or by its role.
-        name, spacing, channels, bits = image.name, image.spacing, image.channels, image.bits
-    elif found.kind == "imagej":
-        spacing, channels = _imagej(tif.imagej_metadata or {}, header.ifds[0])
-    elif found.kind in SLIDES:
-        spacing = _slide(found, plain)
-    return replace(plain, name=name, spacing=spacing, channels=channels, bits=bits)
-
-
-def _slide(found: tifffile.TiffPageSeries, plain: Series) -> dict[str, Spacing]:
-    # tifffile makes coordinates of all pixels to find their distance.
-    if max(plain.levels[0].size) > _MAX_SIDE or found.mpp is None:
-        return {}
-    x, y = (float(step) for step in found.mpp)
-    if not (0 < x < math.inf and 0 < y < math.inf):
-        return {}
-    return {"x": Spacing(x, "micrometer"), "y": Spacing(y, "micrometer")}
-
-
-def _imagej(
-    metadata: Mapping[str, Any], directory: ImageFileDirectory
-) -> tuple[dict[str, Spacing], tuple[Channel, ...]]:
-    """Spacings and labels of ImageJ, whose resolutions count pixels per `unit`."""
-    unit = _imagej_unit(metadata.get("unit"), LENGTHS)
-    spacing: dict[str, Spacing] = {}
-    for axis, tag in (("x", Tag.X_RESOLUTION), ("y", Tag.Y_RESOLUTION)):
-        resolution = directory.other_tags.get(tag)
-        if unit and isinstance(resolution, float) and 0 < resolution < math.inf:
-            spacing[axis] = Spacing(1 / resolution, unit)
-    step, interval = metadata.get("spacing"), metadata.get("finterval")
-    if unit and isinstance(step, int | float) and 0 < step < math.inf:
-        spacing["z"] = Spacing(float(step), unit)
-    tick = _imagej_unit(metadata.get("tunit", "s"), TIMES)
-    if tick and isinstance(interval, int | float) and 0 < interval < math.inf:
-        spacing["t"] = Spacing(float(interval), tick)
-    labels = metadata.get("Labels")
-    named = labels if isinstance(labels, list) else []
-    return spacing, tuple(Channel(name=str(label)) for label in named)
-
-
-def _imagej_unit(text: object, units: Mapping[str, str]) -> str | None:
-    """Unit of ImageJ's metadata, which writes it in many ways."""
-    name = str(text).strip().replace("\\u00B5", "µ")
-    name = {"micron": "µm", "microns": "µm", "inch": "in", "sec": "s"}.get(name, name)
-    return units.get(name, name if name in units.values() else None)
