@@ -76,8 +76,8 @@ def _sub_ifds() -> bytes:
 
 def _ome(levels: int = 1) -> bytes:
     buffer = io.BytesIO()
-    data = np.arange(3 * 2 * 16 * 16, dtype="uint8").reshape(3, 2, 16, 16)
-    options: dict[str, Any] = {"photometric": "minisblack", "tile": (16, 16)}
+    data = np.arange(2 * 2 * 16 * 16, dtype="uint8").reshape(2, 2, 16, 16)
+    options: dict[str, Any] = {"photometric": "minisblack", "tile": (16, 16), "compression": "zlib"}
     axes = {"axes": "TCYX", "Channel": {"Name": ["a", "b"]}, "PhysicalSizeX": 0.5}
     with tifffile.TiffWriter(buffer, ome=True) as writer:
         writer.write(data, subifds=levels - 1, metadata=axes, **options)
