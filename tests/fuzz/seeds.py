@@ -205,7 +205,7 @@ _MAKERS: dict[str, Callable[[], bytes]] = {
     "pages": _pages,
     "pages-big-mm": lambda: _pages(byteorder=">", bigtiff=True),
     "ome": _ome,
-    "ome-pyramid": lambda: _ome(3),
+    "ome-pyramid": lambda: _ome(2),
     "imagej": _imagej,
     "imagej-deflate": lambda: _imagej(compression="zlib"),
     "strips": lambda: _tifffile("uint16", (9, 5), rowsperstrip=1),
