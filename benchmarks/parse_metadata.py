@@ -16,7 +16,7 @@ from benchmarks._report import Result, Target, rows
 from benchmarks.parse_cogs import COUNT, LATENCY, PREFETCH, gather
 from benchmarks.range_server import RangeServer
 from virtual_tiff import VirtualTIFF
-from virtual_tiff.hierarchy import walk_ifds
+from virtual_tiff.ifd import walk_ifds
 from virtual_tiff.image_plan import ImageOptions, plan_image
 from virtual_tiff.reader import read_header
 

@@ -36,8 +36,7 @@ from tests._stores import recording
 from tests.conftest import corpus_files, corpus_root
 from virtual_tiff import VirtualTIFF, publish, scan
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.hierarchy import walk_ifds
-from virtual_tiff.ifd import is_dependent
+from virtual_tiff.ifd import is_dependent, walk_ifds
 from virtual_tiff.metadata import group_document, to_bytes
 from virtual_tiff.plan import GroupPlan
 

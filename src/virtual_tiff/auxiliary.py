@@ -19,7 +19,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
-from virtual_tiff.gdal_metadata import BandMetadata, GDALMetadata
+from virtual_tiff.gdal_metadata import BandMetadata, GDALMetadata, finite_number
 from virtual_tiff.plan import JSON
 
 #: As GDAL's: x0, dx per column, dx per row, y0, dy per column, dy per row.
@@ -97,7 +97,7 @@ def parse_aux_xml(data: bytes, url: str) -> Auxiliary:
     nodata: dict[int, str] = {}
     color_table: tuple[tuple[int, int, int], ...] = ()
     for element in _children(root, "pamrasterband"):
-        index = int(_number(_attribute(element, "band")) or 0) - 1
+        index = int(finite_number(_attribute(element, "band")) or 0) - 1
         if index < 0:
             continue
         bands[index] = _band(element)
@@ -160,14 +160,6 @@ def _attribute(element: Element, name: str) -> str | None:
     return next((value for key, value in element.attrib.items() if key.lower() == name), None)
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "nan")
-    except ValueError:
-        return None
-    return value if isfinite(value) else None
-
-
 def _leading_number(line: str) -> float:
     match = _NUMBER.match(line)
     return float(match[0].replace(",", ".")) if match else 0.0
@@ -177,11 +169,11 @@ def _crs(root: Element) -> tuple[str | None, float | None]:
     element = next(_children(root, "srs"), None)
     if element is None:
         return None, None
-    return (element.text or "").strip(), _number(_attribute(element, "coordinateepoch"))
+    return (element.text or "").strip(), finite_number(_attribute(element, "coordinateepoch"))
 
 
 def _geotransform(root: Element) -> GeoTransform | None:
-    numbers = [_number(part) for part in (_text(root, "geotransform") or "").split(",")]
+    numbers = [finite_number(part) for part in (_text(root, "geotransform") or "").split(",")]
     found = [number for number in numbers if number is not None]
     if len(numbers) != 6 or len(found) != 6:
         return None
@@ -196,7 +188,7 @@ def _control_points(root: Element) -> tuple[dict[str, JSON] | None, str]:
     features: list[JSON] = []
     for point in _children(listed, "gcp"):
         names = ("pixel", "line", "x", "y", "z")
-        column, row, *where = (_number(_attribute(point, name)) or 0.0 for name in names)
+        column, row, *where = (finite_number(_attribute(point, name)) or 0.0 for name in names)
         features.append(
             {
                 "type": "Feature",
@@ -229,7 +221,7 @@ def _domains(element: Element) -> dict[str, dict[str, str]]:
 
 
 def _band(element: Element) -> BandMetadata:
-    scale, offset = _number(_text(element, "scale")), _number(_text(element, "offset"))
+    scale, offset = finite_number(_text(element, "scale")), finite_number(_text(element, "offset"))
     if scale is not None or offset is not None:
         # GDAL takes both from here where one is here.
         scale = 1.0 if scale is None else scale
@@ -267,4 +259,4 @@ def _color_table(element: Element) -> tuple[tuple[int, int, int], ...]:
 
 
 def _color(entry: Element, name: str) -> int:
-    return min(max(int(_number(_attribute(entry, name)) or 0), 0), 255)
+    return min(max(int(finite_number(_attribute(entry, name)) or 0), 0), 255)

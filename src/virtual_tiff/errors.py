@@ -116,6 +116,11 @@ class VirtualTIFFError(Exception):
         self.ifd = ifd if self.ifd is None else self.ifd
         return self
 
+    @property
+    def text(self) -> str:
+        """What is wrong and what to do about it, without the place."""
+        return f"{self.message} {self.remedy}" if self.remedy else self.message
+
     def __str__(self) -> str:
         place = []
         if self.url is not None:
@@ -124,8 +129,7 @@ class VirtualTIFFError(Exception):
             place.append("IFD " + ".".join(str(i) for i in self.ifd))
         if self.tag is not None:
             place.append(f"tag {_tag_name(self.tag)}")
-        text = f"{', '.join(place)}: {self.message}" if place else self.message
-        return f"{text} {self.remedy}" if self.remedy else text
+        return f"{', '.join(place)}: {self.text}" if place else self.text
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process boundaries (executors); keyword arguments need this.
@@ -210,6 +214,11 @@ class SourcesError(VirtualTIFFError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (*super().__reduce__(), {"errors": self.errors})
+
+
+def joined(errors: Sequence[VirtualTIFFError], total: int) -> VirtualTIFFError:
+    """What went wrong with the one file of so many, or with all of several."""
+    return errors[0] if len(errors) == 1 else SourcesError.of(errors, total)
 
 
 #: Errors that are spelled out where many are reported together.

@@ -233,8 +233,8 @@ class _Target:
         for index in sorted(self._bands.keys() | self._roles.keys()):
             roles = self._roles.get(index, {})
             bands[index] = BandMetadata(
-                scale=_number(roles.get("scale")),
-                offset=_number(roles.get("offset")),
+                scale=finite_number(roles.get("scale")),
+                offset=finite_number(roles.get("offset")),
                 units=roles.get("unittype") or None,
                 description=roles.get("description") or None,
                 color_interpretation=roles.get("colorinterp") or None,
@@ -254,7 +254,8 @@ def _band_index(sample: str | None) -> int | None:
     return index if index >= 0 else None
 
 
-def _number(text: str | None) -> float | None:
+def finite_number(text: str | None) -> float | None:
+    """Read a number; `None` where there is none, or none that JSON has."""
     try:
         value = float(text or "nan")
     except ValueError:

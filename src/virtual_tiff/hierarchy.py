@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from virtual_tiff.arrangement import Image, PlanOptions, arrange, arrange_levels
@@ -73,13 +73,6 @@ def check_undamaged(header: Header) -> None:
         choice = "ifd=0" if readable == 1 else f"ifd=0 to ifd={readable - 1}"
         damage.remedy = f"The {readable} before it can be read: pass {choice}."
         raise damage
-
-
-def walk_ifds(ifds: Iterable[ImageFileDirectory]) -> Iterator[ImageFileDirectory]:
-    """Every directory, each followed by its sub-IFDs."""
-    for directory in ifds:
-        yield directory
-        yield from walk_ifds(directory.sub_ifds)
 
 
 def find_ifd(header: Header, path: IFDPath) -> ImageFileDirectory:

@@ -5,7 +5,7 @@ Both header readers produce this one class, so nothing downstream knows which of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -216,6 +216,13 @@ class ImageFileDirectory:
             -(-self.image_length // rows),
             -(-self.image_width // columns),
         )
+
+
+def walk_ifds(ifds: Iterable[ImageFileDirectory]) -> Iterator[ImageFileDirectory]:
+    """Every directory, each followed by its sub-IFDs."""
+    for directory in ifds:
+        yield directory
+        yield from walk_ifds(directory.sub_ifds)
 
 
 def is_dependent(directory: ImageFileDirectory) -> bool:

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from virtual_tiff.arrangement import PlanOptions
 from virtual_tiff.errors import InvalidOptionError
-from virtual_tiff.hierarchy import check_undamaged, find_ifd, walk_ifds
-from virtual_tiff.ifd import Header
+from virtual_tiff.hierarchy import check_undamaged, find_ifd
+from virtual_tiff.ifd import Header, walk_ifds
 from virtual_tiff.ome_zarr import (
     Dataset,
     collection_attributes,

@@ -14,7 +14,7 @@ from virtual_tiff.hierarchy import find_ifd
 from virtual_tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.parser import _run as run
 from virtual_tiff.publishing.locations import source_url, split_url
-from virtual_tiff.publishing.stores import AddressRegistry, check_access, default_registry
+from virtual_tiff.publishing.stores import registry_for
 from virtual_tiff.pyramid import levels_of
 from virtual_tiff.reader import DEFAULT_PREFETCH, read_header
 from virtual_tiff.relations import relate, relate_sidecars
@@ -84,12 +84,7 @@ def tile_matrix_set(
     """
     kinds = sidecar_kinds(sidecars)
     url = source_url(source)
-    if registry is None:
-        stores = default_registry([url], anonymous=anonymous)
-        if not anonymous:
-            check_access([url])
-    else:
-        stores = AddressRegistry(registry)
+    stores = registry_for([url], registry, anonymous=anonymous)
 
     async def read() -> Header:
         header, _ = await read_header(url, stores, prefetch=prefetch)

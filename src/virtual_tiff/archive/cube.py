@@ -25,7 +25,6 @@ from virtual_tiff.archive.fitting import (
     without_present,
 )
 from virtual_tiff.archive.frame import GRID_MAPPING
-from virtual_tiff.archive.provenance import read_sources_table
 from virtual_tiff.archive.steps import Merged, merge, read_coordinate, write_coordinate
 from virtual_tiff.archive.written import Part
 from virtual_tiff.errors import ErrorKind, RepositoryError
@@ -83,9 +82,9 @@ def extend_cube(
     cube: CubePlan,
     *,
     session: Any,
+    present: set[tuple[str, str]],
     on_present: OnPresent = "raise",
     out_of_order: OutOfOrder = "raise",
-    present: set[tuple[str, str]] | None = None,
 ) -> Part:
     """Make room for images in a cube, but for their references and the table of sources.
 
@@ -103,7 +102,7 @@ def extend_cube(
         Whether to `raise` for images that come before the last of the cube, or to `insert`
         them, for which the references after them are rewritten.
     present
-        Arrays and coordinates of the images that are there; read from the store if `None`.
+        Arrays and coordinates of the images that are there.
 
     Returns
     -------
@@ -124,8 +123,6 @@ def extend_cube(
     check_grid(store, path, cube)
     check_fits(store, path, cube)
     check_bands(group, path, cube)
-    if present is None:
-        present = read_sources_table(store).places()
     cube, skipped = without_present(path, cube, present, on_present)
     if cube.images == 0:
         return Part(path=path, cube=cube, steps=np.empty(0, np.int64), grown=0, skipped=skipped)

@@ -121,7 +121,7 @@ class Rows:
             url=url,
             ifd=None if error.ifd is None else array_name(error.ifd),
             error_kind=str(error.kind),
-            error=error.message if error.remedy is None else f"{error.message} {error.remedy}",
+            error=error.text,
             **known,
         )
 

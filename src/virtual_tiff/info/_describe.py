@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from virtual_tiff.errors import VirtualTIFFError
-from virtual_tiff.hierarchy import array_name, walk_ifds
-from virtual_tiff.ifd import Header, ImageFileDirectory, Source
+from virtual_tiff.hierarchy import array_name
+from virtual_tiff.ifd import Header, ImageFileDirectory, Source, walk_ifds
 from virtual_tiff.image_plan import ImageOptions, plan_image
 from virtual_tiff.info._records import FileInfo, ImageInfo, Kind, SeriesInfo
 from virtual_tiff.plan import ArrayPlan

@@ -7,13 +7,13 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-from virtual_tiff.errors import SourcesError, VirtualTIFFError
+from virtual_tiff.errors import VirtualTIFFError, joined
 from virtual_tiff.ifd import Header, is_dependent
 from virtual_tiff.info._describe import describe
 from virtual_tiff.info._records import FileInfo
 from virtual_tiff.parser import _run as run
 from virtual_tiff.publishing.locations import source_url
-from virtual_tiff.publishing.stores import AddressRegistry, check_access, default_registry
+from virtual_tiff.publishing.stores import registry_for
 from virtual_tiff.reader import DEFAULT_PREFETCH, ByteSource, read_header
 from virtual_tiff.series import Series
 from virtual_tiff.sidecars import SidecarKind, add_sidecars, sidecar_kinds
@@ -72,12 +72,7 @@ def examine(
     """Read the headers that can be read, and return what `info` raises for the others."""
     kinds = sidecar_kinds(sidecars)
     urls = [source_url(source) for source in sources]
-    if registry is None:
-        stores = default_registry(urls, anonymous=anonymous)
-        if not anonymous:
-            check_access(urls)
-    else:
-        stores = AddressRegistry(registry)
+    stores = registry_for(urls, registry, anonymous=anonymous)
 
     async def read(url: str) -> tuple[Header, ByteSource]:
         header, source = await read_header(url, stores, prefetch=prefetch)
@@ -101,8 +96,7 @@ async def _info(
             raise result
         header, source = result
         found.append(describe(header, await _series(header, source)))
-    error = SourcesError.of(errors, len(urls)) if len(errors) > 1 else next(iter(errors), None)
-    return found, error
+    return found, joined(errors, len(urls)) if errors else None
 
 
 async def _series(header: Header, source: ByteSource) -> tuple[Series, ...]:

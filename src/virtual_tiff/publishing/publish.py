@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import icechunk
 import numpy as np
 
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourcesError, VirtualTIFFError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError, joined
 from virtual_tiff.ifd import Source
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.plan import GroupPlan
@@ -23,7 +23,7 @@ from virtual_tiff.publishing.locations import (
     source_url,
 )
 from virtual_tiff.publishing.repository import Location
-from virtual_tiff.publishing.stores import AddressRegistry, check_access, default_registry
+from virtual_tiff.publishing.stores import AddressRegistry, registry_for
 from virtual_tiff.publishing.target import Progress, Stage, Target
 
 if TYPE_CHECKING:
@@ -103,14 +103,14 @@ async def publish_files(
         raise InvalidOptionError(f"concurrency is {concurrency}, but must be at least 1.")
     urls = _urls(sources)
     paths = _paths(urls, names, group)
-    stores = _registry(urls, registry, anonymous=anonymous)
+    stores = registry_for(urls, registry, anonymous=anonymous)
     target = Target.find(repo, branch)
     await target.check(paths, into_existing=into_existing)
     report = progress or _ignore
     read, errors = await _read(urls, parser or VirtualTIFF(), stores, concurrency, report)
     if errors and not (skip_failed and read):
-        raise _error(list(errors.values()), len(urls))
-    failed = {urls[i]: _reason(error) for i, error in errors.items()}
+        raise joined(list(errors.values()), len(urls))
+    failed = {urls[i]: error.text for i, error in errors.items()}
     urls, paths = [urls[i] for i in read], [paths[i] for i in read]
     plans = list(read.values())
     needed = dict.fromkeys([*urls, *(file.url for file in _sources(plans))])
@@ -225,17 +225,6 @@ def _paths(urls: Sequence[str], names: Names | None, group: str) -> Sequence[str
     return paths
 
 
-def _registry(
-    urls: Sequence[str], registry: ObjectStoreRegistry[Any] | None, *, anonymous: bool
-) -> AddressRegistry:
-    if registry is not None:
-        return AddressRegistry(registry)
-    stores = default_registry(urls, anonymous=anonymous)
-    if not anonymous:
-        check_access(urls)
-    return stores
-
-
 async def _read(
     urls: Sequence[str],
     parser: VirtualTIFF,
@@ -260,13 +249,3 @@ async def _read(
         for _ in range(min(concurrency, len(urls))):
             group.create_task(work())
     return dict(sorted(plans.items())), dict(sorted(errors.items()))
-
-
-def _error(errors: Sequence[VirtualTIFFError], total: int) -> VirtualTIFFError:
-    """What went wrong with the one file, or with all of several."""
-    return errors[0] if len(errors) == 1 else SourcesError.of(errors, total)
-
-
-def _reason(error: VirtualTIFFError) -> str:
-    """What an error says, without the place."""
-    return error.message if error.remedy is None else f"{error.message} {error.remedy}"

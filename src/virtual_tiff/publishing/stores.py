@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,24 @@ def default_registry(urls: Iterable[str], *, anonymous: bool = False) -> Address
         if get_url_key(root) not in registry.map:
             registry.register(root, _store(root, url, anonymous=anonymous))
     return registry
+
+
+def registry_for(
+    urls: Sequence[str], registry: ObjectStoreRegistry[Any] | None, *, anonymous: bool
+) -> AddressRegistry:
+    """The caller's registry, or one of obstore's stores after a look at the credentials.
+
+    Raises
+    ------
+    SourceError
+        As `default_registry` and `check_access`; not where the caller has a registry.
+    """
+    if registry is not None:
+        return AddressRegistry(registry)
+    stores = default_registry(urls, anonymous=anonymous)
+    if not anonymous:
+        check_access(urls)
+    return stores
 
 
 def _store(root: str, url: str, *, anonymous: bool) -> Any:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 from urllib.parse import unquote
 
 import tifffile
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
-from virtual_tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.ifd import Header, ImageFileDirectory, walk_ifds
 from virtual_tiff.ome_xml import OMEImage, parse_ome_xml
 from virtual_tiff.reader._series_facts import described, matched
 from virtual_tiff.reader._source import ByteSource
@@ -85,7 +85,7 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
                 raise source.failure
             if not any(one.kind == "mmstack" for one in found):
                 _check_elsewhere(images)
-            paths = {d.position: d for d in _walk(header.ifds)}
+            paths = {d.position: d for d in walk_ifds(header.ifds)}
             made = [_series(tif, one, paths) for one in found]
             return tuple(
                 described(tif, one, plain, image, header)
@@ -97,12 +97,6 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
         raise _unknown(f"tifffile cannot put the pages in order ({str(error)[:80]})").at(
             url=url
         ) from error
-
-
-def _walk(ifds: Sequence[ImageFileDirectory]) -> Iterator[ImageFileDirectory]:
-    for directory in ifds:
-        yield directory
-        yield from _walk(directory.sub_ifds)
 
 
 def _unknown(what: str) -> UnsupportedTIFFError:

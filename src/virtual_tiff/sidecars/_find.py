@@ -76,9 +76,10 @@ async def add_sidecars(
     if not header.ifds or header.ifds[0].index != (0,):
         return header, {}
     image = header.ifds[0]
-    own = [one for one in relate(header.ifds) if one.full is image]
+    related = relate(header.ifds)
+    own = [one for one in related if one.full is image]
     has_overviews = any(o.directory.is_reduced and not o.directory.is_mask for o in own)
-    has_mask = any(one.directory is image for one in masks(relate(header.ifds)))
+    has_mask = any(one.directory is image for one in masks(related))
     url = header.source.url
     wants_overviews = images and "ovr" in kinds and not has_overviews
     wants_mask = images and "msk" in kinds and not has_mask
