@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from virtual_tiff.archive.committing import MANIFEST_REFERENCES
-from virtual_tiff.archive.steps import CHUNK_STEPS
+from virtual_tiff.publishing.commit import MANIFEST_REFERENCES
+from virtual_tiff.publishing.coordinate import CHUNK_STEPS
 
 MIB = 1 << 20
 

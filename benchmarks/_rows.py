@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 import virtual_tiff
-from virtual_tiff.archive.inventory import SCHEMA, Inventory
+from virtual_tiff.inventory.table import SCHEMA, Inventory
 
 FIRST = np.datetime64("2000-01-01", "us")
 STEP = np.timedelta64(6, "h")

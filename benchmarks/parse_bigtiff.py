@@ -14,7 +14,7 @@ from benchmarks._measure import Contender, interleave
 from benchmarks._memory import MIB, memory_of
 from benchmarks._options import Options
 from benchmarks._report import Result, Row, Target, rows
-from virtual_tiff.plan import GroupPlan
+from virtual_tiff.planning.plan import GroupPlan
 
 QUICK = f"fewer rounds, and not {_peer.NAME}, which takes seconds"
 BASELINE = "tifffile"

@@ -22,7 +22,7 @@ from benchmarks import _peer, data
 from benchmarks._measure import Contender, interleave
 from benchmarks._options import Options
 from benchmarks._report import Result, Row, Target, rows
-from benchmarks.range_server import RangeServer
+from tests.helpers.range_server import RangeServer
 from virtual_tiff import VirtualTIFF
 
 QUICK = "200 files instead of 500, fewer rounds"

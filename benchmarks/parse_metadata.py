@@ -14,11 +14,11 @@ from benchmarks._measure import Contender, interleave
 from benchmarks._options import Options
 from benchmarks._report import Result, Target, rows
 from benchmarks.parse_cogs import COUNT, LATENCY, PREFETCH, gather
-from benchmarks.range_server import RangeServer
+from tests.helpers.range_server import RangeServer
 from virtual_tiff import VirtualTIFF
-from virtual_tiff.ifd import walk_ifds
-from virtual_tiff.image_plan import ImageOptions, plan_image
-from virtual_tiff.reader import read_header
+from virtual_tiff.planning.image_plan import ImageOptions, plan_image
+from virtual_tiff.tiff.ifd import walk_ifds
+from virtual_tiff.tiff.reader import read_header
 
 LIMIT = 1.3
 BASELINE = "arrays alone"

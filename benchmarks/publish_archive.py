@@ -19,10 +19,10 @@ from benchmarks._icechunk import largest_array, open_group
 from benchmarks._measure import Contender, interleave
 from benchmarks._options import Options
 from benchmarks._report import Result, Target, rows
-from benchmarks.range_server import RangeServer
+from tests.helpers.range_server import RangeServer
 from virtual_tiff import VirtualTIFF, open_repository
 from virtual_tiff.publishing.containers import containers_for
-from virtual_tiff.publishing.stores import default_registry
+from virtual_tiff.storage.stores import default_registry
 
 LATENCY = 0.03
 THREADS = 64

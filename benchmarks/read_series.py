@@ -29,7 +29,7 @@ from benchmarks._measure import Contender, Sample, interleave
 from benchmarks._options import Options
 from benchmarks._report import Result, Row, Target, rows
 from benchmarks.parse_cogs import GDAL_OPTIONS, PREFETCH, gather, in_threads
-from benchmarks.range_server import RangeServer
+from tests.helpers.range_server import RangeServer
 
 COUNT = 500
 LATENCY = 0.03

@@ -18,8 +18,8 @@ from benchmarks._memory import MIB, Memory, memory_of
 from benchmarks._options import Options
 from benchmarks._report import Result, Target, rows
 from benchmarks._rows import header, repeated
-from benchmarks.range_server import RangeServer
-from virtual_tiff.archive.committing import MANIFEST_REFERENCES
+from tests.helpers.range_server import RangeServer
+from virtual_tiff.publishing.commit import MANIFEST_REFERENCES
 
 OURS = "write"
 GRID = 10

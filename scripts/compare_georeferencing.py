@@ -29,15 +29,15 @@ from obstore.store import MemoryStore
 from rich.console import Console
 from rich.table import Table
 
-from virtual_tiff.attributes import Description, describe, encode_fill_value
-from virtual_tiff.data_type import nodata_value
 from virtual_tiff.errors import VirtualTIFFError
-from virtual_tiff.geokeys import bounds, gcps, rpcs
-from virtual_tiff.ifd import Header, ImageFileDirectory
-from virtual_tiff.pyramid import levels_of
-from virtual_tiff.reader import read_header
-from virtual_tiff.relations import relate
+from virtual_tiff.planning.attributes import Description, describe, encode_fill_value
+from virtual_tiff.planning.encoding.data_type import nodata_value
+from virtual_tiff.planning.pyramid import levels_of
 from virtual_tiff.tags import PhotometricInterpretation
+from virtual_tiff.tiff.geokeys import bounds, gcps, rpcs
+from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.tiff.reader import read_header
+from virtual_tiff.tiff.relations import relate
 
 #: What the file itself means: no sidecars, which GDAL would look for.
 GDAL_OPTIONS = {

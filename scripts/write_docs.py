@@ -97,8 +97,8 @@ def _examples(epilog: str) -> Iterator[str]:
 
 def refusals() -> str:
     """Every refused encoding, with the error that its file brings."""
-    from tests._read import MEMORY_URL, in_memory
-    from tests._refusals import REFUSALS
+    from tests.helpers.read import MEMORY_URL, in_memory
+    from tests.helpers.refusals import REFUSALS
     from virtual_tiff import VirtualTIFF
     from virtual_tiff.errors import UnsupportedTIFFError
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virtual_tiff._version import __version__
-    from virtual_tiff.archive.cubes import CubeResult, append
-    from virtual_tiff.archive.history import log
-    from virtual_tiff.archive.inventory import Inventory
-    from virtual_tiff.archive.publication import publish, publish_async
-    from virtual_tiff.archive.scanning import scan
-    from virtual_tiff.archive.stac import stac_item
-    from virtual_tiff.archive.stack import CubeOptions
-    from virtual_tiff.archive.verifying import verify
+    from virtual_tiff.audit.history import log
+    from virtual_tiff.audit.stac_item import stac_item
+    from virtual_tiff.audit.verify import verify
+    from virtual_tiff.cubes.stack import CubeOptions
     from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+    from virtual_tiff.inspection.tile_grid import tile_matrix_set
+    from virtual_tiff.inventory.scan import scan
+    from virtual_tiff.inventory.table import Inventory
+    from virtual_tiff.operations.cubes import CubeResult, append
+    from virtual_tiff.operations.files import PublishResult
+    from virtual_tiff.operations.publish import publish, publish_async
     from virtual_tiff.parser import VirtualTIFF
-    from virtual_tiff.publishing.publish import PublishResult
     from virtual_tiff.publishing.repository import open_repository
-    from virtual_tiff.tile_grid import tile_matrix_set
 
 __all__ = [
     "CubeOptions",
@@ -46,23 +46,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CubeOptions": "virtual_tiff.archive.stack",
-    "CubeResult": "virtual_tiff.archive.cubes",
+    "CubeOptions": "virtual_tiff.cubes.stack",
+    "CubeResult": "virtual_tiff.operations.cubes",
     "ErrorKind": "virtual_tiff.errors",
-    "Inventory": "virtual_tiff.archive.inventory",
-    "PublishResult": "virtual_tiff.publishing.publish",
+    "Inventory": "virtual_tiff.inventory.table",
+    "PublishResult": "virtual_tiff.operations.files",
     "VirtualTIFF": "virtual_tiff.parser",
     "VirtualTIFFError": "virtual_tiff.errors",
     "__version__": "virtual_tiff._version",
-    "append": "virtual_tiff.archive.cubes",
-    "log": "virtual_tiff.archive.history",
+    "append": "virtual_tiff.operations.cubes",
+    "log": "virtual_tiff.audit.history",
     "open_repository": "virtual_tiff.publishing.repository",
-    "publish": "virtual_tiff.archive.publication",
-    "publish_async": "virtual_tiff.archive.publication",
-    "scan": "virtual_tiff.archive.scanning",
-    "stac_item": "virtual_tiff.archive.stac",
-    "tile_matrix_set": "virtual_tiff.tile_grid",
-    "verify": "virtual_tiff.archive.verifying",
+    "publish": "virtual_tiff.operations.publish",
+    "publish_async": "virtual_tiff.operations.publish",
+    "scan": "virtual_tiff.inventory.scan",
+    "stac_item": "virtual_tiff.audit.stac_item",
+    "tile_matrix_set": "virtual_tiff.inspection.tile_grid",
+    "verify": "virtual_tiff.audit.verify",
 }
 
 

@@ -11,8 +11,8 @@ from virtualizarr.manifests import ChunkManifest, ManifestArray, ManifestGroup, 
 from virtualizarr.manifests.manifest import INLINED_CHUNK_PATH, MISSING_CHUNK_PATH
 from zarr.dtype import parse_dtype
 
-from virtual_tiff.metadata import array_document
-from virtual_tiff.plan import ArrayPlan, GroupPlan
+from virtual_tiff.planning.metadata import array_document
+from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 
 
 def manifest_store(plan: GroupPlan, registry: ObjectStoreRegistry[Any]) -> ManifestStore:

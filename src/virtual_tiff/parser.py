@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from obspec_utils.registry import ObjectStoreRegistry
 
-import virtual_tiff.shutdown  # noqa: F401 - for its effect
-from virtual_tiff.arrangement import Layout, PlanOptions
-from virtual_tiff.axes import BandAxis
+import virtual_tiff.storage.shutdown  # noqa: F401 - for its effect
 from virtual_tiff.errors import InvalidOptionError, UnsupportedTIFFError, VirtualTIFFError
-from virtual_tiff.hierarchy import check_undamaged, find_ifd, plan_header
-from virtual_tiff.ifd import Header
-from virtual_tiff.image_plan import ImageOptions
-from virtual_tiff.pages import plan_pages
-from virtual_tiff.plan import ArrayPlan, GroupPlan
-from virtual_tiff.reader import DEFAULT_PREFETCH, ByteSource, read_header
-from virtual_tiff.relations import mark_levels, may_hide_levels
-from virtual_tiff.series import Series
-from virtual_tiff.sidecars import SidecarKind, add_sidecars, sidecar_kinds
+from virtual_tiff.planning.arrangement import IFDLayout, PlanOptions
+from virtual_tiff.planning.axes import BandAxis
+from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd, plan_header
+from virtual_tiff.planning.image_plan import ImageOptions
+from virtual_tiff.planning.pages.hierarchy import plan_pages
+from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.run import run
+from virtual_tiff.tiff.ifd import Header
+from virtual_tiff.tiff.reader import DEFAULT_PREFETCH, read_header
+from virtual_tiff.tiff.relations import mark_levels, may_hide_levels
+from virtual_tiff.tiff.series import Series
+from virtual_tiff.tiff.sidecars import SidecarKind, add_sidecars, sidecar_kinds
 
 if TYPE_CHECKING:
     from virtualizarr.manifests import ManifestStore
@@ -90,7 +90,7 @@ class VirtualTIFF:
     """
 
     ifd: int | tuple[int, ...] | None = None
-    ifd_layout: Layout = "flat"
+    ifd_layout: IFDLayout = "flat"
     band_axis: BandAxis = field(default="first", kw_only=True)
     bands: Sequence[int] | None = field(default=None, kw_only=True)
     coords: bool = field(default=True, kw_only=True)
@@ -100,7 +100,7 @@ class VirtualTIFF:
     prefetch: int = field(default=DEFAULT_PREFETCH, kw_only=True)
 
     def __post_init__(self) -> None:
-        _check_choice("ifd_layout", self.ifd_layout, get_args(Layout.__value__))
+        _check_choice("ifd_layout", self.ifd_layout, get_args(IFDLayout.__value__))
         _check_choice("band_axis", self.band_axis, get_args(BandAxis.__value__))
         _check_choice("on_unsupported", self.on_unsupported, get_args(OnUnsupported.__value__))
         kinds = sidecar_kinds(self.sidecars)
@@ -160,7 +160,7 @@ class VirtualTIFF:
 
     def plan(self, url: str, registry: ObjectStoreRegistry[Any]) -> GroupPlan:
         """Plan one TIFF, without making a store of it."""
-        return _run(self.plan_async(url, registry))
+        return run(self.plan_async(url, registry))
 
     async def plan_async(self, url: str, registry: ObjectStoreRegistry[Any]) -> GroupPlan:
         """Plan one TIFF; many at once where many calls are gathered."""
@@ -254,7 +254,7 @@ class VirtualTIFF:
         options: ImageOptions,
     ) -> ArrayPlan:
         # Imported here, since few files need it and it needs tifffile and zarr.
-        from virtual_tiff.copying import copy_image
+        from virtual_tiff.completing.copying import copy_image
 
         if reason.ifd is None:
             raise reason
@@ -278,7 +278,7 @@ def _holding(header: Header, url: str) -> Header:
 
 async def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
     # Imported here, since it needs tifffile.
-    from virtual_tiff.reader._series import read_series
+    from virtual_tiff.tiff.reader._series import read_series
 
     return await read_series(source, header)
 
@@ -294,7 +294,7 @@ async def _completed(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> Grou
     if not partial and not lerc:
         return plan
     # Imported here, since it needs zarr and most files do not need it.
-    from virtual_tiff.segments import complete
+    from virtual_tiff.completing.segments import complete
 
     return await complete(plan, sources)
 
@@ -304,13 +304,3 @@ def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise InvalidOptionError(
             f"{name} is {value!r}, but must be one of {', '.join(map(repr, choices))}."
         )
-
-
-def _run[T](work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine, from a thread that may already have a running event loop (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(1) as executor:
-        return executor.submit(asyncio.run, work).result()

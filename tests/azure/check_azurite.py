@@ -27,14 +27,14 @@ import pytest
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import AzureStore
 
-from tests._archive import PATTERN, opened, read_paths, write_scene, write_scenes
-from tests.test_archive_faults import race_urls
+from tests.helpers.archive import PATTERN, opened, read_paths, write_scene, write_scenes
+from tests.publishing.test_faults import race_urls
 from virtual_tiff import publish
-from virtual_tiff.archive.cubes import append, publish_cubes
-from virtual_tiff.archive.report import Status
-from virtual_tiff.archive.scanning import scan
-from virtual_tiff.archive.verifying import verify
+from virtual_tiff.audit.report import Status
+from virtual_tiff.audit.verify import verify
 from virtual_tiff.errors import ErrorKind, SourceError
+from virtual_tiff.inventory.scan import scan
+from virtual_tiff.operations.cubes import append, publish_cubes
 from virtual_tiff.publishing.repository import open_repository
 
 ROOT = Path(__file__).resolve().parents[2]

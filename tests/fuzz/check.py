@@ -14,7 +14,7 @@ from obstore.store import MemoryStore
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.manifest import manifest_store
 from virtual_tiff.parser import VirtualTIFF
-from virtual_tiff.plan import ArrayPlan, GroupPlan
+from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 
 URL = "memory://fuzz/damaged.tif"
 #: Most files are parsed as users do; the rest make sure that no option opens a way around.

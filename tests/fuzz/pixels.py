@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from obspec_utils.registry import ObjectStoreRegistry
 from rasterio.io import MemoryFile
 
-from tests._make import bands_first
 from tests.fuzz.check import Finding
+from tests.helpers.make import bands_first
 from virtual_tiff.manifest import manifest_store
-from virtual_tiff.plan import GroupPlan
+from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.tags import Tag
 
 #: Pixels that are worth decoding three times.

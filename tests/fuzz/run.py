@@ -72,7 +72,12 @@ def run(load: Callable[[int], bytes], numbers: range, *, jobs: int = 1) -> Repor
         Workers at once.
     """
     # Before the forks: imports count for no case, and happen once. None of them starts a thread.
-    for module in ("async_tiff", "tifffile", "virtual_tiff.manifest", "virtual_tiff.segments"):
+    for module in (
+        "async_tiff",
+        "tifffile",
+        "virtual_tiff.manifest",
+        "virtual_tiff.completing.segments",
+    ):
         importlib.import_module(module)
     report = Report()
     started = time.monotonic()

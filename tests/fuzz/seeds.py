@@ -13,7 +13,7 @@ import tifffile
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
-from tests._assemble import (
+from tests.helpers.assemble import (
     BIG_DATA_AT,
     PLAIN,
     DirectoryAt,

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.range_server import RangeServer
-from tests._archive import FIRST, PATTERN, read_paths, write_scenes
+from tests.helpers.archive import FIRST, PATTERN, read_paths, write_scenes
+from tests.helpers.range_server import RangeServer
 from tests.readers._case import (
     COPIED,
     DATA_TYPES,
@@ -31,8 +31,8 @@ from tests.readers._published import Published, published
 from tests.readers._readers import JAVASCRIPT, JAVASCRIPT_READERS, read_all
 from tests.readers._table import DATA, Table, changes, from_json
 from tests.readers.main import make_table
-from virtual_tiff.archive.cubes import publish_cubes
-from virtual_tiff.archive.scanning import scan
+from virtual_tiff.inventory.scan import scan
+from virtual_tiff.operations.cubes import publish_cubes
 
 #: What zarrita.js reads as it is.
 _BARE = (UNCOMPRESSED, DEFLATE, ZSTANDARD, MISSING, COPIED)

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import imagecodecs
 import numpy as np
 
-from tests._assemble import short
-from tests._make import Pixels, pixels
+from tests.helpers.assemble import short
+from tests.helpers.make import Pixels, pixels
 from tests.readers._case import (
     CCITT,
     COPIED,

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tests._assemble import PLAIN, Field, assemble, changed, long, short
-from tests._make import TILE, Pixels, read_with_tifffile, write_with_rasterio
-from virtual_tiff.axes import BandAxis
+from tests.helpers.assemble import PLAIN, Field, assemble, changed, long, short
+from tests.helpers.make import TILE, Pixels, read_with_tifffile, write_with_rasterio
+from virtual_tiff.planning.axes import BandAxis
 
 type Write = Callable[[Path], object]
 

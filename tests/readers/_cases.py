@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from tests._make import COMPLEX, FLOATS, INTEGERS, TILE, Encoding, write
+from tests.helpers.make import COMPLEX, FLOATS, INTEGERS, TILE, Encoding, write
 from tests.readers._bit_cases import copied, fax, fill_order, odd_widths
 from tests.readers._case import (
     DATA_TYPES,
@@ -54,7 +54,7 @@ def all_cases() -> tuple[Case, ...]:
     return cases
 
 
-#: Name in the tables → (name in `tests._make`, predictors, group).
+#: Name in the tables → (name in `tests.helpers.make`, predictors, group).
 _COMPRESSIONS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "Uncompressed": ("none", (1,), UNCOMPRESSED),
     "Deflate (8)": ("deflate", (1, 2, 3), DEFLATE),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from tests._make import TILE, Pixels
+from tests.helpers.make import TILE, Pixels
 from tests.readers._case import (
     CHUNKY,
     IMAGES,

@@ -18,8 +18,8 @@ from typing import Any
 import icechunk
 from zarr.buffer import default_buffer_prototype
 
-from benchmarks.range_server import RangeServer
-from tests._make import Pixels
+from tests.helpers.make import Pixels
+from tests.helpers.range_server import RangeServer
 from tests.readers._case import Case
 from virtual_tiff import publish
 from virtual_tiff.parser import VirtualTIFF

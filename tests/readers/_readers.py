@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import rasterio
 
-from tests._make import Pixels, same_bits
+from tests.helpers.make import Pixels, same_bits
 from tests.readers._bare import bare_environment, python
 from tests.readers._published import ARRAY, Published
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests._make import COMPLEX, INTEGERS
+from tests.helpers.make import COMPLEX, INTEGERS
 from tests.readers._case import DATA_TYPES, GROUPS, LAYOUTS, Case
 from tests.readers._cases import all_cases
 from tests.readers._readers import badness

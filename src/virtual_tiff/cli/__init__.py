@@ -103,7 +103,7 @@ def info(
         _print_tile_matrix_set(sources, anonymous=anonymous, sidecars=sidecar_names(sidecars))
         return
     from virtual_tiff.cli._output import print_files
-    from virtual_tiff.info import examine
+    from virtual_tiff.inspection import examine
 
     files, error = examine(
         _files(sources, anonymous=anonymous),
@@ -120,13 +120,13 @@ def info(
 
 def _files(sources: Sequence[str], *, anonymous: bool) -> Sequence[str]:
     """Files in the folders, and of the patterns and lists, that are named."""
-    from virtual_tiff.archive.listing import is_file, to_url
+    from virtual_tiff.inventory.listing import is_file, to_url
 
     if all(is_file(to_url(source)) for source in sources):
         return sources
     # Only now, since a table takes longer to import than the header of a file to read.
-    from virtual_tiff.archive.scanning import registries
-    from virtual_tiff.archive.sources import SourceOptions, read_sources
+    from virtual_tiff.inventory.scan import registries
+    from virtual_tiff.inventory.sources import SourceOptions, read_sources
 
     stores = registries(None, anonymous=anonymous)
     found: list[str] = read_sources(sources, stores, SourceOptions())["url"].to_pylist()
@@ -134,7 +134,7 @@ def _files(sources: Sequence[str], *, anonymous: bool) -> Sequence[str]:
 
 
 def _print_tile_matrix_set(sources: Sequence[str], **options: Any) -> None:
-    from virtual_tiff.tile_grid import tile_matrix_set
+    from virtual_tiff.inspection.tile_grid import tile_matrix_set
 
     if len(sources) != 1:
         raise typer.BadParameter(

@@ -38,7 +38,7 @@ def sidecar_names(text: str | None) -> bool | tuple[Any, ...]:
     """
     if text is None or text == "all":
         return text is not None
-    from virtual_tiff.sidecars import SidecarKind
+    from virtual_tiff.tiff.sidecars import SidecarKind
 
     kinds = tuple(text.split(","))
     known = get_args(SidecarKind.__value__)

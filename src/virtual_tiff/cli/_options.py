@@ -18,7 +18,7 @@ import typer
 from virtual_tiff.cli._common import ifd_path
 
 if TYPE_CHECKING:
-    from virtual_tiff.archive.stack import CubeOptions
+    from virtual_tiff.cubes.stack import CubeOptions
     from virtual_tiff.parser import VirtualTIFF
 
 Sources = Annotated[
@@ -169,7 +169,7 @@ class CubeChoices:
 
     def options(self, *, coordinates: bool = True) -> CubeOptions:
         """Make the options of the cube."""
-        from virtual_tiff.archive.stack import CubeOptions
+        from virtual_tiff.cubes.stack import CubeOptions
 
         return CubeOptions(
             along=self.along,

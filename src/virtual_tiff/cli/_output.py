@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from virtual_tiff.readers import Reader
+from virtual_tiff.planning.encoding.readers import Reader
 
 if TYPE_CHECKING:
-    from virtual_tiff.info import FileInfo, ImageInfo, SeriesInfo
+    from virtual_tiff.inspection import FileInfo, ImageInfo, SeriesInfo
     from virtual_tiff.publishing.target import Progress as Report
     from virtual_tiff.publishing.target import Stage
 

@@ -41,8 +41,8 @@ def scan(
     A scan that is interrupted goes on where it was when the same command is run again. So does one
     with rows that have an error, for which the exit status is 1: mend the files, and run it again.
     """
-    from virtual_tiff.archive.checkpoint import Checkpoint
-    from virtual_tiff.archive.scanning import scan as scan_sources
+    from virtual_tiff.inventory.checkpoint import Checkpoint
+    from virtual_tiff.inventory.scan import scan as scan_sources
 
     folder = output.with_name(f".{output.name}.scan")
     if restart:

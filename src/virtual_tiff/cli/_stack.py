@@ -23,7 +23,7 @@ from virtual_tiff.cli._options import (
 from virtual_tiff.cli._work import bar, executor_named
 
 if TYPE_CHECKING:
-    from virtual_tiff.archive.cubes import CubeResult
+    from virtual_tiff.operations.cubes import CubeResult
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -61,7 +61,7 @@ def stack(
     Images must share CRS, grid, data type and encoding; what differs is named, and nothing is
     resampled. For a group of its own for each file, see publish.
     """
-    from virtual_tiff.archive.cubes import publish_cubes
+    from virtual_tiff.operations.cubes import publish_cubes
 
     with _arguments(cube, scan, work) as arguments:
         result = publish_cubes(
@@ -101,7 +101,7 @@ def append(
     ] = "raise",
 ) -> None:
     """Add later images to a cube, in one commit; the cube stays as it was if anything fails."""
-    from virtual_tiff.archive.cubes import append as append_images
+    from virtual_tiff.operations.cubes import append as append_images
 
     rules: dict[str, Any] = {"on_present": on_present, "out_of_order": out_of_order}
     with _arguments(cube, scan, work) as arguments:
@@ -135,7 +135,7 @@ def _print_result(result: CubeResult, to: str, *, as_json: bool) -> None:
     if result.snapshot_id is None:
         print(f"{to}: nothing to add; all images are there")
         return
-    from virtual_tiff.archive.committing import brief
+    from virtual_tiff.publishing.commit import brief
 
     print(f"{to}: {result.images:,} images, snapshot {result.snapshot_id}")
     for path, added in result.added.items():

@@ -13,7 +13,7 @@ from virtual_tiff.cli._options import Anonymous, Json, Quiet, Repository
 from virtual_tiff.cli._work import bar
 
 if TYPE_CHECKING:
-    from virtual_tiff.archive.report import VerifyReport
+    from virtual_tiff.audit.report import VerifyReport
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -53,7 +53,7 @@ def verify(
     The exit status is 0 if all is well, 1 if a source is gone, changed or damaged, 2 if a store
     did not answer.
     """
-    from virtual_tiff.archive.verifying import verify as verify_repository
+    from virtual_tiff.audit.verify import verify as verify_repository
 
     quieten_icechunk()
     with bar(quiet or as_json, "Asking for files") as progress:
@@ -75,7 +75,7 @@ def verify(
 
 def log(repository: Repository, branch: _Branch = "main", as_json: Json = False) -> None:
     """List the commits of a repository, the newest first, and what each added."""
-    from virtual_tiff.archive.history import log as commits_of
+    from virtual_tiff.audit.history import log as commits_of
 
     quieten_icechunk()
     commits = commits_of(repository, branch=branch)

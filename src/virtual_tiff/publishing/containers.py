@@ -17,14 +17,14 @@ import icechunk
 from icechunk.storage import azure_store
 
 from virtual_tiff.errors import InvalidOptionError, SourceError
-from virtual_tiff.publishing.locations import (
+from virtual_tiff.storage.addresses import (
     WEB_SCHEMES,
     chunk_location,
     is_plain,
     split_account,
     split_url,
 )
-from virtual_tiff.publishing.stores import cloud, is_anonymous
+from virtual_tiff.storage.stores import cloud, is_anonymous
 
 if TYPE_CHECKING:
     from obspec_utils.registry import ObjectStoreRegistry

@@ -23,8 +23,8 @@ from virtual_tiff.publishing.containers import (
     s3_settings,
     stored_containers,
 )
-from virtual_tiff.publishing.locations import WEB_SCHEMES, split_account, split_url
-from virtual_tiff.publishing.stores import cloud, default_registry, is_anonymous
+from virtual_tiff.storage.addresses import WEB_SCHEMES, split_account, split_url
+from virtual_tiff.storage.stores import cloud, default_registry, is_anonymous
 
 __all__ = [
     "COMMIT_KEY",

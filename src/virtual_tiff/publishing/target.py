@@ -10,9 +10,8 @@ import icechunk
 
 from virtual_tiff._version import __version__
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
-from virtual_tiff.plan import GroupPlan
+from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.publishing.containers import Container, prefixes_for
-from virtual_tiff.publishing.locations import WEB_SCHEMES
 from virtual_tiff.publishing.repository import (
     COMMIT_KEY,
     Location,
@@ -25,6 +24,7 @@ from virtual_tiff.publishing.repository import (
     text_of,
 )
 from virtual_tiff.publishing.writer import write_group, write_parents
+from virtual_tiff.storage.addresses import WEB_SCHEMES
 
 _MAIN = "main"
 #: Groups that an error names.

@@ -15,9 +15,9 @@ from zarr.buffer import default_buffer_prototype
 from zarr.buffer.cpu import Buffer
 
 from virtual_tiff.errors import ErrorKind, RepositoryError
-from virtual_tiff.metadata import array_document, chunk_key, group_document, to_bytes
-from virtual_tiff.plan import ArrayPlan, GroupPlan
-from virtual_tiff.publishing.locations import chunk_checksum, chunk_location
+from virtual_tiff.planning.metadata import array_document, chunk_key, group_document, to_bytes
+from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.storage.addresses import chunk_checksum, chunk_location
 
 if TYPE_CHECKING:
     from icechunk import IcechunkStore

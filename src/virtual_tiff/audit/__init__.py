@@ -1,0 +1,1 @@
+"""What a repository holds, and whether it is still true."""

@@ -1,0 +1,205 @@
+"""Chunks as readers get them, against what tifffile decodes from the same TIFF."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, cast
+
+import icechunk
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import NDArray
+from obspec_utils.readers import BlockStoreReader
+
+from virtual_tiff.planning.axes import axis_of
+from virtual_tiff.storage.resolve import resolve_store
+
+#: Codecs of lossy streams, whose decoders may differ by a few grey levels.
+_LOSSY = frozenset({"imagecodecs_jpeg", "imagecodecs_webp", "imagecodecs_jpegxl"})
+_LEVELS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """An image whose chunks are to be compared.
+
+    Parameters
+    ----------
+    url, ifd
+        The image.
+    array
+        Path of the array that holds it.
+    step
+        Where it is along the first dimension; `None` where the array is the image.
+    band
+        The band of the image that the array holds; -1 for all.
+    """
+
+    url: str
+    ifd: tuple[int, ...]
+    array: str
+    step: int | None
+    band: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one chunk.
+
+    Parameters
+    ----------
+    decided
+        1 if it was compared, 0 if tifffile cannot decode it.
+    fault
+        What is wrong, in one line.
+    changed
+        Whether Icechunk itself refused, since the source is not what was published.
+    reason
+        Why it was not compared.
+    """
+
+    decided: int
+    fault: str | None = None
+    changed: bool = False
+    reason: str = ""
+
+
+def compare(store: Any, sample: Sample, registry: Any, chunks: int, seed: int) -> Iterator[Outcome]:
+    """Compare some chunks of an image.
+
+    Parameters
+    ----------
+    store
+        Of a session.
+    sample
+        The image.
+    registry
+        Finds the store of its URL.
+    chunks
+        How many chunks to take; all if the image has fewer.
+    seed
+        Chooses among them, with the URL.
+    """
+    with warnings.catch_warnings():
+        # zarr warns that numcodecs.* names are not in the specification.
+        warnings.simplefilter("ignore")
+        array = zarr.open_array(store, path=sample.array, mode="r", zarr_format=3)
+    inner = 0 if sample.step is None else 1
+    shape, chunk = array.shape[inner:], array.chunks[inner:]
+    grid = [ceil(s / c) for s, c in zip(shape, chunk, strict=True)]
+    chooser = random.Random(f"{seed} {sample.url} {sample.array}")
+    every = int(np.prod(grid))
+    dimensions = array.metadata.dimension_names  # type: ignore[union-attr]
+    names = tuple(axis_of(name or "") for name in dimensions or ())
+    with _Page(sample, registry) as page:
+        for number in sorted(chooser.sample(range(every), min(chunks, every))):
+            index = [int(i) for i in np.unravel_index(number, grid)]
+            cut = zip(index, chunk, shape, strict=True)
+            region = tuple(slice(i * c, min((i + 1) * c, s)) for i, c, s in cut)
+            yield _compare(array, sample, region, index, page, names[inner:])
+
+
+def _compare(
+    array: zarr.Array[Any],
+    sample: Sample,
+    region: tuple[slice, ...],
+    index: list[int],
+    page: _Page,
+    names: tuple[str, ...],
+) -> Outcome:
+    place: Any = region if sample.step is None else (sample.step, *region)
+    expected, reason = None, ""
+    try:
+        expected = page.read(region, names, sample.band)
+    except Exception as error:
+        # What tifffile makes of a file it does not understand is anything at all.
+        reason = f"tifffile: {type(error).__name__}: {_cause(error)}"
+    try:
+        found = np.asarray(array[place])
+    except icechunk.IcechunkError as error:
+        changed = str(getattr(error, "kind", "")) == "virtual-chunk-modified"
+        return Outcome(decided=1, fault=_cause(error), changed=changed)
+    except Exception as error:
+        return Outcome(decided=1, fault=f"chunk {index} cannot be decoded: {_cause(error)}")
+    if expected is None:
+        return Outcome(decided=0, reason=reason)
+    if found.shape != expected.shape:
+        return Outcome(
+            decided=1, fault=f"chunk {index} is {found.shape}, but {expected.shape} in the TIFF"
+        )
+    lossy = any(getattr(c, "codec_name", "") in _LOSSY for c in _codecs(array))
+    if not _equal(found, expected, lossy=lossy):
+        return Outcome(decided=1, fault=f"chunk {index} has other pixels than the TIFF")
+    return Outcome(decided=1)
+
+
+def _codecs(array: zarr.Array[Any]) -> tuple[Any, ...]:
+    return tuple(getattr(array.metadata, "codecs", ()))
+
+
+def _equal(found: NDArray[Any], expected: NDArray[Any], *, lossy: bool) -> bool:
+    if lossy:
+        apart = np.abs(found.astype(np.float64) - expected.astype(np.float64))
+        return bool(apart.max(initial=0) <= _LEVELS)
+    if found.dtype.kind in "fc":
+        return bool(np.array_equal(found, expected, equal_nan=True))
+    return bool(np.array_equal(found, expected))
+
+
+def _cause(error: BaseException) -> str:
+    return str(error).split("\n", 1)[0].strip() or type(error).__name__
+
+
+class _Page:
+    """One directory of a TIFF, decoded by tifffile where it is asked for."""
+
+    def __init__(self, sample: Sample, registry: Any) -> None:
+        self._sample = sample
+        self._registry = registry
+        self._file: tifffile.TiffFile | None = None
+
+    def __enter__(self) -> _Page:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def read(self, region: tuple[slice, ...], names: tuple[str, ...], band: int) -> NDArray[Any]:
+        """Pixels of a region, in the order of the dimensions that have these names."""
+        page = self._page()
+        rows, columns = region[names.index("y")], region[names.index("x")]
+        pixels = zarr.open_array(page.aszarr(), mode="r")
+        if "z" in names:
+            return np.asarray(pixels[region])
+        if page.samplesperpixel == 1:
+            return np.asarray(pixels[rows, columns])
+        bands = region[names.index("band")] if band < 0 else slice(band, band + 1)
+        if page.planarconfig == 1:
+            found = np.asarray(pixels[rows, columns, bands])
+        else:
+            found = np.moveaxis(np.asarray(pixels[bands, rows, columns]), 0, -1)
+        if band >= 0:
+            return found[..., 0]
+        return np.moveaxis(found, -1, names.index("band"))
+
+    def _page(self) -> Any:
+        if self._file is None:
+            store, path = resolve_store(self._sample.url, self._registry)
+            reader = BlockStoreReader(cast(BlockStoreReader.Store, store), path)
+            self._file = tifffile.TiffFile(cast(Any, reader))
+        pages: Any = self._file.pages
+        page: Any = None
+        for position in self._sample.ifd:
+            page = pages[position]
+            pages = page.pages
+        if page.compression == 1:
+            # TIFF 6.0 section 14 has predictors for compressed data alone; libtiff and GDAL
+            # leave the tag out of account elsewhere, tifffile does not.
+            page.predictor = 1
+        return page

@@ -1,0 +1,91 @@
+"""What was published to a repository, commit by commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import icechunk
+
+from virtual_tiff.json_type import JSON
+from virtual_tiff.publishing.commit import icechunk_errors
+from virtual_tiff.publishing.repository import Location, open_repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One snapshot of a branch.
+
+    Parameters
+    ----------
+    snapshot_id, time, message
+        As Icechunk has them; the time is UTC.
+    action
+        `publish` or `append`; `None` for a commit that was not made by this package.
+    groups
+        Number of groups that were written.
+    added
+        What was added to cubes, by group; see `virtual_tiff.publishing.written.Added`.
+    """
+
+    snapshot_id: str
+    time: datetime
+    message: str
+    action: str | None
+    groups: int
+    added: dict[str, dict[str, JSON]]
+
+    @property
+    def images(self) -> int | None:
+        """Images that were added to cubes; `None` for a commit of something else."""
+        if not self.added:
+            return None
+        return sum(int(str(group["images"])) for group in self.added.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "snapshot_id": self.snapshot_id,
+            "time": self.time.isoformat(),
+            "message": self.message,
+            "action": self.action,
+            "groups": self.groups,
+            "images": self.images,
+            "added": self.added,
+        }
+
+
+def log(repo: Location | icechunk.Repository, *, branch: str = "main") -> list[Commit]:
+    """List the commits of a branch, the newest first.
+
+    Parameters
+    ----------
+    repo
+        The repository, or where it is.
+    branch
+        Whose history to list.
+
+    Raises
+    ------
+    RepositoryError
+        There is no repository, or no such branch.
+    """
+    repository = repo if isinstance(repo, icechunk.Repository) else open_repository(repo)
+    with icechunk_errors(repo):
+        snapshots = list(repository.ancestry(branch=branch))
+    # The first snapshot of every repository has no parent and holds nothing.
+    return [_commit(snapshot) for snapshot in snapshots if snapshot.parent_id is not None]
+
+
+def _commit(snapshot: Any) -> Commit:
+    metadata = snapshot.metadata
+    added = metadata.get("added", {})
+    return Commit(
+        snapshot_id=snapshot.id,
+        time=snapshot.written_at,
+        message=snapshot.message,
+        action=metadata.get("action"),
+        groups=metadata.get("groups", len(added)),
+        added=added,
+    )

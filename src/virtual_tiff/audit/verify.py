@@ -1,0 +1,140 @@
+"""Whether all that a repository refers to is still there, unchanged, and read right.
+
+Every source gets one HEAD request; a sample of chunks is read through Icechunk, as readers do,
+and compared with what tifffile decodes from the same TIFF. Repositories without a table of sources
+can be verified too: then it is Icechunk that tells whether a file has changed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from typing import Any
+
+import icechunk
+
+from virtual_tiff.audit.decoding import compare
+from virtual_tiff.audit.report import Finding, Status, VerifyReport
+from virtual_tiff.audit.samples import array_paths, samples_of, unlisted
+from virtual_tiff.audit.states import (
+    Progress,
+    find_changed,
+    find_refused,
+    recorded_states,
+)
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
+from virtual_tiff.publishing.commit import icechunk_errors
+from virtual_tiff.publishing.repository import Location, open_repository
+from virtual_tiff.publishing.sources_table import read_sources_table
+from virtual_tiff.storage.run import run
+from virtual_tiff.storage.stores import AddressRegistry, default_registry
+
+DEFAULT_CONCURRENCY = 128
+DEFAULT_SAMPLE = 20
+
+
+def verify(
+    repo: Location | icechunk.Repository,
+    *,
+    branch: str = "main",
+    sample: int | None = DEFAULT_SAMPLE,
+    chunks: int = 1,
+    seed: int = 0,
+    registry: Any | None = None,
+    anonymous: bool = False,
+    concurrency: int = DEFAULT_CONCURRENCY,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Check the sources of a repository.
+
+    Parameters
+    ----------
+    repo
+        The repository, or where it is.
+    branch
+        To check.
+    sample
+        Images of which chunks are decoded; `None` for all, 0 for none.
+    chunks
+        Chunks of each of them.
+    seed
+        Another one takes another sample.
+    registry, anonymous
+        Stores for the files, as for `virtual_tiff.publish`.
+    concurrency
+        HEAD requests in flight at once.
+    progress
+        Called with the files done and the files in all.
+
+    Returns
+    -------
+    VerifyReport
+        A finding for each file, and an exit status.
+
+    Raises
+    ------
+    InvalidOptionError
+        An argument is wrong.
+    RepositoryError
+        The repository cannot be read, or refers to no files.
+    """
+    if (sample is not None and sample < 0) or chunks < 1 or concurrency < 1:
+        raise InvalidOptionError("sample must be at least 0, chunks and concurrency at least 1.")
+    repository = repo if isinstance(repo, icechunk.Repository) else open_repository(repo)
+    with icechunk_errors(repo):
+        store = repository.readonly_session(branch=branch).store
+        sources = read_sources_table(store)
+        listed = set(sources["array"].tolist())
+        others = run(unlisted(store, [a for a in array_paths(store) if a not in listed]))
+    recorded = recorded_states(sources)
+    urls = list(dict.fromkeys([*recorded, *(other.url for other in others)]))
+    if not urls:
+        raise RepositoryError(
+            "the repository refers to no files.",
+            kind=ErrorKind.NOT_FOUND,
+            remedy="Name the branch that something was published to.",
+        )
+    stores = (
+        default_registry(urls, anonymous=anonymous)
+        if registry is None
+        else AddressRegistry(registry)
+    )
+    states = run(
+        find_changed({url: recorded.get(url) for url in urls}, stores, concurrency, progress)
+    )
+    states |= run(find_refused(store, [o for o in others if o.url not in states]))
+    rows = [row for row, url in enumerate(sources["url"].tolist()) if url not in states]
+    more = [o.sample for o in others if o.sample is not None and o.url not in states]
+    chosen = _chosen(len(rows) + len(more), sample, random.Random(seed))
+    samples = [
+        *samples_of(store, sources, [rows[i] for i in chosen if i < len(rows)]),
+        *(more[i - len(rows)] for i in chosen if i >= len(rows)),
+    ]
+    decoded: dict[str, int] = defaultdict(int)
+    undecided: list[str] = []
+    for one in samples:
+        for outcome in compare(store, one, stores, chunks, seed):
+            decoded[one.url] += outcome.decided
+            if outcome.fault is not None:
+                states[one.url] = (_status_of(outcome.changed), outcome.fault)
+            elif not outcome.decided:
+                undecided.append(f"{one.url}: {outcome.reason}")
+    return VerifyReport(
+        findings=tuple(_finding(url, states.get(url), decoded[url]) for url in urls),
+        undecided=tuple(undecided),
+    )
+
+
+def _chosen(count: int, sample: int | None, chooser: random.Random) -> list[int]:
+    if sample is None or sample >= count:
+        return list(range(count))
+    return sorted(chooser.sample(range(count), sample))
+
+
+def _status_of(changed: bool) -> Status:
+    return Status.CHANGED if changed else Status.DAMAGED
+
+
+def _finding(url: str, state: tuple[Status, str] | None, decoded: int) -> Finding:
+    status, detail = state or (Status.OK, "")
+    return Finding(url=url, status=status, detail=detail, decoded=decoded)

@@ -1,0 +1,1 @@
+"""Chunks that cannot be referenced as they are: padded, or copied."""

@@ -1,0 +1,353 @@
+"""Segments that hold fewer rows than a chunk: fetch, decode, pad, encode again.
+
+The rows are decoded and encoded by the very codecs that readers will use, through a Zarr array in
+memory, and the result is decoded once more and compared before it is trusted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import warnings
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pyarrow
+import zarr
+from numpy.typing import NDArray
+from zarr.buffer.cpu import Buffer
+from zarr.storage import MemoryStore
+
+from virtual_tiff.errors import (
+    ErrorKind,
+    InvalidTIFFError,
+    UnsupportedTIFFError,
+    VirtualTIFFError,
+)
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.axes import axis_of
+from virtual_tiff.planning.encoding.jpeg_frame import with_frame_height
+from virtual_tiff.planning.encoding.lerc import HEADER_BYTES, LercHeader, lerc_header
+from virtual_tiff.planning.metadata import array_document, chunk_key, to_bytes
+from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, GroupPlan, PartialSegment
+from virtual_tiff.planning.stacks import samples_of
+from virtual_tiff.storage.byte_source import ByteSource
+
+#: Segments looked at at the same time.
+_CONCURRENCY = 64
+#: Bytes of a compressed LERC segment that surely hold its first 30 bytes: one block of a
+#: Zstandard frame at most (RFC 8878 section 3.1.1.2.4), and much more than Deflate needs.
+_LERC_HEAD_BYTES = 160 * 1024
+
+
+async def complete(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> GroupPlan:
+    """Look into the segments that a directory does not tell enough about.
+
+    Partial segments become inline chunks. LERC segments are refused if they hide pixels.
+
+    Parameters
+    ----------
+    plan
+        A plan whose references point into `sources`.
+    sources
+        The TIFF and its sidecars by URL; one GET for each segment that is looked into.
+
+    Raises
+    ------
+    InvalidTIFFError
+        A segment cannot be decoded.
+    UnsupportedTIFFError
+        A segment cannot be encoded again without loss, or masks pixels.
+    """
+    arrays = {
+        name: array
+        if array.source is None
+        else await _complete_array(array, sources[array.source.url])
+        for name, array in plan.arrays.items()
+    }
+    groups = {name: await complete(group, sources) for name, group in plan.groups.items()}
+    return replace(plan, arrays=arrays, groups=groups)
+
+
+async def _complete_array(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
+    try:
+        if _is_lerc(plan):
+            plan = await _check_lerc(plan, source)
+        return await _complete_partial(plan, source) if plan.partial else plan
+    except VirtualTIFFError as error:
+        raise error.at(url=source.source.url, ifd=plan.ifd) from error.__cause__
+
+
+async def _complete_partial(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
+    lengths = plan.lengths.copy()
+    inline: dict[ChunkIndex, bytes] = dict(plan.inline)
+    attributes = dict(plan.attributes)
+    for segment in plan.partial:
+        data = await source.read_uncached(segment.offset, segment.length)
+        image = plan if segment.image is None else segment.image
+        try:
+            padded = await asyncio.to_thread(pad_segment, image, segment, data)
+        except VirtualTIFFError as error:
+            raise error.at(ifd=image.ifd) from error.__cause__
+        if padded is None:
+            continue
+        inline[segment.index], difference = padded
+        lengths[segment.index] = 0
+        if difference:
+            known = attributes.get(_DIFFERENCE, 0)
+            attributes[_DIFFERENCE] = max(difference, known if isinstance(known, int) else 0)
+    return replace(plan, lengths=lengths, inline=inline, partial=(), attributes=attributes)
+
+
+def _is_lerc(plan: ArrayPlan) -> bool:
+    return any(codec["name"] == "imagecodecs_lerc" for codec in plan.codecs)
+
+
+async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
+    """Refuse masked pixels, which decoders silently turn into 0.
+
+    A segment without any valid pixel is a missing chunk where the fill value says the same.
+    """
+    outer = str(plan.codecs[-1]["name"])
+    head_bytes = HEADER_BYTES if outer == "imagecodecs_lerc" else _LERC_HEAD_BYTES
+    limiter = asyncio.Semaphore(_CONCURRENCY)
+
+    async def header(offset: int, length: int) -> LercHeader:
+        async with limiter:
+            data = await source.read_uncached(offset, min(length, head_bytes))
+        return lerc_header(_first_bytes(data, outer))
+
+    async def hides_pixels(index: ChunkIndex, head: LercHeader) -> bool:
+        """Whether a masked pixel lies inside the image, and not in the padding of an edge tile."""
+        rows, columns = _inside(plan, index)
+        if head.valid < rows * columns:
+            return True
+        async with limiter:
+            data = await source.read_uncached(int(plan.offsets[index]), int(plan.lengths[index]))
+        mask = await asyncio.to_thread(_lerc_mask, data, outer)
+        return not bool(mask[..., :rows, :columns].all())
+
+    present = [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
+    headers = await asyncio.gather(
+        *(header(int(plan.offsets[index]), int(plan.lengths[index])) for index in present)
+    )
+    samples = samples_of(plan)
+    lengths = plan.lengths.copy()
+    fill_is_nan = isinstance(plan.fill_value, float) and math.isnan(plan.fill_value)
+    for index, head in zip(present, headers, strict=True):
+        if head.is_empty and fill_is_nan:
+            lengths[index] = 0
+            continue
+        if head.samples != samples:
+            what = f"holds {head.samples} values per pixel for {samples} samples"
+        elif head.is_masked and await hides_pixels(index, head):
+            what = "masks pixels"
+        else:
+            continue
+        raise UnsupportedTIFFError(
+            f"the LERC segment of chunk {index} {what}; decoders return what is masked as 0.",
+            kind=ErrorKind.UNSUPPORTED_MASK,
+        )
+    return replace(plan, lengths=lengths)
+
+
+def _inside(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
+    """Rows and columns of a chunk that lie inside the image."""
+    inside = {
+        name: min(chunk, shape - i * chunk)
+        for name, i, chunk, shape in zip(
+            map(axis_of, plan.dimension_names), index, plan.chunk_shape, plan.shape, strict=True
+        )
+    }
+    return inside["y"], inside["x"]
+
+
+def _lerc_mask(data: bytes, outer: str) -> NDArray[np.bool_]:
+    """Which pixels of a segment are valid."""
+    try:
+        if outer == "numcodecs.zlib":
+            data = bytes(imagecodecs.zlib_decode(data))
+        elif outer == "zstd":
+            data = bytes(imagecodecs.zstd_decode(data))
+        _, mask = imagecodecs.lerc_decode(data, masks=True)
+    except (imagecodecs.LercError, imagecodecs.ZlibError, imagecodecs.ZstdError) as error:
+        raise InvalidTIFFError(
+            f"a LERC segment cannot be decoded ({error}).", kind=ErrorKind.INVALID_SEGMENT
+        ) from error
+    return np.asarray(mask, bool)
+
+
+def _first_bytes(data: bytes, outer: str) -> bytes:
+    """Return the start of what a segment decompresses to."""
+    try:
+        if outer == "numcodecs.zlib":
+            return zlib.decompressobj().decompress(data, HEADER_BYTES)
+        if outer == "zstd":
+            with pyarrow.input_stream(pyarrow.BufferReader(data), compression="zstd") as stream:
+                return bytes(stream.read(HEADER_BYTES))
+    except (zlib.error, OSError) as error:
+        raise InvalidTIFFError(
+            f"a segment cannot be decompressed ({error}).", kind=ErrorKind.INVALID_SEGMENT
+        ) from error
+    return data
+
+
+#: Attribute: by how much the rows of the last strip differ from those of the TIFF at most.
+_DIFFERENCE = "largest_difference_in_last_strip"
+#: Grey levels by which a lossy strip may differ where its stream had to be lengthened.
+_TOLERANCE = 4
+
+
+def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[bytes, int] | None:
+    """Return the bytes of a whole chunk whose first rows are those of `segment`.
+
+    Returns
+    -------
+    bytes
+        The chunk, encoded.
+    int
+        Largest difference of a sample: 0 except for JPEG streams with vertically subsampled
+        chroma, whose last row depends on what lies below it.
+
+    Returns `None` for a segment that decodes to a whole chunk as it is, since some writers fill
+    the last strip up.
+    """
+    try:
+        rows = decode(plan, segment.shape, data)
+    except InvalidTIFFError:
+        decode(plan, plan.chunk_shape, data)
+        return None
+    if plan.codecs[-1]["name"] == "imagecodecs_jpeg":
+        return _pad_jpeg(plan, segment, data, rows)
+    padding = [(0, c - s) for c, s in zip(plan.chunk_shape, segment.shape, strict=True)]
+    whole = np.pad(rows, padding, mode="edge")
+    try:
+        encoded = encode(plan, whole)
+    except Exception as error:
+        raise UnsupportedTIFFError(
+            f"the last strip has {segment.shape} of {plan.chunk_shape} elements, and its codec "
+            f"cannot encode the missing rows ({error}).",
+            kind=ErrorKind.UNSUPPORTED_LAYOUT,
+        ) from error
+    if decode(plan, plan.chunk_shape, encoded).tobytes() != whole.tobytes():
+        raise UnsupportedTIFFError(
+            "the last strip changes when it is encoded again.",
+            kind=ErrorKind.UNSUPPORTED_LAYOUT,
+        )
+    return encoded, 0
+
+
+def decode(plan: ArrayPlan, shape: tuple[int, ...], data: bytes) -> NDArray[Any]:
+    """Decode one chunk of a given shape with the codecs of a plan."""
+    document = to_bytes(array_document(_one_chunk(plan, shape)))
+    items: dict[str, bytes] = {"zarr.json": document, chunk_key((0,) * len(shape)): data}
+    try:
+        return np.asarray(_open(items)[0][...])
+    except Exception as error:
+        raise InvalidTIFFError(
+            f"a segment cannot be decoded ({error}).", kind=ErrorKind.INVALID_SEGMENT
+        ) from error
+
+
+def _pad_jpeg(
+    plan: ArrayPlan, segment: PartialSegment, data: bytes, rows: NDArray[Any]
+) -> tuple[bytes, int]:
+    """Say in the stream itself that it has more rows, rather than lose by encoding again.
+
+    Where chroma is subsampled vertically and the row below the last one matters too much, the
+    strip is encoded again, at the highest quality and without subsampling.
+    """
+    height = plan.chunk_shape[[*map(axis_of, plan.dimension_names)].index("y")]
+    patched = with_frame_height(data, height)
+    difference = _difference(plan, segment, patched, rows)
+    if difference > _TOLERANCE:
+        padding = [(0, c - s) for c, s in zip(plan.chunk_shape, segment.shape, strict=True)]
+        patched = encode(plan, np.pad(rows, padding, mode="edge"))
+        difference = _difference(plan, segment, patched, rows)
+    if difference > _TOLERANCE:
+        raise UnsupportedTIFFError(
+            f"the last strip is a JPEG stream whose rows change by {difference} levels when rows "
+            "are added to it.",
+            kind=ErrorKind.UNSUPPORTED_LAYOUT,
+        )
+    return patched, difference
+
+
+def _difference(
+    plan: ArrayPlan, segment: PartialSegment, encoded: bytes, rows: NDArray[Any]
+) -> int:
+    """Largest difference between the rows of a segment and those of a padded chunk."""
+    whole = decode(plan, plan.chunk_shape, encoded)
+    valid = whole[tuple(slice(size) for size in segment.shape)]
+    return int(np.abs(valid.astype(np.int64) - rows.astype(np.int64)).max(initial=0))
+
+
+#: Configurations with which a codec loses nothing (JPEG: as little as it can); a decoder does not
+#: look at them.
+_FOR_ENCODING: dict[str, dict[str, JSON]] = {
+    "imagecodecs_webp": {"lossless": True},
+    "imagecodecs_jpegxl": {"lossless": True},
+    "imagecodecs_jpeg2k": {"level": 0, "reversible": True},
+    "imagecodecs_jpegxr": {"level": 1.0},
+    "imagecodecs_jpeg": {"level": 100, "subsampling": "444"},
+}
+
+
+def encode(plan: ArrayPlan, values: NDArray[Any]) -> bytes:
+    """Encode one chunk with the codecs of a plan, without loss if they can."""
+    plan = replace(plan, codecs=tuple(_for_encoding(codec) for codec in plan.codecs))
+    if plan.codecs[0]["name"] == "transpose":
+        # Encoders of whole images want contiguous samples, and zarr transposes without a copy.
+        plan = replace(plan, codecs=plan.codecs[1:])
+        values = np.ascontiguousarray(values.transpose(1, 2, 0))
+    document = to_bytes(array_document(_one_chunk(plan, values.shape)))
+    array, items = _open({"zarr.json": document})
+    array[...] = values
+    encoded: bytes = items[chunk_key((0,) * values.ndim)].to_bytes()
+    return encoded
+
+
+def encode_chunks(plan: ArrayPlan, values: NDArray[Any]) -> dict[ChunkIndex, bytes]:
+    """Encode a whole array with the codecs of a plan, chunk by chunk."""
+    array, items = _open({"zarr.json": to_bytes(array_document(plan))})
+    array[...] = values
+    return {index: items[chunk_key(index)].to_bytes() for index in np.ndindex(*plan.grid_shape)}
+
+
+def _for_encoding(codec: Codec) -> Codec:
+    extra = _FOR_ENCODING.get(str(codec["name"]))
+    if extra is None:
+        return codec
+    configuration = codec.get("configuration", {})
+    if not isinstance(configuration, dict):
+        raise AssertionError(f"a codec's configuration is {configuration!r}")
+    return {**codec, "configuration": {**configuration, **extra}}
+
+
+def _one_chunk(plan: ArrayPlan, shape: tuple[int, ...]) -> ArrayPlan:
+    nothing = np.zeros((1,) * len(shape), np.uint64)
+    return replace(
+        plan,
+        shape=shape,
+        chunk_shape=shape,
+        offsets=nothing,
+        lengths=nothing,
+        inline={},
+        partial=(),
+        attributes={},
+    )
+
+
+def _open(items: Mapping[str, bytes]) -> tuple[zarr.Array[Any], dict[str, Any]]:
+    buffers: dict[str, Any] = {key: Buffer.from_bytes(data) for key, data in items.items()}
+    with warnings.catch_warnings():
+        # zarr warns that numcodecs.* names are not in the specification; they are in the table
+        # of supported readers instead.
+        warnings.simplefilter("ignore")
+        array = zarr.open_array(MemoryStore(buffers), mode="r+", zarr_format=3)
+    # Chunks of nothing but the fill value too; zarr 3.4.0 does not heed this when opening.
+    return array.with_config({"write_empty_chunks": True}), buffers

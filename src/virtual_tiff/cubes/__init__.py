@@ -1,0 +1,1 @@
+"""Arrays over many images of an inventory: places, agreement, levels. No I/O."""

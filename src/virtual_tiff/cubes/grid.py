@@ -1,0 +1,123 @@
+"""The grid of a cube → what is written of it once: x, y, spatial_ref, attributes of the group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+from pyproj import CRS
+
+from virtual_tiff.cubes.plan import ImageGrid
+from virtual_tiff.inventory.table import EXTRA_GEOREFERENCING
+from virtual_tiff.planning.attributes import Description, crs_attributes
+from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.planning.variables import band_names as band_names_of
+from virtual_tiff.planning.variables import band_numbers, coordinate, grid_mapping
+from virtual_tiff.tiff.geokeys import CRSResult, GeoTransform
+
+GRID_MAPPING = "spatial_ref"
+
+
+def frame(
+    grid: ImageGrid,
+    *,
+    bands: int = 0,
+    band_names: Sequence[str] | None = None,
+    coordinates: bool = True,
+) -> GroupPlan:
+    """Plan the variables that all arrays of a cube share.
+
+    Parameters
+    ----------
+    grid
+        Of the cube.
+    bands
+        Number of bands, if the arrays have such a dimension.
+    band_names
+        Their names, or numbers as text; `None` for 1, 2, ….
+    coordinates
+        Whether to write x and y, where the grid is not rotated, and band.
+
+    Returns
+    -------
+    GroupPlan
+        `x` and `y` (pixel centres, CF section 4), `band`, `spatial_ref` (CF section 5.6), and
+        the attributes of the `proj` and `spatial` conventions; what there is of them.
+    """
+    described = description(grid)
+    arrays: dict[str, ArrayPlan] = {}
+    sizes: tuple[tuple[Literal["x", "y"], int], ...] = (("y", grid.height), ("x", grid.width))
+    for axis, size in sizes if coordinates else ():
+        variable = coordinate(described, axis, size, axis)
+        if variable is not None:
+            arrays[axis] = variable
+    if bands and coordinates:
+        arrays["band"] = _bands(bands, band_names)
+    if described.spatial_ref_attributes is not None:
+        arrays[GRID_MAPPING] = grid_mapping(described.spatial_ref_attributes)
+    return GroupPlan(arrays=arrays, attributes=described.group_attributes)
+
+
+def _bands(count: int, names: Sequence[str] | None) -> ArrayPlan:
+    if names is None:
+        return band_numbers(count, "band")
+    if all(name.isdecimal() for name in names):
+        return band_numbers(count, "band", [int(name) for name in names])
+    return band_names_of(names, "band")
+
+
+def description(grid: ImageGrid) -> Description:
+    """What the metadata of an image on this grid would say of it."""
+    system = crs_result(grid.crs)
+    transform = geotransform(grid)
+    mapping = crs_attributes(system)
+    if transform is not None:
+        mapping["GeoTransform"] = " ".join(map(repr, transform))
+    mapping |= grid.extra_georeferencing
+    return Description(
+        array_attributes={},
+        spatial_ref_attributes=mapping or None,
+        crs=system,
+        crs_name=system.name,
+        geotransform=transform,
+        band_names=(),
+        notes=(),
+        shape=(grid.height, grid.width),
+        dimensions=("y", "x"),
+    )
+
+
+def geotransform(grid: ImageGrid) -> GeoTransform | None:
+    """The affine of a grid in GDAL's order."""
+    if grid.transform is None:
+        return None
+    a, b, c, d, e, f = grid.transform
+    return (c, a, b, f, d, e)
+
+
+def grid_of(attributes: Mapping[str, Any], width: int, height: int) -> ImageGrid:
+    """Read a grid back from the attributes of its grid mapping variable."""
+    text = attributes.get("GeoTransform")
+    transform = None
+    if isinstance(text, str):
+        x, a, b, y, d, e = map(float, text.split())
+        transform = (a, b, x, d, e, y)
+    return ImageGrid(
+        crs=attributes.get("crs_wkt"),
+        transform=transform,
+        width=width,
+        height=height,
+        extra_georeferencing={
+            key: attributes[key] for key in EXTRA_GEOREFERENCING if key in attributes
+        },
+    )
+
+
+@lru_cache(maxsize=256)
+def crs_result(text: str | None) -> CRSResult:
+    """Read the CRS of an inventory: `EPSG:32633`, or WKT."""
+    if text is None:
+        return CRSResult()
+    system = CRS(text)
+    return CRSResult(crs=system, authority=text if text.partition(":")[0].isalpha() else None)

@@ -1,0 +1,101 @@
+"""Which overviews belong to which images of an inventory, level by level."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from virtual_tiff.errors import InvalidOptionError, MismatchError
+from virtual_tiff.inventory.table import Inventory
+
+type Key = tuple[str, str]
+
+_COLUMNS = ["url", "ifd", "full_ifd", "bands", "width", "height"]
+
+
+def overview_rows(
+    inventory: Inventory, images: Inventory, chosen: NDArray[np.int64]
+) -> Iterator[tuple[Inventory, NDArray[np.int64]]]:
+    """Find the overviews of images, from the largest level to the smallest.
+
+    Parameters
+    ----------
+    inventory
+        With rows of overviews.
+    images
+        Of the inventory, those of full resolution.
+    chosen
+        Rows of `images` that have to have overviews; negative ones are left out of account.
+
+    Yields
+    ------
+    Inventory
+        The overviews of one level.
+    array
+        Shape `(images,)`, int64: the row of that for each row of `images`, -1 for those that are
+        not chosen.
+
+    Raises
+    ------
+    InvalidOptionError
+        The inventory has no overviews.
+    MismatchError
+        Some images have more overviews than others.
+    """
+    overviews = inventory.images
+    overviews = overviews.filter(pc.equal(overviews.table["role"], "overview"))
+    if len(overviews) == 0:
+        raise InvalidOptionError(
+            "the inventory has no overviews.",
+            url=images.table["url"][0].as_py(),
+            remedy="Scan all images of each file (parser=VirtualTIFF(), --ifd all), or leave "
+            "overviews out.",
+        )
+    of_image = _by_image(overviews)
+    keys = _keys(images, "ifd")
+    bands = images.table["bands"].to_pylist()
+    rows = np.unique(chosen[chosen >= 0]).tolist()
+    found = {row: [o for o, count in of_image[keys[row]] if count == bands[row]] for row in rows}
+    depth = Counter(len(each) for each in found.values()).most_common(1)[0][0]
+    odd = [row for row in rows if len(found[row]) != depth]
+    if odd or not depth:
+        row = odd[0] if odd else rows[0]
+        raise MismatchError(
+            f"the image has {len(found[row])} overviews, but {len(rows) - len(odd)} of "
+            f"{len(rows)} images have {depth}.",
+            url=keys[row][0],
+            remedy="Leave overviews out, or make the same ones for all images.",
+        )
+    for level in range(depth):
+        members = np.array([found[row][level] for row in rows])
+        of_level = np.full(len(images), -1, np.int64)
+        of_level[rows] = np.arange(len(rows))
+        yield Inventory(overviews.table.take(pa.array(members))), of_level
+
+
+def _by_image(overviews: Inventory) -> dict[Key, list[tuple[int, int]]]:
+    """Rows of overviews and their numbers of bands by image, the largest first."""
+    table = overviews.table.select(_COLUMNS)
+    area = pc.multiply(table["width"], table["height"]).to_pylist()
+    ifds, bands = table["ifd"].to_pylist(), table["bands"].to_pylist()
+    found: dict[Key, list[tuple[int, int]]] = defaultdict(list)
+    seen: set[Key] = set()
+    for row, key in enumerate(_keys(overviews, "full_ifd")):
+        # A file that was named twice has its rows twice.
+        if (key[0], ifds[row]) not in seen:
+            seen.add((key[0], ifds[row]))
+            found[key].append((row, bands[row]))
+    for rows in found.values():
+        # Stable, so that levels of equal size keep the order of the file.
+        rows.sort(key=lambda entry: area[entry[0]], reverse=True)
+    return found
+
+
+def _keys(inventory: Inventory, column: str) -> list[Key]:
+    table = inventory.table
+    return list(zip(table["url"].to_pylist(), table[column].to_pylist(), strict=True))

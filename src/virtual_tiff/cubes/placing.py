@@ -1,0 +1,174 @@
+"""Where images of an inventory go in a cube: which variable, and which step along it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from virtual_tiff.cubes.plan import Rows
+from virtual_tiff.errors import ErrorKind, InvalidOptionError
+from virtual_tiff.inventory.table import Inventory
+
+type OnDuplicate = Literal["raise", "first", "last", "newest"]
+
+
+def stackable(inventory: Inventory) -> Inventory:
+    """The rows that can be stacked: full-resolution images that could be read.
+
+    Raises
+    ------
+    InvalidOptionError
+        With kind `no-sources` if there are none.
+    """
+    images = inventory.images
+    chosen = images.filter(pc.equal(images.table["role"], "image"))
+    if len(chosen) == 0:
+        raise InvalidOptionError(
+            f"none of the {len(inventory)} rows is an image that could be read.",
+            kind=ErrorKind.NO_SOURCES,
+            remedy="See the errors in inventory.failed." if len(inventory) > len(images) else None,
+        )
+    return chosen
+
+
+def variable_names(
+    inventory: Inventory, column: str | None, pattern: str | None, name: str
+) -> list[str]:
+    """Name the variable of each image.
+
+    Parameters
+    ----------
+    column
+        That names it.
+    pattern
+        Regular expression with one group, which finds the name in a URL.
+    name
+        Of the only variable, where neither is given.
+
+    Raises
+    ------
+    InvalidOptionError
+        The column is absent or has nulls; the pattern is none, or finds nothing in a URL.
+    """
+    if column is not None and pattern is not None:
+        raise InvalidOptionError("variables come from a column or from a pattern, not from both.")
+    if pattern is not None:
+        return _found(inventory, pattern)
+    if column is None:
+        return [name] * len(inventory)
+    values = require(inventory, column, "variable")
+    return [str(value).replace("/", "_") for value in values.to_pylist()]
+
+
+def _found(inventory: Inventory, pattern: str) -> list[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise InvalidOptionError(
+            f"the variable pattern {pattern!r} is not a regular expression: {error}."
+        ) from error
+    if compiled.groups != 1:
+        raise InvalidOptionError(
+            f"the variable pattern {pattern!r} has {compiled.groups} groups, but needs one.",
+            remedy="Put the name of the variable into parentheses, as in '_(red|nir)'.",
+        )
+    names = []
+    for url in inventory.table["url"].to_pylist():
+        match = compiled.search(url)
+        if match is None or not match[1]:
+            raise InvalidOptionError(
+                f"the variable pattern {pattern!r} finds nothing.",
+                url=url,
+                remedy="Name only files that it fits, or leave the others out of the table.",
+            )
+        names.append(match[1].replace("/", "_"))
+    return names
+
+
+def coordinate_of(inventory: Inventory, column: str) -> tuple[NDArray[Any], Rows]:
+    """Sorted values of the coordinate, and the step of each row."""
+    values = require(inventory, column, "along")
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
+        array = values.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
+    elif pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+        array = values.to_numpy(zero_copy_only=False)
+    elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        array = np.array(values.to_pylist(), np.dtypes.StringDType())
+    else:
+        raise InvalidOptionError(
+            f"column {column!r} is {values.type}, which cannot be a coordinate.",
+            remedy="Times, numbers and text can.",
+        )
+    unique, step = np.unique(array, return_inverse=True)
+    return unique, step.astype(np.int64)
+
+
+def require(inventory: Inventory, column: str, argument: str) -> Any:
+    """Return a column without nulls.
+
+    Raises
+    ------
+    InvalidOptionError
+        It is absent, or null for an image.
+    """
+    table = inventory.table
+    if column not in table.column_names:
+        raise InvalidOptionError(
+            f"there is no column {column!r} for {argument}.",
+            remedy=f"The caller's columns are: {', '.join(inventory.own_columns) or 'none'}.",
+        )
+    values = table[column]
+    if values.null_count:
+        row = pc.index(pc.is_null(values), True).as_py()
+        remedy = f"Fill column {column!r}, or leave the images out."
+        if column == "datetime":
+            remedy = (
+                "Scan with datetime_column, datetime_pattern or datetime_tag, so that every "
+                "image has a time."
+            )
+        raise InvalidOptionError(
+            f"{values.null_count} of {len(inventory)} images have no {column}.",
+            url=table["url"][row].as_py(),
+            remedy=remedy,
+        )
+    return values
+
+
+def placed(
+    inventory: Inventory,
+    members: Rows,
+    step: Rows,
+    steps: int,
+    on_duplicate: OnDuplicate,
+    along: str,
+) -> Rows:
+    """Row at each step of a variable."""
+    if on_duplicate == "newest":
+        modified = inventory.table["last_modified"].take(pa.array(members))
+        age = pc.fill_null(modified.cast(pa.int64()), 0).to_numpy()
+        members = members[np.argsort(age, kind="stable")]
+    place = np.full(steps, -1, np.int64)
+    ordered = members[::-1] if on_duplicate == "first" else members
+    place[step[ordered]] = ordered
+    if on_duplicate == "raise" and np.count_nonzero(place >= 0) < len(members):
+        lost = np.setdiff1d(members, place[place >= 0])
+        one, other = int(lost[0]), int(place[step[lost[0]]])
+        urls = inventory.table["url"]
+        raise InvalidOptionError(
+            f"has the same {along} as {urls[other].as_py()} "
+            f"({inventory.table[along][one].as_py()}).",
+            kind=ErrorKind.DUPLICATE,
+            url=urls[one].as_py(),
+            remedy='Pass on_duplicate="first" (or last, or newest) to take one of them; or say '
+            "with variable_pattern, or a column for variable, what tells them apart.",
+        )
+    return place

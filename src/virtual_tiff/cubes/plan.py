@@ -1,0 +1,138 @@
+"""A cube as frozen data, and the arrays of images made into arrays of stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.plan import ArrayPlan
+
+type Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageGrid:
+    """Where the pixels of a cube are.
+
+    Parameters
+    ----------
+    crs
+        `EPSG:32633` or WKT; `None` where the images have none.
+    transform
+        a, b, c, d, e, f of the affine, from pixel corners to CRS units.
+    width, height
+        In pixels.
+    extra_georeferencing
+        Attributes of the grid mapping beyond these, such as control points.
+    """
+
+    crs: str | None
+    transform: tuple[float, float, float, float, float, float] | None
+    width: int
+    height: int
+    extra_georeferencing: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One band of planar images: its number, and the axis and number of all of them."""
+
+    index: int
+    axis: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CubeVariable:
+    """One array of a cube.
+
+    Parameters
+    ----------
+    image
+        Plan of the array of any one of the images; the attributes are those all of them share.
+    rows
+        Shape `(steps,)`: row of the inventory at each step, -1 where there is no image.
+    band
+        The band that this variable is, of planar images that were taken apart; else `None`.
+    """
+
+    image: ArrayPlan
+    rows: Rows
+    band: Band | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CubePlan:
+    """A cube: variables on one grid, along one coordinate.
+
+    Parameters
+    ----------
+    dimension
+        Name of the first dimension of the variables.
+    coordinate
+        Shape `(steps,)`, sorted: `datetime64[us]`, numbers, or text.
+    variables
+        By name.
+    grid
+        Of all images.
+    inventory
+        What the `rows` of the variables count in.
+    band_names
+        Names or numbers of the bands; `None` where they are 1, 2, ….
+    overviews
+        The same at lower and lower resolution: same coordinate, same variables.
+    """
+
+    dimension: str
+    coordinate: NDArray[Any]
+    variables: Mapping[str, CubeVariable]
+    grid: ImageGrid
+    inventory: Inventory
+    band_names: tuple[str, ...] | None = None
+    overviews: tuple[CubePlan, ...] = ()
+
+    @property
+    def levels(self) -> tuple[CubePlan, ...]:
+        """This and its overviews."""
+        return (self, *self.overviews)
+
+    @property
+    def bands(self) -> int:
+        """Size of the dimension `band` of the variables; 0 if none has it."""
+        for variable in self.variables.values():
+            image = variable.image
+            if "band" in image.dimension_names:
+                return image.shape[image.dimension_names.index("band")]
+        return 0
+
+    @property
+    def images(self) -> int:
+        """Number of images in it."""
+        firsts = (v for v in self.variables.values() if v.band is None or v.band.index == 0)
+        rows = [v.rows for v in firsts]
+        return int(sum(np.count_nonzero(r >= 0) for r in rows))
+
+
+def image_of_band(image: ArrayPlan, axis: int) -> ArrayPlan:
+    """Plan of one band of a planar image, without references."""
+
+    def without[T](values: Sequence[T]) -> tuple[T, ...]:
+        return (*values[:axis], *values[axis + 1 :])
+
+    grid = without(image.grid_shape)
+    nothing = np.broadcast_to(np.uint64(0), grid)
+    return replace(
+        image,
+        shape=without(image.shape),
+        chunk_shape=without(image.chunk_shape),
+        dimension_names=without(image.dimension_names),
+        offsets=nothing,
+        lengths=nothing,
+        inline={},
+    )

@@ -1,0 +1,168 @@
+"""A header → what people want to know of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from virtual_tiff.errors import VirtualTIFFError
+from virtual_tiff.inspection.records import FileInfo, ImageInfo, Kind, SeriesInfo
+from virtual_tiff.planning.encoding.readers import readers
+from virtual_tiff.planning.hierarchy import array_name
+from virtual_tiff.planning.image_plan import ImageOptions, plan_image
+from virtual_tiff.planning.plan import ArrayPlan
+from virtual_tiff.storage.source import Source
+from virtual_tiff.tags import Compression, NewSubfileType, PhotometricInterpretation
+from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
+from virtual_tiff.tiff.relations import relate_sidecars
+from virtual_tiff.tiff.series import Series
+
+_COMPRESSIONS = {
+    Compression.NONE: "none",
+    Compression.CCITT_RLE: "CCITT RLE",
+    Compression.CCITT_T4: "CCITT G3",
+    Compression.CCITT_T6: "CCITT G4",
+    Compression.CCITT_RLEW: "CCITT RLE-W",
+    Compression.LZW: "LZW",
+    Compression.OLD_JPEG: "old JPEG",
+    Compression.JPEG: "JPEG",
+    Compression.ADOBE_DEFLATE: "Deflate",
+    Compression.DEFLATE: "Deflate",
+    Compression.PACKBITS: "PackBits",
+    Compression.JPEG_2000: "JPEG 2000",
+    Compression.JPEG_2000_ALT: "JPEG 2000",
+    Compression.JPEG_2000_APERIO_RGB: "JPEG 2000",
+    Compression.JPEG_2000_APERIO_YCBCR: "JPEG 2000",
+    Compression.JPEG_XR: "JPEG XR",
+    Compression.JPEG_XR_NDPI: "JPEG XR",
+    Compression.JPEG_XL: "JPEG XL",
+    Compression.JPEG_XL_OLD: "JPEG XL",
+    Compression.WEBP: "WebP",
+}
+_PREDICTORS = {2: "horizontal", 3: "floating point"}
+
+
+def describe(header: Header, series: Iterable[Series] = ()) -> FileInfo:
+    """Describe what was read of a TIFF."""
+    images = [describe_image(ifd, header.source) for ifd in walk_ifds(header.ifds)]
+    images += [
+        describe_image(one.directory, one.source or header.source, one.prefix)
+        for one in relate_sidecars(header)
+    ]
+    metadata = header.ifds[0].auxiliary if header.ifds else None
+    return FileInfo(
+        url=header.source.url,
+        size=header.source.size,
+        byte_order=header.byte_order,
+        big_tiff=header.big_tiff,
+        images=tuple(images),
+        damage=None if header.damage is None else header.damage.message,
+        sidecars=(
+            *(sidecar.header.source.url for sidecar in header.sidecars),
+            *(() if metadata is None else metadata.urls),
+        ),
+        series=tuple(_describe_series(one) for one in series),
+    )
+
+
+def _describe_series(series: Series) -> SeriesInfo:
+    return SeriesInfo(
+        name=series.name,
+        kind=series.kind,
+        sizes=dict(series.sizes),
+        levels=tuple(level.size for level in series.levels),
+        first_ifd=array_name(next(p for p in series.levels[0].pages if p is not None)),
+    )
+
+
+def describe_image(ifd: ImageFileDirectory, source: Source, prefix: str = "") -> ImageInfo:
+    """Describe one image; `prefix` is that of the names of a sidecar's images."""
+    plan: ArrayPlan | None = None
+    problem: str | None = None
+    try:
+        plan = plan_image(ifd, source, ImageOptions())
+    except VirtualTIFFError as error:
+        problem = error.message
+    data_type = None if plan is None else plan.data_type.name
+    known = () if plan is None or data_type is None else readers(plan.codecs, data_type)
+    predicted = plan is not None and any(
+        codec["name"] in ("imagecodecs_delta", "imagecodecs_floatpred") for codec in plan.codecs
+    )
+    empty = (
+        (ifd.offsets == 0)
+        if ifd.byte_counts.size != ifd.offsets.size
+        else ((ifd.offsets == 0) | (ifd.byte_counts == 0))
+    )
+    return ImageInfo(
+        ifd=prefix + array_name(ifd.index),
+        kind=_kind(ifd),
+        width=ifd.image_width,
+        height=ifd.image_length,
+        bands=ifd.samples_per_pixel,
+        data_type=data_type,
+        bits_per_sample=max(ifd.bits_per_sample),
+        photometric=_photometric(ifd.photometric_interpretation),
+        layout="tiles" if ifd.is_tiled else "strips",
+        segment_shape=ifd.segment_shape,
+        segments=int(ifd.offsets.size),
+        missing_segments=int(np.count_nonzero(empty)),
+        interleaved=not ifd.is_planar,
+        compression=_compression(ifd.compression),
+        predictor=_PREDICTORS.get(ifd.predictor) if predicted else None,
+        nodata=_nodata(ifd),
+        crs=_crs_name(ifd),
+        chunk_shape=None if plan is None else plan.chunk_shape,
+        codecs=None if plan is None else plan.codecs,
+        readers=tuple(str(reader) for reader in known),
+        problem=problem,
+    )
+
+
+def _kind(ifd: ImageFileDirectory) -> Kind:
+    if ifd.is_mask:
+        return "mask"
+    if ifd.is_reduced:
+        return "overview"
+    if len(ifd.index) > 1:
+        return "sub-image"
+    if ifd.new_subfile_type & NewSubfileType.PAGE or ifd.index != (0,):
+        return "page"
+    return "image"
+
+
+def _compression(value: int) -> str:
+    try:
+        known = Compression(value)
+    except ValueError:
+        return str(value)
+    return _COMPRESSIONS.get(known, known.name.replace("_", " "))
+
+
+def _photometric(value: int | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        return PhotometricInterpretation(value).name.replace("_", " ").lower()
+    except ValueError:
+        return str(value)
+
+
+def _nodata(ifd: ImageFileDirectory) -> str | None:
+    if ifd.auxiliary is None or not ifd.auxiliary.nodata:
+        return ifd.gdal_nodata
+    beside = ifd.auxiliary.nodata
+    texts = [beside.get(band, ifd.gdal_nodata or "none") for band in range(ifd.samples_per_pixel)]
+    return texts[0] if len(set(texts)) == 1 else " ".join(texts)
+
+
+def _crs_name(ifd: ImageFileDirectory) -> str | None:
+    if not ifd.geo_keys and ifd.auxiliary is None:
+        return None
+    # Imported here, since PROJ takes its time and not every TIFF has a CRS.
+    from virtual_tiff.tiff.geokeys import crs
+
+    found = crs(ifd)
+    if found.name is None:
+        return None
+    return f"{found.authority} ({found.name})" if found.authority else found.name

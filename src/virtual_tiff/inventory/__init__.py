@@ -1,0 +1,1 @@
+"""Sources as a table of images, one row each."""

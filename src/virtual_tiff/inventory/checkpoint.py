@@ -1,0 +1,108 @@
+"""A folder that keeps what a scan has read, so that an interrupted one can go on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from virtual_tiff.errors import ErrorKind, InvalidOptionError
+from virtual_tiff.inventory.rows import POSITION
+
+type Table = Any
+
+_OPTIONS = b"virtual_tiff.scan"
+#: Errors of good files, which come again. After all others another try may go well: when the store
+#: answers, or somebody has put a whole file where a broken one was.
+_LASTING = (
+    *(kind for kind in ErrorKind if kind.startswith("unsupported-")),
+    ErrorKind.COPY_LIMIT,
+)
+
+
+class Checkpoint:
+    """Parts of a table, one Parquet file each, that appear only when they are whole.
+
+    Parameters
+    ----------
+    folder
+        Where they are; made if it is not there.
+    options
+        Text that tells scans apart whose rows would differ.
+    """
+
+    def __init__(self, folder: Path, options: str) -> None:
+        self.folder = folder
+        self.options = options
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str] | None, options: object) -> Self | None:
+        """Open or make the folder of a scan; `None` if no folder is named.
+
+        Raises
+        ------
+        InvalidOptionError
+            It holds parts of a scan with other options.
+        """
+        if folder is None:
+            return None
+        checkpoint = cls(Path(folder), repr(options))
+        checkpoint.folder.mkdir(parents=True, exist_ok=True)
+        for file in checkpoint._files():
+            metadata = pq.read_schema(file).metadata or {}
+            if metadata.get(_OPTIONS, b"").decode() != checkpoint.options:
+                raise InvalidOptionError(
+                    f"{folder} holds a scan with other options.",
+                    remedy="Name another checkpoint, or remove this one (scan --restart) to start "
+                    "again.",
+                )
+            break
+        return checkpoint
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def write(self, part: Table) -> None:
+        """Keep a part."""
+        name = f"part-{len(self._files()):06}-{uuid4().hex[:8]}.parquet"
+        partial = self.folder / f".{name}.partial"
+        metadata = {**(part.schema.metadata or {}), _OPTIONS: self.options.encode()}
+        pq.write_table(part.replace_schema_metadata(metadata), partial, compression="zstd")
+        partial.replace(self.folder / name)
+
+    def parts(self, positions: Mapping[str, int]) -> Iterator[Table]:
+        """Yield the parts that are there, without rows that are worth another try.
+
+        Parameters
+        ----------
+        positions
+            Where the URLs are in the list of this scan; rows of others are left out.
+        """
+        seen: set[str] = set()
+        lasting = pa.array([str(kind) for kind in _LASTING])
+        for file in self._files():
+            part = pq.read_table(file)
+            urls = part["url"].to_pylist()
+            kinds = part["error_kind"]
+            again = pc.and_not(pc.is_valid(kinds), pc.is_in(kinds, value_set=lasting)).to_pylist()
+            failed = {url for url, retry in zip(urls, again, strict=True) if retry}
+            keep = [url in positions and url not in failed and url not in seen for url in urls]
+            seen.update(url for url, kept in zip(urls, keep, strict=True) if kept)
+            part = part.filter(pa.array(keep, pa.bool_())).replace_schema_metadata(None)
+            if part.num_rows:
+                where = pa.array([positions[url] for url in part["url"].to_pylist()], pa.int64())
+                index = part.schema.get_field_index(POSITION)
+                yield part.set_column(index, part.schema.field(POSITION), where)
+
+    def remove(self) -> None:
+        """Remove the parts, and the folder if nothing else is in it."""
+        for file in (*self._files(), *self.folder.glob(".part-*.partial")):
+            file.unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()

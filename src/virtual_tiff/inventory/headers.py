@@ -1,0 +1,210 @@
+"""URLs → rows: so many headers in flight, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
+from virtual_tiff.inventory.rows import Rows
+from virtual_tiff.inventory.times import check_pattern, time_from_name, time_from_tag
+from virtual_tiff.json_type import JSON
+from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.planning.attributes import band_names
+from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.storage.run import run
+from virtual_tiff.tiff.gdal_metadata import parse_gdal_metadata
+from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.tiff.relations import relate
+
+type Table = Any
+type Registry = Any
+
+DEFAULT_CONCURRENCY = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanOptions:
+    """What is the same for every file of a scan.
+
+    Parameters
+    ----------
+    parser
+        Which images of a file, and how; `ifd=None` takes all.
+    datetime_pattern
+        Regular expression that finds the time in a URL; see `virtual_tiff.inventory.times`.
+    datetime_tag
+        Whether DateTime (tag 306) is the time.
+    concurrency
+        Headers in flight at once, in one process.
+    """
+
+    parser: VirtualTIFF = field(default_factory=lambda: VirtualTIFF(ifd=0))
+    datetime_pattern: str | None = None
+    datetime_tag: bool = False
+    concurrency: int = DEFAULT_CONCURRENCY
+
+    def __post_init__(self) -> None:
+        if self.datetime_pattern is not None:
+            check_pattern(self.datetime_pattern)
+        if self.concurrency < 1:
+            raise InvalidOptionError(f"concurrency is {self.concurrency}, but must be at least 1.")
+
+
+def scan_batch(batch: Sequence[tuple[int, str]], registry: Registry, options: ScanOptions) -> Table:
+    """Read some headers, in a worker of an executor."""
+    rows = Rows()
+
+    def add(position: int, url: str, images: Images) -> None:
+        images.add_to(rows, position, url)
+
+    run(read_all(batch, registry, options, add))
+    return rows.take()
+
+
+async def read_all(
+    batch: Sequence[tuple[int, str]],
+    registry: Registry,
+    options: ScanOptions,
+    add: Callable[[int, str, Images], None],
+) -> None:
+    """Read headers, so many at once, and hand over each as it comes."""
+    pending: Iterator[tuple[int, str]] = iter(batch)
+    reader = FileReader(registry, options)
+
+    async def work() -> None:
+        for position, url in pending:
+            add(position, url, await reader.read(url))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(options.concurrency, len(batch))):
+                group.create_task(work())
+    except* VirtualTIFFError as errors:
+        raise errors.exceptions[0] from None
+
+
+@dataclass(slots=True)
+class ScannedImage:
+    """One image of a file; see `Rows.add_image`."""
+
+    directory: ImageFileDirectory
+    plan: ArrayPlan
+    full: ImageFileDirectory
+    time: Any
+    grid_mapping: Mapping[str, JSON] | None
+    band_names: Sequence[str] | None
+
+
+@dataclass(slots=True)
+class Images:
+    """What came of one file."""
+
+    header: Header | None = None
+    images: list[ScannedImage] = field(default_factory=list)
+    errors: list[VirtualTIFFError] = field(default_factory=list)
+
+    def add_to(self, rows: Rows, position: int, url: str) -> int:
+        """Add the rows of the file, and return how many of them are errors."""
+        source = None if self.header is None else self.header.source
+        for image in self.images:
+            if source is not None:
+                rows.add_image(
+                    position,
+                    image.directory,
+                    image.plan,
+                    source,
+                    full=image.full,
+                    time=image.time,
+                    grid_mapping=image.grid_mapping,
+                    band_names=image.band_names,
+                )
+        for error in self.errors:
+            rows.add_error(position, url, error, source)
+        return len(self.errors)
+
+
+class FileReader:
+    """Reads one file after the other, with the same options."""
+
+    def __init__(self, registry: Registry, options: ScanOptions) -> None:
+        self.registry = registry
+        self.options = options
+        self.parser = replace(options.parser, ifd_layout="flat")
+        self.pattern: re.Pattern[str] | None = None
+        if options.datetime_pattern is not None:
+            self.pattern = check_pattern(options.datetime_pattern)
+
+    async def read(self, url: str) -> Images:
+        """Read the images of one file; what is wrong with it comes back with them."""
+        parser = self.parser
+        try:
+            header, source = await parser.read_async(url, self.registry)
+        except VirtualTIFFError as error:
+            return Images(errors=[error])
+        found = Images(header)
+        for related in relate(header.ifds):
+            directory = related.directory
+            if not _is_chosen(directory, parser.ifd):
+                continue
+            try:
+                plan = await parser.plan_header_async(header, source, directory.index, alone=True)
+                array, mapping = _array(plan, directory)
+                full = related.full or directory
+                found.images.append(
+                    ScannedImage(
+                        directory=directory,
+                        plan=array,
+                        full=full,
+                        time=self._time(url, directory),
+                        grid_mapping=mapping,
+                        band_names=_band_names(array, full, parser.bands),
+                    )
+                )
+            except VirtualTIFFError as error:
+                found.errors.append(error.at(ifd=directory.index))
+        if header.damage is not None and parser.ifd is None:
+            found.errors.append(header.damage)
+        return found
+
+    def _time(self, url: str, directory: ImageFileDirectory) -> Any:
+        if self.pattern is not None:
+            time = time_from_name(self.pattern, url)
+            if time is not None:
+                return time
+        return time_from_tag(directory) if self.options.datetime_tag else None
+
+
+def _is_chosen(directory: ImageFileDirectory, ifd: int | tuple[int, ...] | None) -> bool:
+    return ifd is None or directory.index == (ifd if isinstance(ifd, tuple) else (ifd,))
+
+
+def _band_names(
+    array: ArrayPlan, full: ImageFileDirectory, bands: Sequence[int] | None
+) -> Sequence[str] | None:
+    """What an image alone would have in its coordinate `band`; `None` where that is 1, 2, …."""
+    if "band" not in array.dimension_names:
+        return None
+    size = array.shape[array.dimension_names.index("band")]
+    if full.gdal_metadata is not None:
+        names = band_names(parse_gdal_metadata(full.gdal_metadata), full.samples_per_pixel)
+        if names and bands is not None:
+            names = tuple(names[number - 1] for number in bands)
+        if len(names) == len(set(names)) == size:
+            return names
+    return None if bands is None else [str(number) for number in bands]
+
+
+def _array(
+    plan: GroupPlan, directory: ImageFileDirectory
+) -> tuple[ArrayPlan, Mapping[str, JSON] | None]:
+    """Pick the array of an image, and the attributes of its grid mapping, from a plan."""
+    for _, group in plan.walk():
+        for array in group.arrays.values():
+            if array.ifd == directory.index:
+                mapping = group.arrays.get(str(array.attributes.get("grid_mapping")))
+                return array, None if mapping is None else mapping.attributes
+    raise AssertionError(f"the plan has no array of IFD {directory.index}")

@@ -1,0 +1,203 @@
+"""Images → rows of an inventory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from virtual_tiff.errors import VirtualTIFFError
+from virtual_tiff.inventory.footprint import Affine, footprint
+from virtual_tiff.inventory.table import EXTRA_GEOREFERENCING, SCHEMA
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.encoding.data_type import nodata_value
+from virtual_tiff.planning.hierarchy import array_name
+from virtual_tiff.planning.metadata import json_scalar
+from virtual_tiff.planning.plan import ArrayPlan
+from virtual_tiff.storage.source import Source
+from virtual_tiff.tags import Compression
+from virtual_tiff.tiff.geokeys import crs, geotransform, overview_transform
+from virtual_tiff.tiff.ifd import ImageFileDirectory
+
+#: Position of a row's URL in the list that was scanned; not part of an inventory.
+POSITION: Final = "_position"
+_REFERENCES = ("offsets", "lengths")
+_COMPRESSIONS = {int(member): member.name for member in Compression}
+
+
+class Rows:
+    """Collects rows, and makes a table of them."""
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self._cells: dict[str, list[Any]] = {name: [] for name in (POSITION, *SCHEMA.names)}
+        self.references = 0
+
+    def __len__(self) -> int:
+        return len(self._cells[POSITION])
+
+    def add_image(
+        self,
+        position: int,
+        directory: ImageFileDirectory,
+        plan: ArrayPlan,
+        source: Source,
+        *,
+        full: ImageFileDirectory,
+        time: datetime | None,
+        grid_mapping: Mapping[str, JSON] | None = None,
+        band_names: Sequence[str] | None = None,
+    ) -> None:
+        """Add an image that can be published.
+
+        Parameters
+        ----------
+        position
+            Of its URL in the list that is scanned.
+        directory, plan, source
+            The image, its array, and its file.
+        full
+            The directory that holds the georeferencing: `directory` itself, or the
+            full-resolution image of an overview or a mask.
+        time
+            When it was taken, UTC.
+        grid_mapping
+            Attributes of its grid mapping variable.
+        band_names
+            Names or numbers of its bands; `None` where they are 1, 2, ….
+        """
+        system, transform = _georeferencing(directory, full)
+        width, height = directory.image_width, directory.image_length
+        outline = None
+        if system is not None and transform is not None:
+            outline = footprint(system, transform, width, height)
+        nodata = nodata_value(directory.gdal_nodata, plan.data_type)
+        self._add(
+            position,
+            url=source.url,
+            ifd=array_name(directory.index),
+            role=role(directory),
+            full_ifd=array_name(full.index),
+            size=source.size,
+            etag=source.etag,
+            last_modified=source.last_modified,
+            datetime=time,
+            width=width,
+            height=height,
+            bands=dict(zip(plan.dimension_names, plan.shape, strict=True)).get("band", 1),
+            band_names=band_names,
+            data_type=plan.data_type.name,
+            compression=_COMPRESSIONS.get(directory.compression, str(directory.compression)),
+            nodata=None if nodata is None or isinstance(nodata, complex) else float(nodata),
+            crs=system,
+            transform=transform,
+            grid_mapping=_extra_georeferencing(grid_mapping),
+            bbox=None if outline is None else _bbox(outline.bbox),
+            geometry=None if outline is None else outline.wkb,
+            dimensions=plan.dimension_names,
+            shape=plan.shape,
+            chunk_shape=plan.chunk_shape,
+            codecs=_json(plan.codecs),
+            fill_value=_json(json_scalar(plan.fill_value)),
+            attributes=_json(plan.attributes),
+            offsets=plan.offsets.ravel(),
+            lengths=plan.lengths.ravel(),
+            inline=[{"index": index, "data": data} for index, data in plan.inline.items()],
+        )
+        self.references += plan.offsets.size
+
+    def add_error(
+        self, position: int, url: str, error: VirtualTIFFError, source: Source | None = None
+    ) -> None:
+        """Add a file or an image that cannot be read."""
+        known = {} if source is None else {"size": source.size, "etag": source.etag}
+        self._add(
+            position,
+            url=url,
+            ifd=None if error.ifd is None else array_name(error.ifd),
+            error_kind=str(error.kind),
+            error=error.text,
+            **known,
+        )
+
+    def _add(self, position: int, **values: Any) -> None:
+        values[POSITION] = position
+        for name, cells in self._cells.items():
+            cells.append(values.get(name))
+
+    def take(self) -> Any:
+        """Make a `pyarrow.Table` of the rows, and start again without any."""
+        columns = [pa.array(self._cells[POSITION], pa.int64())]
+        for field in SCHEMA:
+            cells = self._cells[field.name]
+            if field.name in _REFERENCES:
+                columns.append(_lists(cells))
+            elif pa.types.is_dictionary(field.type):
+                columns.append(pa.array(cells, pa.string()).dictionary_encode())
+            else:
+                columns.append(pa.array(cells, field.type))
+        self._clear()
+        fields = [pa.field(POSITION, pa.int64()), *SCHEMA]
+        return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def role(directory: ImageFileDirectory) -> str:
+    """What an image is to others of its file: `image`, `overview`, `mask`, `mask overview`."""
+    if directory.is_mask:
+        return "mask overview" if directory.is_reduced else "mask"
+    return "overview" if directory.is_reduced else "image"
+
+
+def _georeferencing(
+    directory: ImageFileDirectory, full: ImageFileDirectory
+) -> tuple[str | None, Affine | None]:
+    found = geotransform(full)
+    system = crs(full)
+    name = system.authority
+    if name is None and system.crs is not None:
+        name = system.crs.to_wkt()
+    if found is None:
+        return name, None
+    if directory is not full:
+        found = overview_transform(
+            found,
+            (full.image_length, full.image_width),
+            (directory.image_length, directory.image_width),
+        )
+    x, a, b, y, d, e = found
+    return name, (a, b, x, d, e, y)
+
+
+def _extra_georeferencing(mapping: Mapping[str, JSON] | None) -> str | None:
+    """What a grid mapping says beyond the CRS and the transform, which have columns."""
+    found = (
+        {key: mapping[key] for key in EXTRA_GEOREFERENCING if key in mapping} if mapping else None
+    )
+    return _json(found) if found else None
+
+
+def _bbox(edges: tuple[float, float, float, float]) -> dict[str, float]:
+    return dict(zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True))
+
+
+# Made once: `json.dumps` makes a new encoder for every call with options.
+_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+
+
+def _lists(cells: Sequence[NDArray[np.uint64] | None]) -> Any:
+    sizes = [0 if cell is None else cell.size for cell in cells]
+    starts = np.zeros(len(cells) + 1, np.int32)
+    np.cumsum(sizes, out=starts[1:])
+    present = [cell for cell in cells if cell is not None]
+    values = np.concatenate(present) if present else np.empty(0, np.uint64)
+    absent = np.array([cell is None for cell in cells], bool)
+    return pa.ListArray.from_arrays(
+        pa.array(starts), pa.array(values, pa.uint64()), mask=pa.array(absent)
+    )

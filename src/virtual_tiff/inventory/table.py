@@ -1,0 +1,250 @@
+"""`Inventory`: a table of images, one row each, with all that publishing needs.
+
+An Arrow table in memory and GeoParquet 1.1 on disk, so that DuckDB, Polars, GeoPandas and pandas
+read it without this package. A file that could not be read is a row too, with its error.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from virtual_tiff.errors import ErrorKind, InvalidOptionError
+from virtual_tiff.inventory.arrow_types import converted, without_views
+from virtual_tiff.inventory.geoparquet import with_geo_metadata
+from virtual_tiff.inventory.row_plans import plan_of, source_of
+from virtual_tiff.planning.plan import ArrayPlan
+from virtual_tiff.storage.source import Source
+
+# Long text that most rows share, such as codecs and WKT.
+_SHARED = pa.dictionary(pa.int32(), pa.string())
+_TIME = pa.timestamp("us", "UTC")
+_BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
+_INLINE = pa.list_(pa.struct([("index", pa.list_(pa.int64())), ("data", pa.binary())]))
+
+#: Columns of every inventory; those of the caller follow.
+SCHEMA = pa.schema(
+    [
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("ifd", pa.string()),
+        pa.field("role", pa.string()),
+        pa.field("full_ifd", pa.string()),
+        pa.field("error_kind", pa.string()),
+        pa.field("error", pa.string()),
+        pa.field("size", pa.uint64()),
+        pa.field("etag", pa.string()),
+        pa.field("last_modified", _TIME),
+        pa.field("datetime", _TIME),
+        pa.field("width", pa.int64()),
+        pa.field("height", pa.int64()),
+        pa.field("bands", pa.int32()),
+        pa.field("band_names", pa.list_(pa.string())),
+        pa.field("data_type", pa.string()),
+        pa.field("compression", pa.string()),
+        pa.field("nodata", pa.float64()),
+        pa.field("crs", _SHARED),
+        pa.field("transform", pa.list_(pa.float64(), 6)),
+        pa.field("grid_mapping", _SHARED),
+        pa.field("bbox", _BBOX),
+        pa.field("geometry", pa.binary()),
+        pa.field("dimensions", pa.list_(pa.string())),
+        pa.field("shape", pa.list_(pa.int64())),
+        pa.field("chunk_shape", pa.list_(pa.int64())),
+        pa.field("codecs", _SHARED),
+        pa.field("fill_value", _SHARED),
+        pa.field("attributes", _SHARED),
+        pa.field("offsets", pa.list_(pa.uint64())),
+        pa.field("lengths", pa.list_(pa.uint64())),
+        pa.field("inline", _INLINE),
+    ]
+)
+COLUMNS = frozenset(SCHEMA.names)
+#: Attributes of a grid mapping that neither the CRS nor the transform gives back.
+EXTRA_GEOREFERENCING = ("gcps", "rpcs", "coordinate_epoch", "geo_keys", "crs_note")
+
+_SOURCE = ["url", "size", "etag", "last_modified"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inventory:
+    """Images that were found by a scan.
+
+    Parameters
+    ----------
+    table
+        A `pyarrow.Table` with the columns of `SCHEMA`, and the caller's own after them.
+
+    Notes
+    -----
+    It implements the Arrow PyCapsule interface: `polars.DataFrame(inventory)`,
+    `pyarrow.table(inventory)` and DuckDB take it as it is. The columns:
+
+    =================  =========================================================================
+    `url`, `ifd`       Where the image is; `0.1` is the second sub-IFD of the first directory
+    `role`             `image`, `overview`, `mask` or `mask overview` (NewSubfileType)
+    `full_ifd`         The image that an overview or a mask belongs to; itself for an image
+    `error_kind`,      Why there is nothing else in this row
+    `error`
+    `size`, `etag`,    What the GET of the header said of the file
+    `last_modified`
+    `datetime`         UTC; null unless the scan was told where to find it
+    `width` … `nodata` What the image is; `shape`, `chunk_shape` are in the order of `dimensions`
+    `band_names`       Names of the bands, or their numbers; null where they are 1, 2, …
+    `crs`,             `EPSG:32633` or WKT, and a, b, c, d, e, f of the affine
+    `transform`
+    `grid_mapping`     Further georeferencing, JSON: `gcps`, `rpcs`, `coordinate_epoch`, keys that
+                       are not understood
+    `bbox`,            In longitude and latitude
+    `geometry`
+    `codecs`,          Zarr v3 metadata of the array, JSON
+    `fill_value`,
+    `attributes`
+    `offsets`,         Of the chunks, bytes, in C order of the chunk grid; length 0 is a missing
+    `lengths`          chunk or one of `inline`
+    `inline`           Chunks that are kept as bytes: index in the grid and content
+    =================  =========================================================================
+    """
+
+    table: Any
+
+    def __post_init__(self) -> None:
+        for field in SCHEMA:
+            if field.name not in self.table.column_names:
+                raise InvalidOptionError(
+                    f"the table has no column {field.name!r}: it is not an inventory.",
+                    remedy="Make one with virtual_tiff.scan.",
+                )
+            if self.table.schema.field(field.name).type != field.type:
+                raise InvalidOptionError(
+                    f"column {field.name!r} is {self.table.schema.field(field.name).type}, "
+                    f"but must be {field.type}.",
+                    remedy="Add columns of your own, and leave those of the scan as they are.",
+                )
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __repr__(self) -> str:
+        failed = len(self.failed)
+        failures = f", {failed} failed" if failed else ""
+        return f"<Inventory of {len(self) - failed} images{failures}>"
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand the table to any library that speaks Arrow."""
+        return self.table.__arrow_c_stream__(requested_schema)
+
+    @property
+    def images(self) -> Inventory:
+        """The rows without an error."""
+        return Inventory(self.table.filter(pc.is_null(self.table["error_kind"])))
+
+    @property
+    def failed(self) -> Any:
+        """`pyarrow.Table` of the rows with an error: url, ifd, error_kind and error."""
+        rows = self.table.filter(pc.is_valid(self.table["error_kind"]))
+        return rows.select(["url", "ifd", "error_kind", "error"])
+
+    @property
+    def own_columns(self) -> list[str]:
+        """Names of the columns that came from the caller."""
+        return [name for name in self.table.column_names if name not in COLUMNS]
+
+    def filter(self, condition: Any) -> Inventory:
+        """Keep some rows.
+
+        Parameters
+        ----------
+        condition
+            A `pyarrow.compute` expression such as `pc.field("cloud_cover") < 20`, or a boolean
+            array with a value for each row.
+        """
+        return Inventory(self.table.filter(condition))
+
+    def source(self, row: int) -> Source:
+        """What the GET of the header said of the file of a row."""
+        return source_of(self.table.slice(row, 1).select(_SOURCE).to_pylist()[0])
+
+    def plan(self, row: int) -> ArrayPlan:
+        """Rebuild the plan of the array of one image, without a request.
+
+        Raises
+        ------
+        InvalidOptionError
+            The row is that of a file that could not be read.
+        """
+        values = self.table.select(SCHEMA.names).slice(row, 1).to_pylist()[0]
+        if values["error_kind"] is not None:
+            raise InvalidOptionError(
+                f"there is no plan, since the scan failed: {values['error']}",
+                kind=ErrorKind(values["error_kind"]),
+                url=values["url"],
+            )
+        return plan_of(values)
+
+    def plans(self) -> Iterator[ArrayPlan]:
+        """Plans of all rows, in order; see `plan`."""
+        return (self.plan(row) for row in range(len(self)))
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Save as GeoParquet 1.1; the file appears only when it is whole."""
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            pq.write_table(
+                with_geo_metadata(self.table), partial, compression="zstd", row_group_size=65536
+            )
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Inventory:
+        """Read what `write` saved, also where another program has rewritten it since.
+
+        Raises
+        ------
+        InvalidOptionError
+            The file is not Parquet, or its columns are not those of an inventory.
+        """
+        try:
+            return cls.from_arrow(pq.read_table(path))
+        except (OSError, pa.ArrowInvalid) as error:
+            raise InvalidOptionError(
+                f"{os.fspath(path)} cannot be read as Parquet: {error}"
+            ) from error
+
+    @classmethod
+    def from_arrow(cls, table: Any) -> Inventory:
+        """Take an inventory back from another library, such as a Polars or pandas data frame.
+
+        Parameters
+        ----------
+        table
+            Anything with the Arrow PyCapsule interface. Types are put right where the other
+            library has changed them without loss (large strings, 64-bit lists, no time zone).
+
+        Raises
+        ------
+        InvalidOptionError
+            A column is absent or cannot be converted.
+        """
+        table = without_views(pa.table(table))
+        names = [f.name for f in SCHEMA if f.name in table.column_names]
+        fields = [
+            SCHEMA.field(name) if name in COLUMNS else table.schema.field(name)
+            for name in table.column_names
+        ]
+        try:
+            columns = [converted(table[f.name], f.type) for f in fields]
+        except pa.ArrowException as error:
+            raise InvalidOptionError(f"the table is not an inventory: {error}") from error
+        own = [n for n in table.column_names if n not in COLUMNS]
+        whole = pa.table(columns, schema=pa.schema(fields))
+        return cls(whole.select([*names, *own]))

@@ -1,0 +1,140 @@
+"""Where the time of an image comes from: a column, its name, or its DateTime tag. Never a guess."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.tags import Tag
+from virtual_tiff.tiff.ifd import ImageFileDirectory
+
+_NAMED = ("year", "month", "day", "doy", "hour", "minute", "second")
+#: Digits of one group, by how many there are.
+_DIGITS = {
+    4: "(?P<year>....)",
+    6: "(?P<year>....)(?P<month>..)",
+    7: "(?P<year>....)(?P<doy>...)",
+    8: "(?P<year>....)(?P<month>..)(?P<day>..)",
+    10: "(?P<year>....)(?P<month>..)(?P<day>..)(?P<hour>..)",
+    12: "(?P<year>....)(?P<month>..)(?P<day>..)(?P<hour>..)(?P<minute>..)",
+    14: "(?P<year>....)(?P<month>..)(?P<day>..)(?P<hour>..)(?P<minute>..)(?P<second>..)",
+}
+
+
+def check_pattern(pattern: str) -> re.Pattern[str]:
+    r"""Compile a regular expression that finds the time in a name.
+
+    Parameters
+    ----------
+    pattern
+        With one group, such as `(\d{8})`, whose digits are a year, year and month, year and day
+        of the year (7 digits), or a date with or without hour, minute and second, with `-`, `:`,
+        `_`, `T` and `Z` left out of account; or with groups named year, month, day, doy, hour,
+        minute and second.
+
+    Raises
+    ------
+    InvalidOptionError
+        It is not a regular expression, or its groups are others.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise InvalidOptionError(
+            f"the datetime pattern {pattern!r} is not a regular expression: {error}."
+        ) from error
+    if compiled.groupindex:
+        if set(compiled.groupindex) - set(_NAMED) or "year" not in compiled.groupindex:
+            raise InvalidOptionError(
+                f"the named groups of {pattern!r} are {', '.join(compiled.groupindex)}, "
+                f"but must be year and some of {', '.join(_NAMED[1:])}."
+            )
+    elif compiled.groups != 1:
+        raise InvalidOptionError(
+            f"the datetime pattern {pattern!r} has {compiled.groups} groups, but needs one.",
+            remedy=r"Put the digits of the date into parentheses, as in '_(\d{8})_'.",
+        )
+    return compiled
+
+
+def time_from_name(pattern: re.Pattern[str], name: str) -> datetime | None:
+    """Find the time in a name; the first match counts.
+
+    Parameters
+    ----------
+    pattern
+        From `check_pattern`.
+    name
+        URL or path.
+
+    Returns
+    -------
+    datetime or None
+        In UTC. `None` where nothing matches, or what matches is no date.
+    """
+    match = pattern.search(name)
+    if match is None:
+        return None
+    if pattern.groupindex:
+        return _from_parts({k: v for k, v in match.groupdict().items() if v})
+    digits = re.sub(r"[-:_TZ ]", "", match[1] or "")
+    form = _DIGITS.get(len(digits))
+    parts = re.fullmatch(form, digits) if form and digits.isdecimal() else None
+    return None if parts is None else _from_parts(parts.groupdict())
+
+
+def time_from_tag(ifd: ImageFileDirectory) -> datetime | None:
+    """Read DateTime (TIFF 6.0 section 8), which has no time zone, as UTC."""
+    value = ifd.other_tags.get(Tag.DATE_TIME)
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.strptime(value.strip(), "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def as_time(value: Any, column: str) -> datetime | None:
+    """Read a cell of a table: a datetime, a date, or text as in ISO 8601. No time zone is UTC.
+
+    Raises
+    ------
+    InvalidOptionError
+        The value is something else.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise InvalidOptionError(
+                f"{value!r} in column {column!r} is not a time of ISO 8601.",
+                remedy="Convert the column to timestamps.",
+            ) from error
+    if not isinstance(value, datetime):
+        if not hasattr(value, "year"):
+            raise InvalidOptionError(
+                f"column {column!r} holds {type(value).__name__}, which is not a time.",
+                remedy="Convert the column to timestamps.",
+            )
+        value = datetime(value.year, value.month, value.day)
+    time: datetime = value
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def _from_parts(parts: dict[str, str]) -> datetime | None:
+    try:
+        numbers = {name: int(text) for name, text in parts.items()}
+        day_of_year = numbers.pop("doy", None)
+        if day_of_year is not None:
+            if not 1 <= day_of_year <= 366:
+                return None
+            first = datetime(numbers.pop("year"), 1, 1, tzinfo=UTC, **numbers)
+            day = first + timedelta(days=day_of_year - 1)
+            return day if day.year == first.year else None
+        return datetime(**{"month": 1, "day": 1, **numbers}, tzinfo=UTC)
+    except (ValueError, TypeError):
+        return None

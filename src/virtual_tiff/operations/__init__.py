@@ -1,0 +1,1 @@
+"""The public verbs: user input to plans, and plans to one commit."""

@@ -1,0 +1,62 @@
+"""What a caller names → an inventory: as it is, from its file, or made by a scan."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, get_args
+
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.inventory.scan import scan
+from virtual_tiff.inventory.table import COLUMNS, Inventory
+from virtual_tiff.operations.options import OnFailed
+
+
+def as_inventory(sources: object, **scan_options: Any) -> Inventory:
+    """Take an inventory as it is, read it from a file, or make it by a scan."""
+    inventory = inventory_in(sources)
+    return scan(sources, **scan_options) if inventory is None else inventory
+
+
+def inventory_in(sources: object) -> Inventory | None:
+    """Take an inventory as it is, or read it from a file; `None` if it is something else."""
+    if isinstance(sources, Inventory):
+        return sources
+    if isinstance(sources, list | tuple) and len(sources) == 1:
+        return inventory_in(sources[0])
+    if isinstance(sources, str | os.PathLike):
+        path = Path(sources)
+        if path.suffix in (".parquet", ".geoparquet") and path.is_file():
+            import pyarrow.parquet as pq
+
+            if set(pq.read_schema(path).names) >= COLUMNS:
+                return Inventory.read(path)
+    return None
+
+
+def check_on_failed(on_failed: object) -> None:
+    """Raise an InvalidOptionError unless it is one of the rules."""
+    if on_failed not in get_args(OnFailed.__value__):
+        raise InvalidOptionError(f"on_failed is {on_failed!r}, but must be 'raise' or 'skip'.")
+
+
+def checked(inventory: Inventory, on_failed: OnFailed) -> int:
+    """Count the rows with an error, and raise for them unless they are to be skipped.
+
+    Raises
+    ------
+    VirtualTIFFError
+        With the kind of the first of them.
+    """
+    check_on_failed(on_failed)
+    failed = inventory.failed
+    if failed.num_rows and on_failed == "raise":
+        first = failed.slice(0, 1).to_pylist()[0]
+        raise VirtualTIFFError(
+            f"{failed.num_rows} of {len(inventory)} images could not be read, first this: "
+            f"{first['error']}",
+            kind=ErrorKind(first["error_kind"]),
+            url=first["url"],
+            remedy='Scan again, or pass on_failed="skip" to leave them out.',
+        )
+    return int(failed.num_rows)

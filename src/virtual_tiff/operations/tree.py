@@ -1,0 +1,156 @@
+"""Rows of an inventory → a group for each file, as the parser would have planned it.
+
+Nothing is fetched: all that the parser knows of a file is in its rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from virtual_tiff.cubes.grid import description
+from virtual_tiff.cubes.plan import ImageGrid
+from virtual_tiff.errors import ErrorKind, InvalidOptionError
+from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_levels
+from virtual_tiff.planning.attributes import Description
+from virtual_tiff.planning.image_plan import ImageOptions
+from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.planning.pyramid import levels_of
+from virtual_tiff.tiff.ifd import ImageFileDirectory
+from virtual_tiff.tiff.relations import Related
+
+type Row = Mapping[str, Any]
+
+_COLUMNS = [
+    "url",
+    "ifd",
+    "role",
+    "full_ifd",
+    "width",
+    "height",
+    "bands",
+    "band_names",
+    "crs",
+    "transform",
+    "grid_mapping",
+]
+#: NewSubfileType (TIFF 6.0, tag 254) by role.
+_SUBFILE_TYPES = {"image": 0, "overview": 1, "mask": 4, "mask overview": 5}
+_LAYOUTS = ("flat", "nested", "multiscale")
+
+
+def plan_files(inventory: Inventory, options: PlanOptions) -> dict[str, GroupPlan]:
+    """Plan the group of each file of an inventory.
+
+    Parameters
+    ----------
+    inventory
+        Rows with an error are left out.
+    options
+        Layout and coordinates. Axes and bands are those of the scan.
+
+    Returns
+    -------
+    dict
+        By URL, in the order of the rows.
+
+    Raises
+    ------
+    InvalidOptionError
+        A file is named twice (kind `duplicate`), or the layout cannot be made of rows.
+    """
+    if options.layout not in _LAYOUTS:
+        raise InvalidOptionError(
+            f"the layout {options.layout!r} needs the files themselves.",
+            remedy="Publish their URLs instead of the inventory.",
+        )
+    images = inventory.images
+    files: dict[str, list[tuple[Row, ArrayPlan]]] = defaultdict(list)
+    seen: set[tuple[str, str]] = set()
+    rows = images.table.select(_COLUMNS).to_pylist()
+    for row, plan in zip(rows, images.plans(), strict=True):
+        key = (row["url"], row["ifd"])
+        if key in seen:
+            raise InvalidOptionError(
+                "this source is named more than once.", kind=ErrorKind.DUPLICATE, url=row["url"]
+            )
+        seen.add(key)
+        files[row["url"]].append((row, plan))
+    return {url: _plan_file(url, found, options) for url, found in files.items()}
+
+
+def _plan_file(url: str, rows: Sequence[tuple[Row, ArrayPlan]], options: PlanOptions) -> GroupPlan:
+    """Arrange the images of a file, by the very functions that the parser uses."""
+    directories = {row["ifd"]: _directory(row) for row, _ in rows}
+    for row, _ in rows:
+        # The image that this is an overview of may not have been read.
+        directories.setdefault(row["full_ifd"], _directory({**row, "role": "image"}))
+    found: dict[Related, tuple[Row, ArrayPlan]] = {}
+    for row, plan in rows:
+        full = None if row["full_ifd"] == row["ifd"] else directories[row["full_ifd"]]
+        found[Related(directories[row["ifd"]], full)] = (row, plan)
+    numbers = _numbers([row for row, _ in rows])
+    options = PlanOptions(options.layout, ImageOptions(bands=numbers), options.coords)
+
+    def image(one: Related, name: str | None = None) -> ArrangedImage:
+        row, plan = found[one]
+        described = _description(row, named=numbers is None)
+        return ArrangedImage(name or row["ifd"], one, plan, described)
+
+    if options.layout == "multiscale":
+        levels = levels_of(list(found), None, url=url)
+        return arrange_levels(
+            [[image(one, name) for name, one in level.items()] for level in levels], options
+        )
+    return arrange([image(one) for one in found], options)
+
+
+def _directory(row: Row) -> ImageFileDirectory:
+    """As much of a directory as says how images belong together."""
+    count = row["bands"]
+    return ImageFileDirectory(
+        index=tuple(int(part) for part in row["ifd"].split(".")),
+        position=0,
+        byte_order="little",
+        image_width=row["width"],
+        image_length=row["height"],
+        bits_per_sample=(8,) * count,
+        sample_format=(1,) * count,
+        samples_per_pixel=count,
+        compression=1,
+        planar_configuration=1,
+        offsets=np.empty(0, np.uint64),
+        byte_counts=np.empty(0, np.uint64),
+        rows_per_strip=row["height"],
+        new_subfile_type=_SUBFILE_TYPES[row["role"]],
+    )
+
+
+def _numbers(rows: Sequence[Row]) -> tuple[int, ...] | None:
+    """Numbers of the bands that were chosen, where they have no names."""
+    chosen = {tuple(row["band_names"]) for row in rows if row["band_names"] is not None}
+    if len(chosen) != 1:
+        return None
+    (names,) = chosen
+    return tuple(map(int, names)) if all(name.isdecimal() for name in names) else None
+
+
+def _description(row: Row, *, named: bool) -> Description:
+    transform, extra_georeferencing = row["transform"], row["grid_mapping"]
+    grid = ImageGrid(
+        crs=row["crs"],
+        transform=None if transform is None else tuple(transform),
+        width=row["width"],
+        height=row["height"],
+        extra_georeferencing={}
+        if extra_georeferencing is None
+        else json.loads(extra_georeferencing),
+    )
+    names = row["band_names"] if named else None
+    return replace(description(grid), band_names=tuple(names or ()))

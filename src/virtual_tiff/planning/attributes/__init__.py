@@ -1,0 +1,37 @@
+"""Attributes of what is published: CF, the `proj` and `spatial` conventions, TIFF and GDAL tags.
+
+`describe` makes all of an image's attributes; the other functions are its parts.
+"""
+
+from virtual_tiff.planning.attributes._array import (
+    array_attributes,
+    band_names,
+    encode_fill_value,
+)
+from virtual_tiff.planning.attributes._bands import of_bands, of_one_band
+from virtual_tiff.planning.attributes._colors import color_interpretation, photometric_name
+from virtual_tiff.planning.attributes._describe import Description, describe
+from virtual_tiff.planning.attributes._spatial import (
+    coordinate_attributes,
+    coordinate_values,
+    crs_attributes,
+    group_attributes,
+    spatial_ref_attributes,
+)
+
+__all__ = [
+    "Description",
+    "array_attributes",
+    "band_names",
+    "color_interpretation",
+    "coordinate_attributes",
+    "coordinate_values",
+    "crs_attributes",
+    "describe",
+    "encode_fill_value",
+    "group_attributes",
+    "of_bands",
+    "of_one_band",
+    "photometric_name",
+    "spatial_ref_attributes",
+]

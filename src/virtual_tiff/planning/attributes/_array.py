@@ -1,0 +1,219 @@
+"""Attributes of an array: values, bands, tags, and GDAL's items.
+
+What xarray makes of an array's attributes decides their form (CF 1.11 sections 2.5.1, 3.1, 5.6
+and 8.1): `_FillValue` is encoded as its Zarr v3 backend decodes it; `scale_factor` and
+`add_offset` are there only where one pair holds for all bands and for real numbers, so that
+`mask_and_scale=True` gives what rioxarray gives; `units` is left to `band_units` where xarray
+would take it for a time axis it cannot decode.
+"""
+
+from __future__ import annotations
+
+from base64 import standard_b64encode
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from struct import pack
+
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.attributes._colors import color_attributes
+from virtual_tiff.tags import SampleFormat, Tag
+from virtual_tiff.tiff.gdal_metadata import BandMetadata, GDALMetadata, published
+from virtual_tiff.tiff.geokeys import CRSResult, RasterType, height_scaling, raster_type
+from virtual_tiff.tiff.ifd import ImageFileDirectory
+
+type Attributes = dict[str, JSON]
+type FillValue = bool | int | float | complex
+
+MAX_TEXT = 1024 * 1024
+"""Longest text, in characters, that a tag or an item may bring into the metadata."""
+
+_DESCRIPTIVE_TAGS = (
+    Tag.DOCUMENT_NAME,
+    Tag.IMAGE_DESCRIPTION,
+    Tag.MAKE,
+    Tag.MODEL,
+    Tag.ORIENTATION,
+    Tag.MIN_SAMPLE_VALUE,
+    Tag.MAX_SAMPLE_VALUE,
+    Tag.X_RESOLUTION,
+    Tag.Y_RESOLUTION,
+    Tag.PAGE_NAME,
+    Tag.RESOLUTION_UNIT,
+    Tag.SOFTWARE,
+    Tag.DATE_TIME,
+    Tag.ARTIST,
+    Tag.HOST_COMPUTER,
+    Tag.COPYRIGHT,
+)
+
+
+def array_attributes(
+    ifd: ImageFileDirectory,
+    metadata: GDALMetadata,
+    *,
+    system: CRSResult,
+    fill_value: FillValue | None = None,
+    full: ImageFileDirectory | None = None,
+) -> Attributes:
+    """Attributes of an array: values, bands, colours, tags, and GDAL's items.
+
+    Parameters
+    ----------
+    ifd, fill_value, full
+        As for `describe`.
+    metadata
+        GDAL's metadata of the image.
+    system
+        The CRS; heights have their unit in it.
+    """
+    count = ifd.samples_per_pixel
+    bands = [metadata.band(i) for i in range(count)] if metadata.bands else []
+    attributes: Attributes = {}
+    if fill_value is not None and not isinstance(fill_value, bool):
+        attributes["_FillValue"] = encode_fill_value(fill_value)
+    heights = CRSResult() if ifd.is_mask else system
+    attributes |= _scaling(ifd, bands, heights, full)
+    attributes |= _units(bands, count, heights)
+    attributes |= _descriptions(bands)
+    attributes |= color_attributes(ifd, bands)
+    kind = raster_type(ifd if full is None else full)
+    if kind is not None:
+        attributes["AREA_OR_POINT"] = "Point" if kind == RasterType.PIXEL_IS_POINT else "Area"
+    if tags := _tags(ifd):
+        attributes["tiff"] = tags
+    attributes |= _items(metadata, bands)
+    if nodata := _nodata_values(metadata, count):
+        attributes["nodata_values"] = nodata
+    return attributes
+
+
+def encode_fill_value(value: int | float | complex) -> JSON:
+    """`_FillValue` as xarray's Zarr v3 backend decodes it.
+
+    Integers are numbers; floats, of whatever width, the base64 of a little-endian double;
+    complex numbers two of those.
+    """
+    if isinstance(value, complex):
+        return [encode_fill_value(value.real), encode_fill_value(value.imag)]
+    if isinstance(value, int):
+        return value
+    return standard_b64encode(pack("<d", value)).decode()
+
+
+def _scaling(
+    ifd: ImageFileDirectory,
+    bands: Sequence[BandMetadata],
+    system: CRSResult,
+    full: ImageFileDirectory | None,
+) -> Attributes:
+    scales = [1.0 if band.scale is None else band.scale for band in bands]
+    offsets = [0.0 if band.offset is None else band.offset for band in bands]
+    heights = height_scaling(ifd if full is None else full, system)
+    if heights is not None and ifd.samples_per_pixel == 1:
+        scales, offsets = [heights[0]], [heights[1]]
+    attributes: Attributes = {}
+    is_complex = bool(
+        {SampleFormat.COMPLEX_INT, SampleFormat.COMPLEX_FLOAT}.intersection(ifd.sample_format)
+    )
+    for values, neutral, one, many in (
+        (scales, 1.0, "scale_factor", "scales"),
+        (offsets, 0.0, "add_offset", "offsets"),
+    ):
+        if all(value == neutral for value in values):
+            continue
+        if len(set(values)) == 1 and not is_complex and _is_uniform(scales, offsets):
+            attributes[one] = values[0]
+        else:
+            attributes[many] = list(values)
+    return attributes
+
+
+def _is_uniform(scales: Sequence[float], offsets: Sequence[float]) -> bool:
+    """Whether one scale and one offset serve all bands: decoding one without the other is wrong.
+
+    A scale of 0 would make all pixels equal; GDAL does not apply it either.
+    """
+    return len(set(scales)) == 1 and len(set(offsets)) == 1 and scales[0] != 0
+
+
+def _units(bands: Sequence[BandMetadata], count: int, system: CRSResult) -> Attributes:
+    # GDAL: heights of a compound CRS are in its vertical unit unless a band says otherwise.
+    units = [band.units or system.vertical_unit for band in bands or [BandMetadata()] * count]
+    if not any(units):
+        return {}
+    first = units[0]
+    if first is not None and len(set(units)) == 1 and "since" not in first:
+        return {"units": _text(first)}
+    return {"band_units": [unit if unit is None else _text(unit) for unit in units]}
+
+
+def _descriptions(bands: Sequence[BandMetadata]) -> Attributes:
+    """`long_name`, as rioxarray has it: one text, or a list with a text for each band."""
+    texts = [None if band.description is None else _text(band.description) for band in bands]
+    if not any(texts):
+        return {}
+    if len(texts) == 1:
+        return {"long_name": texts[0]}
+    return {"long_name": [text or "" for text in texts]}
+
+
+def band_names(metadata: GDALMetadata, count: int) -> tuple[str, ...]:
+    """One name per band, its number where it has no description; empty where none has."""
+    names = [metadata.band(i).description for i in range(count)] if metadata.bands else []
+    if not any(names):
+        return ()
+    return tuple(_text(name) if name else str(i) for i, name in enumerate(names, 1))
+
+
+def _tags(ifd: ImageFileDirectory) -> Attributes:
+    """Tags for people, under the names of TIFF 6.0, and the nodata text as written."""
+    tags: Attributes = {}
+    for tag in _DESCRIPTIVE_TAGS:
+        value = ifd.other_tags.get(tag)
+        if value is None or value == "":
+            continue
+        if isinstance(value, str):
+            tags[tag.title] = _text(value)
+        elif isinstance(value, int | float):
+            if isfinite(value):
+                tags[tag.title] = value
+        elif isinstance(value, tuple):
+            tags[tag.title] = [v for v in value if isfinite(v)]
+    if ifd.gdal_nodata:
+        tags[Tag.GDAL_NODATA.title] = _text(ifd.gdal_nodata)
+    return tags
+
+
+def _items(metadata: GDALMetadata, bands: Sequence[BandMetadata]) -> Attributes:
+    """GDAL's items by domain; the default domain is the empty string, as in GDAL."""
+    attributes: Attributes = {}
+    if dataset := _json_domains(metadata.domains):
+        attributes["gdal_metadata"] = dataset
+    of_bands: list[JSON] = [_json_domains(band.domains) for band in bands]
+    if any(of_bands):
+        attributes["gdal_band_metadata"] = of_bands
+    return attributes
+
+
+def _nodata_values(metadata: GDALMetadata, count: int) -> list[JSON]:
+    """Values of all bands that together mean no data, as GDAL's NODATA_VALUES item has them."""
+    texts = metadata.domains.get("", {}).get("NODATA_VALUES", "").split()
+    try:
+        values = [float(text) for text in texts]
+    except ValueError:
+        return []
+    return [v if isfinite(v) else str(v) for v in values] if len(values) == count else []
+
+
+def _json_domains(domains: Mapping[str, Mapping[str, str]]) -> JSON:
+    return {
+        _text(domain): {_text(k): _text(v) for k, v in items.items()}
+        for domain, items in published(domains).items()
+    }
+
+
+def _text(text: str) -> str:
+    """A text that JSON can hold, and that is not unreasonably long."""
+    if len(text) > MAX_TEXT:
+        text = text[:MAX_TEXT] + "…"
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -1,0 +1,227 @@
+"""Georeferencing as attributes: CF's grid mapping, the `proj` and `spatial` conventions.
+
+CF 1.11 section 5.6 and appendix F; GDAL's `GeoTransform` and rioxarray's `gcps` and `rpcs` on the
+grid mapping variable; Zarr conventions `proj` and `spatial`, v0.1 both (r3 in zarr-cm).
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from math import isfinite
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pyproj.exceptions import CRSError
+from zarr_cm import proj, spatial
+
+from virtual_tiff.json_type import JSON
+from virtual_tiff.tiff.geokeys import (
+    CRSResult,
+    GeoTransform,
+    bounds,
+    crs,
+    gcps,
+    rpcs,
+)
+from virtual_tiff.tiff.ifd import GeoKeyValue, ImageFileDirectory
+
+type Attributes = dict[str, JSON]
+
+
+def spatial_ref_attributes(
+    ifd: ImageFileDirectory,
+    transform: GeoTransform | None,
+    level_shape: tuple[int, int] | None = None,
+) -> Attributes | None:
+    """Attributes of the grid mapping variable.
+
+    Parameters
+    ----------
+    ifd
+        The directory with the GeoKeys and tiepoints.
+    transform
+        Of the image that is described, which may be an overview.
+    level_shape
+        Rows and columns of the overview, if it is one.
+
+    Returns
+    -------
+    dict or None
+        `None` where there is no georeferencing: no CRS, no transform, no control points.
+    """
+    points, polynomials = gcps(ifd, level_shape), rpcs(ifd, level_shape)
+    attributes = _grid_mapping(crs(ifd), transform)
+    # rioxarray keeps these two as JSON in a string.
+    if points is not None:
+        attributes = {**attributes, "gcps": json.dumps(points)}
+    if polynomials is not None:
+        attributes = {**attributes, "rpcs": json.dumps(polynomials)}
+    return attributes or None
+
+
+@lru_cache(maxsize=256)
+def _grid_mapping(result: CRSResult, transform: GeoTransform | None) -> Attributes:
+    attributes = crs_attributes(result)
+    if transform is not None:
+        attributes["GeoTransform"] = " ".join(map(repr, transform))
+    return attributes
+
+
+def crs_attributes(result: CRSResult) -> Attributes:
+    """The part of the grid mapping that comes from the CRS alone.
+
+    Returns
+    -------
+    dict
+        `crs_wkt` and `spatial_ref` (WKT 2:2019, under both names that readers look for), CF's
+        parameters where CF has the projection, `coordinate_epoch` as a decimal year; where
+        keys could not be resolved, they are in `geo_keys` and `crs_note` says why.
+    """
+    attributes: Attributes = {}
+    system = result.crs
+    if system is not None:
+        wkt = system.to_wkt()
+        attributes["crs_wkt"] = wkt
+        attributes["spatial_ref"] = wkt
+        for name, value in _cf_parameters(result).items():
+            attributes.setdefault(name, value)
+    if result.coordinate_epoch is not None:
+        attributes["coordinate_epoch"] = result.coordinate_epoch
+    if result.unresolved:
+        attributes["geo_keys"] = {name: _key_value(value) for name, value in result.unresolved}
+    if result.note is not None:
+        attributes["crs_note"] = result.note
+    return attributes
+
+
+def _cf_parameters(result: CRSResult) -> Attributes:
+    system = result.crs
+    if system is None or not (system.is_geographic or system.is_projected):
+        return {}  # CF has no others
+    try:
+        parameters = system.to_cf()
+    except (CRSError, KeyError, AttributeError):
+        return {}  # a projection CF does not name, in a way pyproj does not foresee
+    parameters.pop("crs_wkt", None)
+    return {name: value for name, raw in parameters.items() if (value := _plain(raw)) is not None}
+
+
+def _plain(value: object) -> JSON:
+    """A CF parameter as JSON, `None` where JSON has no such number."""
+    if isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, list | tuple):
+        items = [_plain(item) for item in value]
+        return None if None in items else items
+    return None
+
+
+def _key_value(value: GeoKeyValue) -> JSON:
+    if isinstance(value, tuple):
+        return [_key_value(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return value if isfinite(value) else str(value)
+
+
+@lru_cache(maxsize=256)
+def group_attributes(
+    result: CRSResult,
+    transform: GeoTransform | None,
+    shape: tuple[int, int],
+    dimensions: tuple[str, str] = ("y", "x"),
+) -> Attributes:
+    """The `proj` and `spatial` conventions of an image, for the group it is in.
+
+    Parameters
+    ----------
+    result
+        The CRS. A registered one is given by code and as WKT, for readers without a registry.
+    transform
+        Of the image.
+    shape
+        Rows and columns.
+    dimensions
+        Names of the dimensions of rows and columns.
+
+    Returns
+    -------
+    dict
+        Attributes with their `zarr_conventions`; empty where there is no georeferencing. One and
+        the same for all images of a grid, so not to be changed. The
+        transform maps outer corners of pixels, hence `spatial:registration` is `pixel`,
+        whatever GTRasterTypeGeoKey says.
+    """
+    declared: list[JSON] = []
+    attributes: Attributes = {}
+    if result.crs is not None:
+        declared.append(cast("Attributes", dict(proj.CMO)))
+        attributes.update(_proj(result))
+    if transform is not None:
+        x, a, b, y, d, e = transform
+        declared.append(cast("Attributes", dict(spatial.CMO)))
+        found = spatial.create(
+            dimensions=list(dimensions),
+            bbox=list(bounds(transform, shape)),
+            transform_type="affine",
+            transform=[a, b, x, d, e, y],
+            shape=list(shape),
+            registration="pixel",
+        )
+        attributes.update(cast("Attributes", found))
+    return {"zarr_conventions": declared, **attributes} if declared else {}
+
+
+@lru_cache(maxsize=256)
+def _proj(result: CRSResult) -> Attributes:
+    assert result.crs is not None
+    return cast("Attributes", proj.create(code=result.authority, wkt2=result.crs.to_wkt()))
+
+
+def coordinate_values(
+    transform: GeoTransform, size: int, axis: Literal["x", "y"]
+) -> NDArray[np.float64] | None:
+    """Pixel centres along one axis.
+
+    Parameters
+    ----------
+    transform
+        Of the image.
+    size
+        Number of columns, or of rows.
+    axis
+        Which of them.
+
+    Returns
+    -------
+    array or None
+        Shape `(size,)`, float64, in CRS units; `None` where the grid is rotated or sheared, so
+        that no vector of coordinates describes it.
+    """
+    x, a, b, y, d, e = transform
+    if b != 0 or d != 0:
+        return None
+    # To the last bit as rioxarray computes them: from the centre of the first pixel.
+    index = np.arange(size, dtype=np.float64)
+    return index * a + (x + a * 0.5) if axis == "x" else index * e + (y + e * 0.5)
+
+
+def coordinate_attributes(result: CRSResult, axis: Literal["x", "y"]) -> Attributes:
+    """CF attributes of a coordinate variable (CF 1.11 sections 4.1, 4.2 and 5.6)."""
+    return dict(_coordinate_attributes(result, axis))
+
+
+@lru_cache(maxsize=256)
+def _coordinate_attributes(result: CRSResult, axis: Literal["x", "y"]) -> Attributes:
+    attributes: Attributes = {"axis": axis.upper()}
+    system = result.crs
+    if system is None or not (system.is_geographic or system.is_projected):
+        return attributes
+    for found in system.cs_to_cf():
+        if found.get("axis") == axis.upper():
+            return {k: v for k, raw in found.items() if (v := _plain(raw)) is not None}
+    return attributes

@@ -1,0 +1,260 @@
+"""Strips or tiles → one regular chunk grid, and where each chunk's bytes are.
+
+Zarr chunks are all of one shape, and so are tiles. Strips are not: the last may be short. What
+can be done about it without a copy is done here; what cannot is reported as `partial`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
+from virtual_tiff.tags import Tag
+from virtual_tiff.tiff.ifd import ImageFileDirectory
+
+type ChunkValues = NDArray[np.uint64]
+
+#: Bytes that a chunk of uncompressed rows should have: large enough that a request is worth its
+#: latency, small enough to read a window.
+TARGET_CHUNK_BYTES = 1024 * 1024
+#: A divisor of the image height is taken as the chunk height if it gives at least this share of
+#: the target.
+_SMALLEST_SHARE = 8
+#: Decoded bytes of one chunk that readers can be expected to hold.
+MAX_CHUNK_BYTES = 2**32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkGrid:
+    """Chunks of one image.
+
+    Parameters
+    ----------
+    rows, columns
+        Shape of a chunk in pixels.
+    offsets, lengths
+        Shape `(planes, chunks down, chunks across)`, uint64, bytes; length 0 is a missing chunk.
+    partial_rows
+        Rows that the chunks of the last row of chunks hold in the file, if too few to decode to
+        a whole chunk; else 0.
+    """
+
+    rows: int
+    columns: int
+    offsets: ChunkValues
+    lengths: ChunkValues
+    partial_rows: int = 0
+
+
+def chunk_grid(
+    ifd: ImageFileDirectory,
+    *,
+    file_size: int,
+    row_bytes: int,
+    compressed: bool,
+    merge_strips: bool = True,
+) -> ChunkGrid:
+    """Lay a regular grid over the segments of an image.
+
+    Parameters
+    ----------
+    ifd
+        The image.
+    file_size
+        Length of the file in bytes: nothing may lie beyond it.
+    row_bytes
+        Bytes of one row of a segment when decoded.
+    compressed
+        Whether the bytes of a segment can only be taken whole.
+    merge_strips
+        Whether uncompressed strips may be merged and split; else a strip is a chunk.
+
+    Raises
+    ------
+    InvalidTIFFError
+        Offsets or byte counts are absent, too few, or lie outside the file.
+    UnsupportedTIFFError
+        Chunks larger than any reader could hold.
+    """
+    rows, _ = ifd.segment_shape
+    # Rows of uncompressed strips can be cut anywhere; all else comes whole.
+    whole = rows * ifd.tile_depth if compressed or ifd.is_tiled or not merge_strips else 1
+    if whole * row_bytes > MAX_CHUNK_BYTES or ifd.image_length * row_bytes >= 2**62:
+        raise UnsupportedTIFFError(
+            f"one chunk would decode to {whole * row_bytes} bytes, more than {MAX_CHUNK_BYTES}.",
+            kind=ErrorKind.UNSUPPORTED_LAYOUT,
+            ifd=ifd.index,
+            remedy="Rewrite the file with tiles.",
+        )
+    offsets = _shaped(ifd, ifd.offsets, _offsets_tag(ifd))
+    counts = _byte_counts(ifd, offsets, file_size, ifd.tile_depth * rows * row_bytes, compressed)
+    sparse = (offsets == 0) | (counts == 0)
+    if compressed:
+        return _compressed(ifd, offsets, np.where(sparse, 0, counts), file_size)
+    if ifd.is_tiled:
+        lengths = np.where(sparse, 0, np.uint64(ifd.tile_depth * rows * row_bytes))
+        _check_inside(ifd, offsets, lengths, file_size)
+        return ChunkGrid(*ifd.segment_shape, offsets, lengths)
+    return _uncompressed_strips(ifd, offsets, sparse, file_size, row_bytes, merge_strips)
+
+
+def _compressed(
+    ifd: ImageFileDirectory, offsets: ChunkValues, lengths: ChunkValues, file_size: int
+) -> ChunkGrid:
+    _check_inside(ifd, offsets, lengths, file_size)
+    rows, columns = ifd.segment_shape
+    partial = 0 if ifd.is_tiled else ifd.image_length % rows
+    if partial and not lengths[:, -1].any():
+        partial = 0
+    return ChunkGrid(rows, columns, offsets, lengths, partial)
+
+
+def _uncompressed_strips(
+    ifd: ImageFileDirectory,
+    offsets: ChunkValues,
+    sparse: NDArray[np.bool_],
+    file_size: int,
+    row_bytes: int,
+    merge: bool,
+) -> ChunkGrid:
+    """Uncompressed rows can be cut anywhere, and a chunk may hold more than its rows."""
+    planes, strips, _ = offsets.shape
+    strip, height = ifd.rows_per_strip, ifd.image_length
+    strip_bytes = np.uint64(strip * row_bytes)
+    last = (strips - 1) * strip
+    ends = offsets[:, -1, 0] + np.uint64((height - last) * row_bytes)
+    _check_inside(
+        ifd,
+        offsets[:, -1:],
+        (ends - offsets[:, -1, 0])[:, None, None],
+        file_size,
+        where=~sparse[:, -1:],
+    )
+    contiguous = (merge and not sparse.any()) and bool(
+        np.all(offsets[:, 1:, 0] - offsets[:, :-1, 0] == strip_bytes)
+    )
+    if contiguous:
+        return _contiguous(offsets[:, 0, 0], ifd, row_bytes, file_size)
+
+    rest = height - last
+    if rest != strip:
+        if bool(np.all(sparse[:, -1, 0] | (offsets[:, -1, 0] + strip_bytes <= file_size))):
+            # The file goes on after the last strip: what lies beyond the image is never seen.
+            rest = strip
+        elif merge and (divisor := gcd(strip, rest)) * _SMALLEST_SHARE >= strip:
+            parts = strip // divisor
+            steps = np.arange(parts, dtype=np.uint64) * np.uint64(divisor * row_bytes)
+            fine = (offsets[:, :, 0, None] + steps).reshape(planes, -1, 1)
+            hidden = np.repeat(sparse, parts, axis=1)
+            chunks = -(-height // divisor)
+            lengths = np.where(hidden, 0, np.uint64(divisor * row_bytes))[:, :chunks]
+            fine = fine[:, :chunks]
+            _check_inside(ifd, fine, lengths, file_size)
+            return ChunkGrid(divisor, ifd.image_width, fine, lengths)
+    lengths = np.where(sparse, 0, strip_bytes)
+    if rest != strip:
+        lengths[:, -1] = np.where(sparse[:, -1], 0, np.uint64(rest * row_bytes))
+    _check_inside(ifd, offsets, lengths, file_size)
+    partial = rest if rest != strip and lengths[:, -1].any() else 0
+    return ChunkGrid(strip, ifd.image_width, offsets, lengths, partial)
+
+
+def _contiguous(
+    starts: NDArray[np.uint64], ifd: ImageFileDirectory, row_bytes: int, file_size: int
+) -> ChunkGrid:
+    """Rows that lie one after the other: choose chunks of about `TARGET_CHUNK_BYTES`."""
+    height = ifd.image_length
+    wanted = min(height, max(1, TARGET_CHUNK_BYTES // row_bytes))
+    rows = _largest_divisor(height, wanted)
+    if rows * _SMALLEST_SHARE < wanted:
+        rows = wanted
+    chunks = -(-height // rows)
+    steps = np.arange(chunks, dtype=np.uint64) * np.uint64(rows * row_bytes)
+    offsets = (starts[:, None] + steps)[:, :, None]
+    lengths = np.full(offsets.shape, rows * row_bytes, np.uint64)
+    rest = height - (chunks - 1) * rows
+    partial = 0
+    if rest != rows and bool(np.any(offsets[:, -1] + lengths[:, -1] > file_size)):
+        lengths[:, -1] = rest * row_bytes
+        partial = rest
+    _check_inside(ifd, offsets, lengths, file_size)
+    return ChunkGrid(rows, ifd.image_width, offsets, lengths, partial)
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    """Return the largest divisor of `number` that is at most `limit`."""
+    best = 1
+    for low in range(1, int(number**0.5) + 1):
+        if number % low == 0:
+            for divisor in (low, number // low):
+                if best < divisor <= limit:
+                    best = divisor
+    return best
+
+
+def _offsets_tag(ifd: ImageFileDirectory) -> Tag:
+    return Tag.TILE_OFFSETS if ifd.is_tiled else Tag.STRIP_OFFSETS
+
+
+def _counts_tag(ifd: ImageFileDirectory) -> Tag:
+    return Tag.TILE_BYTE_COUNTS if ifd.is_tiled else Tag.STRIP_BYTE_COUNTS
+
+
+def _shaped(ifd: ImageFileDirectory, values: NDArray[np.uint64], tag: Tag) -> ChunkValues:
+    planes, down, across = ifd.grid_shape
+    needed = planes * down * across
+    if values.size < needed:
+        raise InvalidTIFFError(
+            f"{values.size} values for {needed} segments ({planes} × {down} × {across}).",
+            kind=ErrorKind.INVALID_SEGMENT if values.size else ErrorKind.MISSING_TAG,
+            ifd=ifd.index,
+            tag=tag,
+        )
+    # Surplus values are what some writers leave behind; libtiff ignores them too.
+    return values[:needed].reshape(planes, down, across)
+
+
+def _byte_counts(
+    ifd: ImageFileDirectory,
+    offsets: ChunkValues,
+    file_size: int,
+    segment_bytes: int,
+    compressed: bool,
+) -> ChunkValues:
+    if ifd.byte_counts.size >= offsets.size:
+        return _shaped(ifd, ifd.byte_counts, _counts_tag(ifd))
+    if not compressed and ifd.byte_counts.size == 0:
+        return np.full(offsets.shape, segment_bytes, np.uint64)
+    if offsets.size == 1 and 0 < int(offsets.flat[0]) < file_size:
+        # One segment and no byte count: it ends where the file ends, and every decoder stops at
+        # the end of its own stream.
+        return np.array(file_size, np.uint64) - offsets
+    return _shaped(ifd, ifd.byte_counts, _counts_tag(ifd))
+
+
+def _check_inside(
+    ifd: ImageFileDirectory,
+    offsets: ChunkValues,
+    lengths: ChunkValues,
+    file_size: int,
+    where: NDArray[np.bool_] | None = None,
+) -> None:
+    size = np.uint64(file_size)
+    # Not offsets + lengths > size, which can wrap around.
+    outside = lengths > size - np.minimum(offsets, size)
+    if where is not None:
+        outside &= where
+    if outside.any():
+        first = int(np.argmax(outside))
+        raise InvalidTIFFError(
+            f"segment {first} ({int(lengths.flat[first])} bytes at offset "
+            f"{int(offsets.flat[first])}) lies beyond the end of the file ({file_size} bytes).",
+            kind=ErrorKind.TRUNCATED,
+            ifd=ifd.index,
+            tag=_offsets_tag(ifd),
+            remedy="The file was cut short: copy or download it again.",
+        )

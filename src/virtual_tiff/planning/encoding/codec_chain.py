@@ -1,0 +1,181 @@
+"""Compression, Predictor and layout → Zarr v3 codec metadata.
+
+Plain JSON, never codec classes: what is written must be readable by software that has never
+heard of this package, so only names that zarr, numcodecs or imagecodecs-zarr register are used.
+"""
+
+from __future__ import annotations
+
+from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError
+from virtual_tiff.planning.encoding.data_type import SampleType
+from virtual_tiff.planning.encoding.image_codecs import IMAGE_COMPRESSIONS, image_codecs
+from virtual_tiff.planning.plan import Codec
+from virtual_tiff.tags import Compression, PhotometricInterpretation, Predictor, Tag
+from virtual_tiff.tiff.ifd import ImageFileDirectory
+
+#: Codecs from bytes to bytes. zarrs refuses numcodecs.zlib without a level and zarr-python
+#: without a configuration; the levels themselves matter only to an encoder.
+_BYTES_CODECS: dict[int, Codec] = {
+    Compression.ADOBE_DEFLATE: {"name": "numcodecs.zlib", "configuration": {"level": 6}},
+    Compression.DEFLATE: {"name": "numcodecs.zlib", "configuration": {"level": 6}},
+    Compression.LZW: {"name": "imagecodecs_lzw"},
+    Compression.PACKBITS: {"name": "imagecodecs_packbits"},
+    Compression.ZSTD: {"name": "zstd", "configuration": {"level": 0, "checksum": False}},
+    # FORMAT_XZ of Python's lzma module: libtiff writes .xz streams.
+    Compression.LZMA: {"name": "numcodecs.lzma", "configuration": {"format": 1}},
+}
+#: Compressions after which libtiff undoes a predictor; elsewhere it ignores the tag.
+_PREDICTED = frozenset(_BYTES_CODECS) - {Compression.PACKBITS}
+
+
+def is_compressed(ifd: ImageFileDirectory) -> bool:
+    """Whether a segment's bytes can only be decoded whole."""
+    return ifd.compression != Compression.NONE
+
+
+def codec_chain(
+    ifd: ImageFileDirectory, sample: SampleType, *, bands_last: bool
+) -> tuple[Codec, ...]:
+    """Describe how a reader turns a segment's bytes into a chunk.
+
+    Parameters
+    ----------
+    ifd, sample
+        The image and its data type.
+    bands_last
+        Whether chunks are `(rows, columns, bands)`, as chunky segments are stored, rather than
+        `(bands, rows, columns)` or, where there is one band, `(rows, columns)`.
+
+    Returns
+    -------
+    tuple of dict
+        Codec metadata, array side first.
+
+    Raises
+    ------
+    UnsupportedTIFFError
+        No registered codec expresses the encoding.
+    """
+    _check_layout(ifd)
+    chunky = ifd.samples_per_segment > 1
+    transposed = chunky and not bands_last
+    transpose: list[Codec] = (
+        [{"name": "transpose", "configuration": {"order": [1, 2, 0]}}] if transposed else []
+    )
+    if ifd.compression in IMAGE_COMPRESSIONS:
+        return (*transpose, *image_codecs(ifd, sample))
+    predictor = _predictor(ifd, sample)
+    chain: list[Codec] = []
+    if predictor == Predictor.HORIZONTAL:
+        # Before transpose: zarrita.js does not hand the transposed shape to the next codec.
+        axis = -2 if bands_last else -1
+        chain.append({"name": "imagecodecs_delta", "configuration": {"axis": axis, "dist": 1}})
+    if ifd.fill_order == 2:
+        chain.append(_bit_order(ifd, sample))
+    chain += transpose
+    if predictor == Predictor.FLOATING_POINT:
+        axis = -2 if chunky or bands_last else -1
+        chain.append({"name": "imagecodecs_floatpred", "configuration": {"axis": axis, "dist": 1}})
+    else:
+        chain.append(_serializer(ifd, sample))
+    if ifd.compression != Compression.NONE:
+        codec = _BYTES_CODECS.get(ifd.compression)
+        if codec is None:
+            raise _unsupported_compression(ifd)
+        chain.append(codec)
+    return tuple(chain)
+
+
+def _check_layout(ifd: ImageFileDirectory) -> None:
+    """Refuse what is laid out in a way that no chain of codecs undoes."""
+    if ifd.image_depth > 1 and (ifd.samples_per_pixel > 1 or ifd.compression in IMAGE_COMPRESSIONS):
+        raise UnsupportedTIFFError(
+            f"a volume of {ifd.image_depth} slices of {ifd.samples_per_pixel} samples, or of "
+            "compressed images.",
+            kind=ErrorKind.UNSUPPORTED_LAYOUT,
+            ifd=ifd.index,
+            tag=Tag.IMAGE_DEPTH,
+        )
+    if (
+        ifd.photometric_interpretation == PhotometricInterpretation.YCBCR
+        and (ifd.compression == Compression.NONE or ifd.compression in _BYTES_CODECS)
+        and ifd.samples_per_pixel == 3
+        # TIFF 6.0 section 21: the default is 2, 2.
+        and ifd.other_tags.get(Tag.YCBCR_SUBSAMPLING, (2, 2)) not in (1, (1, 1))
+    ):
+        raise UnsupportedTIFFError(
+            "no Zarr codec decodes subsampled YCbCr without JPEG.",
+            kind=ErrorKind.UNSUPPORTED_COLOR,
+            ifd=ifd.index,
+            tag=Tag.YCBCR_SUBSAMPLING,
+        )
+
+
+def _bit_order(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
+    """FillOrder 2 (TIFF 6.0 section 8): the bits of every byte are reversed.
+
+    `imagecodecs_bitorder` works on arrays, so it can only undo what is still in place once the
+    bytes are an array: uncompressed samples of whole bytes.
+    """
+    if ifd.compression == Compression.NONE and not sample.is_packed and sample.bits in (8, 16):
+        return {"name": "imagecodecs_bitorder"}
+    raise UnsupportedTIFFError(
+        "no Zarr codec reverses the bits of compressed or packed bytes (FillOrder 2).",
+        kind=ErrorKind.UNSUPPORTED_FILL_ORDER,
+        ifd=ifd.index,
+        tag=Tag.FILL_ORDER,
+    )
+
+
+def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
+    """Describe how samples become bytes."""
+    if sample.is_packed:
+        runlen = ifd.segment_shape[1] * ifd.samples_per_segment
+        return {
+            "name": "imagecodecs_packints",
+            "configuration": {"bitspersample": sample.bits, "runlen": runlen},
+        }
+    if sample.is_float24:
+        order = "<" if ifd.byte_order == "little" else ">"
+        return {"name": "imagecodecs_float24", "configuration": {"byteorder": order}}
+    if sample.data_type.itemsize == 1:
+        return {"name": "bytes"}
+    return {"name": "bytes", "configuration": {"endian": ifd.byte_order}}
+
+
+def _predictor(ifd: ImageFileDirectory, sample: SampleType) -> Predictor:
+    """Predictor that is in effect.
+
+    Raises
+    ------
+    UnsupportedTIFFError
+        A predictor, or a combination with a data type, that no codec undoes.
+    """
+    if ifd.compression not in _PREDICTED or ifd.predictor == Predictor.NONE:
+        return Predictor.NONE
+    kind = sample.data_type.kind
+    whole = not sample.is_packed and not sample.is_float24
+    if ifd.predictor == Predictor.HORIZONTAL and whole and kind in "iuf":
+        return Predictor.HORIZONTAL
+    if ifd.predictor == Predictor.FLOATING_POINT and whole and kind == "f":
+        return Predictor.FLOATING_POINT
+    raise UnsupportedTIFFError(
+        f"no Zarr codec undoes predictor {ifd.predictor} for {sample.bits}-bit samples of "
+        f"type {sample.data_type}.",
+        kind=ErrorKind.UNSUPPORTED_PREDICTOR,
+        ifd=ifd.index,
+        tag=Tag.PREDICTOR,
+    )
+
+
+def _unsupported_compression(ifd: ImageFileDirectory) -> UnsupportedTIFFError:
+    try:
+        name = f"{Compression(ifd.compression).name} ({ifd.compression})"
+    except ValueError:
+        name = str(ifd.compression)
+    return UnsupportedTIFFError(
+        f"no Zarr codec decodes compression {name}.",
+        kind=ErrorKind.UNSUPPORTED_COMPRESSION,
+        ifd=ifd.index,
+        tag=Tag.COMPRESSION,
+    )

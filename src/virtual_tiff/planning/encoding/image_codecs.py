@@ -1,0 +1,161 @@
+"""Compressions whose streams are whole images: JPEG, JPEG XL, WebP, LERC, fax and others.
+
+Each is one Zarr codec from array to bytes, named and configured as imagecodecs-zarr registers it.
+"""
+
+from __future__ import annotations
+
+import base64
+
+from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError, shorten
+from virtual_tiff.planning.encoding.data_type import SampleType
+from virtual_tiff.planning.plan import Codec
+from virtual_tiff.tags import Compression, LercCompression, PhotometricInterpretation, Tag
+from virtual_tiff.tiff.ifd import ImageFileDirectory
+
+_JPEG = frozenset({Compression.JPEG, Compression.JPEG_ALT, Compression.JPEG_LOSSY_DNG})
+_JPEG_2000 = frozenset(
+    {
+        Compression.JPEG_2000,
+        Compression.JPEG_2000_ALT,
+        Compression.JPEG_2000_APERIO_RGB,
+        Compression.JPEG_2000_APERIO_YCBCR,
+    }
+)
+_JPEG_XL = frozenset({Compression.JPEG_XL, Compression.JPEG_XL_OLD})
+_JPEG_XR = frozenset({Compression.JPEG_XR, Compression.JPEG_XR_NDPI})
+#: CCITT streams, whose decoders stop at the end of the data and leave further rows white.
+CCITT = frozenset({Compression.CCITT_RLE, Compression.CCITT_T4, Compression.CCITT_T6})
+
+IMAGE_COMPRESSIONS = (
+    _JPEG
+    | _JPEG_2000
+    | _JPEG_XL
+    | _JPEG_XR
+    | CCITT
+    | {Compression.WEBP, Compression.PNG, Compression.LERC}
+)
+_LERC_OUTER: dict[int, Codec] = {
+    LercCompression.DEFLATE: {"name": "numcodecs.zlib", "configuration": {"level": 6}},
+    LercCompression.ZSTD: {"name": "zstd", "configuration": {"level": 0, "checksum": False}},
+}
+
+
+def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:
+    """Describe how a stream becomes the samples of a segment.
+
+    Parameters
+    ----------
+    ifd, sample
+        An image with one of `IMAGE_COMPRESSIONS`, and its data type.
+
+    Returns
+    -------
+    tuple of dict
+        A codec from array to bytes, and what follows it.
+
+    Raises
+    ------
+    UnsupportedTIFFError
+        A combination that the codec does not decode.
+    """
+    compression = ifd.compression
+    if compression in CCITT:
+        return (_ccitt(ifd),)
+    if sample.is_packed and (compression not in _JPEG | _JPEG_2000 | _JPEG_XL):
+        raise UnsupportedTIFFError(
+            f"{sample.bits}-bit samples in a stream of whole bytes.",
+            kind=ErrorKind.UNSUPPORTED_DATA_TYPE,
+            ifd=ifd.index,
+            tag=Tag.BITS_PER_SAMPLE,
+        )
+    if compression in _JPEG:
+        return (_jpeg(ifd),)
+    if compression in _JPEG_2000:
+        return ({"name": "imagecodecs_jpeg2k"},)
+    if compression in _JPEG_XL:
+        return ({"name": "imagecodecs_jpegxl"},)
+    if compression in _JPEG_XR:
+        return ({"name": "imagecodecs_jpegxr"},)
+    if compression == Compression.PNG:
+        return ({"name": "imagecodecs_png"},)
+    if compression == Compression.WEBP:
+        # A stream leaves out an alpha channel that is opaque everywhere, tile by tile.
+        alpha = ifd.samples_per_segment == 4
+        return ({"name": "imagecodecs_webp", "configuration": {"hasalpha": alpha}},)
+    return _lerc(ifd, sample)
+
+
+def _jpeg(ifd: ImageFileDirectory) -> Codec:
+    """JPEG (TIFF Technical Note 2): abbreviated streams, with their tables in the directory.
+
+    The colour space of the stream is what the directory says, as libtiff has it, and not what
+    its markers suggest. YCbCr is delivered as RGB.
+    """
+    samples = ifd.samples_per_segment
+    ycbcr = ifd.photometric_interpretation == PhotometricInterpretation.YCBCR
+    if samples == 3 and ycbcr:
+        stored, delivered = "YCbCr", "RGB"
+    else:
+        stored = {1: "GRAYSCALE", 3: "RGB", 4: "CMYK"}.get(samples, "UNKNOWN")
+        delivered = stored
+    configuration: dict[str, str] = {}
+    if ifd.jpeg_tables:
+        configuration["tables"] = base64.b64encode(ifd.jpeg_tables).decode()
+    configuration["colorspace_jpeg"] = stored
+    configuration["colorspace_data"] = delivered
+    return {"name": "imagecodecs_jpeg", "configuration": dict(configuration)}
+
+
+def _ccitt(ifd: ImageFileDirectory) -> Codec:
+    """CCITT bilevel streams (TIFF 6.0 sections 10 and 11)."""
+    if ifd.bits_per_sample != (1,):
+        raise UnsupportedTIFFError(
+            f"CCITT compression of samples of {shorten(ifd.bits_per_sample)} bits.",
+            kind=ErrorKind.UNSUPPORTED_LAYOUT,
+            ifd=ifd.index,
+            tag=Tag.BITS_PER_SAMPLE,
+        )
+    if ifd.fill_order == 2:
+        raise UnsupportedTIFFError(
+            "no Zarr codec reverses the bits of compressed bytes (FillOrder 2).",
+            kind=ErrorKind.UNSUPPORTED_FILL_ORDER,
+            ifd=ifd.index,
+            tag=Tag.FILL_ORDER,
+        )
+    if ifd.compression == Compression.CCITT_RLE:
+        return {"name": "imagecodecs_ccittrle"}
+    if ifd.compression == Compression.CCITT_T6:
+        return {"name": "imagecodecs_ccittfax4"}
+    options = ifd.other_tags.get(Tag.T4_OPTIONS, 0)
+    if not options:
+        return {"name": "imagecodecs_ccittfax3"}
+    if not isinstance(options, int):
+        raise ifd.invalid(Tag.T4_OPTIONS, f"T4Options is {options!r}, but must be one integer.")
+    return {"name": "imagecodecs_ccittfax3", "configuration": {"t4options": options}}
+
+
+def _lerc(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:
+    """LERC, and what libtiff may put around it (LercParameters: version, compression)."""
+    if ifd.byte_order == "big" and sample.data_type.itemsize > 1:
+        # libtiff swaps the bytes of decoded samples in big-endian files, LERC or not, and of
+        # those it encodes: the values in the blob itself are swapped.
+        raise UnsupportedTIFFError(
+            "LERC in a big-endian file, whose samples no Zarr codec swaps after decoding.",
+            kind=ErrorKind.UNSUPPORTED_LAYOUT,
+            ifd=ifd.index,
+            tag=Tag.COMPRESSION,
+        )
+    lerc: Codec = {"name": "imagecodecs_lerc"}
+    outer = ifd.lerc_parameters[1] if len(ifd.lerc_parameters) > 1 else LercCompression.NONE
+    if outer == LercCompression.NONE:
+        return (lerc,)
+    codec = _LERC_OUTER.get(outer)
+    if codec is None:
+        raise UnsupportedTIFFError(
+            f"LERC inside an unknown compression {outer}.",
+            kind=ErrorKind.UNSUPPORTED_COMPRESSION,
+            ifd=ifd.index,
+            tag=Tag.LERC_PARAMETERS,
+        )
+    return (lerc, codec)

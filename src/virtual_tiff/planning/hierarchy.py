@@ -1,0 +1,132 @@
+"""Directories of a TIFF → a group of arrays, in one of the layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_levels
+from virtual_tiff.planning.attributes import describe, of_bands
+from virtual_tiff.planning.encoding.data_type import image_nodata
+from virtual_tiff.planning.image_plan import plan_image
+from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.planning.pyramid import levels_of
+from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.tiff.relations import Related, relate, relate_sidecars
+
+type IFDPath = tuple[int, ...]
+
+
+def plan_header(
+    header: Header,
+    options: PlanOptions,
+    *,
+    ifd: IFDPath | None,
+    copies: Mapping[tuple[str, IFDPath], ArrayPlan] | None = None,
+) -> GroupPlan:
+    """Plan the images of a TIFF.
+
+    Parameters
+    ----------
+    header
+        What the reader found.
+    options
+        Layout and axes.
+    ifd
+        Path of the one image to plan, in the layout `multiscale` with its overviews and masks;
+        `None` for all, sub-IFDs included.
+    copies
+        Arrays of images that cannot be referenced, by URL and path.
+
+    Raises
+    ------
+    InvalidTIFFError, UnsupportedTIFFError
+        With the URL and the directory to blame.
+    InvalidOptionError
+        With kind `ifd-out-of-range`; or the layout `multiscale` needs another `ifd`.
+    """
+    related = (*relate(header.ifds), *relate_sidecars(header))
+    chosen = None if ifd is None else find_ifd(header, ifd)
+    if chosen is None:
+        check_undamaged(header)
+
+    def plan_one(one: Related, name: str | None = None) -> ArrangedImage:
+        try:
+            return _plan_one(one, header, options, copies or {}, name)
+        except VirtualTIFFError as error:
+            url = (one.source or header.source).url
+            raise error.at(url=url, ifd=one.directory.index) from error.__cause__
+
+    if options.layout == "multiscale":
+        levels = levels_of(related, ifd, url=header.source.url)
+        return arrange_levels(
+            [[plan_one(one, name) for name, one in level.items()] for level in levels], options
+        )
+    return arrange([plan_one(one) for one in related if chosen in (None, one.directory)], options)
+
+
+def check_undamaged(header: Header) -> None:
+    """Raise what ends the chain of directories early, if anything does."""
+    damage, readable = header.damage, len(header.ifds)
+    if damage is not None:
+        choice = "ifd=0" if readable == 1 else f"ifd=0 to ifd={readable - 1}"
+        damage.remedy = f"The {readable} before it can be read: pass {choice}."
+        raise damage
+
+
+def find_ifd(header: Header, path: IFDPath) -> ImageFileDirectory:
+    """Return the directory with this path.
+
+    Raises
+    ------
+    InvalidOptionError
+        With kind `ifd-out-of-range`; says how many there are.
+    """
+    found: ImageFileDirectory | None = None
+    candidates = header.ifds
+    for depth in range(1, len(path) + 1):
+        found = next((d for d in candidates if d.index == path[:depth]), None)
+        if found is None:
+            where = f"IFD {array_name(path[: depth - 1])}" if depth > 1 else "the file"
+            what = "sub-IFDs" if depth > 1 else "IFDs"
+            raise InvalidOptionError(
+                f"there is no IFD {array_name(path)}: {where} has {len(candidates)} {what}.",
+                kind=ErrorKind.IFD_OUT_OF_RANGE,
+                url=header.source.url,
+            )
+        candidates = found.sub_ifds
+    if found is None:
+        raise InvalidOptionError("the path of an IFD is empty.", url=header.source.url)
+    return found
+
+
+def array_name(path: IFDPath) -> str:
+    """Name of the array of a directory: `0`, or `0.1` for a sub-IFD."""
+    return ".".join(str(i) for i in path)
+
+
+def _plan_one(
+    related: Related,
+    header: Header,
+    options: PlanOptions,
+    copies: Mapping[tuple[str, IFDPath], ArrayPlan],
+    name: str | None,
+) -> ArrangedImage:
+    directory = related.directory
+    source = related.source or header.source
+    array = copies.get((source.url, directory.index))
+    if array is None:
+        array = plan_image(directory, source, options.image)
+    description = describe(
+        directory,
+        fill_value=image_nodata(directory, array.data_type),
+        full=related.full,
+    )
+    if options.image.bands is not None:
+        chosen = of_bands(
+            description.array_attributes, options.image.bands, directory.samples_per_pixel
+        )
+        description = replace(description, array_attributes=chosen)
+    name = name or related.prefix + array_name(directory.index)
+    return ArrangedImage(name, related, array, description)

@@ -1,0 +1,165 @@
+"""One directory → the array of its image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import isfinite
+
+import numpy as np
+
+from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.axes import Axes, BandAxis
+from virtual_tiff.planning.encoding.chunk_grid import ChunkGrid, chunk_grid
+from virtual_tiff.planning.encoding.codec_chain import codec_chain, is_compressed
+from virtual_tiff.planning.encoding.data_type import Scalar, band_nodata, image_nodata, sample_type
+from virtual_tiff.planning.encoding.image_codecs import CCITT
+from virtual_tiff.planning.plan import ArrayPlan, PartialSegment
+from virtual_tiff.storage.source import Source
+from virtual_tiff.tags import Tag
+from virtual_tiff.tiff.auxiliary import invalid_sidecar
+from virtual_tiff.tiff.ifd import ImageFileDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOptions:
+    """Choices that change the array of an image.
+
+    Parameters
+    ----------
+    band_axis
+        Whether the arrays of several samples are `(band, y, x)` or `(y, x, band)`.
+    bands
+        Bands to keep, in this order, counted from 1 as GDAL counts them; `None` for all.
+    merge_strips
+        Whether uncompressed strips may become chunks of another height, which depends on where
+        they are in the file.
+    """
+
+    band_axis: BandAxis = "first"
+    bands: tuple[int, ...] | None = None
+    merge_strips: bool = True
+
+
+def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOptions) -> ArrayPlan:
+    """Plan the array of one image."""
+    sample = sample_type(directory)
+    axes = Axes.of(directory, options.band_axis, options.bands)
+    codecs = codec_chain(directory, sample, bands_last=axes.last and axes.planes > 1)
+    grid = chunk_grid(
+        directory,
+        file_size=source.size,
+        row_bytes=sample.row_bytes(directory.segment_shape[1] * directory.samples_per_segment),
+        compressed=is_compressed(directory),
+        merge_strips=options.merge_strips,
+    )
+    if options.bands is not None:
+        grid = _select_bands(directory, grid, options.bands)
+    nodata = image_nodata(directory, sample.data_type)
+    return ArrayPlan(
+        shape=axes.arrange(axes.planes, directory.image_length, directory.image_width),
+        chunk_shape=axes.arrange(axes.chunk_planes, grid.rows, grid.columns),
+        data_type=sample.data_type,
+        codecs=codecs,
+        fill_value=_fill_value(nodata, sample.data_type),
+        dimension_names=axes.arrange(axes.name, "y", "x"),
+        source=source,
+        ifd=directory.index,
+        offsets=axes.arrange_grid(grid.offsets),
+        lengths=axes.arrange_grid(grid.lengths),
+        partial=tuple(_partial_segments(directory, grid, axes)),
+        attributes=_band_nodata(directory, grid, sample.data_type, options.bands),
+    )
+
+
+def _band_nodata(
+    directory: ImageFileDirectory,
+    grid: ChunkGrid,
+    data_type: np.dtype[np.generic],
+    bands: tuple[int, ...] | None,
+) -> dict[str, JSON]:
+    """`band_nodata`: the nodata value of each band, where a sidecar tells them apart.
+
+    Raises
+    ------
+    InvalidTIFFError
+        With kind `invalid-sidecar`: what a missing segment reads as depends on the band.
+    """
+    if directory.auxiliary is None or len(directory.auxiliary.nodata) == 0:
+        return {}
+    values = band_nodata(directory, data_type)
+    if len(set(map(repr, values))) == 1:
+        return {}
+    if not grid.lengths.all():
+        raise invalid_sidecar(
+            directory.auxiliary.urls[0],
+            "bands have different nodata values, but an array has one fill value, and some "
+            "segments of the image hold nothing.",
+        )
+    chosen = values if bands is None else [values[band - 1] for band in bands]
+    return {"band_nodata": [_as_json(value) for value in chosen]}
+
+
+def _as_json(value: Scalar | None) -> JSON:
+    if isinstance(value, complex):
+        return [_as_json(value.real), _as_json(value.imag)]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
+
+
+def check_bands(bands: tuple[int, ...], count: int, directory: ImageFileDirectory) -> None:
+    """Raise if there are fewer bands than the largest number that was chosen."""
+    if missing := [band for band in bands if band > count]:
+        raise InvalidOptionError(
+            f"there is no band {missing[0]}: the image has {count}.", ifd=directory.index
+        )
+
+
+def _select_bands(
+    directory: ImageFileDirectory, grid: ChunkGrid, bands: tuple[int, ...]
+) -> ChunkGrid:
+    """Keep the planes of some bands.
+
+    Raises
+    ------
+    InvalidOptionError
+        There is no such band, or the segments hold all bands together.
+    """
+    count = directory.samples_per_pixel
+    check_bands(bands, count, directory)
+    if directory.image_depth > 1 or not (directory.is_planar or count == 1):
+        if bands == tuple(range(1, count + 1)):
+            return grid
+        raise InvalidOptionError(
+            "bands cannot be chosen by reference where every segment holds all of them "
+            "(PlanarConfiguration 1).",
+            ifd=directory.index,
+            tag=Tag.PLANAR_CONFIGURATION,
+            remedy="Open all bands, and select from the dataset: ds.isel(band=[2, 1, 0]).",
+        )
+    planes = [band - 1 for band in bands]
+    return replace(grid, offsets=grid.offsets[planes], lengths=grid.lengths[planes])
+
+
+def _fill_value(nodata: Scalar | None, data_type: np.dtype[np.generic]) -> Scalar:
+    if nodata is not None:
+        return nodata
+    zero: Scalar = data_type.type(0).item()
+    return zero
+
+
+def _partial_segments(
+    directory: ImageFileDirectory, grid: ChunkGrid, axes: Axes
+) -> Iterator[PartialSegment]:
+    if not grid.partial_rows or directory.compression in CCITT:
+        return
+    planes, down, _ = grid.offsets.shape
+    for plane in range(planes):
+        length = int(grid.lengths[plane, -1, 0])
+        if length:
+            yield PartialSegment(
+                index=axes.arrange(plane, down - 1, 0),
+                offset=int(grid.offsets[plane, -1, 0]),
+                length=length,
+                shape=axes.arrange(axes.chunk_planes, grid.partial_rows, grid.columns),
+            )

@@ -1,0 +1,224 @@
+"""Pages of an image → one array for each of its levels; all pages of a level have to agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from virtual_tiff.errors import (
+    ErrorKind,
+    InvalidTIFFError,
+    UnsupportedTIFFError,
+    VirtualTIFFError,
+    shorten,
+)
+from virtual_tiff.planning.attributes import Description
+from virtual_tiff.planning.image_plan import ImageOptions, plan_image
+from virtual_tiff.planning.pages.attributes import describe_page, mismatch, shared_attributes
+from virtual_tiff.planning.pages.ome_zarr import place_of
+from virtual_tiff.planning.plan import ArrayPlan
+from virtual_tiff.planning.stacks import References, stack
+from virtual_tiff.storage.source import Source
+from virtual_tiff.tags import Compression, Tag
+from virtual_tiff.tiff.ifd import ImageFileDirectory
+from virtual_tiff.tiff.series import IFDPath, Level, Series
+
+_GO_FLAT = 'The layout "flat" goes by the directories.'
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LevelPlan:
+    """One level of an image.
+
+    Parameters
+    ----------
+    array
+        All pages, in dimensions that stand in the order of OME-Zarr.
+    description
+        Of the first page.
+    size
+        Rows and columns.
+    """
+
+    array: ArrayPlan
+    description: Description
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pages:
+    """The directories of a file, and how they become arrays.
+
+    Parameters
+    ----------
+    source
+        The file.
+    directories
+        By path.
+    options
+        Of the arrays.
+    copies
+        Arrays of pages that cannot be referenced, by path.
+    """
+
+    source: Source
+    directories: Mapping[IFDPath, ImageFileDirectory]
+    options: ImageOptions
+    copies: Mapping[IFDPath, ArrayPlan]
+
+    def levels(self, series: Series) -> list[LevelPlan]:
+        """Plan the levels of a series.
+
+        Raises
+        ------
+        MismatchError, InvalidTIFFError, UnsupportedTIFFError
+            With the URL and the directory to blame.
+        """
+        levels: list[LevelPlan] = []
+        full: ImageFileDirectory | None = None
+        try:
+            for level in series.levels:
+                pages = [None if p is None else self.directories[p] for p in level.pages]
+                first = next((page for page in pages if page is not None), None)
+                if first is None:
+                    # tifffile ends a pyramid here too.
+                    break
+                plan = self._level(series, level, pages, first, full)
+                if levels and plan.array.dimension_names != levels[0].array.dimension_names:
+                    raise mismatch(
+                        first,
+                        f"the dimensions are {plan.array.dimension_names}, but "
+                        f"{levels[0].array.dimension_names} at full resolution.",
+                    )
+                levels.append(plan)
+                full = full or first
+        except VirtualTIFFError as error:
+            raise error.at(url=self.source.url) from error.__cause__
+        return levels
+
+    def _level(
+        self,
+        series: Series,
+        level: Level,
+        pages: Sequence[ImageFileDirectory | None],
+        first: ImageFileDirectory,
+        full: ImageFileDirectory | None,
+    ) -> LevelPlan:
+        if (first.image_length, first.image_width) != level.size:
+            raise UnsupportedTIFFError(
+                f"the metadata of the file speaks of {level.size[0]} × {level.size[1]} pixels, the "
+                f"directory of {first.image_length} × {first.image_width}.",
+                kind=ErrorKind.UNSUPPORTED_LAYOUT,
+                ifd=first.index,
+                remedy=_GO_FLAT,
+            )
+        if series.contiguous:
+            image, references = self._contiguous(first, math.prod(series.sizes.values()))
+        else:
+            image, references = self._separate(pages)
+        description = describe_page(first, image.data_type, full)
+        there = [page for page in pages if page is not None]
+        attributes = shared_attributes(description, there, image.data_type, full)
+        array = _stacked(image, series, references)
+        array = replace(array, attributes={**attributes, **image.attributes})
+        return LevelPlan(array, description, level.size)
+
+    def _plan(self, page: ImageFileDirectory, *, merge_strips: bool = True) -> ArrayPlan:
+        copied = self.copies.get(page.index)
+        if copied is not None:
+            return copied
+        try:
+            options = replace(self.options, merge_strips=merge_strips)
+            return plan_image(page, self.source, options)
+        except VirtualTIFFError as error:
+            raise error.at(ifd=page.index) from error.__cause__
+
+    def _separate(self, pages: Sequence[ImageFileDirectory | None]) -> tuple[ArrayPlan, References]:
+        """Plan pages that have a directory each, and the first of them."""
+        there = [page for page in pages if page is not None]
+        copied = [page for page in there if page.index in self.copies]
+        if copied and len(copied) < len(there):
+            # The parser then copies the others too, one by one.
+            raise UnsupportedTIFFError(
+                "this is another page of an image of which one was copied.",
+                kind=ErrorKind.UNSUPPORTED_LAYOUT,
+                ifd=next(page.index for page in there if page.index not in self.copies),
+            )
+        for merge_strips in (True, False):
+            plans = [
+                None if page is None else self._plan(page, merge_strips=merge_strips)
+                for page in pages
+            ]
+            # Whether uncompressed strips can be merged depends on where they are, page by page.
+            if len({plan.chunk_shape for plan in plans if plan is not None}) == 1:
+                break
+        image = next(plan for plan in plans if plan is not None)
+        for page, plan in zip(pages, plans, strict=True):
+            if page is not None and plan is not None:
+                _check(page, plan, image)
+        return image, References.of(plans, image.grid_shape)
+
+    def _contiguous(self, page: ImageFileDirectory, steps: int) -> tuple[ArrayPlan, References]:
+        """Plan pages that lie one after the other, of which only the first has a directory."""
+        if page.compression != Compression.NONE or page.index in self.copies:
+            raise UnsupportedTIFFError(
+                "pages without a directory of their own can only be referenced.",
+                kind=ErrorKind.UNSUPPORTED_LAYOUT,
+                ifd=page.index,
+                tag=Tag.COMPRESSION,
+                remedy=_GO_FLAT,
+            )
+        image = self._plan(page)
+        pixels = page.image_width * page.image_length * page.image_depth
+        page_bytes = pixels * page.samples_per_pixel * image.data_type.itemsize
+        end = int(image.offsets.flat[0]) + steps * page_bytes
+        if end > self.source.size or not image.lengths.all():
+            raise InvalidTIFFError(
+                f"{steps} pages of {page_bytes} bytes end at {end}, beyond the end of the file "
+                f"({self.source.size} bytes).",
+                kind=ErrorKind.TRUNCATED,
+                ifd=page.index,
+                remedy="The file was cut short: copy or download it again.",
+            )
+        moved = page.offsets + np.uint64((steps - 1) * page_bytes)
+        # Only the last can be too near to the end of the file to be read past its last row.
+        last = self._plan(replace(page, offsets=moved))
+        _check(page, last, image)
+        tail = References.of([last], image.grid_shape)
+        by = np.arange(steps, dtype=np.uint64) * np.uint64(page_bytes)
+        lengths = np.repeat(image.lengths[None], steps, axis=0)
+        lengths[-1] = last.lengths
+        return image, References(
+            offsets=image.offsets[None] + by.reshape(-1, *(1 for _ in image.grid_shape)),
+            lengths=lengths,
+            partial=tuple((steps - 1, segment) for _, segment in tail.partial),
+        )
+
+
+def _check(page: ImageFileDirectory, plan: ArrayPlan, image: ArrayPlan) -> None:
+    """Raise if a page cannot be in one array with the first."""
+    for what, found, wanted in (
+        ("shape", plan.shape, image.shape),
+        ("dimensions", plan.dimension_names, image.dimension_names),
+        ("data type", plan.data_type.name, image.data_type.name),
+        ("chunk shape", plan.chunk_shape, image.chunk_shape),
+        ("codecs", plan.codecs, image.codecs),
+        # As text, in which NaN equals itself.
+        ("fill value", repr(plan.fill_value), repr(image.fill_value)),
+    ):
+        if found != wanted:
+            raise mismatch(
+                page, f"the {what} is {shorten(found)}, but {shorten(wanted)} in the first."
+            )
+
+
+def _stacked(image: ArrayPlan, series: Series, references: References) -> ArrayPlan:
+    names = tuple(series.samples if name == "band" else name for name in image.dimension_names)
+    new = [*series.sizes, *names]
+    last = new[-1:] if names[-1] not in ("y", "x") else []
+    # Pages are chunks of their own, so that they can be in any order.
+    order = sorted(new[: len(new) - len(last)], key=place_of) + last
+    return stack(replace(image, dimension_names=names), series.sizes, references, order)

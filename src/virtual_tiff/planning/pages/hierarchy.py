@@ -1,0 +1,154 @@
+"""Series of pages → arrays of more dimensions, in groups that OME-Zarr's viewers open.
+
+An image of one resolution is the array `image` of its group. One of several has a group for each,
+`0`, `1`, …, with an array `image`, as the layout `multiscale` has them. Images of a file with
+several are in groups `0`, `1`, … by their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.arrangement import PlanOptions
+from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd
+from virtual_tiff.planning.pages.arrays import LevelPlan, Pages
+from virtual_tiff.planning.pages.ome_zarr import (
+    Dataset,
+    collection_attributes,
+    image_attributes,
+    is_image,
+    omero_channels,
+    steps_of,
+)
+from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.planning.variables import (
+    band_names,
+    band_numbers,
+    coordinate,
+    grid_mapping,
+    positions,
+)
+from virtual_tiff.tiff.ifd import Header, walk_ifds
+from virtual_tiff.tiff.series import Channel, IFDPath, Series
+
+#: Name of the array of every image.
+NAME = "image"
+
+
+def plan_pages(
+    header: Header,
+    series: Sequence[Series],
+    options: PlanOptions,
+    *,
+    ifd: IFDPath | None,
+    copies: Mapping[IFDPath, ArrayPlan] | None = None,
+) -> GroupPlan:
+    """Plan the series of a TIFF.
+
+    Parameters
+    ----------
+    header
+        All directories.
+    series
+        How they belong together.
+    options
+        Axes and coordinates.
+    ifd
+        Path of any page of the one series to plan; `None` for all.
+    copies
+        Arrays of pages that cannot be referenced, by path.
+
+    Raises
+    ------
+    MismatchError
+        Pages of one series that differ in shape, data type, encoding, chunks or fill value.
+    InvalidTIFFError, UnsupportedTIFFError
+        With the URL and the directory to blame.
+    InvalidOptionError
+        With kind `ifd-out-of-range`; or the directory is in no series.
+    """
+    check_undamaged(header)
+    if ifd is not None:
+        find_ifd(header, ifd)
+        series = [one for one in series if one.holds(ifd)][:1]
+        if not series:
+            raise InvalidOptionError(
+                "the directory is a page of no image.",
+                url=header.source.url,
+                ifd=ifd,
+                remedy='The layout "flat" has it as an array.',
+            )
+    directories = {directory.index: directory for directory in walk_ifds(header.ifds)}
+    pages = Pages(header.source, directories, options.image, copies or {})
+    groups = [_group(one, pages.levels(one), options) for one in series]
+    if len(groups) == 1:
+        return groups[0]
+    attributes = collection_attributes() if all("ome" in g.attributes for g in groups) else {}
+    return GroupPlan(
+        groups={str(i): group for i, group in enumerate(groups)}, attributes=attributes
+    )
+
+
+def _group(series: Series, levels: Sequence[LevelPlan], options: PlanOptions) -> GroupPlan:
+    """Plan the group of one image."""
+    full = levels[0]
+    groups = [_level_group(series, level, full, options) for level in levels]
+    alone = len(groups) == 1
+    attributes: dict[str, JSON] = {}
+    if is_image(full.array.dimension_names):
+        paths = [NAME if alone else f"{i}/{NAME}" for i in range(len(levels))]
+        attributes = image_attributes(
+            full.array.dimension_names,
+            [Dataset(path, level.size) for path, level in zip(paths, levels, strict=True)],
+            name=series.name,
+            spacing=series.spacing,
+            omero=omero_channels(_channels(series, full), full.array.data_type, series.bits),
+        )
+    if alone:
+        return replace(groups[0], attributes={**groups[0].attributes, **attributes})
+    return GroupPlan(groups={str(i): g for i, g in enumerate(groups)}, attributes=attributes)
+
+
+def _channels(series: Series, level: LevelPlan) -> tuple[Channel, ...]:
+    """Channels, if there is one for each step of `c`: three samples may be one of them."""
+    sizes = dict(zip(level.array.dimension_names, level.array.shape, strict=True))
+    return series.channels if len(series.channels) == sizes.get("c", 1) else ()
+
+
+def _level_group(
+    series: Series, level: LevelPlan, full: LevelPlan, options: PlanOptions
+) -> GroupPlan:
+    """Put the array of a level into a group, with what describes its dimensions."""
+    beside: dict[str, ArrayPlan] = {}
+    found = level.description.spatial_ref_attributes
+    if found is not None:
+        beside["spatial_ref"] = grid_mapping(found)
+    if options.coords:
+        beside.update(_coordinates(series, level, full, options))
+    return GroupPlan(
+        arrays={NAME: level.array, **beside}, attributes=level.description.group_attributes
+    )
+
+
+def _coordinates(
+    series: Series, level: LevelPlan, full: LevelPlan, options: PlanOptions
+) -> Iterator[tuple[str, ArrayPlan]]:
+    names, shape = level.array.dimension_names, level.array.shape
+    spacing = series.spacing
+    channels = [channel.name for channel in _channels(series, full)]
+    steps = steps_of(names, level.size, full.size, spacing)
+    for name, size, (start, step) in zip(names, shape, steps, strict=True):
+        made: ArrayPlan | None = None
+        if level.description.geotransform is not None and name in ("y", "x"):
+            made = coordinate(level.description, name, size, "y" if name == "y" else "x")
+        elif name in spacing:
+            made = positions(name, size, start, step, spacing[name].unit)
+        elif name == "c" and len(set(channels)) == size:
+            made = band_names(channels, name)
+        elif name == "band":
+            made = band_numbers(size, name, options.image.bands)
+        if made is not None:
+            yield name, made

@@ -1,0 +1,159 @@
+"""Attributes of OME-Zarr 0.5 (https://ngff.openmicroscopy.org/0.5/), which viewers of images read.
+
+Transformations map the index of a pixel to the place of its centre, as most readers take them. The
+outer corners of all levels coincide, so that smaller levels begin half a pixel's difference later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from virtual_tiff.json_type import JSON
+from virtual_tiff.tiff.series import Channel, Spacing
+
+VERSION = "0.5"
+#: Types of axes by name; any other is one of a custom type.
+_TYPES = {"t": "time", "c": "channel", "band": "channel", "z": "space", "y": "space", "x": "space"}
+#: Order of the types (section 3.4): time, then channel or custom, then space.
+_RANKS = {"time": 0, None: 1, "channel": 2, "space": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One level of an image.
+
+    Parameters
+    ----------
+    path
+        Of its array, below the group.
+    size
+        Rows and columns.
+    """
+
+    path: str
+    size: tuple[int, int]
+
+
+def place_of(dimension: str) -> int:
+    """Where a dimension belongs among others; those of equal place keep their order."""
+    return _RANKS[_TYPES.get(dimension)]
+
+
+def is_image(dimensions: Sequence[str]) -> bool:
+    """Whether OME-Zarr has images of these dimensions, in this order (section 3.4)."""
+    types = [_TYPES.get(dimension) for dimension in dimensions]
+    places = [place_of(dimension) for dimension in dimensions]
+    return (
+        2 <= len(dimensions) <= 5
+        and places == sorted(places)
+        and all(types.count(kind) <= 1 for kind in ("time", "channel", None))
+        and list(dimensions[-2:]) == ["y", "x"]
+    )
+
+
+def image_attributes(
+    dimensions: Sequence[str],
+    datasets: Sequence[Dataset],
+    *,
+    name: str = "",
+    spacing: Mapping[str, Spacing] | None = None,
+    omero: JSON = None,
+) -> dict[str, JSON]:
+    """Attributes of the group of an image.
+
+    Parameters
+    ----------
+    dimensions
+        Of all arrays; `is_image` must hold.
+    datasets
+        From full resolution to the smallest.
+    name
+        Of the image, if it has one.
+    spacing
+        Pixel sizes at full resolution; where one is not known, pixels are counted.
+    omero
+        What `omero_channels` made.
+    """
+    known = spacing or {}
+    axes: list[JSON] = []
+    for dimension in dimensions:
+        axis: dict[str, JSON] = {"name": dimension}
+        if (kind := _TYPES.get(dimension)) is not None:
+            axis["type"] = kind
+        if (found := known.get(dimension)) is not None and found.unit is not None:
+            axis["unit"] = found.unit
+        axes.append(axis)
+    levels: list[JSON] = []
+    for dataset in datasets:
+        steps = steps_of(dimensions, dataset.size, datasets[0].size, known)
+        scale: list[JSON] = [step for _, step in steps]
+        transformations: list[JSON] = [{"type": "scale", "scale": scale}]
+        if any(start for start, _ in steps):
+            translation: list[JSON] = [start for start, _ in steps]
+            transformations.append({"type": "translation", "translation": translation})
+        levels.append({"path": dataset.path, "coordinateTransformations": transformations})
+    multiscale: dict[str, JSON] = {"axes": axes, "datasets": levels}
+    if name:
+        multiscale["name"] = name
+    ome: dict[str, JSON] = {"version": VERSION, "multiscales": [multiscale]}
+    if omero is not None:
+        ome["omero"] = omero
+    return {"ome": ome}
+
+
+def collection_attributes() -> dict[str, JSON]:
+    """Attributes of the group above images `0`, `1`, … (section 3.3, "bioformats2raw.layout")."""
+    return {"ome": {"version": VERSION, "bioformats2raw.layout": 3}}
+
+
+def steps_of(
+    dimensions: Sequence[str],
+    size: tuple[int, int],
+    full: tuple[int, int],
+    spacing: Mapping[str, Spacing],
+) -> list[tuple[float, float]]:
+    """Place of the first pixel, and the distance to the next, along each dimension of a level.
+
+    Parameters
+    ----------
+    size, full
+        Rows and columns of the level, and at full resolution.
+    """
+    factors = {"y": full[0] / size[0], "x": full[1] / size[1]}
+    steps = []
+    for dimension in dimensions:
+        step = spacing[dimension].step if dimension in spacing else 1.0
+        factor = factors.get(dimension, 1.0)
+        steps.append(((factor - 1) / 2 * step, step * factor))
+    return steps
+
+
+def omero_channels(
+    channels: Sequence[Channel], data_type: np.dtype[np.generic], bits: int | None
+) -> JSON:
+    """How to show channels (section 3.6), where names, colours and the range of values are known.
+
+    Returns
+    -------
+    dict or None
+        The `omero` attribute.
+    """
+    if not channels or data_type.kind not in "iu" or any(c.color is None for c in channels):
+        return None
+    limits = np.iinfo(data_type.name)
+    most = limits.max if bits is None or not 0 < bits < limits.bits else 2**bits - 1
+    window: dict[str, JSON] = {
+        "min": limits.min,
+        "max": limits.max,
+        "start": min(0, limits.min),
+        "end": most,
+    }
+    return {
+        "channels": [
+            {"label": c.name, "color": c.color, "active": True, "window": dict(window)}
+            for c in channels
+        ]
+    }

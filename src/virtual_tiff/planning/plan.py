@@ -1,0 +1,130 @@
+"""What will be written, as frozen data: arrays, groups and the references of their chunks.
+
+Nothing here does I/O and nothing here knows VirtualiZarr or Icechunk; both are fed from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtual_tiff.json_type import JSON
+from virtual_tiff.storage.source import Source
+
+type Codec = dict[str, JSON]
+type ChunkIndex = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartialSegment:
+    """A segment that holds fewer rows than its chunk, so that it must be rewritten.
+
+    Parameters
+    ----------
+    index
+        Position of the chunk in the chunk grid.
+    offset, length
+        Where the segment is in the file, in bytes.
+    shape
+        Shape of what the segment decodes to, in the order of the dimensions of its image.
+    image
+        Plan of the image that the segment is of, where the array is a stack of images; `None`
+        where it is the image itself.
+    """
+
+    index: ChunkIndex
+    offset: int
+    length: int
+    shape: tuple[int, ...]
+    image: ArrayPlan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ArrayPlan:
+    """One Zarr v3 array and where each of its chunks is.
+
+    Parameters
+    ----------
+    shape, chunk_shape
+        In elements, in the order of `dimension_names`.
+    data_type
+        Native-endian NumPy data type with a Zarr v3 name.
+    codecs
+        Zarr v3 codec metadata, array side first.
+    fill_value
+        A Python scalar of the data type: what a missing chunk reads as.
+    source
+        The TIFF the references point into; `None` where every chunk is inline.
+    offsets, lengths
+        Shape of the chunk grid, uint64, bytes. Length 0 is a missing chunk, or an inline one.
+    inline
+        Encoded bytes of the chunks that are stored in the manifest itself.
+    partial
+        Segments that must be fetched, padded and put into `inline` before this can be written.
+    attributes
+        Attributes of the array, JSON.
+    ifd
+        Path of the directory that this is the image of, the first of a stack; `None` for
+        coordinates and the like.
+    """
+
+    shape: tuple[int, ...]
+    chunk_shape: tuple[int, ...]
+    data_type: np.dtype[np.generic]
+    codecs: tuple[Codec, ...]
+    fill_value: bool | int | float | complex | str
+    dimension_names: tuple[str, ...]
+    source: Source | None
+    offsets: NDArray[np.uint64]
+    lengths: NDArray[np.uint64]
+    inline: Mapping[ChunkIndex, bytes] = field(default_factory=dict)
+    partial: tuple[PartialSegment, ...] = ()
+    attributes: Mapping[str, JSON] = field(default_factory=dict)
+    ifd: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.shape) == len(self.chunk_shape) == len(self.dimension_names):
+            raise AssertionError(
+                f"shape {self.shape}, chunks {self.chunk_shape} and dimensions "
+                f"{self.dimension_names} differ in rank"
+            )
+        if not self.offsets.shape == self.lengths.shape == self.grid_shape:
+            raise AssertionError(
+                f"references of shape {self.offsets.shape} and {self.lengths.shape} "
+                f"for a chunk grid of {self.grid_shape}"
+            )
+
+    @property
+    def grid_shape(self) -> tuple[int, ...]:
+        """Number of chunks along each dimension."""
+        return tuple([-(-s // c) for s, c in zip(self.shape, self.chunk_shape, strict=True)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GroupPlan:
+    """One Zarr v3 group.
+
+    Parameters
+    ----------
+    arrays, groups
+        Children by name.
+    attributes
+        Attributes of the group, JSON.
+    """
+
+    arrays: Mapping[str, ArrayPlan] = field(default_factory=dict)
+    groups: Mapping[str, GroupPlan] = field(default_factory=dict)
+    attributes: Mapping[str, JSON] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if both := self.arrays.keys() & self.groups.keys():
+            raise AssertionError(f"names of both an array and a group: {sorted(both)}")
+
+    def walk(self, path: str = "") -> Iterator[tuple[str, GroupPlan]]:
+        """This group and all below it, with their paths (the root's is empty)."""
+        yield path, self
+        for name, group in self.groups.items():
+            yield from group.walk(f"{path}/{name}" if path else name)

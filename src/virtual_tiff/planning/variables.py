@@ -1,0 +1,128 @@
+"""What stands beside an image in its group: grid mapping, coordinates, names of bands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.attributes import Description, coordinate_attributes, coordinate_values
+from virtual_tiff.planning.plan import ArrayPlan, Codec
+
+#: Rows or columns up to which there are coordinates. The largest mosaics of the Earth have some
+#: millions; what says more is sparse or hostile, and its affine is in the grid mapping.
+MAX_COORDINATES = 2**22
+_STRING: np.dtype[Any] = np.dtypes.StringDType()
+_DOUBLES: tuple[Codec, ...] = ({"name": "bytes", "configuration": {"endian": "little"}},)
+
+
+def grid_mapping(attributes: Mapping[str, JSON]) -> ArrayPlan:
+    """Plan the scalar that carries the georeferencing (CF 1.11 section 5.6); its value is 0."""
+    nothing = np.zeros((), np.uint64)
+    return ArrayPlan(
+        shape=(),
+        chunk_shape=(),
+        data_type=np.dtype("int32"),
+        codecs=_DOUBLES,
+        fill_value=0,
+        dimension_names=(),
+        source=None,
+        offsets=nothing,
+        lengths=nothing,
+        attributes=attributes,
+    )
+
+
+def coordinate(
+    description: Description, dimension: str, size: int, axis: Literal["x", "y"]
+) -> ArrayPlan | None:
+    """Plan the pixel centres along a dimension, where the grid is parallel to the axes.
+
+    Parameters
+    ----------
+    description
+        Of the image.
+    dimension
+        Name of the dimension, which is that of the coordinate.
+    size
+        Number of rows or columns.
+    axis
+        Which of them.
+
+    Returns
+    -------
+    ArrayPlan or None
+        Shape `(size,)`, float64, in CRS units; `None` also beyond `MAX_COORDINATES`.
+    """
+    transform = description.geotransform
+    if transform is None or size > MAX_COORDINATES:
+        return None
+    values = coordinate_values(transform, size, axis)
+    if values is None:
+        return None
+    return _inline(
+        values.astype("<f8", copy=False).tobytes(),
+        np.dtype("float64"),
+        float("nan"),
+        _DOUBLES,
+        dimension,
+        size,
+        coordinate_attributes(description.crs, axis),
+    )
+
+
+def positions(
+    dimension: str, size: int, start: float, step: float, unit: str | None
+) -> ArrayPlan | None:
+    """Plan places at equal distances, in `unit`; `None` beyond `MAX_COORDINATES`."""
+    if size > MAX_COORDINATES:
+        return None
+    values = start + np.arange(size) * step
+    attributes: dict[str, JSON] = {} if unit is None else {"units": unit}
+    data = values.astype("<f8").tobytes()
+    return _inline(data, np.dtype("float64"), float("nan"), _DOUBLES, dimension, size, attributes)
+
+
+def band_numbers(size: int, dimension: str, numbers: Sequence[int] | None = None) -> ArrayPlan:
+    """Plan the numbers of bands, counted from 1 as GDAL and rioxarray count them."""
+    values = np.arange(1, size + 1) if numbers is None else np.asarray(numbers)
+    data: NDArray[np.int64] = values.astype("<i8")
+    return _inline(data.tobytes(), np.dtype("int64"), 0, _DOUBLES, dimension, size, {})
+
+
+def band_names(names: Sequence[str], dimension: str) -> ArrayPlan:
+    """Plan the descriptions of bands (Zarr data type `string`, codec `vlen-utf8`)."""
+    # Imported here, since few files describe their bands.
+    from numcodecs.vlen import VLenUTF8
+
+    data = bytes(VLenUTF8().encode(np.array(list(names), dtype=object)))
+    codecs: tuple[Codec, ...] = ({"name": "vlen-utf8"},)
+    return _inline(data, _STRING, "", codecs, dimension, len(names), {})
+
+
+def _inline(
+    data: bytes,
+    data_type: np.dtype[np.generic],
+    fill_value: float | str,
+    codecs: tuple[Codec, ...],
+    dimension: str,
+    size: int,
+    attributes: Mapping[str, JSON],
+) -> ArrayPlan:
+    nothing = np.zeros((1,), np.uint64)
+    return ArrayPlan(
+        shape=(size,),
+        chunk_shape=(size,),
+        data_type=data_type,
+        codecs=codecs,
+        fill_value=fill_value,
+        dimension_names=(dimension,),
+        source=None,
+        offsets=nothing,
+        lengths=nothing,
+        inline={(0,): data},
+        attributes=attributes,
+    )

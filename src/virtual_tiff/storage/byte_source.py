@@ -1,0 +1,229 @@
+"""The bytes of one TIFF: what the first GET brought, and the store for the rest."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from obspec_utils.registry import ObjectStoreRegistry
+
+from virtual_tiff.errors import VirtualTIFFError
+from virtual_tiff.storage.errors import changed, storage_error
+from virtual_tiff.storage.resolve import Store, resolve_store
+from virtual_tiff.storage.source import Source
+
+#: Reads beyond the first GET are widened to whole blocks of this many bytes, since a header
+#: that lies at the end of a file is read in many small steps.
+BLOCK_SIZE = 64 * 1024
+#: Bytes kept of what was read beyond the first GET.
+CACHE_SIZE = 64 * 1024 * 1024
+
+
+class ByteSource:
+    """Random access to a TIFF whose first bytes are already here.
+
+    Implements the parts of obspec that obspec-utils' readers ask for (`get_range`, `get_ranges`,
+    `head`). The `path` arguments they pass are those of the one file this object stands for.
+
+    Parameters
+    ----------
+    store, path
+        Where to fetch what is not here.
+    source
+        URL, size, ETag and time of last change, from the first GET.
+    prefix
+        The bytes of the first GET, from offset 0.
+
+    Attributes
+    ----------
+    failure
+        The last error of a read from a thread: libraries that read so may hide it.
+    """
+
+    failure: VirtualTIFFError | None = None
+
+    def __init__(self, store: Store, path: str, source: Source, prefix: bytes) -> None:
+        self.store = store
+        self.path = path
+        self.source = source
+        self.prefix = prefix
+        self._extents: OrderedDict[int, bytes] = OrderedDict()
+        self._cached_bytes = 0
+
+    @property
+    def size(self) -> int:
+        """Length of the file in bytes."""
+        return self.source.size
+
+    def peek(self, start: int, length: int) -> bytes | None:
+        """Return `length` bytes from `start` if the first GET brought them all."""
+        end = start + length
+        return self.prefix[start:end] if end <= len(self.prefix) else None
+
+    # -- asynchronous ------------------------------------------------------------------
+
+    async def read(self, start: int, length: int) -> bytes:
+        """Return up to `length` bytes from `start`; fewer only at the end of the file."""
+        end = min(start + length, self.size)
+        if end <= start:
+            return b""
+        cached = self._lookup(start, end)
+        if cached is not None:
+            return cached
+        first, last = _blocks(start, end, self.size)
+        data = await self._fetch(first, last)
+        self._remember(first, data)
+        return data[start - first : end - first]
+
+    async def _fetch(self, start: int, end: int) -> bytes:
+        options: dict[str, Any] = {"range": (start, end)}
+        etag = self.source.etag
+        if etag is not None and not etag.startswith("W/"):
+            # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak tag never matches.
+            options["if_match"] = etag
+        try:
+            response = await self.store.get_async(self.path, options=options)  # type: ignore[arg-type]
+            data = bytes(await response.buffer_async())
+        except Exception as error:
+            raise storage_error(error, self.source.url) from error
+        if len(data) != end - start:
+            raise changed(self.source.url, f"{len(data)} bytes came where {end - start} were due")
+        return data
+
+    async def read_uncached(self, start: int, length: int) -> bytes:
+        """Return exactly `length` bytes from `start`, for pixels that are needed once."""
+        end = start + length
+        if end <= len(self.prefix):
+            return self.prefix[start:end]
+        return await self._fetch(start, end)
+
+    # -- from threads ------------------------------------------------------------------
+
+    def read_sync(self, start: int, length: int) -> bytes:
+        """As `read`, for a thread that is not the event loop's."""
+        end = min(start + length, self.size)
+        if end <= start:
+            return b""
+        cached = self._lookup(start, end)
+        if cached is not None:
+            return cached
+        first, last = _blocks(start, end, self.size)
+        try:
+            data = bytes(self.store.get_range(self.path, start=first, end=last))
+        except Exception as error:
+            self.failure = storage_error(error, self.source.url)
+            raise self.failure from error
+        self._remember(first, data)
+        return data[start - first : end - first]
+
+    def get(self, path: str, *, options: Any = None) -> Any:
+        """Refuse: a whole file is never fetched to read its header."""
+        raise AssertionError("a header reader asked for the whole file")
+
+    def get_range(
+        self, path: str, *, start: int, end: int | None = None, length: int | None = None
+    ) -> bytes:
+        """Serve obspec's GetRange."""
+        return self.read_sync(start, _length(start, end, length))
+
+    def get_ranges(
+        self,
+        path: str,
+        *,
+        starts: Sequence[int],
+        ends: Sequence[int] | None = None,
+        lengths: Sequence[int] | None = None,
+    ) -> list[bytes]:
+        """Serve obspec's GetRanges; neighbouring ranges become one request."""
+        ranges = _ranges(starts, ends, lengths)
+        runs: list[list[int]] = []
+        for start, length in ranges:
+            if runs and runs[-1][1] == start:
+                runs[-1][1] = start + length
+            else:
+                runs.append([start, start + length])
+        blocks = {start: self.read_sync(start, end - start) for start, end in runs}
+        out = []
+        for start, length in ranges:
+            first = max(s for s in blocks if s <= start)
+            out.append(blocks[first][start - first : start - first + length])
+        return out
+
+    def head(self, path: str) -> Any:
+        """Answer from the first GET, without a request."""
+        return {
+            "path": self.path,
+            "size": self.size,
+            "e_tag": self.source.etag,
+            "last_modified": self.source.last_modified,
+            "version": None,
+        }
+
+    # -- cache -------------------------------------------------------------------------
+
+    def _lookup(self, start: int, end: int) -> bytes | None:
+        if end <= len(self.prefix):
+            return self.prefix[start:end]
+        for first, data in self._extents.items():
+            if first <= start and end <= first + len(data):
+                return data[start - first : end - first]
+        return None
+
+    def _remember(self, first: int, data: bytes) -> None:
+        if first in self._extents:
+            self._cached_bytes -= len(self._extents.pop(first))
+        self._extents[first] = data
+        self._cached_bytes += len(data)
+        while self._cached_bytes > CACHE_SIZE and len(self._extents) > 1:
+            self._cached_bytes -= len(self._extents.popitem(last=False)[1])
+
+
+async def open_source(url: str, registry: ObjectStoreRegistry[Any], *, prefetch: int) -> ByteSource:
+    """Fetch the first `prefetch` bytes of a file, and what the store says of it, in one GET.
+
+    Raises
+    ------
+    SourceError
+        Missing, forbidden, unreachable, a directory, or a URL with no store.
+    InvalidTIFFError
+        With kind `empty-file`.
+    """
+    store, path = resolve_store(url, registry)
+    try:
+        response = await store.get_async(path, options={"range": (0, prefetch)})
+        meta = response.meta
+        prefix = bytes(await response.buffer_async())
+    except Exception as error:
+        raise storage_error(error, url) from error
+    last_modified = meta.get("last_modified")
+    source = Source(
+        url=url,
+        size=int(meta["size"]),
+        etag=meta.get("e_tag"),
+        last_modified=last_modified if isinstance(last_modified, datetime) else None,
+    )
+    return ByteSource(store, path, source, prefix)
+
+
+def _blocks(start: int, end: int, size: int) -> tuple[int, int]:
+    return start // BLOCK_SIZE * BLOCK_SIZE, min(-(-end // BLOCK_SIZE) * BLOCK_SIZE, size)
+
+
+def _length(start: int, end: int | None, length: int | None) -> int:
+    if length is not None:
+        return length
+    if end is None:
+        raise AssertionError("neither end nor length was given")
+    return end - start
+
+
+def _ranges(
+    starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None
+) -> list[tuple[int, int]]:
+    if lengths is None:
+        if ends is None:
+            raise AssertionError("neither ends nor lengths were given")
+        lengths = [end - start for start, end in zip(starts, ends, strict=True)]
+    return list(zip(starts, lengths, strict=True))

@@ -1,0 +1,65 @@
+"""Errors of stores, translated into errors of this package."""
+
+from __future__ import annotations
+
+import obstore.exceptions
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError, SourceError, VirtualTIFFError
+
+
+def changed(url: str, detail: str) -> SourceError:
+    """The file is not the one whose first bytes were read."""
+    return SourceError(
+        f"the file changed while it was read ({detail}).",
+        kind=ErrorKind.SOURCE_CHANGED,
+        url=url,
+        remedy="Try again once whatever writes it has finished.",
+    )
+
+
+def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
+    """Translate what a store raised into an error that names the cause and the remedy."""
+    text = str(error).split("\n", 1)[0].strip()
+    lowered = str(error).lower()
+    if isinstance(error, FileNotFoundError | obstore.exceptions.NotFoundError):
+        if "is directory" in lowered or "is a directory" in lowered:
+            return SourceError(
+                "this is a directory, not a TIFF.",
+                kind=ErrorKind.IS_DIRECTORY,
+                url=url,
+                remedy="Name the files in it.",
+            )
+        return SourceError(
+            "there is no such file.",
+            kind=ErrorKind.NOT_FOUND,
+            url=url,
+            remedy="Check the spelling."
+            if url.startswith("file://")
+            else "Check the spelling, and that the store's bucket and prefix fit the URL.",
+        )
+    if isinstance(
+        error,
+        PermissionError
+        | obstore.exceptions.PermissionDeniedError
+        | obstore.exceptions.UnauthenticatedError,
+    ) or any(word in lowered for word in ("credential", "403 forbidden", "401 unauthorized")):
+        return SourceError(
+            f"access was refused ({text}).",
+            kind=ErrorKind.NOT_AUTHORIZED,
+            url=url,
+            remedy="Give the store credentials, or skip_signature=True for a public bucket.",
+        )
+    if isinstance(error, obstore.exceptions.PreconditionError):
+        return changed(url, "its ETag is another one")
+    if "toolarge" in lowered or "only 0 bytes long" in lowered or "416 range" in lowered:
+        return InvalidTIFFError(
+            "the file is empty.", kind=ErrorKind.EMPTY_FILE, url=url, remedy="Upload it again."
+        )
+    if isinstance(error, obstore.exceptions.NotSupportedError):
+        return SourceError(
+            "the server does not serve byte ranges.",
+            kind=ErrorKind.STORAGE,
+            url=url,
+            remedy="Virtual references need them: use a server or a bucket that answers 206.",
+        )
+    return SourceError(f"the store failed: {text}", kind=ErrorKind.STORAGE, url=url)

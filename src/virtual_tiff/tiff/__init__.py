@@ -1,0 +1,1 @@
+"""What a TIFF says: directories, tags, georeferencing, metadata, sidecars."""

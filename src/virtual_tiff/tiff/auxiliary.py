@@ -1,0 +1,262 @@
+"""GDAL's metadata beside a file: `.aux.xml` documents (PAM) and world files.
+
+PAM has no specification but GDAL's documentation of its data model and `data/pamdataset.xsd`. What
+GDAL 3.12 makes of documents, and what of them comes before a TIFF's own tags, was tried out. The
+XML comes from strangers: entities and document types are refused; the caller bounds the size.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from math import isfinite
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.json_type import JSON
+from virtual_tiff.tiff.gdal_metadata import BandMetadata, GDALMetadata, finite_number
+
+#: As GDAL's: x0, dx per column, dx per row, y0, dy per column, dy per row.
+type GeoTransform = tuple[float, float, float, float, float, float]
+
+#: A number at the start of a line; GDAL reads it so, with a decimal comma too.
+_NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
+#: Lines of a world file that are looked at.
+_WORLD_LINES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Auxiliary:
+    """What sidecars say of an image; it comes before what its own tags say.
+
+    Parameters
+    ----------
+    crs
+        Definition of the CRS, as WKT or a code; empty if the sidecar says there is none, `None`
+        if it says nothing.
+    coordinate_epoch
+        Decimal year for which coordinates in that CRS hold.
+    geotransform
+        In GDAL's order, from corners of pixels; `None` if the sidecars have none.
+    control_points
+        GeoJSON FeatureCollection, as made by `tiff.geokeys.gcps`; `None` if there are
+        none. They count where there is no affine transform.
+    metadata
+        Items, and descriptions, units, scales and offsets of bands.
+    nodata
+        Text of the nodata value by index of the band.
+    color_table
+        Red, green and blue of each index, from 0 to 255; empty if there is none.
+    urls
+        Of the sidecars.
+    """
+
+    crs: str | None = None
+    coordinate_epoch: float | None = None
+    geotransform: GeoTransform | None = None
+    control_points: dict[str, JSON] | None = None
+    metadata: GDALMetadata = field(default_factory=GDALMetadata)
+    nodata: Mapping[int, str] = field(default_factory=dict)
+    color_table: tuple[tuple[int, int, int], ...] = ()
+    urls: tuple[str, ...] = ()
+
+
+def parse_aux_xml(data: bytes, url: str) -> Auxiliary:
+    """Read a PAM document.
+
+    Parameters
+    ----------
+    data
+        The file.
+    url
+        Its address, for errors.
+
+    Raises
+    ------
+    InvalidTIFFError
+        With kind `invalid-sidecar`: GDAL could not read it either.
+    """
+    try:
+        root: Element = fromstring(data, forbid_dtd=True)
+    except (ParseError, ValueError, LookupError) as error:
+        # DefusedXmlException is a ValueError, as are wrong encodings.
+        why = "it defines entities or a document type"
+        detail = why if isinstance(error, DefusedXmlException) else str(error)
+        raise invalid_sidecar(url, f"the metadata cannot be read: {detail}.") from error
+    if root.tag.lower() != "pamdataset":
+        raise invalid_sidecar(url, f"the document begins with <{root.tag[:40]}>, not <PAMDataset>.")
+    crs, epoch = _crs(root)
+    points, projection = _control_points(root)
+    bands: dict[int, BandMetadata] = {}
+    nodata: dict[int, str] = {}
+    color_table: tuple[tuple[int, int, int], ...] = ()
+    for element in _children(root, "pamrasterband"):
+        index = int(finite_number(_attribute(element, "band")) or 0) - 1
+        if index < 0:
+            continue
+        bands[index] = _band(element)
+        if text := _nodata(element):
+            nodata[index] = text
+        if index == 0:
+            color_table = _color_table(element)
+    return Auxiliary(
+        crs=projection if points is not None and projection else crs,
+        coordinate_epoch=epoch,
+        geotransform=_geotransform(root),
+        control_points=points,
+        metadata=GDALMetadata(domains=_domains(root), bands=bands),
+        nodata=nodata,
+        color_table=color_table,
+        urls=(url,),
+    )
+
+
+def parse_world_file(data: bytes) -> GeoTransform | None:
+    """Read a world file: six numbers, one a line, the last two the centre of the first pixel.
+
+    Returns
+    -------
+    tuple or None
+        From corners of pixels, in GDAL's order. `None` where GDAL takes it for no world file:
+        fewer lines, or steps of 0.
+    """
+    texts = (line for line in data.decode("latin-1").splitlines() if line.strip())
+    lines = list(islice(texts, _WORLD_LINES))
+    if len(lines) < 6:
+        return None
+    a, d, b, e, x, y = map(_leading_number, lines[:6])
+    if not all(map(isfinite, (a, d, b, e, x, y))) or a * e - b * d == 0:
+        return None
+    return (x - 0.5 * a - 0.5 * b, a, b, y - 0.5 * d - 0.5 * e, d, e)
+
+
+def invalid_sidecar(url: str, message: str) -> InvalidTIFFError:
+    """Make an error that blames a file beside a TIFF."""
+    return InvalidTIFFError(
+        message,
+        kind=ErrorKind.INVALID_SIDECAR,
+        url=url,
+        remedy="Mend or remove it, or leave its kind out of sidecars.",
+    )
+
+
+def _children(element: Element, name: str) -> Iterator[Element]:
+    """Children of a name; GDAL does not look at case."""
+    return (child for child in element if str(child.tag).lower() == name)
+
+
+def _text(element: Element, name: str) -> str | None:
+    found = next(_children(element, name), None)
+    return None if found is None else (found.text or "").strip()
+
+
+def _attribute(element: Element, name: str) -> str | None:
+    return next((value for key, value in element.attrib.items() if key.lower() == name), None)
+
+
+def _leading_number(line: str) -> float:
+    match = _NUMBER.match(line)
+    return float(match[0].replace(",", ".")) if match else 0.0
+
+
+def _crs(root: Element) -> tuple[str | None, float | None]:
+    element = next(_children(root, "srs"), None)
+    if element is None:
+        return None, None
+    return (element.text or "").strip(), finite_number(_attribute(element, "coordinateepoch"))
+
+
+def _geotransform(root: Element) -> GeoTransform | None:
+    numbers = [finite_number(part) for part in (_text(root, "geotransform") or "").split(",")]
+    found = [number for number in numbers if number is not None]
+    if len(numbers) != 6 or len(found) != 6:
+        return None
+    x, a, b, y, d, e = found
+    return (x, a, b, y, d, e)
+
+
+def _control_points(root: Element) -> tuple[dict[str, JSON] | None, str]:
+    listed = next(_children(root, "gcplist"), None)
+    if listed is None:
+        return None, ""
+    features: list[JSON] = []
+    for point in _children(listed, "gcp"):
+        names = ("pixel", "line", "x", "y", "z")
+        column, row, *where = (finite_number(_attribute(point, name)) or 0.0 for name in names)
+        features.append(
+            {
+                "type": "Feature",
+                "properties": {
+                    "id": _attribute(point, "id") or "",
+                    "info": _attribute(point, "info") or "",
+                    "row": row,
+                    "col": column,
+                },
+                "geometry": {"type": "Point", "coordinates": list(where)},
+            }
+        )
+    if not features:
+        return None, ""
+    collection: dict[str, JSON] = {"type": "FeatureCollection", "features": features}
+    return collection, (_attribute(listed, "projection") or "").strip()
+
+
+def _domains(element: Element) -> dict[str, dict[str, str]]:
+    """Items by domain; domains that are documents (`xml:`, `json:`) are left out."""
+    domains: dict[str, dict[str, str]] = {}
+    for metadata in _children(element, "metadata"):
+        if _attribute(metadata, "format") in ("xml", "json"):
+            continue
+        items = domains.setdefault(_attribute(metadata, "domain") or "", {})
+        for item in _children(metadata, "mdi"):
+            if (key := _attribute(item, "key")) is not None:
+                items[key] = item.text or ""
+    return {domain: items for domain, items in domains.items() if items}
+
+
+def _band(element: Element) -> BandMetadata:
+    scale, offset = finite_number(_text(element, "scale")), finite_number(_text(element, "offset"))
+    if scale is not None or offset is not None:
+        # GDAL takes both from here where one is here.
+        scale = 1.0 if scale is None else scale
+        offset = 0.0 if offset is None else offset
+    return BandMetadata(
+        scale=scale,
+        offset=offset,
+        units=_text(element, "unittype") or None,
+        description=_text(element, "description") or None,
+        color_interpretation=_text(element, "colorinterp") or None,
+        domains=_domains(element),
+    )
+
+
+def _nodata(element: Element) -> str | None:
+    found = next(_children(element, "nodatavalue"), None)
+    if found is None:
+        return None
+    try:
+        # The eight bytes of a double, where its decimal digits would not do.
+        (value,) = struct.unpack("<d", bytes.fromhex(_attribute(found, "le_hex_equiv") or ""))
+    except (ValueError, struct.error):
+        return (found.text or "").strip() or None
+    return repr(value)
+
+
+def _color_table(element: Element) -> tuple[tuple[int, int, int], ...]:
+    table = next(_children(element, "colortable"), None)
+    if table is None:
+        return ()
+    return tuple(
+        (_color(entry, "c1"), _color(entry, "c2"), _color(entry, "c3"))
+        for entry in _children(table, "entry")
+    )
+
+
+def _color(entry: Element, name: str) -> int:
+    return min(max(int(finite_number(_attribute(entry, name)) or 0), 0), 255)

@@ -1,0 +1,37 @@
+"""Georeferencing of a TIFF: CRS, affine transform, control points (OGC GeoTIFF 1.1).
+
+Everything here is a pure function of an `ImageFileDirectory`. Overviews and masks have no
+GeoKeys: ask the full-resolution directory, and `overview_transform`.
+"""
+
+from virtual_tiff.tiff.geokeys._codes import GeoKey, GeoKeys, ModelType, RasterType
+from virtual_tiff.tiff.geokeys._crs import CRSResult, crs, crs_key, crs_of_keys
+from virtual_tiff.tiff.geokeys._grid import (
+    GeoTransform,
+    bounds,
+    gcps,
+    geotransform,
+    height_scaling,
+    overview_transform,
+    raster_type,
+    rpcs,
+)
+
+__all__ = [
+    "CRSResult",
+    "GeoKey",
+    "GeoKeys",
+    "GeoTransform",
+    "ModelType",
+    "RasterType",
+    "bounds",
+    "crs",
+    "crs_key",
+    "crs_of_keys",
+    "gcps",
+    "geotransform",
+    "height_scaling",
+    "overview_transform",
+    "raster_type",
+    "rpcs",
+]

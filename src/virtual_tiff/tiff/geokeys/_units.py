@@ -1,0 +1,167 @@
+"""Units, coordinate systems and citations out of GeoKeys.
+
+GeoTIFF 1.1 section 7.3.1 (units) and the citations of sections 7.2.3, 7.4.1 and 7.5.1.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from math import isclose
+
+from pyproj.database import get_units_map
+
+from virtual_tiff.json_type import JSON
+from virtual_tiff.tiff.geokeys._codes import GeoKey, GeoKeys
+from virtual_tiff.tiff.geokeys._projections import DEGREE, METRE, Unit, Units
+
+type Object = dict[str, JSON]
+
+# Sizes of units are rounded in files, to 9 digits in the worst of them.
+_RELATIVE_TOLERANCE = 1e-9
+
+
+@lru_cache(maxsize=1)
+def _units() -> dict[int, Unit]:
+    return {
+        int(unit.code): Unit(
+            unit.name, unit.conv_factor, angular=category == "angular", epsg=int(unit.code)
+        )
+        for category in ("angular", "linear")
+        for unit in get_units_map(
+            auth_name="EPSG", category=category, allow_deprecated=True
+        ).values()
+        if unit.conv_factor > 0  # sexagesimal notations are not units
+    }
+
+
+def unit_of_code(code: int | None, *, angular: bool) -> Unit | None:
+    """The unit with this code of the EPSG registry, if it measures what is asked for."""
+    if code is None:
+        return None
+    if code in (9102, 9122):
+        return DEGREE if angular else None
+    if code == 9001:
+        return None if angular else METRE
+    unit = _units().get(code)
+    return unit if unit is not None and unit.angular == angular else None
+
+
+def angular_unit(keys: GeoKeys) -> Unit | None:
+    """Unit of angles (GeogAngularUnitsGeoKey), `None` where the keys do not say."""
+    found = unit_of_code(keys.code(GeoKey.GEOG_ANGULAR_UNITS), angular=True)
+    if found is not None:
+        return found
+    size = keys.double(GeoKey.GEOG_ANGULAR_UNIT_SIZE)
+    if size is None or size <= 0 or isclose(size, DEGREE.factor, rel_tol=_RELATIVE_TOLERANCE):
+        return None
+    name = citation(keys.text(GeoKey.GEODETIC_CITATION)).get("AUnits", "unknown")
+    return Unit(name, size, angular=True)
+
+
+def linear_unit(keys: GeoKeys) -> Unit | None:
+    """Unit of the map (ProjLinearUnitsGeoKey), `None` where the keys do not say."""
+    for code, size in (
+        (GeoKey.PROJ_LINEAR_UNITS, GeoKey.PROJ_LINEAR_UNIT_SIZE),
+        (GeoKey.GEOG_LINEAR_UNITS, GeoKey.GEOG_LINEAR_UNIT_SIZE),
+    ):
+        found = unit_of_code(keys.code(code), angular=False)
+        if found is not None:
+            return found
+        metres = keys.double(size)
+        if metres is not None and metres > 0:
+            return Unit("unknown", metres, angular=False)
+    return None
+
+
+def projection_units(keys: GeoKeys) -> Units:
+    """Units in which the parameters of a user-defined projection are given.
+
+    GeoTIFF 1.1 section 7.5.2: angles are in GeogAngularUnits, azimuths in GeogAzimuthUnits,
+    lengths in ProjLinearUnits.
+    """
+    azimuth = unit_of_code(keys.code(GeoKey.GEOG_AZIMUTH_UNITS), angular=True)
+    return Units(
+        angle=angular_unit(keys) or DEGREE,
+        azimuth=azimuth or DEGREE,
+        length=linear_unit(keys) or METRE,
+    )
+
+
+def citation(text: str | None) -> dict[str, str]:
+    """Named parts of a citation.
+
+    GDAL and ArcGIS write `GCS Name = …|Datum = …|Primem = …|`, ERDAS IMAGINE lines of
+    `Ellipsoid = …` after a copyright notice that ends in a `$`.
+
+    Returns
+    -------
+    dict
+        Values by name; `""` is the first part without one.
+    """
+    if text is None:
+        return {}
+    if text.startswith("IMAGINE GeoTIFF Support"):
+        text = text.rpartition("$")[2]
+    parts: dict[str, str] = {}
+    for part in re.split(r"[|\n]", text):
+        name, separator, value = part.partition(" = ")
+        if separator:
+            parts.setdefault(name.strip(), value.strip())
+        elif part.strip():
+            parts.setdefault("", part.strip())
+    return parts
+
+
+def cited_name(keys: GeoKeys, *citations: GeoKey) -> str:
+    """The name of a system in the first of the citations that has one."""
+    for key in citations:
+        text = keys.text(key)
+        if text is None or text.startswith("LUnits = "):
+            continue
+        parts = citation(text)
+        for part in ("PCS Name", "Projection Name", ""):
+            if parts.get(part):
+                return parts[part]
+        return next(iter(parts.values()), "unnamed")
+    return "unnamed"
+
+
+def axis_unit(crs: Object) -> JSON:
+    """Unit of the first axis, as PROJJSON has it."""
+    system = crs["coordinate_system"]
+    axes = system.get("axis") if isinstance(system, dict) else None
+    first = axes[0] if isinstance(axes, list) and axes else None
+    return first.get("unit") if isinstance(first, dict) else None
+
+
+def same_unit(json: JSON, unit: Unit) -> bool:
+    """Whether a unit of PROJJSON is this one."""
+    factor: JSON = json.get("conversion_factor") if isinstance(json, dict) else None
+    if json in ("degree", "metre"):
+        factor = DEGREE.factor if json == "degree" else METRE.factor
+    return isinstance(factor, int | float) and isclose(factor, unit.factor, rel_tol=1e-9)
+
+
+def ellipsoidal(unit: Unit) -> Object:
+    return {
+        "subtype": "ellipsoidal",
+        "axis": [
+            {"name": name, "abbreviation": short, "direction": direction, "unit": unit.json}
+            for name, short, direction in (
+                ("Latitude", "Lat", "north"),
+                ("Longitude", "Lon", "east"),
+            )
+        ],
+    }
+
+
+def cartesian(unit: Unit, directions: tuple[str, str] = ("east", "north")) -> Object:
+    """A Cartesian coordinate system of easting and northing."""
+    return {
+        "subtype": "Cartesian",
+        "axis": [
+            {"name": name, "abbreviation": name[0], "direction": direction, "unit": unit.json}
+            for name, direction in zip(("Easting", "Northing"), directions, strict=True)
+        ],
+    }

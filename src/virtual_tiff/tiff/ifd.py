@@ -1,0 +1,250 @@
+"""A frozen image file directory, with the defaults of TIFF 6.0 filled in.
+
+Both header readers produce this one class, so nothing downstream knows which of them ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.storage.source import Source
+from virtual_tiff.tags import NewSubfileType, PlanarConfiguration, Tag
+
+if TYPE_CHECKING:
+    from virtual_tiff.tiff.auxiliary import Auxiliary
+
+# As plain integers: flags of an enumeration are slow to combine.
+_REDUCED = int(NewSubfileType.REDUCED_RESOLUTION)
+_MASK = int(NewSubfileType.MASK)
+
+type TagValue = int | float | str | bytes | tuple[int, ...] | tuple[float, ...]
+type GeoKeyValue = int | float | str | tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ImageFileDirectory:
+    """One image of a TIFF: its tags, with names as in TIFF 6.0.
+
+    Parameters
+    ----------
+    index
+        Path of this directory: `(2,)` is the third of the main chain, `(0, 1)` the second
+        sub-IFD (tag 330) of the first.
+    position
+        Where the directory itself is, in bytes from the start of the file.
+    byte_order
+        Byte order of the whole file.
+    offsets, byte_counts
+        Shape `(segments,)`, uint64, in bytes. TileOffsets/TileByteCounts where the image is
+        tiled, else StripOffsets/StripByteCounts. `byte_counts` is empty if the tag is absent.
+    bits_per_sample, sample_format
+        One value per sample.
+    rows_per_strip
+        RowsPerStrip, clipped to the image; `image_length` where the tag is absent (TIFF 6.0:
+        the default is one strip).
+    image_depth, tile_depth
+        Slices of a volume, and of one tile of it (SGI's tags 32997 and 32998).
+    photometric_interpretation
+        `None` where the tag is absent; TIFF 6.0 requires it but real files lack it.
+    color_map
+        Shape `(3, 2**bits)`, uint16: red, green, blue.
+    geo_keys
+        GeoKeyDirectory (GeoTIFF 1.1 section 7.1.2), key number to value.
+    geo_key_revision
+        KeyRevision and MinorRevision of the GeoKeyDirectory: `(1, 0)` is GeoTIFF 1.0.
+    model_pixel_scale, model_tiepoint, model_transformation
+        GeoTIFF 1.1 section 7.1.3, in CRS units; empty where absent.
+    gdal_nodata, gdal_metadata
+        Text of GDAL's private tags, untouched.
+    sub_ifds
+        Directories that tag 330 points to.
+    auxiliary
+        What sidecars say of the image; `None` where there are none, or nobody asked for them.
+    other_tags
+        All remaining tags, number to value. Strings are stripped of NUL; rationals are floats.
+    """
+
+    index: tuple[int, ...]
+    position: int
+    byte_order: Literal["little", "big"]
+    image_width: int
+    image_length: int
+    bits_per_sample: tuple[int, ...]
+    sample_format: tuple[int, ...]
+    samples_per_pixel: int
+    compression: int
+    planar_configuration: int
+    offsets: NDArray[np.uint64]
+    byte_counts: NDArray[np.uint64]
+    photometric_interpretation: int | None = None
+    predictor: int = 1
+    fill_order: int = 1
+    rows_per_strip: int = 0
+    tile_width: int | None = None
+    tile_length: int | None = None
+    image_depth: int = 1
+    tile_depth: int = 1
+    new_subfile_type: int = 0
+    extra_samples: tuple[int, ...] = ()
+    jpeg_tables: bytes | None = None
+    color_map: NDArray[np.uint16] | None = None
+    lerc_parameters: tuple[int, ...] = ()
+    geo_keys: Mapping[int, GeoKeyValue] = field(default_factory=dict)
+    geo_key_revision: tuple[int, int] = (1, 1)
+    model_pixel_scale: tuple[float, ...] = ()
+    model_tiepoint: tuple[float, ...] = ()
+    model_transformation: tuple[float, ...] = ()
+    gdal_nodata: str | None = None
+    gdal_metadata: str | None = None
+    sub_ifds: tuple[ImageFileDirectory, ...] = ()
+    auxiliary: Auxiliary | None = None
+    other_tags: Mapping[int, TagValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for tag, value in (
+            (Tag.IMAGE_WIDTH, self.image_width),
+            (Tag.IMAGE_LENGTH, self.image_length),
+            (Tag.SAMPLES_PER_PIXEL, self.samples_per_pixel),
+            (Tag.IMAGE_DEPTH, self.image_depth),
+            (Tag.TILE_DEPTH, self.tile_depth),
+        ):
+            if value < 1:
+                raise self.invalid(tag, f"{tag.title} is {value}, but must be at least 1.")
+        if (self.tile_width is None) != (self.tile_length is None):
+            tag = Tag.TILE_WIDTH if self.tile_width is None else Tag.TILE_LENGTH
+            raise self.invalid(tag, "only one of TileWidth and TileLength is present.")
+        if self.is_tiled:
+            for tag, size in (
+                (Tag.TILE_WIDTH, self.tile_width),
+                (Tag.TILE_LENGTH, self.tile_length),
+            ):
+                if not size:
+                    raise self.invalid(tag, f"{tag.title} is {size}, but must be at least 1.")
+        elif self.rows_per_strip < 1:
+            raise self.invalid(Tag.ROWS_PER_STRIP, "RowsPerStrip is 0.")
+        if self.planar_configuration not in (1, 2):
+            raise self.invalid(
+                Tag.PLANAR_CONFIGURATION,
+                f"PlanarConfiguration is {self.planar_configuration}, but must be 1 or 2.",
+            )
+        for tag, values in (
+            (Tag.BITS_PER_SAMPLE, self.bits_per_sample),
+            (Tag.SAMPLE_FORMAT, self.sample_format),
+        ):
+            if len(values) != self.samples_per_pixel:
+                raise self.invalid(
+                    tag,
+                    f"{tag.title} has {len(values)} values for {self.samples_per_pixel} samples.",
+                )
+
+    def invalid(self, tag: int, message: str) -> InvalidTIFFError:
+        """An error that blames `tag` of this directory."""
+        return InvalidTIFFError(message, kind=ErrorKind.INVALID_TAG, ifd=self.index, tag=tag)
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether the segments are tiles rather than strips."""
+        return self.tile_width is not None
+
+    @property
+    def is_planar(self) -> bool:
+        """Whether every sample has segments of its own (and there is more than one)."""
+        return (
+            self.planar_configuration == PlanarConfiguration.PLANAR and self.samples_per_pixel > 1
+        )
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether this is an overview of another image (NewSubfileType bit 0)."""
+        return bool(self.new_subfile_type & _REDUCED)
+
+    @property
+    def is_mask(self) -> bool:
+        """Whether this is a transparency mask of another image (NewSubfileType bit 2)."""
+        return bool(self.new_subfile_type & _MASK)
+
+    @property
+    def samples_per_segment(self) -> int:
+        """Samples interleaved in one tile or strip."""
+        return 1 if self.is_planar else self.samples_per_pixel
+
+    @property
+    def segment_shape(self) -> tuple[int, int]:
+        """Rows and columns of a whole tile or strip, in pixels."""
+        if self.tile_width is not None and self.tile_length is not None:
+            return self.tile_length, self.tile_width
+        return self.rows_per_strip, self.image_width
+
+    @property
+    def grid_shape(self) -> tuple[int, int, int]:
+        """Planes, segments down and segments across.
+
+        A plane is a sample of a planar image, or a layer of tiles of a volume.
+        """
+        rows, columns = self.segment_shape
+        planes = self.samples_per_pixel if self.is_planar else 1
+        return (
+            planes * -(-self.image_depth // self.tile_depth),
+            -(-self.image_length // rows),
+            -(-self.image_width // columns),
+        )
+
+
+def walk_ifds(ifds: Iterable[ImageFileDirectory]) -> Iterator[ImageFileDirectory]:
+    """Every directory, each followed by its sub-IFDs."""
+    for directory in ifds:
+        yield directory
+        yield from walk_ifds(directory.sub_ifds)
+
+
+def is_dependent(directory: ImageFileDirectory) -> bool:
+    """Whether an image is an overview or a mask of another."""
+    return directory.is_reduced or directory.is_mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Header:
+    """Everything that was read from one TIFF before any pixel.
+
+    Parameters
+    ----------
+    source
+        Where the bytes are.
+    big_tiff
+        Whether offsets are 64 bits wide.
+    ifds
+        Directories of the main chain, in order.
+    damage
+        Why the chain ends early, where a directory after the last of `ifds` cannot be read.
+    sidecars
+        TIFFs with overviews and masks of the first image, where somebody asked for them.
+    """
+
+    source: Source
+    byte_order: Literal["little", "big"]
+    big_tiff: bool
+    ifds: tuple[ImageFileDirectory, ...]
+    damage: InvalidTIFFError | None = None
+    sidecars: tuple[Sidecar, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sidecar:
+    """A TIFF beside another, with overviews or masks of the other's first image.
+
+    Parameters
+    ----------
+    suffix
+        What its name has more than that of the other: `ovr`, `msk` or `msk.ovr`.
+    header
+        What was read of it. NewSubfileType of its directories is what they are to the other file.
+    """
+
+    suffix: str
+    header: Header

@@ -1,0 +1,209 @@
+"""OME-XML (schema 2016-06) in the ImageDescription of a TIFF → sizes, spacings, channels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from defusedxml import DefusedXmlException, ElementTree
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.tags import Tag
+from virtual_tiff.tiff.series import Channel, Spacing
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+#: Longest document, in characters: one with an element for each of 100,000 planes has 40 million.
+MAX_TEXT = 64 * 1024 * 1024
+
+#: Units of OME-XML to those of OME-Zarr 0.5, which are UDUNITS-2's.
+_PREFIXES = {
+    **{"Y": "yotta", "Z": "zetta", "E": "exa", "P": "peta", "T": "tera", "G": "giga", "M": "mega"},
+    **{"k": "kilo", "h": "hecto", "": "", "d": "deci", "c": "centi", "m": "milli", "µ": "micro"},
+    **{"n": "nano", "p": "pico", "f": "femto", "a": "atto", "z": "zepto", "y": "yocto"},
+}
+LENGTHS = {f"{short}m": f"{long}meter" for short, long in _PREFIXES.items()} | {
+    "Å": "angstrom",
+    "in": "inch",
+    "ft": "foot",
+    "yd": "yard",
+    "mi": "mile",
+    "pc": "parsec",
+    # The Greek letter, and what ASCII has for it.
+    "μm": "micrometer",
+    "um": "micrometer",
+}
+TIMES = {f"{short}s": f"{long}second" for short, long in _PREFIXES.items()} | {
+    "min": "minute",
+    "h": "hour",
+    "d": "day",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OMEImage:
+    """One Image element and its Pixels.
+
+    Parameters
+    ----------
+    name
+        For people; may be empty.
+    sizes
+        SizeX, SizeY, SizeZ, SizeC and SizeT by the last letter, in lower case.
+    planes
+        Largest number of planes that a TiffData element of it, or a modulo annotation, asks for.
+    elsewhere
+        Names of other files that planes of it are in.
+    spacing, channels, bits
+        As in `Series`.
+    """
+
+    name: str
+    sizes: Mapping[str, int]
+    planes: int
+    elsewhere: tuple[str, ...]
+    spacing: Mapping[str, Spacing]
+    channels: tuple[Channel, ...]
+    bits: int | None
+
+
+def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
+    """Read the images of a document.
+
+    Parameters
+    ----------
+    text
+        ImageDescription of the first directory.
+    file_name
+        Of the TIFF, without folders: what a document calls it tells its planes from those of
+        other files.
+
+    Raises
+    ------
+    InvalidTIFFError
+        Not XML, or one with entities, or numbers that are none.
+    """
+    if len(text) > MAX_TEXT:
+        raise _invalid(f"has {len(text)} characters, more than {MAX_TEXT}")
+    try:
+        root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
+    except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
+        raise _invalid(f"cannot be parsed ({str(error)[:80]})") from error
+    try:
+        annotated = _most_along(root)
+        own = root.attrib.get("UUID")
+        return tuple(
+            _image(image, pixels, annotated, own, file_name)
+            for image in _children(root, "Image")
+            for pixels in _children(image, "Pixels")
+        )
+    except (KeyError, ValueError, OverflowError) as error:
+        raise _invalid(f"has a value that makes no sense ({str(error)[:80]})") from error
+
+
+def _image(
+    image: Element, pixels: Element, annotated: int, own: str | None, file_name: str
+) -> OMEImage:
+    data = list(_children(pixels, "TiffData"))
+    counts = [int(d.get("PlaneCount", d.get("NumPlanes", "1"))) for d in data]
+    firsts = [int(d.get("IFD", "0")) for d in data]
+    if any(n < 0 for n in (*counts, *firsts)):
+        raise ValueError("a negative number of planes")
+    spacing = {
+        axis: Spacing(step, unit)
+        for axis, (step, unit) in {
+            **{
+                axis: _quantity(pixels, f"PhysicalSize{axis.upper()}", "µm", LENGTHS)
+                for axis in "xyz"
+            },
+            "t": _quantity(pixels, "TimeIncrement", "s", TIMES),
+        }.items()
+        if step
+    }
+    bits = pixels.get("SignificantBits")
+    return OMEImage(
+        name=image.get("Name", ""),
+        sizes={axis.lower(): int(pixels.attrib[f"Size{axis}"]) for axis in "XYZCT"},
+        planes=max([*counts, annotated, 1]),
+        elsewhere=tuple(dict.fromkeys(_elsewhere(data, own, file_name))),
+        spacing=spacing,
+        channels=tuple(_channels(pixels)),
+        bits=None if bits is None else int(bits),
+    )
+
+
+def _children(element: Element, name: str) -> Iterator[Element]:
+    """Children by their local name: the namespace has the version in it."""
+    return (child for child in element if child.tag.rpartition("}")[2] == name)
+
+
+def _quantity(
+    pixels: Element, name: str, default_unit: str, units: Mapping[str, str]
+) -> tuple[float, str | None]:
+    """A positive number and its unit; 0 where there is none, or in a unit that is no unit.
+
+    OME-XML has `pixel` and `reference frame` too.
+    """
+    try:
+        value = float(pixels.get(name, "0"))
+    except ValueError:
+        return 0, None
+    unit = units.get(pixels.get(f"{name}Unit", default_unit).strip())
+    return (value, unit) if unit is not None and 0 < value < math.inf else (0, None)
+
+
+def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator[str]:
+    """Files that planes are in, but for this one.
+
+    As strict as tifffile, which takes for another file what is called by another UUID, and for
+    one by its name only where the document has no UUID: its planes would read as missing.
+    """
+    for element in data:
+        for uuid in _children(element, "UUID"):
+            name = uuid.get("FileName", "")
+            if own is None and name.lower() == file_name.lower():
+                own = uuid.text
+            if own is None or uuid.text != own:
+                yield name or str(uuid.text)
+
+
+def _channels(pixels: Element) -> Iterator[Channel]:
+    """Channels, if all have names; their IDs say nothing."""
+    elements = list(_children(pixels, "Channel"))
+    names = [element.get("Name") for element in elements]
+    for element, name in zip(elements, names, strict=True):
+        if name is None or not all(names):
+            return
+        try:
+            # Red, green, blue and alpha in the bytes of a signed 32-bit number.
+            color = f"{(int(element.attrib['Color']) & 0xFFFFFFFF) >> 8:06X}"
+        except (KeyError, ValueError):
+            yield Channel(name=name)
+        else:
+            yield Channel(name=name, color=color)
+
+
+def _most_along(root: Element) -> int:
+    """Largest number of steps that a modulo annotation (6D, 7D and 8D storage) speaks of."""
+    most = 1.0
+    for element in root.iter():
+        if {"Start", "End"} <= element.attrib.keys():
+            start, end = float(element.attrib["Start"]), float(element.attrib["End"])
+            step = float(element.get("Step", "1"))
+            if not step or not math.isfinite(start + end + step):
+                raise ValueError("a modulo annotation without steps")
+            most = max(most, (end - start) / step + 1)
+    return math.ceil(most)
+
+
+def _invalid(what: str) -> InvalidTIFFError:
+    return InvalidTIFFError(
+        f"the OME-XML {what}.",
+        kind=ErrorKind.INVALID_TAG,
+        ifd=(0,),
+        tag=Tag.IMAGE_DESCRIPTION,
+        remedy='The layout "flat" does without it.',
+    )

@@ -1,0 +1,308 @@
+"""Tag values of one directory, from either library, become an `ImageFileDirectory`.
+
+The defaults of TIFF 6.0 and the repairs of what real writers leave out are here and nowhere else,
+so that both libraries get the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.tags import Compression, NewSubfileType, PhotometricInterpretation, Tag
+from virtual_tiff.tiff.ifd import GeoKeyValue, ImageFileDirectory, TagValue
+
+type RawTags = Mapping[int, Any]
+
+#: Tags that have a field of their own, or that are used up in making one.
+_FIELDS = frozenset(
+    {
+        Tag.NEW_SUBFILE_TYPE,
+        Tag.SUBFILE_TYPE,
+        Tag.IMAGE_WIDTH,
+        Tag.IMAGE_LENGTH,
+        Tag.BITS_PER_SAMPLE,
+        Tag.COMPRESSION,
+        Tag.PHOTOMETRIC_INTERPRETATION,
+        Tag.FILL_ORDER,
+        Tag.STRIP_OFFSETS,
+        Tag.SAMPLES_PER_PIXEL,
+        Tag.ROWS_PER_STRIP,
+        Tag.STRIP_BYTE_COUNTS,
+        Tag.PLANAR_CONFIGURATION,
+        Tag.PREDICTOR,
+        Tag.COLOR_MAP,
+        Tag.TILE_WIDTH,
+        Tag.TILE_LENGTH,
+        Tag.IMAGE_DEPTH,
+        Tag.TILE_DEPTH,
+        Tag.TILE_OFFSETS,
+        Tag.TILE_BYTE_COUNTS,
+        Tag.SUB_IFDS,
+        Tag.EXTRA_SAMPLES,
+        Tag.SAMPLE_FORMAT,
+        Tag.JPEG_TABLES,
+        Tag.LERC_PARAMETERS,
+        Tag.MODEL_PIXEL_SCALE,
+        Tag.MODEL_TIEPOINT,
+        Tag.MODEL_TRANSFORMATION,
+        Tag.GEO_KEY_DIRECTORY,
+        Tag.GEO_DOUBLE_PARAMS,
+        Tag.GEO_ASCII_PARAMS,
+        Tag.GDAL_METADATA,
+        Tag.GDAL_NODATA,
+    }
+)
+#: Remaining tags that are kept: those this package names. Others hold what only their writer
+#: understands, some of them megabytes.
+KEPT = frozenset(Tag) - _FIELDS
+#: Tags whose values are read at all.
+NEEDED = _FIELDS | KEPT
+#: RowsPerStrip of a single strip (TIFF 6.0 section 8: the default is 2**32 - 1).
+_ALL_ROWS = 2**32 - 1
+_SUBFILE_TYPES = {2: NewSubfileType.REDUCED_RESOLUTION, 3: NewSubfileType.PAGE}
+
+
+def build_ifd(
+    tags: RawTags,
+    *,
+    index: tuple[int, ...],
+    position: int,
+    byte_order: Literal["little", "big"],
+    geo_keys: Mapping[int, GeoKeyValue],
+    geo_key_revision: tuple[int, int] = (1, 1),
+    sub_ifds: tuple[ImageFileDirectory, ...] = (),
+) -> ImageFileDirectory:
+    """Make a directory from tag numbers and values.
+
+    Parameters
+    ----------
+    tags
+        Numbers to values: integers, floats, `str`, `bytes`, or sequences of numbers.
+
+    Raises
+    ------
+    InvalidTIFFError
+        A tag that has no default is absent, or a value contradicts another.
+    """
+    for tag in (Tag.IMAGE_WIDTH, Tag.IMAGE_LENGTH):
+        if tags.get(tag) is None:
+            raise InvalidTIFFError(
+                f"{tag.title} is absent.", kind=ErrorKind.MISSING_TAG, ifd=index, tag=tag
+            )
+    compression = _integer(tags, Tag.COMPRESSION, 1, index)
+    photometric = _integer(tags, Tag.PHOTOMETRIC_INTERPRETATION, None, index)
+    bits = _integers(tags, Tag.BITS_PER_SAMPLE, index) or (1,)
+    samples = _integer(tags, Tag.SAMPLES_PER_PIXEL, None, index)
+    if samples is None:
+        samples = _default_samples(photometric, compression, len(bits))
+    height = _integer(tags, Tag.IMAGE_LENGTH, 0, index)
+    tiled = tags.get(Tag.TILE_WIDTH) is not None or tags.get(Tag.TILE_LENGTH) is not None
+    # Some writers of strips put TileWidth in, and some of tiles use the tags of strips.
+    offsets_tag = Tag.TILE_OFFSETS if tiled else Tag.STRIP_OFFSETS
+    counts_tag = Tag.TILE_BYTE_COUNTS if tiled else Tag.STRIP_BYTE_COUNTS
+    if tiled and tags.get(Tag.TILE_OFFSETS) is None and tags.get(Tag.STRIP_OFFSETS) is not None:
+        offsets_tag, counts_tag = Tag.STRIP_OFFSETS, Tag.STRIP_BYTE_COUNTS
+    rows_per_strip = _integer(tags, Tag.ROWS_PER_STRIP, _ALL_ROWS, index)
+    subfile_type = _integer(tags, Tag.NEW_SUBFILE_TYPE, 0, index)
+    if not subfile_type:
+        old = _integer(tags, Tag.SUBFILE_TYPE, 1, index)
+        subfile_type = _SUBFILE_TYPES.get(old, 0)
+    return ImageFileDirectory(
+        index=index,
+        position=position,
+        byte_order=byte_order,
+        image_width=_integer(tags, Tag.IMAGE_WIDTH, 0, index),
+        image_length=height,
+        bits_per_sample=_per_sample(bits, samples),
+        sample_format=_per_sample(_integers(tags, Tag.SAMPLE_FORMAT, index) or (1,), samples),
+        samples_per_pixel=samples,
+        compression=compression,
+        planar_configuration=_integer(tags, Tag.PLANAR_CONFIGURATION, 1, index),
+        offsets=_segment_values(tags.get(offsets_tag), offsets_tag, index),
+        byte_counts=_segment_values(tags.get(counts_tag), counts_tag, index),
+        photometric_interpretation=photometric,
+        predictor=_integer(tags, Tag.PREDICTOR, 1, index),
+        fill_order=_integer(tags, Tag.FILL_ORDER, 1, index),
+        rows_per_strip=min(rows_per_strip, max(height, 1)),
+        tile_width=_integer(tags, Tag.TILE_WIDTH, None, index),
+        tile_length=_integer(tags, Tag.TILE_LENGTH, None, index),
+        image_depth=_integer(tags, Tag.IMAGE_DEPTH, 1, index),
+        tile_depth=_integer(tags, Tag.TILE_DEPTH, 1, index) if tiled else 1,
+        new_subfile_type=int(subfile_type),
+        extra_samples=_integers(tags, Tag.EXTRA_SAMPLES, index),
+        jpeg_tables=_bytes(tags, Tag.JPEG_TABLES, index),
+        color_map=_color_map(tags.get(Tag.COLOR_MAP), index),
+        lerc_parameters=_integers(tags, Tag.LERC_PARAMETERS, index),
+        geo_keys=geo_keys,
+        geo_key_revision=geo_key_revision,
+        model_pixel_scale=_floats(tags.get(Tag.MODEL_PIXEL_SCALE)),
+        model_tiepoint=_floats(tags.get(Tag.MODEL_TIEPOINT)),
+        model_transformation=_floats(tags.get(Tag.MODEL_TRANSFORMATION)),
+        gdal_nodata=_text(tags.get(Tag.GDAL_NODATA)),
+        gdal_metadata=_text(tags.get(Tag.GDAL_METADATA)),
+        sub_ifds=sub_ifds,
+        other_tags={
+            tag: kept for tag in KEPT & tags.keys() if (kept := _kept(tags[tag])) is not None
+        },
+    )
+
+
+def _default_samples(photometric: int | None, compression: int, bits_count: int) -> int:
+    """SamplesPerPixel where the tag is absent: 1 (TIFF 6.0).
+
+    Old-style JPEG files lack it too, and hold three samples unless they are grey (libtiff).
+    """
+    if compression == Compression.OLD_JPEG and bits_count > 1:
+        return bits_count
+    if compression == Compression.OLD_JPEG and photometric not in (
+        PhotometricInterpretation.WHITE_IS_ZERO,
+        PhotometricInterpretation.BLACK_IS_ZERO,
+    ):
+        return 3
+    return 1
+
+
+def _per_sample(values: tuple[int, ...], samples: int) -> tuple[int, ...]:
+    """One value per sample: a single one stands for all, surplus ones are cut.
+
+    A hostile SamplesPerPixel is caught by comparing it with the number of values first.
+    """
+    if len(values) >= samples:
+        return values[:samples]
+    return (values[0],) * samples if len(set(values)) == 1 and samples <= 65535 else values
+
+
+def _integer[D: (int, None)](
+    tags: RawTags, tag: Tag, default: D, index: tuple[int, ...]
+) -> int | D:
+    value = tags.get(tag)
+    if type(value) is int:
+        return value
+    if value is None:
+        return default
+    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes):
+        if len(value) == 0:
+            return default
+        value = value[0]
+    if isinstance(value, bytes) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int | np.integer):
+        raise InvalidTIFFError(
+            f"{tag.title} is {str(value)[:40]!r}, but must be an integer.",
+            kind=ErrorKind.INVALID_TAG,
+            ifd=index,
+            tag=tag,
+        )
+    return int(value)
+
+
+def _integers(tags: RawTags, tag: Tag, index: tuple[int, ...]) -> tuple[int, ...]:
+    value = tags.get(tag)
+    if value is None:
+        return ()
+    if isinstance(value, int | np.integer):
+        return (int(value),)
+    if isinstance(value, tuple) and all(type(v) is int for v in value):
+        return value
+    try:
+        return tuple(int(v) for v in value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidTIFFError(
+            f"{tag.title} is {str(value)[:40]!r}, but must be integers.",
+            kind=ErrorKind.INVALID_TAG,
+            ifd=index,
+            tag=tag,
+        ) from error
+
+
+def _bytes(tags: RawTags, tag: Tag, index: tuple[int, ...]) -> bytes | None:
+    value = tags.get(tag)
+    if value is None or isinstance(value, bytes):
+        return value
+    numbers = _integers(tags, tag, index)
+    if not all(0 <= number < 256 for number in numbers):
+        raise InvalidTIFFError(
+            f"{tag.title} is {str(value)[:40]!r}, but must be bytes.",
+            kind=ErrorKind.INVALID_TAG,
+            ifd=index,
+            tag=tag,
+        )
+    return bytes(numbers)
+
+
+def _segment_values(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.uint64]:
+    if value is None:
+        return np.empty(0, np.uint64)
+    return whole_numbers(value, tag, index).astype(np.uint64, copy=False)
+
+
+def whole_numbers(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.integer[Any]]:
+    """Return one or several values as an array.
+
+    Raises
+    ------
+    InvalidTIFFError
+        They are not integers from 0.
+    """
+    values = np.atleast_1d(np.asarray(value))
+    if values.size and (values.dtype.kind not in "iu" or values.min() < 0):
+        raise InvalidTIFFError(
+            f"{tag.title} holds something other than integers from 0.",
+            kind=ErrorKind.INVALID_TAG,
+            ifd=index,
+            tag=tag,
+        )
+    return values
+
+
+def _color_map(value: Any, index: tuple[int, ...]) -> NDArray[np.uint16] | None:
+    if value is None:
+        return None
+    colors = whole_numbers(value, Tag.COLOR_MAP, index)
+    if colors.ndim != 2:
+        colors = colors.reshape(-1)
+        if colors.size == 0 or colors.size % 3:
+            raise InvalidTIFFError(
+                f"ColorMap has {colors.size} values, not a multiple of 3.",
+                kind=ErrorKind.INVALID_TAG,
+                ifd=index,
+                tag=Tag.COLOR_MAP,
+            )
+        colors = colors.reshape(3, -1)
+    return colors.astype(np.uint16)
+
+
+def _floats(value: Any) -> tuple[float, ...]:
+    if value is None or isinstance(value, str | bytes):
+        return ()
+    if isinstance(value, int | float):
+        return (float(value),)
+    return tuple(float(v) for v in value)
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    return str(value).rstrip("\0").strip()
+
+
+def _kept(value: Any) -> TagValue | None:
+    """A value of a tag without a field of its own, the same whichever library read it."""
+    if isinstance(value, str):
+        return value.rstrip("\0").strip()
+    if isinstance(value, bytes):
+        return tuple(value)
+    # int() and item() because tifffile gives members of its own enumerations.
+    if isinstance(value, int | float):
+        return int(value) if isinstance(value, int) else value
+    values = tuple(np.asarray(value).tolist())
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,122 @@
+"""The chain of directories: where each is, and its entries as they stand in the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.tiff.reader._layout import HEADER_BYTES, FileLayout, read_file_header, truncated
+
+#: Entries of one directory: TIFF 6.0 allows 65,535, real files have some dozens.
+MAX_ENTRIES = 4096
+#: Directories of one file.
+MAX_DIRECTORIES = 1_000_000
+
+#: Tag, field type, count and value field (the value, or its offset).
+type Entry = tuple[int, int, int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """One directory, its values not yet read.
+
+    Parameters
+    ----------
+    position
+        Offset of the directory in the file, in bytes.
+    entries
+        In the order of the file.
+    """
+
+    position: int
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The directories of a file.
+
+    Parameters
+    ----------
+    directories
+        The main chain, in order.
+    damage
+        Why it ends early, if it does.
+    """
+
+    layout: FileLayout
+    directories: tuple[Directory, ...]
+    damage: InvalidTIFFError | None
+
+
+async def read_chain(source: ByteSource) -> Chain:
+    """Follow the chain from the header of the file.
+
+    Raises
+    ------
+    InvalidTIFFError
+        Not a TIFF, or its first directory cannot be read.
+    """
+    layout, position = read_file_header(source.prefix[:HEADER_BYTES])
+    directories: list[Directory] = []
+    seen: set[int] = set()
+    damage = None
+    while position:
+        try:
+            if position in seen:
+                raise InvalidTIFFError(
+                    f"the chain of directories comes back to offset {position}.",
+                    kind=ErrorKind.IFD_CYCLE,
+                )
+            if len(directories) >= MAX_DIRECTORIES:
+                raise InvalidTIFFError(
+                    f"more than {MAX_DIRECTORIES} directories.", kind=ErrorKind.HEADER_TOO_LARGE
+                )
+            directory, following = await read_directory(source, layout, position)
+        except InvalidTIFFError as error:
+            error.at(url=source.source.url, ifd=(len(directories),))
+            if not directories:
+                raise
+            damage = error
+            break
+        seen.add(position)
+        directories.append(directory)
+        position = following
+    if not directories:
+        raise InvalidTIFFError("the file has no image file directory.")
+    return Chain(layout, tuple(directories), damage)
+
+
+async def read_directory(
+    source: ByteSource, layout: FileLayout, position: int
+) -> tuple[Directory, int]:
+    """Read the entries of one directory and the offset of the next (0: none).
+
+    Raises
+    ------
+    InvalidTIFFError
+        It lies beyond the end of the file, or has no entries, or too many.
+    """
+    start = position + layout.count.size
+    head = source.peek(position, layout.count.size)
+    if head is None:
+        head = await source.read(position, layout.count.size)
+    if len(head) < layout.count.size:
+        raise truncated(f"the directory at offset {position} lies")
+    (count,) = layout.count.unpack(head)
+    if not 0 < count <= MAX_ENTRIES:
+        raise InvalidTIFFError(
+            f"the directory at offset {position} has {count} entries.", kind=ErrorKind.INVALID_IFD
+        )
+    size = count * layout.entry.size
+    body = source.peek(start, size + layout.offset.size)
+    if body is None:
+        body = await source.read(start, size + layout.offset.size)
+    if len(body) < size:
+        raise truncated(f"the directory at offset {position} reaches")
+    entries = tuple(layout.entry.iter_unpack(body[:size]))
+    # Some writers end the file right after the last entry: no next directory.
+    rest = body[size:]
+    following = layout.offset.unpack(rest)[0] if len(rest) == layout.offset.size else 0
+    return Directory(position, entries), following

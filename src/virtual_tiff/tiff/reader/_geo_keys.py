@@ -1,0 +1,61 @@
+"""GeoKeyDirectory (GeoTIFF 1.1 section 7.1.2), from its three tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from virtual_tiff.tags import Tag
+from virtual_tiff.tiff.ifd import GeoKeyValue
+
+
+def parse_geo_keys(directory: Any, doubles: Any, text: Any) -> dict[int, GeoKeyValue]:
+    """Resolve a GeoKeyDirectory against GeoDoubleParams and GeoAsciiParams.
+
+    Keys whose values lie outside the parameters they point to are left out: GDAL ignores them
+    too, and the image itself is sound.
+
+    Parameters
+    ----------
+    directory
+        Values of tag 34735: a header of four, then four for each key.
+    doubles
+        Values of tag 34736.
+    text
+        Value of tag 34737; each string in it ends with a vertical bar.
+    """
+    shorts = _numbers(directory, int)
+    floats = _numbers(doubles, float)
+    characters = text.decode("latin-1") if isinstance(text, bytes) else str(text)
+    keys: dict[int, GeoKeyValue] = {}
+    for i in range(4, len(shorts) - 3, 4):
+        key, location, count, value = shorts[i : i + 4]
+        if location == 0:
+            keys[key] = value
+        elif location == Tag.GEO_ASCII_PARAMS:
+            # The count includes the bar that ends the string.
+            keys[key] = characters[value : value + count].split("\0")[0].removesuffix("|")
+        elif location in (Tag.GEO_DOUBLE_PARAMS, Tag.GEO_KEY_DIRECTORY):
+            source = floats if location == Tag.GEO_DOUBLE_PARAMS else shorts
+            values = tuple(source[value : value + count])
+            if values and len(values) == count:
+                keys[key] = values[0] if count == 1 else tuple(float(v) for v in values)
+    return keys
+
+
+def geo_key_revision(directory: Any) -> tuple[int, int]:
+    """KeyRevision and MinorRevision of a GeoKeyDirectory; 1.1 where there is none."""
+    shorts = _numbers(directory, int)
+    return (shorts[1], shorts[2]) if len(shorts) >= 3 else (1, 1)
+
+
+def _numbers[T: (int, float)](values: Any, kind: type[T]) -> Sequence[T]:
+    if type(values) is tuple and set(map(type, values)) == {kind}:
+        return values  # as nearly all are
+    array = np.atleast_1d(np.asarray(values))
+    # Anything but integers is no directory, and anything but numbers no parameters.
+    if array.dtype.kind not in ("iu" if kind is int else "iuf"):
+        return []
+    return [kind(value) for value in array.tolist()]

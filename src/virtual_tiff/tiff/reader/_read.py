@@ -1,0 +1,105 @@
+"""URL to `Header`: fetch, follow the chain, read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from obspec_utils.registry import ObjectStoreRegistry
+
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.storage.byte_source import ByteSource, open_source
+from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, is_dependent
+from virtual_tiff.tiff.reader._chain import Chain, read_chain
+from virtual_tiff.tiff.reader._values import Unusual, read_values
+
+#: Bytes of the first GET. The header of a COG with five overviews and 4,000 tiles fits.
+DEFAULT_PREFETCH = 32 * 1024
+
+
+async def read_header(
+    url: str,
+    registry: ObjectStoreRegistry[Any],
+    *,
+    prefetch: int = DEFAULT_PREFETCH,
+    only: int | None = None,
+) -> tuple[Header, ByteSource]:
+    """Read the directories of a TIFF.
+
+    Parameters
+    ----------
+    url
+        Absolute URL.
+    registry
+        Finds the store of the URL.
+    prefetch
+        Bytes of the first GET; the only one where the header fits.
+    only
+        Index of the one directory of the main chain to read, with those before it down to the
+        image it belongs to if it is an overview or a mask. The others are looked at only as far
+        as the chain goes.
+
+    Returns
+    -------
+    Header
+        With every directory, or what was asked for.
+    ByteSource
+        The bytes read so far, to read on from.
+
+    Raises
+    ------
+    SourceError, InvalidTIFFError
+        See `virtual_tiff.errors`.
+    InvalidOptionError
+        With kind `ifd-out-of-range`.
+    """
+    source = await open_source(url, registry, prefetch=prefetch)
+    try:
+        chain = await read_chain(source)
+        if only is not None and only >= len(chain.directories):
+            raise _out_of_range(only, chain)
+        ifds = await _read_directories(source, chain, only)
+    except VirtualTIFFError as error:
+        raise error.at(url=url) from error.__cause__
+    header = Header(
+        source=source.source,
+        byte_order=chain.layout.byte_order,
+        big_tiff=chain.layout.big_tiff,
+        ifds=ifds,
+        damage=chain.damage,
+    )
+    return header, source
+
+
+async def _read_directories(
+    source: ByteSource, chain: Chain, only: int | None
+) -> tuple[ImageFileDirectory, ...]:
+    seen = {directory.position for directory in chain.directories}
+
+    async def read(i: int) -> ImageFileDirectory:
+        return await read_values(source, chain.layout, chain.directories[i], (i,), seen)
+
+    try:
+        if only is None:
+            return tuple([await read(i) for i in range(len(chain.directories))])
+        ifds = [await read(only)]
+        # The georeferencing of overviews and masks is that of the image they belong to.
+        while is_dependent(ifds[0]) and ifds[0].index[0] > 0:
+            ifds.insert(0, await read(ifds[0].index[0] - 1))
+        return tuple(ifds)
+    except Unusual:
+        # Imported here, since it costs more to import than most files to read.
+        from virtual_tiff.tiff.reader._tifffile import read_with_tifffile
+
+        return await asyncio.to_thread(read_with_tifffile, source, chain, only=only)
+
+
+def _out_of_range(only: int, chain: Chain) -> VirtualTIFFError:
+    if chain.damage is not None:
+        return chain.damage
+    count = len(chain.directories)
+    return InvalidOptionError(
+        f"there is no IFD {only}: the file has {count}.",
+        kind=ErrorKind.IFD_OUT_OF_RANGE,
+        remedy=f"Choose one of 0 to {count - 1}." if count > 1 else "Choose 0.",
+    )

@@ -1,0 +1,272 @@
+"""Which pages make up one image: tifffile's series, checked before and after.
+
+tifffile knows how some thirty formats lay out their pages. It is asked only about formats whose
+metadata cannot make it allocate or read without bounds, and all that is taken from it is the order
+of pages: what each page holds is decided by its own directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+from urllib.parse import unquote
+
+import tifffile
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
+from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.tags import Tag
+from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
+from virtual_tiff.tiff.ome_xml import OMEImage, parse_ome_xml
+from virtual_tiff.tiff.reader._series_facts import described, matched
+from virtual_tiff.tiff.reader._tifffile import TIFFFILE_ERRORS, open_with_tifffile
+from virtual_tiff.tiff.series import IFDPath, Level, Series
+
+#: Pages of one series, missing ones included.
+MAX_PAGES = 2**22
+#: Bytes that tifffile reads at a time: nearly all is in what the directories were read from.
+_BLOCK_SIZE = 512
+#: Formats whose pages are no images of their own, or whose metadata is not bounded.
+_REFUSED = frozenset(
+    {
+        "bif",
+        "eer",
+        "flimage",
+        "fluoview",
+        "lsm",
+        "mdgel",
+        "ndtiff",
+        "scanimage",
+        "scn",
+        "sis",
+        "stk",
+    }
+)
+#: tifffile's letters. Others, and what has none, get xarray's names for nameless dimensions.
+_NAMES = {
+    **{"T": "t", "C": "c", "Z": "z", "I": "page", "S": "band", "R": "position", "A": "angle"},
+    **{"P": "phase", "H": "lifetime", "E": "lambda", "L": "exposure", "V": "event", "M": "mosaic"},
+}
+
+
+async def read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
+    """Ask how the pages of a file belong together.
+
+    Parameters
+    ----------
+    source, header
+        The file, and all its directories.
+
+    Raises
+    ------
+    UnsupportedTIFFError
+        With kind `unsupported-layout`: pages in several files, or in an order that is not known.
+    InvalidTIFFError
+        The metadata contradicts itself, or asks for more than a file can hold.
+    """
+    return await asyncio.to_thread(_read_series, source, header)
+
+
+def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
+    url = header.source.url
+    try:
+        # OME-XML calls files by their names, without folders.
+        name = unquote(url).rpartition("/")[2]
+        with open_with_tifffile(source, name=name, block_size=_BLOCK_SIZE) as tif:
+            _check_kind(tif.flags)
+            images = _ome_images(tif, header) if tif.is_ome else ()
+            if tif.is_mmstack:
+                _check_mmstack(tif)
+            found = list(tif.series(squeeze=False))
+            if source.failure is not None:
+                # tifffile may have gone on without what could not be read.
+                raise source.failure
+            if not any(one.kind == "mmstack" for one in found):
+                _check_elsewhere(images)
+            paths = {d.position: d for d in walk_ifds(header.ifds)}
+            made = [_series(tif, one, paths) for one in found]
+            return tuple(
+                described(tif, one, plain, image, header)
+                for one, plain, image in zip(found, made, matched(found, images), strict=True)
+            )
+    except VirtualTIFFError as error:
+        raise error.at(url=url) from error.__cause__
+    except (*TIFFFILE_ERRORS, MemoryError, RuntimeError, SyntaxError) as error:
+        raise _unknown(f"tifffile cannot put the pages in order ({str(error)[:80]})").at(
+            url=url
+        ) from error
+
+
+def _unknown(what: str) -> UnsupportedTIFFError:
+    return UnsupportedTIFFError(
+        f"{what}.",
+        kind=ErrorKind.UNSUPPORTED_LAYOUT,
+        remedy='The layout "flat" has every page as an array of its own.',
+    )
+
+
+def _too_many(pages: int) -> InvalidTIFFError:
+    return InvalidTIFFError(
+        f"the metadata speaks of {pages} pages, more than {MAX_PAGES}.",
+        kind=ErrorKind.HEADER_TOO_LARGE,
+        remedy='The layout "flat" does without it.',
+    )
+
+
+# -- before tifffile is asked --------------------------------------------------------------
+
+
+def _check_kind(flags: Set[str]) -> None:
+    """Raise if tifffile would go by a format that it is not asked about."""
+    for kind in tifffile.TIFF.SERIES:
+        if kind not in flags:
+            continue
+        if kind in _REFUSED:
+            raise _unknown(f"how {kind.upper()} files put their pages in order is not supported")
+        # After these two tifffile may go on to another.
+        if kind != "mmstack" and not (kind == "ome" and "imagej" in flags):
+            return
+
+
+def _ome_images(tif: tifffile.TiffFile, header: Header) -> tuple[OMEImage, ...]:
+    """Images of the OME-XML, after a look at what tifffile would make of it."""
+    images = parse_ome_xml(tif.ome_metadata or "", tif.filename)
+    smallest = min(_pixels(directory) for directory in header.ifds)
+    for image in images:
+        if any(size < 1 for size in image.sizes.values()):
+            raise InvalidTIFFError(
+                f"the OME-XML has sizes {dict(image.sizes)}, but they must be at least 1.",
+                kind=ErrorKind.INVALID_TAG,
+                tag=Tag.IMAGE_DESCRIPTION,
+                remedy='The layout "flat" does without it.',
+            )
+        pages = max(math.prod(image.sizes.values()) // smallest, image.planes)
+        if pages > MAX_PAGES:
+            raise _too_many(pages)
+    return images
+
+
+def _check_elsewhere(images: Sequence[OMEImage]) -> None:
+    for image in images:
+        if image.elsewhere:
+            some = ", ".join(image.elsewhere[:2]) + (", …" if len(image.elsewhere) > 2 else "")
+            raise _unknown(f"pages of an image are in other files ({some})")
+
+
+def _pixels(directory: ImageFileDirectory) -> int:
+    return directory.image_width * directory.image_length * directory.samples_per_pixel
+
+
+def _check_mmstack(tif: tifffile.TiffFile) -> None:
+    """Bound the pages that Micro-Manager's summary and index speak of."""
+    metadata = tif.micromanager_metadata or {}
+    summary, index = metadata.get("Summary", {}), metadata.get("IndexMap")
+    if index is None or not len(index):
+        return
+    largest = [int(n) + 1 for n in index[:, :4].max(axis=0)]
+    keys = ("Channels", "Slices", "Frames", "Positions")
+    pages = math.prod(max(n, int(summary.get(k, 1))) for k, n in zip(keys, largest, strict=True))
+    if pages > MAX_PAGES:
+        raise _too_many(pages)
+
+
+# -- after tifffile was asked --------------------------------------------------------------
+
+
+def _series(
+    tif: tifffile.TiffFile,
+    found: tifffile.TiffPageSeries,
+    paths: Mapping[int, ImageFileDirectory],
+) -> Series:
+    """Order of the pages of one series."""
+    if found.is_multifile or found.transform is not None:
+        raise _unknown(f"the series {found.name!r} is more than its pages")
+    images = math.prod(found.shape) // max(1, found.keyframe.size)
+    if images > MAX_PAGES:
+        raise _too_many(images)
+    sizes, samples = _dimensions(found, images)
+    contiguous = _is_contiguous(found, images)
+    levels = tuple(
+        Level(
+            pages=((_path(level.keyframe, paths),) if contiguous else _pages(level, images, paths)),
+            size=(level.keyframe.imagelength, level.keyframe.imagewidth),
+        )
+        for level in found.levels
+    )
+    for level in levels[1:]:
+        if any(
+            p is None and q is not None for p, q in zip(level.pages, levels[0].pages, strict=True)
+        ):
+            raise _unknown("a page lacks a level that others have")
+    return Series(
+        name=found.name,
+        kind=found.kind,
+        sizes=sizes,
+        levels=levels,
+        contiguous=contiguous,
+        samples=samples,
+    )
+
+
+def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, int], str]:
+    """Names and sizes of the dimensions that pages are laid out along, and that within a page."""
+    axes, shape = found.axes, found.shape
+    split = next(
+        (
+            k
+            for k in range(len(axes) - 1)
+            if math.prod(shape[:k]) == images and {"Y", "X"} <= set(axes[k:])
+        ),
+        None,
+    )
+    sized = list(zip(axes, map(int, shape), strict=True))
+    within = [code for code, size in sized[split or 0 :] if size > 1 and code not in "YX"]
+    if split is None or len(within) > 1:
+        raise _unknown(f"pages of dimensions {axes} and shape {shape}")
+    sizes: dict[str, int] = {}
+    for code, size in sized[:split]:
+        if size > 1:
+            name = _NAMES.get(code, f"dim_{len(sizes)}")
+            sizes[f"{name}_{len(sizes)}" if name in sizes else name] = size
+    # Samples are channels to viewers of images; in the other layouts, and where the pages are
+    # channels already, they are bands.
+    names = {"S": "band" if found.kind == "geotiff" or "c" in sizes else "c"}
+    samples = (_NAMES | names).get(within[0], "band") if within else "band"
+    if samples in sizes:
+        raise _unknown(f"pages of dimensions {axes}, of which two are called {samples!r}")
+    return sizes, samples
+
+
+def _is_contiguous(found: tifffile.TiffPageSeries, images: int) -> bool:
+    """Whether the pixels of all pages follow those of the first, but their directories do not."""
+    start = found.dataoffset
+    if images == 1 or start is None or len(found.levels) > 1:
+        return False
+    try:
+        pages = list(found)
+    except IndexError:
+        return True
+    return len(pages) != images or any(
+        page is None or page.dataoffsets[0] != start + i * found.keyframe.nbytes
+        for i, page in enumerate(pages)
+    )
+
+
+def _pages(
+    level: tifffile.TiffPageSeries, images: int, paths: Mapping[int, ImageFileDirectory]
+) -> tuple[IFDPath | None, ...]:
+    pages = list(level)
+    if len(pages) != images:
+        raise _unknown(f"{len(pages)} pages for an image of shape {level.shape}")
+    return tuple(
+        [None if page is None or not page.offset else _path(page, paths) for page in pages]
+    )
+
+
+def _path(page: Any, paths: Mapping[int, ImageFileDirectory]) -> IFDPath:
+    directory = paths.get(page.offset)
+    if directory is None:
+        raise _unknown(f"a page at offset {page.offset}, where there is no directory,")
+    return directory.index

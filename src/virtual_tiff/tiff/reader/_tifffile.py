@@ -1,0 +1,223 @@
+"""Directories through tifffile, which knows the habits of many writers and formats."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from obspec_utils.readers import BlockStoreReader
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError, VirtualTIFFError
+from virtual_tiff.storage.byte_source import BLOCK_SIZE, CACHE_SIZE, ByteSource
+from virtual_tiff.tags import FieldType, Tag
+from virtual_tiff.tiff.ifd import ImageFileDirectory, is_dependent
+from virtual_tiff.tiff.reader._build import NEEDED, build_ifd, whole_numbers
+from virtual_tiff.tiff.reader._chain import Chain
+from virtual_tiff.tiff.reader._geo_keys import geo_key_revision, parse_geo_keys
+from virtual_tiff.tiff.reader._values import MANY_VALUES, check_cycle, check_sub_ifds, decode_text
+
+# tifffile logs what it repairs or gives up on. What matters of it becomes an error here; without
+# a handler, Python would print the rest on standard error.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+_SEGMENT_TAGS = frozenset(
+    {Tag.STRIP_OFFSETS, Tag.STRIP_BYTE_COUNTS, Tag.TILE_OFFSETS, Tag.TILE_BYTE_COUNTS}
+)
+#: NumPy types of integer fields; IFD8 and LONG8 are the offsets of BigTIFF.
+_DTYPES = {
+    FieldType.BYTE: "u1",
+    FieldType.SHORT: "u2",
+    FieldType.LONG: "u4",
+    FieldType.IFD: "u4",
+    FieldType.LONG8: "u8",
+    FieldType.IFD8: "u8",
+}
+#: tifffile meets broken values with whatever its own code raises.
+TIFFFILE_ERRORS = (
+    tifffile.TiffFileError,
+    struct.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+)
+_RATIONALS = frozenset({FieldType.RATIONAL, FieldType.SRATIONAL})
+
+
+def read_with_tifffile(
+    source: ByteSource, chain: Chain, *, only: int | None
+) -> tuple[ImageFileDirectory, ...]:
+    """Read the main chain, or its directory `only` and what it belongs to, with their sub-IFDs.
+
+    Blocks: run it in a thread.
+    """
+    url = source.source.url
+    seen = frozenset(directory.position for directory in chain.directories)
+    place = (0 if only is None else only,)
+    try:
+        with open_with_tifffile(source) as tif:
+            if only is None:
+                found = []
+                for i in range(len(chain.directories)):
+                    place = (i,)
+                    found.append(_directory(tif, place, chain, seen))
+                return tuple(found)
+            ifds = [_directory(tif, place, chain, seen)]
+            while is_dependent(ifds[0]) and ifds[0].index[0] > 0:
+                place = (ifds[0].index[0] - 1,)
+                ifds.insert(0, _directory(tif, place, chain, seen))
+            return tuple(ifds)
+    except VirtualTIFFError as error:
+        raise error.at(url=url, ifd=place) from error.__cause__
+    except TIFFFILE_ERRORS as error:
+        raise InvalidTIFFError(
+            f"tifffile cannot read the directory ({error}).",
+            url=url,
+            ifd=place,
+            remedy="Rewrite the file, or open another of its images with ifd=.",
+        ) from error
+
+
+def open_with_tifffile(
+    source: ByteSource, *, name: str | None = None, block_size: int = BLOCK_SIZE
+) -> tifffile.TiffFile:
+    """Open a TIFF over the bytes that are here and the store. Blocks: run it in a thread.
+
+    Parameters
+    ----------
+    source
+        The file.
+    name
+        What tifffile takes for its name; the URL unless told otherwise.
+    block_size
+        Bytes that are asked of `source` at a time. What lies in a block that the first GET
+        brought only a part of is fetched again.
+    """
+    file = BlockStoreReader(
+        source, source.path, block_size=block_size, max_cached_blocks=CACHE_SIZE // block_size
+    )
+    return tifffile.TiffFile(file, name=name or source.source.url)  # type: ignore[arg-type]
+
+
+def _directory(
+    tif: tifffile.TiffFile, index: tuple[int], chain: Chain, seen: frozenset[int]
+) -> ImageFileDirectory:
+    """Read one directory of the main chain."""
+    position = chain.directories[index[0]].position
+    return _directory_at(tif, position, index, chain, seen=set(seen))
+
+
+def _directory_at(
+    tif: tifffile.TiffFile,
+    position: int,
+    index: tuple[int, ...],
+    chain: Chain,
+    *,
+    seen: set[int],
+) -> ImageFileDirectory:
+    tif.filehandle.seek(position)
+    page = tifffile.TiffPage(tif, index=index)
+    tags: dict[int, Any] = {}
+    for tag in page.tags:
+        if tag.code in NEEDED and tag.code not in tags and tag.count:
+            value = _value(tif, tag, chain, index)
+            if value is not None:
+                tags[tag.code] = value
+    sub_ifds: tuple[ImageFileDirectory, ...] = ()
+    if Tag.SUB_IFDS in tags:
+        sub_ifds = _sub_ifds(
+            tif, whole_numbers(tags[Tag.SUB_IFDS], Tag.SUB_IFDS, index), index, chain, seen
+        )
+    geo_keys = parse_geo_keys(
+        tags.get(Tag.GEO_KEY_DIRECTORY, ()),
+        tags.get(Tag.GEO_DOUBLE_PARAMS, ()),
+        tags.get(Tag.GEO_ASCII_PARAMS, ""),
+    )
+    return build_ifd(
+        tags,
+        index=index,
+        position=position,
+        byte_order=chain.layout.byte_order,
+        geo_keys=geo_keys,
+        geo_key_revision=geo_key_revision(tags.get(Tag.GEO_KEY_DIRECTORY, ())),
+        sub_ifds=sub_ifds,
+    )
+
+
+def _sub_ifds(
+    tif: tifffile.TiffFile,
+    positions: NDArray[Any],
+    index: tuple[int, ...],
+    chain: Chain,
+    seen: set[int],
+) -> tuple[ImageFileDirectory, ...]:
+    check_sub_ifds(positions.tolist(), index)
+    found = []
+    for i, position in enumerate(int(p) for p in positions):
+        if position == 0:
+            continue
+        check_cycle(position, seen, index)
+        seen.add(position)
+        found.append(_directory_at(tif, position, (*index, i), chain, seen=seen))
+    return tuple(found)
+
+
+def _value(
+    tif: tifffile.TiffFile, tag: tifffile.TiffTag, chain: Chain, index: tuple[int, ...]
+) -> Any:
+    if tag.code in _SEGMENT_TAGS and tag.count > MANY_VALUES:
+        return _array(tif, tag, chain, index)
+    if tag.code in (Tag.GEO_ASCII_PARAMS, Tag.GDAL_METADATA) and tag.dtype == FieldType.ASCII:
+        return _ascii(tif, tag)
+    value = tag.value
+    if tag.dtype in _RATIONALS and value is not None:
+        pairs = np.asarray(value, np.float64).reshape(-1, 2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = np.where(pairs[:, 1] != 0, pairs[:, 0] / pairs[:, 1], np.nan)
+        return tuple(float(r) for r in ratios)
+    return value
+
+
+def _ascii(tif: tifffile.TiffFile, tag: tifffile.TiffTag) -> str:
+    """Text at its stored length: the keys of GeoAsciiParams count bytes, and tifffile strips."""
+    if tag.count <= tif.tiff.tagoffsetthreshold:
+        value = tag.value
+        return value if isinstance(value, str) else ""
+    tif.filehandle.seek(tag.valueoffset)
+    data: bytes = tif.filehandle.read(tag.count)
+    return decode_text(data)
+
+
+def _array(
+    tif: tifffile.TiffFile, tag: tifffile.TiffTag, chain: Chain, index: tuple[int, ...]
+) -> NDArray[np.uint64]:
+    """Many offsets, without a Python integer for each."""
+    try:
+        dtype = np.dtype(_DTYPES[FieldType(tag.dtype)]).newbyteorder(
+            "<" if chain.layout.byte_order == "little" else ">"
+        )
+    except (KeyError, ValueError) as error:
+        raise InvalidTIFFError(
+            f"a field of type {tag.dtype} cannot hold offsets.",
+            kind=ErrorKind.INVALID_TAG,
+            ifd=index,
+            tag=tag.code,
+        ) from error
+    nbytes = tag.count * dtype.itemsize
+    tif.filehandle.seek(tag.valueoffset)
+    data = tif.filehandle.read(nbytes)
+    if len(data) < nbytes:
+        raise InvalidTIFFError(
+            "the offsets lie beyond the end of the file.",
+            kind=ErrorKind.TRUNCATED,
+            ifd=index,
+            tag=tag.code,
+        )
+    return np.frombuffer(data, dtype).astype(np.uint64)

@@ -1,0 +1,195 @@
+"""Entries → values, for directories in which every value is what and where it should be.
+
+What is out of the ordinary in any way, such as a value beyond the end of the file, an unknown
+field type in a tag that matters, or the formats of some microscopes, is left to tifffile, which
+knows the habits of many writers.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.tags import FieldType, Tag
+from virtual_tiff.tiff.ifd import ImageFileDirectory
+from virtual_tiff.tiff.reader._build import NEEDED, build_ifd, whole_numbers
+from virtual_tiff.tiff.reader._chain import Directory, Entry, read_directory
+from virtual_tiff.tiff.reader._geo_keys import geo_key_revision, parse_geo_keys
+from virtual_tiff.tiff.reader._layout import FileLayout
+
+#: Bytes of one value: a directory of 64 million tiles needs no more.
+MAX_VALUE_BYTES = 512 * 1024 * 1024
+#: Values from which an array serves better than a tuple.
+MANY_VALUES = 64
+#: Sub-IFDs of one directory, and levels of nesting. Pyramids have some dozens and one.
+MAX_SUB_IFDS = 65_536
+MAX_DEPTH = 4
+#: Tags of formats that bend the rules of TIFF: Zeiss LSM, MetaMorph STK, Hamamatsu NDPI.
+_BENT = frozenset({34412, 33629, 65420})
+
+_SIZES: dict[int, int] = {int(kind): kind.size for kind in FieldType}
+_NUMBERS: dict[int, str] = {
+    FieldType.SHORT: "H",
+    FieldType.LONG: "I",
+    FieldType.SSHORT: "h",
+    FieldType.SLONG: "i",
+    FieldType.FLOAT: "f",
+    FieldType.DOUBLE: "d",
+    FieldType.IFD: "I",
+    FieldType.LONG8: "Q",
+    FieldType.SLONG8: "q",
+    FieldType.IFD8: "Q",
+}
+_BYTES = frozenset({FieldType.BYTE, FieldType.UNDEFINED})
+_RATIONALS: dict[int, str] = {FieldType.RATIONAL: "I", FieldType.SRATIONAL: "i"}
+
+
+class Unusual(Exception):
+    """A directory that is better left to tifffile."""
+
+
+async def read_values(
+    source: ByteSource,
+    layout: FileLayout,
+    directory: Directory,
+    index: tuple[int, ...],
+    seen: set[int],
+) -> ImageFileDirectory:
+    """Read the values of one directory and, through SubIFDs, of those below it.
+
+    Parameters
+    ----------
+    seen
+        Offsets of the directories met so far; those below this one are added.
+
+    Raises
+    ------
+    Unusual
+        See the module.
+    InvalidTIFFError
+        Nobody can make sense of it.
+    """
+    tags: dict[int, Any] = {}
+    for entry in directory.entries:
+        code = entry[0]
+        if code in _BENT:
+            raise Unusual
+        # Of several entries of one tag, the first counts (libtiff, tifffile).
+        # One without values is as good as none.
+        if code in NEEDED and code not in tags and entry[2]:
+            tags[code] = await _value(source, layout, entry)
+    sub_ifds: tuple[ImageFileDirectory, ...] = ()
+    if Tag.SUB_IFDS in tags:
+        positions = whole_numbers(tags.pop(Tag.SUB_IFDS), Tag.SUB_IFDS, index).tolist()
+        sub_ifds = await _sub_ifds(source, layout, positions, index, seen)
+    geo_keys = {}
+    revision = (1, 1)
+    if Tag.GEO_KEY_DIRECTORY in tags:
+        revision = geo_key_revision(tags[Tag.GEO_KEY_DIRECTORY])
+        geo_keys = parse_geo_keys(
+            tags.pop(Tag.GEO_KEY_DIRECTORY),
+            tags.pop(Tag.GEO_DOUBLE_PARAMS, ()),
+            tags.pop(Tag.GEO_ASCII_PARAMS, ""),
+        )
+    return build_ifd(
+        tags,
+        index=index,
+        position=directory.position,
+        byte_order=layout.byte_order,
+        geo_keys=geo_keys,
+        geo_key_revision=revision,
+        sub_ifds=sub_ifds,
+    )
+
+
+async def _sub_ifds(
+    source: ByteSource,
+    layout: FileLayout,
+    positions: list[int],
+    index: tuple[int, ...],
+    seen: set[int],
+) -> tuple[ImageFileDirectory, ...]:
+    check_sub_ifds(positions, index)
+    found = []
+    for i, position in enumerate(positions):
+        if position == 0:
+            continue
+        check_cycle(position, seen, index)
+        seen.add(position)
+        directory, _ = await read_directory(source, layout, position)
+        found.append(await read_values(source, layout, directory, (*index, i), seen))
+    return tuple(found)
+
+
+def check_sub_ifds(positions: list[int], index: tuple[int, ...]) -> None:
+    """Raise if there are more sub-IFDs, or at a greater depth, than any real file has."""
+    if len(index) > MAX_DEPTH or len(positions) > MAX_SUB_IFDS:
+        raise InvalidTIFFError(
+            f"{len(positions)} sub-IFDs at depth {len(index)}.",
+            kind=ErrorKind.HEADER_TOO_LARGE,
+            ifd=index,
+            tag=Tag.SUB_IFDS,
+        )
+
+
+def check_cycle(position: int, seen: set[int], index: tuple[int, ...]) -> None:
+    """Raise if a sub-IFD is a directory that was met before."""
+    if position in seen:
+        raise InvalidTIFFError(
+            f"SubIFDs leads back to the directory at offset {position}.",
+            kind=ErrorKind.IFD_CYCLE,
+            ifd=index,
+            tag=Tag.SUB_IFDS,
+        )
+
+
+async def _value(source: ByteSource, layout: FileLayout, entry: Entry) -> Any:
+    """Read one value: a number, text, bytes, or a sequence of numbers."""
+    code, kind, count, data = entry
+    size = _SIZES.get(kind)
+    if size is None:
+        raise Unusual
+    nbytes = size * count
+    if nbytes > layout.inline:
+        (at,) = layout.offset.unpack(data)
+        if at + nbytes > source.size:
+            raise Unusual
+        if nbytes > MAX_VALUE_BYTES:
+            raise InvalidTIFFError(
+                f"a value of {nbytes} bytes, more than {MAX_VALUE_BYTES}.",
+                kind=ErrorKind.HEADER_TOO_LARGE,
+                tag=code,
+            )
+        found = source.peek(at, nbytes)
+        data = await source.read(at, nbytes) if found is None else found
+    form = _NUMBERS.get(kind)
+    if form is not None:
+        if count == 1:
+            return struct.unpack_from(layout.order + form, data)[0]
+        if count > MANY_VALUES:
+            return np.frombuffer(data, layout.order + np.dtype(form).str[1:], count)
+        return struct.unpack_from(f"{layout.order}{count}{form}", data)
+    if kind == FieldType.ASCII:
+        return decode_text(data[:count])
+    if kind in _BYTES:
+        return data[:count]
+    if kind == FieldType.SBYTE:
+        return tuple(np.frombuffer(data, np.int8, count).tolist())
+    numbers = struct.unpack_from(f"{layout.order}{2 * count}{_RATIONALS[kind]}", data)
+    ratios = tuple(
+        numerator / denominator if denominator else float("nan")
+        for numerator, denominator in zip(numbers[::2], numbers[1::2], strict=True)
+    )
+    return ratios[0] if count == 1 else ratios
+
+
+def decode_text(data: bytes) -> str:
+    """Read ASCII (TIFF 6.0 section 2), or what writers put in its place: UTF-8, Windows-1252."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")

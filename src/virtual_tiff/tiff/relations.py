@@ -1,0 +1,146 @@
+"""Which image an overview or a mask belongs to.
+
+NewSubfileType (TIFF 6.0, tag 254) and sub-IFDs say so, never the position alone: GDAL interleaves
+the masks of a COG with its overviews. Formats of slides, such as Aperio's, say so in other ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from virtual_tiff.storage.source import Source
+from virtual_tiff.tags import NewSubfileType
+from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, is_dependent
+from virtual_tiff.tiff.series import SLIDES, Series
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Related:
+    """A directory and the full-resolution image it belongs to.
+
+    Parameters
+    ----------
+    directory
+        The image, overview or mask.
+    full
+        The image that this is an overview or a mask of; `None` for an image of its own.
+    source
+        The sidecar that holds it; `None` for the file of the image itself.
+    prefix
+        Of its name: `ovr.` where a sidecar `.ovr` holds it.
+    """
+
+    directory: ImageFileDirectory
+    full: ImageFileDirectory | None = None
+    source: Source | None = None
+    prefix: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.directory.image_length, self.directory.image_width
+
+
+def relate(ifds: Iterable[ImageFileDirectory]) -> tuple[Related, ...]:
+    """Every directory of a file with the image it belongs to, sub-IFDs after their parents."""
+    return tuple(_relate(ifds, parent=None))
+
+
+def relate_sidecars(header: Header) -> tuple[Related, ...]:
+    """Every directory of the sidecars of a file, which belong to its first image."""
+    return tuple(
+        Related(directory, header.ifds[0], sidecar.header.source, f"{sidecar.suffix}.")
+        for sidecar in header.sidecars
+        for directory in sidecar.header.ifds
+    )
+
+
+def _relate(
+    ifds: Iterable[ImageFileDirectory], parent: ImageFileDirectory | None
+) -> Iterator[Related]:
+    full = parent
+    for directory in ifds:
+        dependent = is_dependent(directory)
+        if not dependent and parent is None:
+            full = directory
+        related = Related(directory, full if dependent and full is not directory else None)
+        yield related
+        yield from _relate(directory.sub_ifds, parent=related.full or directory)
+
+
+def masks(images: Iterable[Related]) -> dict[Related, Related]:
+    """Pair images and overviews with their masks: same full-resolution image, same size."""
+    found: dict[tuple[int, tuple[int, int]], Related] = {}
+    others = []
+    for image in images:
+        if image.directory.is_mask:
+            if image.full is not None:
+                found.setdefault((id(image.full), image.size), image)
+        else:
+            others.append(image)
+    return {
+        image: mask
+        for image in others
+        if (mask := found.get((id(image.full or image.directory), image.size))) is not None
+    }
+
+
+def may_hide_levels(ifds: Sequence[ImageFileDirectory], path: tuple[int, ...] | None) -> bool:
+    """Whether an image may have smaller levels that are not marked as such.
+
+    Parameters
+    ----------
+    ifds
+        Of the main chain.
+    path
+        Of the image; the first of the file if `None`.
+    """
+    full = next((d for d in ifds if path in (None, d.index)), None)
+    if full is None or not full.is_tiled or is_dependent(full):
+        return False
+    return any(
+        one.is_tiled
+        and not is_dependent(one)
+        and one.samples_per_pixel == full.samples_per_pixel
+        and one.image_width < full.image_width
+        and one.image_length < full.image_length
+        for one in ifds
+    )
+
+
+def mark_levels(
+    ifds: Sequence[ImageFileDirectory], series: Iterable[Series]
+) -> tuple[ImageFileDirectory, ...]:
+    """Mark the levels of slides as what they are, and put them after their image.
+
+    Parameters
+    ----------
+    ifds
+        Of the main chain.
+    series
+        Of the file; those of slides count, with levels of one page each.
+    """
+    by_path = {directory.index: directory for directory in ifds}
+    levels_of: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for one in series:
+        paths = [level.pages[0] for level in one.levels]
+        alone = all(len(level.pages) == 1 for level in one.levels)
+        if one.kind in SLIDES and alone and all(path in by_path for path in paths):
+            full, *smaller = (path for path in paths if path is not None)
+            levels_of[full] = smaller
+    levels = {path for smaller in levels_of.values() for path in smaller}
+    marked = []
+    for directory in ifds:
+        if directory.index in levels:
+            continue
+        marked.append(directory)
+        marked += [
+            replace(
+                by_path[path],
+                new_subfile_type=by_path[path].new_subfile_type
+                | int(NewSubfileType.REDUCED_RESOLUTION),
+            )
+            for path in levels_of.get(directory.index, ())
+        ]
+    return tuple(marked)

@@ -1,0 +1,188 @@
+"""Look for the sidecars of a TIFF, all at once, and read those that are there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
+
+from obspec_utils.registry import ObjectStoreRegistry
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError, SourceError, VirtualTIFFError
+from virtual_tiff.storage.byte_source import ByteSource, open_source
+from virtual_tiff.tiff.auxiliary import (
+    Auxiliary,
+    GeoTransform,
+    invalid_sidecar,
+    parse_aux_xml,
+    parse_world_file,
+)
+from virtual_tiff.tiff.geokeys import geotransform
+from virtual_tiff.tiff.ifd import Header
+from virtual_tiff.tiff.reader import read_header
+from virtual_tiff.tiff.relations import masks, relate
+from virtual_tiff.tiff.sidecars._merge import as_masks, as_overviews, as_overviews_of_mask, merge
+from virtual_tiff.tiff.sidecars._names import SidecarKind, names
+
+#: Largest `.aux.xml`, in bytes; they may hold histograms and tables of attributes.
+MAX_METADATA_BYTES = 4 * 1024 * 1024
+#: Bytes of a world file that are looked at.
+_WORLD_BYTES = 16 * 1024
+
+type _Registry = ObjectStoreRegistry[Any]
+type _Tiff = tuple[Header, ByteSource]
+
+
+async def add_sidecars(
+    header: Header,
+    registry: _Registry,
+    kinds: Collection[SidecarKind],
+    *,
+    prefetch: int,
+    images: bool = True,
+) -> tuple[Header, dict[str, ByteSource]]:
+    """Find the sidecars of a TIFF, and put what they say into its header.
+
+    What GDAL would not use is not asked for: overviews and masks where the image has its own, a
+    world file where its tags have an affine transform.
+
+    Parameters
+    ----------
+    header
+        Of the TIFF.
+    registry
+        Finds the store of a URL.
+    kinds
+        Which sidecars to look for.
+    prefetch
+        Bytes of the first GET of a TIFF.
+    images
+        Whether overviews and masks are wanted; else the metadata alone.
+
+    Returns
+    -------
+    Header
+        With the `auxiliary` of its first directory, and its `sidecars`.
+    dict
+        The bytes of the sidecars that are TIFFs, by URL.
+
+    Raises
+    ------
+    SourceError
+        A store failed other than by saying that there is no such file.
+    InvalidTIFFError
+        A sidecar is not what its name says.
+    """
+    # Sidecars are about the first image of a file, which was not read if another was asked for.
+    if not header.ifds or header.ifds[0].index != (0,):
+        return header, {}
+    image = header.ifds[0]
+    related = relate(header.ifds)
+    own = [one for one in related if one.full is image]
+    has_overviews = any(o.directory.is_reduced and not o.directory.is_mask for o in own)
+    has_mask = any(one.directory is image for one in masks(related))
+    url = header.source.url
+    wants_overviews = images and "ovr" in kinds and not has_overviews
+    wants_mask = images and "msk" in kinds and not has_mask
+    wants_world = "world" in kinds and geotransform(image) is None
+
+    async def tiff(kind: SidecarKind, of: str = url) -> _Tiff | None:
+        found = await _first(names(of, kind), lambda name: _read_tiff(name, registry, prefetch))
+        return None if found is None else found[1]
+
+    overviews, mask, metadata, world = await _together(
+        tiff("ovr") if wants_overviews else _nothing(),
+        tiff("msk") if wants_mask else _nothing(),
+        _metadata(url, registry) if "aux.xml" in kinds else _nothing(),
+        _world(url, registry) if wants_world else _nothing(),
+    )
+    found = []
+    sources = {}
+    for one, make in ((overviews, as_overviews), (mask, as_masks)):
+        sidecar = None if one is None else make(one[0], image)
+        if one is not None and sidecar is not None:
+            found.append(sidecar)
+            sources[one[0].source.url] = one[1]
+    is_alone = any(s.suffix == "msk" and len(s.header.ifds) == 1 for s in found)
+    if mask is not None and is_alone and "ovr" in kinds and (overviews or has_overviews):
+        of_mask = await tiff("ovr", mask[0].source.url)
+        if of_mask is not None:
+            found.append(as_overviews_of_mask(of_mask[0]))
+            sources[of_mask[0].source.url] = of_mask[1]
+    return merge(header, metadata, world, found), sources
+
+
+async def _nothing() -> None:
+    return None
+
+
+async def _together(*work: Awaitable[Any]) -> list[Any]:
+    """Wait for all, and then raise the first error."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return list(results)
+
+
+async def _first[T](
+    urls: Sequence[str], read: Callable[[str], Awaitable[T | None]]
+) -> tuple[str, T] | None:
+    """Ask for all of some names at once; the first of them that is there counts."""
+    results = await asyncio.gather(*map(read, urls), return_exceptions=True)
+    for url, result in zip(urls, results, strict=True):
+        if isinstance(result, SourceError) and result.kind == ErrorKind.NOT_FOUND:
+            continue
+        if isinstance(result, BaseException):
+            raise _explained(result, url) from result.__cause__
+        if result is not None:
+            return url, result
+    return None
+
+
+def _explained(error: BaseException, url: str) -> BaseException:
+    if not isinstance(error, VirtualTIFFError):
+        return error
+    if error.kind == ErrorKind.NOT_AUTHORIZED:
+        error.remedy = (
+            "S3 answers so for files that are not there, unless it may list the bucket: leave "
+            "out of sidecars what is not there."
+        )
+    elif isinstance(error, InvalidTIFFError):
+        error.remedy = "Only TIFFs are read as overviews and masks: leave this out of sidecars."
+    return error.at(url=url)
+
+
+async def _read_tiff(url: str, registry: _Registry, prefetch: int) -> _Tiff:
+    return await read_header(url, registry, prefetch=prefetch)
+
+
+async def _metadata(url: str, registry: _Registry) -> Auxiliary | None:
+    async def read(name: str) -> Auxiliary:
+        source = await open_source(name, registry, prefetch=MAX_METADATA_BYTES)
+        if source.size > MAX_METADATA_BYTES:
+            raise invalid_sidecar(
+                name, f"it has {source.size} bytes, more than {MAX_METADATA_BYTES}."
+            )
+        return await asyncio.to_thread(parse_aux_xml, source.prefix, name)
+
+    found = await _first(names(url, "aux.xml"), read)
+    return None if found is None else found[1]
+
+
+async def _world(url: str, registry: _Registry) -> tuple[str, GeoTransform] | None:
+    unusable: list[str] = []
+
+    async def read(name: str) -> GeoTransform | None:
+        source = await open_source(name, registry, prefetch=_WORLD_BYTES)
+        found = parse_world_file(source.prefix)
+        if found is None:
+            unusable.append(name)
+        return found
+
+    found = await _first(names(url, "world"), read)
+    if found is None and unusable:
+        raise invalid_sidecar(
+            unusable[0], "a world file has six numbers, one a line, and steps that are not 0."
+        )
+    return found

@@ -1,0 +1,255 @@
+"""Every planted fault is found, and no sound file is suspected."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import tifffile
+
+from tests.conftest import corpus_files, corpus_root
+from tests.helpers.archive import scanned, write_scene, write_scenes
+from tests.helpers.make import covering, write
+from virtual_tiff.audit.report import Status, VerifyReport
+from virtual_tiff.audit.states import difference
+from virtual_tiff.audit.verify import verify
+from virtual_tiff.cubes.stack import CubeOptions
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
+from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.operations.cubes import publish_cubes
+from virtual_tiff.operations.publish import publish
+from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.publishing.repository import open_repository
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> str:
+    return str(tmp_path / "repository")
+
+
+def faults(report: VerifyReport) -> dict[str, Status]:
+    return {Path(finding.url).name: finding.status for finding in report.faults}
+
+
+def test_all_is_well(tmp_path: Path, repo: str) -> None:
+    write_scenes(tmp_path / "a", 5)
+    publish_cubes(scanned(tmp_path / "a"), repo)
+    seen: list[tuple[int, int]] = []
+    report = verify(repo, sample=None, chunks=100, progress=lambda *n: seen.append(n))
+    assert report.exit_status == 0
+    assert report.decoded == 5 * 6
+    assert report.undecided == ()
+    assert seen[-1] == (5, 5)
+    assert report.table().num_rows == 5
+    assert verify(repo, sample=2).decoded == 2
+    assert verify(repo, sample=0).decoded == 0
+
+
+def test_overviews_and_masks_are_decoded_too(tmp_path: Path, repo: str) -> None:
+    """In the layout `flat`, their dimensions have names of their own, such as `y_1`."""
+    cog = Path(__file__).parents[2] / "examples" / "aerial.tif"
+    publish([cog], repo)
+    report = verify(repo, sample=None, chunks=100)
+    assert report.undecided == ()
+    assert report.exit_status == 0
+    with tifffile.TiffFile(cog) as file:
+        assert report.decoded == sum(
+            -(-page.imagelength // page.tilelength) * -(-page.imagewidth // page.tilewidth)
+            for page in file.pages
+            if isinstance(page, tifffile.TiffPage)
+        )
+
+
+def _gone(path: Path) -> None:
+    path.unlink()
+
+
+def _replaced(path: Path) -> None:
+    write_scene(path, seed=1234)
+
+
+def _replaced_by_another_grid(path: Path) -> None:
+    write_scene(path, seed=1234, shape=(16, 32))
+
+
+def _truncated(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 40)
+
+
+def _grown(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def _a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _bytes_of_a_chunk(path: Path) -> None:
+    with tifffile.TiffFile(path) as tif:
+        offset, count = tif.pages[0].dataoffsets[0], tif.pages[0].databytecounts[0]
+    data = bytearray(path.read_bytes())
+    data[offset + count // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+FAULTS: dict[str, tuple[Callable[[Path], None], Status]] = {
+    "gone": (_gone, Status.MISSING),
+    "replaced": (_replaced, Status.CHANGED),
+    "another grid": (_replaced_by_another_grid, Status.CHANGED),
+    "truncated": (_truncated, Status.CHANGED),
+    "grown": (_grown, Status.CHANGED),
+    "directory": (_a_directory, Status.MISSING),
+    "bytes": (_bytes_of_a_chunk, Status.CHANGED),
+    "emptied": (_emptied, Status.CHANGED),
+}
+
+
+def test_planted_faults_are_found(tmp_path: Path, repo: str) -> None:
+    paths = write_scenes(tmp_path / "a", 40)
+    publish_cubes(scanned(tmp_path / "a"), repo)
+    planted = {}
+    kinds = list(FAULTS.values())
+    for number, path in enumerate(paths[::2]):
+        plant, status = kinds[number % len(kinds)]
+        plant(path)
+        planted[path.name] = status
+    assert len(planted) == 20
+    report = verify(repo, sample=None)
+    assert faults(report) == planted
+    assert report.exit_status == 1
+    assert all(finding.detail for finding in report.faults)
+    assert report.counts[Status.OK] == 20
+
+
+def test_bytes_changed_behind_the_back_of_the_store(tmp_path: Path, repo: str) -> None:
+    """Same size, same time: only the pixels tell, where a stream no longer decodes."""
+    path = write_scenes(tmp_path / "a", 3)[1]
+    publish_cubes(scanned(tmp_path / "a"), repo)
+    before = path.stat()
+    _bytes_of_a_chunk(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert faults(verify(repo, sample=0)) == {}
+    report = verify(repo, sample=None, chunks=100)
+    assert faults(report) == {path.name: Status.DAMAGED}
+    assert report.exit_status == 1
+
+
+def test_references_that_are_wrong(tmp_path: Path, repo: str) -> None:
+    """A cube that shows other pixels than its sources hold is found by decoding them."""
+    write_scenes(tmp_path / "a", 2)
+    inventory = scanned(tmp_path / "a")
+    table = inventory.table
+    for name in ("offsets", "lengths"):
+        field = table.schema.field(name)
+        turned = pa.array([row[::-1] for row in table[name].to_pylist()], field.type)
+        table = table.set_column(table.schema.get_field_index(name), field, turned)
+    publish_cubes(Inventory(table), repo)
+    report = verify(repo, sample=None)
+    assert set(faults(report).values()) == {Status.DAMAGED}
+    assert "other pixels" in report.faults[0].detail
+
+
+def test_a_store_that_does_not_answer(tmp_path: Path, repo: str) -> None:
+    from obspec_utils.registry import ObjectStoreRegistry
+
+    write_scenes(tmp_path / "a", 2)
+    publish_cubes(scanned(tmp_path / "a"), repo)
+    report = verify(repo, registry=ObjectStoreRegistry({}), sample=0)
+    assert set(faults(report).values()) == {Status.UNREACHABLE}
+    assert report.exit_status == 2
+
+
+def test_bands_taken_apart_and_variables(tmp_path: Path, repo: str) -> None:
+    write_scenes(tmp_path / "a", 2, shape=(3, 48, 64), INTERLEAVE="BAND")
+    publish_cubes(scanned(tmp_path / "a"), repo, options=CubeOptions(split_bands=True), group="g/h")
+    report = verify(repo, sample=None, chunks=100)
+    assert (faults(report), report.decoded) == ({}, 2 * 3 * 6)
+
+
+@pytest.mark.parametrize("axis", ["first", "last"])
+def test_every_lossless_encoding_verifies(axis: str, tmp_path: Path, repo: str) -> None:
+    (tmp_path / "a").mkdir()
+    for encoding in covering()[::3]:
+        write(encoding, tmp_path / "a" / f"{encoding.name}.tif")
+    inventory = scanned(tmp_path / "a", parser=VirtualTIFF(ifd=0, band_axis=axis))  # type: ignore[arg-type]
+    table = inventory.table.append_column("n", pa.array(range(len(inventory))))
+    publish_cubes(Inventory(table), repo, group="{stem}", options=CubeOptions(along="n"))
+    report = verify(repo, sample=None, chunks=3)
+    assert (faults(report), report.undecided) == ({}, ())
+
+
+@pytest.mark.corpus
+def test_no_false_alarm_on_the_corpus(tmp_path: Path, repo: str) -> None:
+    """All first images of the corpus in one repository: nothing is suspected."""
+    root = corpus_root()
+    assert root is not None
+    small = [path for path in corpus_files() if path.stat().st_size < 2_000_000]
+    inventory = scanned(*map(str, small))
+    images = inventory.images
+    assert len(images) > 300
+    count = len(images)
+    names = [f"n{number}" for number in range(count)]
+    table = images.table.append_column("n", pa.array(range(count))).append_column(
+        "name", pa.array(names)
+    )
+    roles = np.array(table["role"].to_pylist()) == "image"
+    chosen = Inventory(table.filter(pa.array(roles)))
+    publish_cubes(chosen, repo, group="{name}", options=CubeOptions(along="n"))
+    report = verify(repo, sample=None, chunks=2)
+    assert {finding.url: finding.detail for finding in report.faults} == {}
+    # What tifffile cannot decode is said, not passed over.
+    assert len(report.undecided) < len(chosen) // 10
+
+
+def test_repositories_without_a_table_of_sources(tmp_path: Path, repo: str) -> None:
+    """Files that were published one by one: Icechunk itself knows what they were."""
+    paths = write_scenes(tmp_path / "a", 4, shape=(2, 48, 64))
+    for path in paths:
+        # Icechunk compares times of whole seconds.
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    publish([str(path) for path in paths], repo)
+    report = verify(repo, sample=None, chunks=100)
+    assert (faults(report), report.decoded, len(report.findings)) == ({}, 4 * 6, 4)
+    paths[0].unlink()
+    _replaced(paths[1])
+    report = verify(repo)
+    assert faults(report) == {paths[0].name: Status.MISSING, paths[1].name: Status.CHANGED}
+
+
+def test_what_tells_a_change() -> None:
+    time = datetime(2024, 1, 1, tzinfo=UTC)
+    now = {"size": 10, "e_tag": '"a"', "last_modified": time}
+    assert difference(10, '"a"', time, now) is None
+    assert difference(11, '"a"', time, now) is not None
+    assert difference(10, '"b"', time, now) is not None
+    # With equal tags the time may differ: a copy by the store.
+    assert difference(10, '"a"', datetime(2023, 1, 1, tzinfo=UTC), now) is None
+    untagged = {"size": 10, "e_tag": None, "last_modified": time}
+    assert difference(10, "", time, untagged) is None
+    assert difference(10, "", datetime(2023, 1, 1, tzinfo=UTC), untagged) is not None
+    assert difference(10, "", None, {"size": 10, "e_tag": None}) is None
+
+
+def test_arguments(tmp_path: Path, repo: str) -> None:
+    with pytest.raises(InvalidOptionError):
+        verify(repo, sample=-1)
+    with pytest.raises(RepositoryError) as caught:
+        verify(repo)
+    assert caught.value.kind == ErrorKind.REPOSITORY_NOT_FOUND
+    open_repository(repo, create=True)
+    with pytest.raises(RepositoryError) as nothing:
+        verify(repo)
+    assert nothing.value.kind == ErrorKind.NOT_FOUND
+    shutil.rmtree(repo)

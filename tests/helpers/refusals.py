@@ -1,0 +1,183 @@
+"""TIFFs that no Zarr codec can express: what docs/reference/refused.md lists, as files."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import rasterio
+
+from tests.helpers.assemble import PLAIN, PLAIN_DATA, assemble, changed, long, plain, short
+from tests.helpers.make import pixels, write_with_rasterio
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An encoding that is refused.
+
+    Parameters
+    ----------
+    what
+        In the words of the page.
+    make
+        Makes the smallest file that has it.
+    has_pixels
+        Whether the file could be decoded by something, so that copying can be tried.
+    """
+
+    what: str
+    make: Callable[[], bytes]
+    has_pixels: bool = True
+
+
+def _compressed_with(number: int) -> Callable[[], bytes]:
+    return lambda: plain(COMPRESSION=short(number))
+
+
+def _subsampled() -> bytes:
+    """A 4 × 4 YCbCr image, chroma halved both ways (TIFF 6.0 section 21): 4 Y, Cb, Cr a unit."""
+    data = bytes(range(24))
+    return assemble(
+        [
+            changed(
+                PLAIN,
+                IMAGE_WIDTH=short(4),
+                BITS_PER_SAMPLE=short(8, 8, 8),
+                SAMPLES_PER_PIXEL=short(3),
+                PHOTOMETRIC_INTERPRETATION=short(6),
+                YCBCR_SUBSAMPLING=short(2, 2),
+                STRIP_BYTE_COUNTS=long(len(data)),
+            )
+        ],
+        data=data,
+    )
+
+
+def _reversed_bits() -> bytes:
+    data = bytes(imagecodecs.bitorder_encode(imagecodecs.packbits_encode(PLAIN_DATA)))
+    return assemble(
+        [
+            changed(
+                PLAIN,
+                COMPRESSION=short(32773),
+                FILL_ORDER=short(2),
+                STRIP_BYTE_COUNTS=long(len(data)),
+            )
+        ],
+        data=data,
+    )
+
+
+def _deflated(data: bytes, **changes: Any) -> bytes:
+    stream = zlib.compress(data)
+    fields = {"COMPRESSION": short(8), "STRIP_BYTE_COUNTS": long(len(stream))}
+    return assemble([changed(PLAIN, **(fields | changes))], data=stream)
+
+
+def _packed_565() -> bytes:
+    return plain(
+        BITS_PER_SAMPLE=short(5, 6, 5),
+        SAMPLES_PER_PIXEL=short(3),
+        PHOTOMETRIC_INTERPRETATION=short(2),
+        STRIP_BYTE_COUNTS=long(40),
+    )
+
+
+def _volume() -> bytes:
+    data = bytes(120)
+    return assemble(
+        [
+            changed(
+                PLAIN,
+                IMAGE_DEPTH=long(2),
+                BITS_PER_SAMPLE=short(8, 8, 8),
+                SAMPLES_PER_PIXEL=short(3),
+                PHOTOMETRIC_INTERPRETATION=short(2),
+                STRIP_OFFSETS=long(8, 68),
+                STRIP_BYTE_COUNTS=long(60, 60),
+            )
+        ],
+        data=data,
+    )
+
+
+def _by_gdal(dtype: str, **options: Any) -> Callable[[], bytes]:
+    def make() -> bytes:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "image.tif"
+            data = pixels(dtype.removeprefix("masked-"), (1, 16, 32))
+            if dtype.startswith("masked-"):
+                data[0, :4, :4] = np.nan
+            write_with_rasterio(path, data, TILED="YES", BLOCKXSIZE=32, BLOCKYSIZE=16, **options)
+            return path.read_bytes()
+
+    return make
+
+
+def _complex_integers() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "image.tif"
+        profile = {"driver": "GTiff", "count": 1, "height": 4, "width": 5, "dtype": "complex_int16"}
+        with rasterio.open(path, "w", **profile) as file:
+            file.write(np.arange(20).reshape(1, 4, 5).astype("complex64"))
+        return path.read_bytes()
+
+
+REFUSALS: tuple[Refusal, ...] = (
+    Refusal("Old-style JPEG (6)", _compressed_with(6), has_pixels=False),
+    Refusal("ThunderScan (32809)", _compressed_with(32809), has_pixels=False),
+    Refusal("SGI LogLuv (34676)", _compressed_with(34676), has_pixels=False),
+    Refusal("A compression nobody has registered", _compressed_with(65_000), has_pixels=False),
+    Refusal("YCbCr with subsampled chroma, without JPEG", _subsampled),
+    Refusal("FillOrder 2 under a compression", _reversed_bits),
+    Refusal(
+        "FillOrder 2 with samples of less than a byte",
+        lambda: plain(BITS_PER_SAMPLE=short(1), FILL_ORDER=short(2)),
+    ),
+    Refusal("Samples of unequal widths, such as 5, 6, 5 bits", _packed_565, has_pixels=False),
+    Refusal(
+        "Samples of unequal formats",
+        lambda: plain(
+            BITS_PER_SAMPLE=short(8, 8),
+            SAMPLES_PER_PIXEL=short(2),
+            SAMPLE_FORMAT=short(1, 2),
+            STRIP_BYTE_COUNTS=long(40),
+        ),
+        has_pixels=False,
+    ),
+    Refusal("Complex integers", _complex_integers),
+    Refusal(
+        "Signed integers of less than 8 bits",
+        lambda: plain(BITS_PER_SAMPLE=short(4), SAMPLE_FORMAT=short(2)),
+        has_pixels=False,
+    ),
+    Refusal(
+        "Predictor 2 with samples that are packed to the bit",
+        lambda: _deflated(bytes(32), BITS_PER_SAMPLE=short(12), PREDICTOR=short(2)),
+        has_pixels=False,
+    ),
+    Refusal(
+        "Predictor 3 with integers",
+        lambda: _deflated(PLAIN_DATA, PREDICTOR=short(3)),
+        has_pixels=False,
+    ),
+    Refusal("LERC that masks pixels of the image", _by_gdal("masked-float32", COMPRESS="LERC")),
+    Refusal("LERC in a big-endian file", _by_gdal("uint16", COMPRESS="LERC", ENDIANNESS="BIG")),
+    Refusal("Volumes (ImageDepth) of several samples", _volume, has_pixels=False),
+    Refusal(
+        "A strip or tile that decodes to more than 4 GiB",
+        lambda: _deflated(
+            PLAIN_DATA,
+            IMAGE_WIDTH=long(70_000),
+            IMAGE_LENGTH=long(70_000),
+            ROWS_PER_STRIP=long(70_000),
+        ),
+        has_pixels=False,
+    ),
+)

@@ -1,0 +1,142 @@
+"""Archives in an S3-compatible store (moto's server): listing, publishing, appending, verifying."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import icechunk
+import numpy as np
+import obstore
+import pytest
+from obstore.store import S3Store
+
+from tests.helpers.archive import PATTERN, opened, read_paths, write_scene, write_scenes
+from tests.publishing.test_faults import race_urls
+from virtual_tiff.audit.report import Status
+from virtual_tiff.audit.verify import verify
+from virtual_tiff.errors import ErrorKind
+from virtual_tiff.inventory.scan import scan
+from virtual_tiff.operations.cubes import append, publish_cubes
+from virtual_tiff.publishing.repository import open_repository
+
+BUCKET = "archive"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """A server of its own, on a free port."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen(url, timeout=1):
+                    break
+            except OSError:
+                assert server.poll() is None
+                time.sleep(0.1)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> S3Store:
+    """An empty bucket, and the environment that finds it."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+        "AWS_ALLOW_HTTP": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for request in ("moto-api/reset", BUCKET):
+        method = "POST" if request.startswith("moto") else "PUT"
+        call = urllib.request.Request(f"{endpoint}/{request}", method=method)
+        with urllib.request.urlopen(call, timeout=10):
+            pass
+    return S3Store(BUCKET, client_options={"allow_http": True})
+
+
+def upload(store: S3Store, paths: list[Path], folder: str) -> list[str]:
+    for path in paths:
+        obstore.put(store, f"{folder}/{path.name}", path.read_bytes())
+    return [f"s3://{BUCKET}/{folder}/{path.name}" for path in paths]
+
+
+def test_from_a_prefix_to_a_cube_and_back(bucket: S3Store, tmp_path: Path) -> None:
+    paths = write_scenes(tmp_path, 4)
+    urls = upload(bucket, paths[:3], "scenes")
+    upload(bucket, paths[3:], "late")
+    repo = f"s3://{BUCKET}/repository"
+    inventory = scan(f"s3://{BUCKET}/scenes/", datetime_pattern=PATTERN)
+    assert inventory.table["url"].to_pylist() == urls
+    globbed = scan(f"s3://{BUCKET}/**/*_202402*.tif").table["url"].to_pylist()
+    assert [url.rsplit("/", 1)[-1] for url in globbed] == [paths[3].name, paths[2].name]
+    publish_cubes(inventory, repo)
+    append(f"s3://{BUCKET}/late/", repo, datetime_pattern=PATTERN)
+    dataset = opened(open_repository(repo))
+    assert np.array_equal(dataset["data"].values, read_paths(paths))
+    report = verify(repo, sample=None)
+    assert (report.exit_status, report.decoded) == (0, 4)
+
+    obstore.put(bucket, "scenes/" + paths[1].name, paths[2].read_bytes())
+    obstore.delete(bucket, "scenes/" + paths[2].name)
+    found = {f.url: f.status for f in verify(repo).faults}
+    assert found == {urls[1]: Status.CHANGED, urls[2]: Status.MISSING}
+
+
+def test_processes_append_at_once(bucket: S3Store, tmp_path: Path) -> None:
+    """Conditional writes decide between writers: each ends in a commit or one clear conflict."""
+    repo = f"s3://{BUCKET}/repository"
+    paths = write_scenes(tmp_path, 5)
+    urls = upload(bucket, paths, "scenes")
+    publish_cubes(urls[:1], repo, datetime_pattern=PATTERN)
+    outcomes = race_urls([urls[1:3], urls[3:]], repo)
+    assert outcomes in (["committed", "committed"], ["committed", str(ErrorKind.CONFLICT)])
+    repository = open_repository(repo)
+    dataset = opened(repository)
+    days = [f"{day:%Y%m%d}" for day in dataset["time"].dt.date.values]
+    present = [path for path in paths if path.stem[-8:] in days]
+    assert len(present) == len(days) == (5 if outcomes[1] == "committed" else 3)
+    assert np.array_equal(dataset["data"].values, read_paths(present))
+    assert verify(repo, sample=None).exit_status == 0
+
+
+def test_a_source_replaced_is_noticed_at_once(bucket: S3Store, tmp_path: Path) -> None:
+    """In the same second, with the same size: the ETag tells."""
+    (path,) = write_scenes(tmp_path, 1, COMPRESS="NONE")
+    (tmp_path / "b").mkdir()
+    other = tmp_path / "b" / path.name
+    write_scene(other, seed=9, COMPRESS="NONE")
+    assert path.stat().st_size == other.stat().st_size
+    (url,) = upload(bucket, [path], "scenes")
+    repo = f"s3://{BUCKET}/repository"
+    publish_cubes([url], repo, datetime_pattern=PATTERN)
+    opened(open_repository(repo))["data"].load()
+    upload(bucket, [other], "scenes")
+    with pytest.raises(icechunk.IcechunkError, match="changed"):
+        opened(open_repository(repo))["data"].load()
+    (fault,) = verify(repo, sample=0).faults
+    assert (fault.url, fault.status) == (url, Status.CHANGED)
+    assert "ETag" in fault.detail
+    # The very bytes again are the file again: its ETag is made of them.
+    upload(bucket, [path], "scenes")
+    opened(open_repository(repo))["data"].load()
+    assert verify(repo, sample=0).exit_status == 0

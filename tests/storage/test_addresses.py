@@ -1,0 +1,237 @@
+"""Addresses of files, as users, stores and Icechunk have them, and names of groups."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import icechunk
+import pytest
+from obspec_utils.registry import ObjectStoreRegistry
+from obstore.store import AzureStore
+
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError, VirtualTIFFError
+from virtual_tiff.publishing.containers import containers_for
+from virtual_tiff.publishing.repository import add_containers, create_in
+from virtual_tiff.storage.addresses import (
+    checksum_of,
+    chunk_location,
+    group_names,
+    source_url,
+    split_url,
+)
+from virtual_tiff.storage.stores import AddressRegistry, check_access, default_registry
+
+
+@pytest.mark.parametrize(
+    ("source", "url", "location"),
+    [
+        ("/d/a b%20.tif", "file:///d/a b%20.tif", "file:///d/a%20b%2520.tif"),
+        ("/d/./e/../a?#.tif", "file:///d/a?#.tif", "file:///d/a%3F%23.tif"),
+        ("file:///d/a%20b.tif", "file:///d/a b.tif", "file:///d/a%20b.tif"),
+        ("file://localhost/d/a.tif", "file:///d/a.tif", "file:///d/a.tif"),
+        ("https://h/a%20b.tif", "https://h/a%20b.tif", "https://h/a%20b.tif"),
+        ("https://h:1/ü b.tif", "https://h:1/ü b.tif", "https://h:1/%C3%BC%20b.tif"),
+        ("s3://b/k%20?#.tif", "s3://b/k%20?#.tif", "s3://b/k%2520%3F%23.tif"),
+        ("s3a://b/k.tif", "s3://b/k.tif", "s3://b/k.tif"),
+        ("GS://b/k.tif", "gs://b/k.tif", "gs://b/k.tif"),
+        (
+            "abfss://c@a.dfs.core.windows.net/k ü",
+            "abfs://c@a.dfs.core.windows.net/k ü",
+            "az://c/k%20%C3%BC",
+        ),
+    ],
+)
+def test_an_address_and_its_location(source: str, url: str, location: str) -> None:
+    assert source_url(source) == url
+    assert chunk_location(url) == location
+
+
+def test_a_relative_path_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert source_url("a.tif") == source_url(Path("a.tif")) == f"file://{tmp_path}/a.tif"
+
+
+@pytest.mark.parametrize("source", ["", "file://data/a.tif", "https://h/a.tif?signature=1"])
+def test_what_is_no_address(source: str) -> None:
+    with pytest.raises(InvalidOptionError) as raised:
+        source_url(source)
+    assert raised.value.kind == ErrorKind.INVALID_OPTION
+
+
+def test_the_key_that_a_store_is_asked_for() -> None:
+    urls = ["file:///d/a?b#c;d%20.tif", "http://h:1/a%20b%3F;.tif", "s3://b/x?y#z%20"]
+    registry = default_registry(urls, anonymous=True)
+    for each in (registry, pickle.loads(pickle.dumps(registry)), AddressRegistry(registry)):
+        keys = [each.resolve(url)[1] for url in urls]
+        assert keys == ["d/a?b#c;d%20.tif", "a b?;.tif", "x?y#z%20"]
+        assert keys == [split_url(url)[2] for url in urls]
+
+
+def test_a_scheme_without_a_store() -> None:
+    with pytest.raises(SourceError) as raised:
+        default_registry(["ftp://h/a.tif"])
+    assert raised.value.kind == ErrorKind.NO_STORE
+
+
+def test_checksums() -> None:
+    whole = datetime(2024, 1, 1, tzinfo=UTC)
+    etag = '"abc"'
+    assert checksum_of("s3://b/a", etag, whole) == etag
+    assert checksum_of("s3://b/a", 'W/"abc"', whole) == whole
+    assert checksum_of("https://h/a", etag, whole) == whole
+    # Icechunk keeps whole seconds: what it keeps must not be before the change.
+    later = whole.replace(second=1)
+    assert checksum_of("file:///a", etag, whole.replace(microsecond=1)) == later
+    assert checksum_of("https://h/a", etag, None) is None
+    # obstore's time for a server that gives none.
+    assert checksum_of("https://h/a", etag, datetime(1970, 1, 1, tzinfo=UTC)) is None
+
+
+@pytest.mark.parametrize(
+    ("urls", "names"),
+    [
+        (["file:///d/a.tif", "file:///d/b.TIFF", "file:///d/c.ome.tif"], ["a", "b", "c.ome"]),
+        (["file:///d/a.svs", "file:///d/a"], ["a.svs", "a"]),
+        (["file:///d/2024/B04.tif", "file:///d/2025/B04.tif"], ["2024/B04", "2025/B04"]),
+        (["file:///d/a.tif", "file:///d/e/f/a.tif", "file:///d/b.tif"], ["a", "e/f/a", "b"]),
+        (["file:///d/a.tif", "file:///d/a.tiff"], ["a.tif", "a.tiff"]),
+        (
+            ["file:///d/a.tif", "file:///d/a.tiff", "file:///e/a.tif"],
+            ["d/a.tif", "d/a.tiff", "e/a"],
+        ),
+        (["http://h:1/x/a.tif", "s3://b/x/a.tif"], ["h_1/x/a", "b/x/a"]),
+        (["https://h/a%20b.tif"], ["a b"]),
+        (["file:///zarr.json", "file:///...tif", "file:///__x.tif"], ["_zarr.json", "_..", "_x"]),
+        (["s3://b/a\\b.tif"], ["a_b"]),
+    ],
+)
+def test_names_of_groups(urls: list[str], names: list[str]) -> None:
+    assert list(group_names(urls)) == names
+    assert list(group_names(urls[::-1])) == names[::-1]
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        ["file:///d/a.tif", "file:///d/a.tif"],
+        # The group x would hold both an array of x.tif and the group x/a.
+        ["file:///d/x.tif", "file:///d/x/a.tif", "file:///d/y/a.tif"],
+    ],
+)
+def test_names_that_clash(urls: list[str]) -> None:
+    with pytest.raises(InvalidOptionError) as raised:
+        group_names(urls)
+    assert raised.value.kind == ErrorKind.DUPLICATE
+
+
+@pytest.mark.parametrize(
+    ("urls", "prefixes"),
+    [
+        (["file:///d/e/a.tif"], ["file:///d/e/"]),
+        (["file:///d/e/a.tif", "file:///d/f/b.tif"], ["file:///d/"]),
+        (["file:///d/a.tif", "file:///e/b.tif"], ["file:///d/", "file:///e/"]),
+        (["file:///d/my files/e/a.tif"], ["file:///d/"]),
+        (["http://h:1/x/a.tif", "https://h/b.tif"], ["http://h:1/", "https://h/"]),
+        (["s3://b/x/a.tif", "s3://b/b.tif", "gs://c/a"], ["gs://c/", "s3://b/"]),
+        (["abfs://c@account.dfs.core.windows.net/a"], ["az://c/"]),
+    ],
+)
+def test_containers(urls: list[str], prefixes: list[str]) -> None:
+    assert [container.prefix for container in containers_for(urls)] == prefixes
+
+
+@pytest.mark.parametrize("url", ["file:///a.tif", "file:///my files/a.tif", "ftp://h/a.tif"])
+def test_files_that_icechunk_cannot_reach(url: str) -> None:
+    with pytest.raises(SourceError):
+        containers_for([url])
+
+
+def test_the_azure_account_has_to_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    for look in (containers_for, default_registry):
+        with pytest.raises(VirtualTIFFError) as raised:
+            look(["az://container/a.tif"])
+        assert "AZURE_STORAGE_ACCOUNT_NAME" in str(raised.value)
+
+
+def test_azure_accounts_are_not_mixed_up() -> None:
+    urls = [f"abfs://c@{account}.dfs.core.windows.net/a.tif" for account in ("one", "two")]
+    for name in urls:
+        containers_for([name])
+    with pytest.raises(InvalidOptionError, match="one and two"):
+        containers_for(urls)
+    repository = create_in(icechunk.in_memory_storage(), containers_for(urls[:1]))
+    add_containers(repository, containers_for(urls[:1]))
+    with pytest.raises(InvalidOptionError, match="one and two"):
+        add_containers(repository, containers_for(urls[1:]))
+
+
+def test_the_endpoint_of_azure_goes_with_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    (plain,) = containers_for(["az://c/a.tif"], anonymous=True)
+    assert plain.store._0 == {"account": "account", "skip_signature": "true"}
+    store = AzureStore("c", account_name="own", endpoint="https://own.blob.example.org")
+    registry = ObjectStoreRegistry[Any]({"az://c": store})
+    (own,) = containers_for(["az://c/a.tif"], registry=registry)
+    assert own.store._0 == {"account": "own", "endpoint": "https://own.blob.example.org"}
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:1/account")
+    (here,) = containers_for(["az://c/a.tif"])
+    assert here.store._0["endpoint"] == "http://127.0.0.1:1/account"
+    assert here.store._0["allow_http"] == "true"
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """A server that takes connections and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        kept: list[socket.socket] = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    kept.append(listener.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        # Closing alone does not wake the thread up.
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    for connection in kept:
+        connection.close()
+
+
+def test_missing_credentials_are_noticed_soon(
+    silent_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", silent_server)
+    start = time.monotonic()
+    with pytest.raises(SourceError) as raised:
+        check_access(["s3://bucket/a.tif", "s3://bucket/b.tif", "file:///c.tif"])
+    assert raised.value.kind == ErrorKind.NOT_AUTHORIZED
+    assert "AWS_ACCESS_KEY_ID" in str(raised.value)
+    assert time.monotonic() - start < 20
+
+
+def test_credentials_are_not_asked_for_in_vain(
+    silent_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", silent_server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    start = time.monotonic()
+    check_access(["s3://bucket/a.tif", "http://127.0.0.1:1/a.tif"])
+    assert time.monotonic() - start < 1

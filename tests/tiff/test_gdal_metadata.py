@@ -1,0 +1,211 @@
+"""GDAL's XML metadata: what rasterio reads of it, and nothing that a hostile document wants."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.enums import ColorInterp
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.tags import Tag
+from virtual_tiff.tiff.gdal_metadata import (
+    MAX_CHARACTERS,
+    MAX_DEPTH,
+    BandMetadata,
+    GDALMetadata,
+    parse_gdal_metadata,
+    published,
+)
+
+AWKWARD = "1 & <b> \"q\" 'x' é € ]]> &amp; &lt;\n second line"
+
+
+def text_of(path: Path) -> str:
+    with tifffile.TiffFile(path) as tiff:
+        return str(tiff.pages.first.tags[Tag.GDAL_METADATA].value)
+
+
+def test_what_rasterio_writes_is_what_rasterio_reads(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=5, height=4, count=3, dtype="uint8"
+    ) as dataset:
+        dataset.update_tags(A=AWKWARD, B=" spaced ")
+        dataset.update_tags(ns="FOO", C="3")
+        dataset.update_tags(1, D="band 1", STATISTICS_MEAN="3")
+        dataset.update_tags(2, ns="DOMAIN", k="v")
+        dataset.scales = (1.0, 0.1, 1e-300)
+        dataset.offsets = (0.0, -273.15, 1 / 3)
+        dataset.units = ("m", "", "K & °C")
+        dataset.set_band_description(1, AWKWARD)
+        dataset.set_band_description(3, "blue")
+        dataset.colorinterp = [ColorInterp.gray, ColorInterp.alpha, ColorInterp.undefined]
+    metadata = parse_gdal_metadata(text_of(path), strict=True)
+    assert metadata.note is None
+    with rasterio.open(path) as dataset:
+        own = {k: v for k, v in dataset.tags().items() if k != "AREA_OR_POINT"}
+        assert metadata.domains == {"": own, "FOO": dataset.tags(ns="FOO")}
+        assert own["A"] == AWKWARD
+        for i in range(3):
+            band = metadata.band(i)
+            assert (1.0 if band.scale is None else band.scale) == dataset.scales[i]
+            assert (0.0 if band.offset is None else band.offset) == dataset.offsets[i]
+            assert band.units == dataset.units[i]
+            assert band.description == dataset.descriptions[i]
+            assert band.domains.get("", {}) == dataset.tags(i + 1)
+        assert metadata.band(1).domains["DOMAIN"] == dataset.tags(2, ns="DOMAIN")
+
+
+def read_by_gdal(path: Path, text: str, bands: int = 1) -> GDALMetadata:
+    """What rasterio reads of a document that somebody else wrote, in our form."""
+    shape = (4, 5) if bands == 1 else (4, 5, bands)
+    tifffile.imwrite(
+        path,
+        np.zeros(shape, np.uint8),
+        photometric="minisblack",
+        planarconfig="contig" if bands > 1 else None,
+        extratags=[(Tag.GDAL_METADATA, 2, len(text) + 1, text, True)],
+        metadata=None,
+        software=False,
+    )
+    with rasterio.open(path) as dataset:
+        items = {k: v for k, v in dataset.tags().items() if not k.startswith("TIFFTAG_")}
+        return GDALMetadata(
+            domains={"": items} if items else {},
+            bands={
+                i: BandMetadata(
+                    scale=None if dataset.scales[i] == 1 else dataset.scales[i],
+                    offset=None if dataset.offsets[i] == 0 else dataset.offsets[i],
+                    units=dataset.units[i],
+                    description=dataset.descriptions[i],
+                    domains={"": tags} if (tags := dataset.tags(i + 1)) else {},
+                )
+                for i in range(bands)
+            },
+        )
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        '<Item name="S" sample="0" role="scale">2.5</Item>',
+        '<Item name="SCALE" sample="0">2.5</Item>',
+        '<Item name="S" role="scale">2.5</Item>',
+        '<Item name="S" sample="-1" role="scale">2.5</Item>',
+        '<Item name="S" sample="0" domain="X" role="scale">9</Item>',
+        '<Item name="O" sample="0" role="offset">1</Item>',
+        '<Item name="U" sample="0" role="unittype">  m</Item>',
+        '<Item name="D" sample="0" role="description"></Item>',
+        '<Item name="A">1</Item><Item name="A">2</Item>',
+        '<Item>no name</Item><Other name="z">3</Other>',
+        '\n  <Item name="A">  1  </Item>\n',
+        '<Item name="A">a&amp;amp;b</Item>',
+        '<Item name="A">&amp;lt;x&amp;gt;</Item>',
+        "<!-- a comment --><Item name='A'>1</Item>",
+        "",
+    ],
+)
+def test_as_gdal(items: str, tmp_path: Path) -> None:
+    text = f"<GDALMetadata>{items}</GDALMetadata>"
+    theirs = read_by_gdal(tmp_path / "a.tif", text)
+    ours = parse_gdal_metadata(text, strict=True)
+    assert ours.domains == theirs.domains
+    assert ours.band(0) == theirs.band(0)
+
+
+def test_bands_beyond_the_image_harm_nobody() -> None:
+    text = '<GDALMetadata><Item name="A" sample="99999999999">1</Item></GDALMetadata>'
+    metadata = parse_gdal_metadata(text)
+    assert metadata.band(0) == BandMetadata()
+    assert metadata.domains == {}
+
+
+@pytest.mark.parametrize("value", ["1e400", "nan", "-inf", "abc", ""])
+def test_scales_that_are_no_numbers_do_not_count(value: str) -> None:
+    text = f'<GDALMetadata><Item name="S" sample="0" role="scale">{value}</Item></GDALMetadata>'
+    assert parse_gdal_metadata(text, strict=True).band(0).scale is None
+
+
+def test_color_interpretation() -> None:
+    text = (
+        '<GDALMetadata><Item name="COLORINTERP" sample="1" role="colorinterp">Alpha</Item>'
+        "</GDALMetadata>"
+    )
+    assert parse_gdal_metadata(text).band(1).color_interpretation == "Alpha"
+
+
+def test_statistics_are_not_published() -> None:
+    domains = {"": {"STATISTICS_MEAN": "3", "A": "1"}, "X": {"STATISTICS_MINIMUM": "0"}}
+    assert published(domains) == {"": {"A": "1"}}
+
+
+@pytest.mark.parametrize("text", [None, "", "\0", " \n\0"])
+def test_nothing(text: str | None) -> None:
+    assert parse_gdal_metadata(text, strict=True) == GDALMetadata()
+
+
+LAUGHS = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10 if i else "ha" * 10}">' for i in range(10))
+HOSTILE = {
+    "junk": "junk <GDALMetadata></GDALMetadata>",
+    "unclosed": '<GDALMetadata><Item name="A">1</Item>',
+    "other-root": '<Foo><Item name="A">1</Item></Foo>',
+    "control-character": '<GDALMetadata><Item name="A">\x01</Item></GDALMetadata>',
+    "billion-laughs": f"<!DOCTYPE x [{LAUGHS}]>"
+    '<GDALMetadata><Item name="A">&a9;</Item></GDALMetadata>',
+    "quadratic-blowup": '<!DOCTYPE x [<!ENTITY a "'
+    + "x" * 50_000
+    + '">]><GDALMetadata><Item name="A">'
+    + "&a;" * 50_000
+    + "</Item></GDALMetadata>",
+    "external-entity": '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
+    '<GDALMetadata><Item name="A">&a;</Item></GDALMetadata>',
+    "external-dtd": '<!DOCTYPE x SYSTEM "http://127.0.0.1:9/x.dtd"><GDALMetadata/>',
+    "deep": "<GDALMetadata>" + "<a>" * (MAX_DEPTH + 1),
+    "very-deep": "<GDALMetadata>" + "<a>" * 500_000,
+    "long": "<GDALMetadata>" + " " * MAX_CHARACTERS + "</GDALMetadata>",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_documents_give_nothing_and_say_why(name: str) -> None:
+    started = time.perf_counter()
+    metadata = parse_gdal_metadata(HOSTILE[name])
+    assert metadata.domains == {}
+    assert metadata.bands == {}
+    assert metadata.note is not None
+    assert len(metadata.note) < 300
+    assert "root:" not in metadata.note
+    assert time.perf_counter() - started < 5
+    with pytest.raises(InvalidTIFFError) as caught:
+        parse_gdal_metadata(HOSTILE[name], strict=True)
+    assert caught.value.kind == ErrorKind.INVALID_TAG
+    assert caught.value.tag == Tag.GDAL_METADATA
+
+
+def test_many_items_take_linear_time() -> None:
+    count = 50_000
+    items = "".join(f'<Item name="k{i}">v</Item>' for i in range(count))
+    started = time.perf_counter()
+    metadata = parse_gdal_metadata(f"<GDALMetadata>{items}</GDALMetadata>", strict=True)
+    assert len(metadata.domains[""]) == count
+    assert time.perf_counter() - started < 5
+
+
+def test_the_encoding_of_the_declaration_does_not_count() -> None:
+    declaration = '<?xml version="1.0" encoding="latin-1"?>'
+    text = declaration + '<GDALMetadata><Item name="A">é</Item></GDALMetadata>'
+    assert parse_gdal_metadata(text, strict=True).domains == {"": {"A": "é"}}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text() | st.text(alphabet='<>&;"=/ aGDALMetdItmnsrolc0'))
+def test_no_text_raises(text: str) -> None:
+    assert parse_gdal_metadata(f"<GDALMetadata>{text}</GDALMetadata>") is not None
+    assert parse_gdal_metadata(text) is not None
