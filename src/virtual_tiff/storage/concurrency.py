@@ -1,0 +1,50 @@
+"""Work on many items at once, with a bounded number in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
+
+
+async def in_flight[T](items: Iterable[T], limit: int, work: Callable[[T], Awaitable[Any]]) -> None:
+    """Await `work(item)` for every item, at most `limit` at once.
+
+    Parameters
+    ----------
+    items
+        Taken one by one, as work on others ends; may be endless in principle.
+    limit
+        Items in flight at once.
+    work
+        Called with each item. An exception ends the work on all other items.
+
+    Raises
+    ------
+    InvalidOptionError
+        The limit is less than 1.
+    VirtualTIFFError
+        The first error of this package that `work` raised, instead of an exception group.
+    """
+    if limit < 1:
+        raise InvalidOptionError(f"concurrency is {limit}, but must be at least 1.")
+    pending = iter(items)
+
+    async def worker() -> None:
+        for item in pending:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(limit):
+                group.create_task(worker())
+    except* VirtualTIFFError as errors:
+        raise _first(errors) from None
+
+
+def _first(errors: BaseExceptionGroup[VirtualTIFFError]) -> VirtualTIFFError:
+    """Return the first single error of a group that may hold groups."""
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
