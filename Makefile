@@ -1,5 +1,5 @@
-# Every task first makes the environment it needs, on a machine with nothing but Python 3 and make.
-# pixi.toml has the same tasks for those who come with pixi.
+# Every task first makes the environment it needs, on a machine that has only Python 3 and make.
+# pixi.toml has the same tasks for users of pixi.
 
 BIN := .venv/bin/
 
@@ -41,17 +41,17 @@ lint: env ## style, types and import contracts
 	$(BIN)mypy
 	$(BIN)lint-imports
 
-format: env ## put the source into shape
+format: env ## format the code
 	$(BIN)ruff check --fix
 	$(BIN)ruff format
 
-bench: env ## run the benchmarks, ratios against peers
+bench: env ## run the benchmarks: ratios against other readers
 	$(BIN)python -m benchmarks
 
-bench-quick: env ## less of the same, in two minutes
+bench-quick: env ## run a shorter version of the benchmarks, in two minutes
 	$(BIN)python -m benchmarks --quick
 
-bench-docs: env ## put what make bench found into the documentation
+bench-docs: env ## write the results of make bench into the documentation
 	$(BIN)python -m benchmarks.page build/bench/results.json
 
 docs: env ## build the documentation into site/
@@ -62,11 +62,11 @@ download-test-images: env ## download TIFFs of other projects into .cache/test-i
 	$(BIN)python scripts/sync_geotiff_test_data.py
 	$(BIN)python scripts/sync_external_tiffs.py
 
-fuzz: env ## parse mutated headers; a correct parse or an error of ours is all that may come out
+fuzz: env ## parse mutated headers; expect a correct parse or one of our errors
 	$(BIN)python scripts/fuzz.py
 
 constraints: ## pin the newest releases in constraints.txt
 	@scripts/bootstrap.sh constraints
 
-clean: ## remove what the tasks made, environments included
+clean: ## remove everything the tasks made, environments included
 	rm -rf .venv .venv-latest .venv-lowest .uv .pixi build dist site tests/*/node_modules

@@ -1,7 +1,7 @@
-"""Write the parts of the documentation that are made from the code.
+"""Write the generated parts of the documentation.
 
 `docs/reference/cli.md` comes from the signatures of the commands, `docs/reference/refused.md` from
-files that are parsed for it, the modules in `ARCHITECTURE.md` from the import contract and their
+files that are parsed for it, the folders in `ARCHITECTURE.md` from the import contract and their
 docstrings. With `--check` nothing is written, and the exit status is 1 if a page is out of date.
 """
 
@@ -120,49 +120,27 @@ def refusals() -> str:
     return "\n".join(lines) + "\n"
 
 
-def modules() -> str:
-    """Every module with the first sentence of its docstring, layer by layer."""
+def folders() -> str:
+    """Every folder and module with the first paragraph of its docstring, layer by layer."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    parts = []
-    for contract in pyproject["tool"]["importlinter"]["contracts"]:
-        if contract["type"] != "layers":
-            continue
-        (container,) = contract["containers"]
-        package = ROOT / "src" / Path(*container.split("."))
-        if container != "virtual_tiff":
-            parts.append(f"### `{package.name}`\n")
-        parts.append(_module_table(package, contract["layers"]))
-    return "\n".join(parts)
+    contracts = pyproject["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["id"] == "layers")
+    rows = ["| | folder | |", "|---|---|---|"]
+    for rank, layer in enumerate(layers, 1):
+        rows += [f"| {rank} | `{name}` | {_summary(name)} |" for name in layer.split(" | ")]
+    return "\n".join(rows) + "\n"
 
 
-def _module_table(package: Path, layers: list[str]) -> str:
-    ranks = [[name.strip(" ()") for name in re.split("[|:]", layer)] for layer in layers]
-    listed = {name for names in ranks for name in names}
-    paths = [path for path in package.glob("*.py") if path.stem not in ("__init__", "__main__")]
-    there = {path.stem for path in paths} | {p.parent.name for p in package.glob("*/__init__.py")}
-    # What no contract places yet comes last.
-    ranks.append(sorted(there - listed - {"_version"}))
-    rows = []
-    rank = 0
-    for members in ranks:
-        described = [(name, text) for name in members if (text := _sentence(package, name))]
-        rank += bool(described)
-        rows += [f"| {rank} | `{name}` | {text} |" for name, text in described]
-    return "\n".join(["| | module | |", "|---|---|---|", *rows]) + "\n"
-
-
-def _sentence(package: Path, module: str) -> str | None:
-    path = package / f"{module}.py"
-    if not path.is_file():
-        path = package / module / "__init__.py"
-    if not path.is_file():
-        return None
+def _summary(name: str) -> str:
+    package = ROOT / "src" / "virtual_tiff"
+    module = package / f"{name}.py"
+    path = module if module.is_file() else package / name / "__init__.py"
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return _tidy(docstring.partition("\n\n")[0])
 
 
 PAGES: dict[Path, Callable[[], str]] = {
-    ROOT / "ARCHITECTURE.md": modules,
+    ROOT / "ARCHITECTURE.md": folders,
     REFERENCE / "cli.md": commands,
     REFERENCE / "refused.md": refusals,
 }
