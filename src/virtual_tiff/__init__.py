@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from virtual_tiff.operations.files import PublishResult
     from virtual_tiff.operations.publish import publish, publish_async
     from virtual_tiff.parser import VirtualTIFF
+    from virtual_tiff.publishing.containers import Container, containers_for
     from virtual_tiff.publishing.repository import open_repository
 
 __all__ = [
+    "Container",
     "CubeOptions",
     "CubeResult",
     "ErrorKind",
@@ -35,6 +37,7 @@ __all__ = [
     "VirtualTIFFError",
     "__version__",
     "append",
+    "containers_for",
     "log",
     "open_repository",
     "publish",
@@ -46,6 +49,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Container": "virtual_tiff.publishing.containers",
     "CubeOptions": "virtual_tiff.cubes.stack",
     "CubeResult": "virtual_tiff.operations.cubes",
     "ErrorKind": "virtual_tiff.errors",
@@ -55,6 +59,7 @@ _HOMES = {
     "VirtualTIFFError": "virtual_tiff.errors",
     "__version__": "virtual_tiff._version",
     "append": "virtual_tiff.operations.cubes",
+    "containers_for": "virtual_tiff.publishing.containers",
     "log": "virtual_tiff.audit.history",
     "open_repository": "virtual_tiff.publishing.repository",
     "publish": "virtual_tiff.operations.publish",
