@@ -33,7 +33,7 @@ def publish(folder: Path) -> xarray.DataTree:
 
 
 def level_picture(level: xarray.Dataset) -> NDArray[np.uint8]:
-    """One level, transparent where its mask says so, with the edges of its chunks."""
+    """Draw one level, transparent where its mask is 0, with the edges of its chunks."""
     image = level["image"].transpose("y", "x", "band")
     seen = level["mask"].transpose("y", "x") > 0
     pixels = np.dstack([image.values, np.where(seen, 255, 0).astype("uint8")])
@@ -45,7 +45,7 @@ def level_picture(level: xarray.Dataset) -> NDArray[np.uint8]:
 
 
 def picture(tree: xarray.DataTree) -> bytes:
-    """Levels side by side on one baseline, as PNG."""
+    """Draw levels side by side on one baseline, as PNG."""
     levels = [level_picture(node.to_dataset()) for _, node in sorted(tree.children.items())]
     height = max(level.shape[0] for level in levels)
     parts: list[NDArray[np.uint8]] = []

@@ -17,15 +17,15 @@ import numpy as np
 import pyarrow
 import xarray
 
-from virtual_tiff import CubeOptions, open_repository, publish
+from virtual_tiff import open_repository, stack
 
 #: Colours from bare to green, and white for no data.
 STOPS = (-0.1, 0.2, 0.45, 0.8)
 COLORS = ((70, 110, 160), (190, 150, 100), (235, 225, 140), (20, 105, 45))
 
 
-def publish_cube(folder: Path) -> None:
-    """Say of each file which band and date it has, and publish them all as one cube."""
+def stack_cube(folder: Path) -> None:
+    """Make a table with band and date of each file, and publish them as one cube."""
     paths = sorted(Path(__file__).parent.glob("reflectance_*.tif"))
     parts = [path.stem.split("_") for path in paths]
     table = pyarrow.table(
@@ -35,8 +35,7 @@ def publish_cube(folder: Path) -> None:
             "date": [f"{date[:4]}-{date[4:6]}-{date[6:]}" for _, date, _ in parts],
         }
     )
-    options = CubeOptions(variable="band_name")
-    publish(table, folder / "cube", layout="stack", options=options, datetime_column="date")
+    stack(table, folder / "cube", variable="band_name", datetime_column="date")
 
 
 def vegetation_index(folder: Path) -> xarray.DataArray:
@@ -59,7 +58,7 @@ def picture(index: xarray.DataArray) -> bytes:
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("build") / "gallery"
     icechunk.set_logs_filter("error")
-    publish_cube(folder)
+    stack_cube(folder)
     index = vegetation_index(folder)
     for date, value in zip(index.time.values, index.mean(("y", "x")).values, strict=True):
         print(f"{str(date)[:10]}  {value:.3f}")

@@ -41,7 +41,7 @@ def main() -> None:
     )
     found = wind.sel(x=points.x, y=points.y, method="nearest").transpose("mast", "band")
     for mast, (east, north) in zip(found.mast.values, found.values, strict=True):
-        # Where it comes from, as weather reports have it.
+        # The direction that the wind comes from, as in weather reports.
         direction = np.degrees(np.arctan2(-east, -north)) % 360
         print(f"{mast:<8}{np.hypot(east, north):5.1f} m/s from {direction:3.0f}°")
 

@@ -1,7 +1,7 @@
-"""An archive's life in one minute: scan, publish, append, verify, read back, notice a change.
+"""Scan, stack, append, publish, verify, read back, and detect a changed file, in one minute.
 
-`make demo` runs this on copies of the TIFFs in examples/, in build/demo. The reading half is
-`demo_read.py`, in a process of its own that cannot import virtual_tiff.
+`make demo` runs this on copies of the TIFFs in examples/, in build/demo. `demo_read.py` reads them
+in a separate process that cannot import virtual_tiff.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def main() -> int:
     icechunk.set_logs_filter("error")
     arrive(archive, set(EXAMPLES.glob("*.tif")) - set(EXAMPLES.glob(LATER)))
     scan(archive, table)
-    publish_cube(table, repository)
+    stack_cube(table, repository)
     append(archive, repository)
     publish_others(archive, repository)
     show_log(repository)
-    step("Verify: is every source there, unchanged, and read right?")
+    step("Verify: every source exists, is unchanged, and its pixels are right")
     verify(repository)
-    step("Read, in a process that has xarray, zarr, icechunk and imagecodecs-zarr, but not this")
+    step("Read, in a process with xarray, zarr, icechunk, imagecodecs-zarr, without this package")
     reader = Path(__file__).with_name("demo_read.py")
     # -I: neither the folder of the script, nor PYTHONPATH, nor the user's packages.
     status = subprocess.run(
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def arrive(archive: Path, sources: Iterable[Path]) -> None:
-    """Copy examples into the archive, since one of them will be changed there."""
+    """Copy examples into the archive, where the demo changes one of them."""
     for source in sources:
         shutil.copy2(source, archive)
 
@@ -76,17 +76,16 @@ def scan(archive: Path, table: Path) -> None:
         say(f"{name}  {row['datetime']:%Y-%m-%d}  {size} {row['data_type']}  {row['crs']}")
 
 
-def publish_cube(table: Path, repository: Path) -> None:
-    from virtual_tiff import CubeOptions, publish
+def stack_cube(table: Path, repository: Path) -> None:
+    import virtual_tiff
 
-    step("Publish them as one cube, red and nir along time; the pixels stay where they are")
+    step("Stack them into one cube, red and nir along time; the pixels stay where they are")
     code(
-        f'publish("{relative(table)}", "{relative(repository)}", layout="stack",',
-        '        options=CubeOptions(variable_pattern="_(red|nir)"))',
+        f'stack("{relative(table)}", "{relative(repository)}",',
+        '      variable_pattern="_(red|nir)")',
     )
     start = time.perf_counter()
-    options = CubeOptions(variable_pattern="_(red|nir)")
-    result = publish(table, repository, layout="stack", options=options)
+    result = virtual_tiff.stack(table, repository, variable_pattern="_(red|nir)")
     seconds = time.perf_counter() - start
     own = sum(file.stat().st_size for file in repository.rglob("*") if file.is_file())
     added = result.added[""]
@@ -97,7 +96,7 @@ def publish_cube(table: Path, repository: Path) -> None:
 def append(archive: Path, repository: Path) -> None:
     import virtual_tiff
 
-    step("A third date arrives: append it, in a commit of its own")
+    step("A third date arrives: append it, in one commit")
     arrive(archive, EXAMPLES.glob(LATER))
     code(
         f'append("{relative(archive)}/reflectance_*.tif", "{relative(repository)}",',
@@ -108,16 +107,16 @@ def append(archive: Path, repository: Path) -> None:
         repository,
         on_present="skip",
         datetime_pattern=r"_(\d{8})_",
-        options=virtual_tiff.CubeOptions(variable_pattern="_(red|nir)"),
+        variable_pattern="_(red|nir)",
     )
     added = result.added[""]
-    say(f"{added.images} images added, {added.skipped} were there already")
+    say(f"{added.images} images added, {added.skipped} skipped: the cube has them")
 
 
 def publish_others(archive: Path, repository: Path) -> None:
     import virtual_tiff
 
-    step("Publish the other files, which are unlike each other, as a group each")
+    step("Publish the other files, which have nothing in common, as a group each")
     code(f'publish(others, "{relative(repository)}", group="images")')
     others = [p for p in sorted(archive.glob("*.tif")) if not p.name.startswith("reflectance_")]
     result = virtual_tiff.publish(others, repository, group="images")
@@ -128,7 +127,7 @@ def publish_others(archive: Path, repository: Path) -> None:
 def show_log(repository: Path) -> None:
     import virtual_tiff
 
-    step("The log: every commit is a version that stays readable")
+    step("Log: every commit is a version that stays readable")
     for commit in virtual_tiff.log(repository):
         say(f"{commit.time:%H:%M:%S}  {commit.snapshot_id}  {commit.message}")
 
@@ -145,17 +144,17 @@ def verify(repository: Path) -> Any:
 
 
 def notice_a_change(archive: Path, repository: Path) -> int:
-    """Change one byte of a copy; fail if nobody notices."""
+    """Change one byte of a copy; fail if `verify` does not detect it."""
     changed = archive / "reflectance_20240604_red.tif"
-    step(f"Somebody changes a byte of {changed.name}: verify again")
+    step(f"Change a byte of {changed.name}, and verify again")
     data = bytearray(changed.read_bytes())
     data[len(data) // 2] ^= 0xFF
     changed.write_bytes(data)
     if [fault.url for fault in verify(repository).faults] != [changed.as_uri()]:
-        say("the change was not noticed")
+        say("the change was not detected")
         return 1
     shutil.copy2(EXAMPLES / changed.name, changed)
-    say("and with the file put back:")
+    say("and with the file restored:")
     return int(verify(repository).exit_status)
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-#: The package, and what it reads TIFFs with.
+#: The package, and the libraries with which it reads TIFFs.
 ABSENT = ("virtual_tiff", "async_tiff", "tifffile", "virtualizarr")
 
 
-#: What `main` does with it.
+#: The code that `main` shows.
 LINES = """
 cube = xarray.open_zarr(open_store("…"), zarr_format=3, consolidated=False)
 print(cube)
@@ -28,7 +28,7 @@ print(cube)
 
 
 class Blocker:
-    """An import hook that comes first and has none of `ABSENT`."""
+    """An import hook that comes first and refuses `ABSENT`."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -40,8 +40,8 @@ class Blocker:
 
 sys.meta_path.insert(0, Blocker())
 
-# Threads of Icechunk may still be giving objects back when the script is done; where Python ends
-# in that moment, the process dies of a segmentation fault.
+# Threads of Icechunk may still release objects when the script ends; if Python exits at that
+# moment, the process crashes with a segmentation fault.
 atexit.register(time.sleep, 0.1)
 
 
@@ -51,7 +51,7 @@ def prove_absence() -> None:
             __import__(name)
         except ImportError:
             continue
-        raise SystemExit(f"{name} can be imported: this would prove nothing")
+        raise SystemExit(f"{name} can be imported, so this process proves nothing")
     print(f"   Tried and failed to import {', '.join(ABSENT)}.\n")
 
 
@@ -59,7 +59,7 @@ def open_store(location: str) -> Any:
     import icechunk
 
     storage = icechunk.local_filesystem_storage(location)
-    # Every reader says itself which places a repository may fetch from.
+    # Every reader names the locations that a repository may fetch from.
     config = icechunk.Repository.fetch_config(storage)
     local = icechunk.Credentials.LocalFileSystemAccess()
     access = icechunk.containers_credentials(dict.fromkeys(config.virtual_chunk_containers, local))
@@ -101,7 +101,7 @@ def show(text: str, before: str) -> None:
 
 def main() -> None:
     repository, preview = Path(sys.argv[1]), Path(sys.argv[2])
-    # numcodecs' codecs are not in the Zarr specification, which zarr-python mentions every time.
+    # zarr-python warns every time that numcodecs' codecs are not in the Zarr specification.
     warnings.filterwarnings("ignore", module="zarr")
     prove_absence()
     show(inspect.getsource(open_store), "   > ")
