@@ -124,6 +124,30 @@ def test_gallery_runs(script: Path, tmp_path: Path) -> None:
         assert np.array_equal(png_decode(picture.read_bytes()), png_decode(shown.read_bytes()))
 
 
+#: The one module whose path is public: zarr's configuration names its class.
+PUBLIC_MODULES = {"codec_pipeline"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, *sorted((ROOT / "examples").glob("*.py")), *sorted(ROOT.glob("scripts/demo*.py"))],
+    ids=name_of,
+)
+def test_only_public_names_are_imported(page: Path) -> None:
+    assert internal_imports(page.read_text(encoding="utf-8")) == set()
+
+
+def internal_imports(text: str) -> set[str]:
+    imported = re.findall(r"^\s*(?:from|import) virtual_tiff\.(\S+)", text, flags=re.MULTILINE)
+    return set(imported) - PUBLIC_MODULES
+
+
+def test_imports_of_internal_modules_are_noticed() -> None:
+    assert internal_imports("  from virtual_tiff.errors import ErrorKind\n") == {"errors"}
+    assert internal_imports("import virtual_tiff.codec_pipeline  # registers it\n") == set()
+    assert internal_imports("from virtual_tiff import publish\n") == set()
+
+
 # --- links -----------------------------------------------------------------------------------
 
 
