@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAliasType
 
 import icechunk
 import imagecodecs
@@ -22,7 +24,7 @@ import zarr
 from tests.helpers.make import Encoding, is_writable, pixels, write
 from tests.helpers.range_server import RangeServer
 from tests.helpers.read import numcodecs_names
-from virtual_tiff import VirtualTIFF
+from virtual_tiff import VirtualTIFF, choices
 from virtual_tiff._version import __version__
 from virtual_tiff.cli import app, main
 from virtual_tiff.cli._common import _ARGUMENTS, _OPTIONS, in_options
@@ -303,6 +305,23 @@ def test_help_fits_a_terminal(
     assert "\\\\" not in text
 
 
+def test_help_shows_the_values_of_every_choice(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERMINAL_WIDTH", "200")
+    shown: dict[str, set[str]] = {}
+    for command in app.registered_commands:
+        assert command.callback is not None
+        assert run(command.callback.__name__, "--help") == 0
+        _, *options = re.split(r"--(?=[a-z-]+  )", capsys.readouterr().out)
+        shown |= {text.split()[0].replace("-", ""): set(re.split(r"\W", text)) for text in options}
+    aliases = {each for each in vars(choices).values() if isinstance(each, TypeAliasType)}
+    # Kinds of sidecars come in a list, and what failed is left out with a flag.
+    for alias in aliases - {choices.SidecarKind, choices.OnFailed}:
+        assert set(choices.values_of(alias)) <= shown[alias.__name__.lower()]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -316,6 +335,10 @@ def test_help_fits_a_terminal(
         (["publish", "a.tif", "--to", "r", "--ifd", "x"], "0.1"),
         (["publish", "a.tif", "--to", "r", "--ifd", "-1"], "-1"),
         (["publish", "a.tif", "--to", "r", "--on-unsupported", "x"], "'raise', 'copy'"),
+        (["append", "a.tif", "--to", "r", "--on-present", "x"], "'raise', 'skip'"),
+        (["append", "a.tif", "--to", "r", "--out-of-order", "x"], "'raise', 'insert'"),
+        (["stack", "a.tif", "--to", "r", "--on-duplicate", "x"], "'first', 'last', 'newest'"),
+        (["info", "a.tif", "--sidecars", "ovr,x"], "'x' is neither all nor one of ovr, msk"),
         (["publish", "a.tif", "--to", "r", "--concurrency", "0"], "concurrency"),
         (["publish", "a.tif", "a.tif", "--to", "r"], "more than once"),
         (["publish", "a.tif", "--to", "ftp://h/r"], "ftp://"),

@@ -16,7 +16,7 @@ import typer
 
 from virtual_tiff._version import __version__
 from virtual_tiff.cli._common import in_options, sidecar_names
-from virtual_tiff.cli._options import Anonymous, Sidecars, Sources
+from virtual_tiff.cli._options import Anonymous, Json, Sidecars, Sources, TableChoices, flattened
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
 from virtual_tiff.cli._scan import SCAN_EXAMPLES, scan
 from virtual_tiff.cli._stack import APPEND_EXAMPLES, STACK_EXAMPLES, append, stack
@@ -82,9 +82,11 @@ def _root(
         print(context.get_help())
 
 
+@flattened
 def info(
     sources: Sources,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    *,
+    as_json: Json = False,
     tms: Annotated[
         bool,
         typer.Option(
@@ -92,6 +94,7 @@ def info(
         ),
     ] = False,
     sidecars: Sidecars = None,
+    table: TableChoices,
     anonymous: Anonymous = False,
 ) -> None:
     """Show what is in TIFFs: images, overviews, masks, chunks, codecs, and who can read them.
@@ -106,7 +109,7 @@ def info(
     from virtual_tiff.inspection import examine
 
     files, error = examine(
-        _files(sources, anonymous=anonymous),
+        _files(sources, table, anonymous=anonymous),
         anonymous=anonymous,
         sidecars=sidecar_names(sidecars),
     )
@@ -118,7 +121,7 @@ def info(
         raise error
 
 
-def _files(sources: Sequence[str], *, anonymous: bool) -> Sequence[str]:
+def _files(sources: Sequence[str], table: TableChoices, *, anonymous: bool) -> Sequence[str]:
     """Files in the folders, and of the patterns and lists, that are named."""
     from virtual_tiff.inventory.listing import is_file, to_url
 
@@ -129,7 +132,10 @@ def _files(sources: Sequence[str], *, anonymous: bool) -> Sequence[str]:
     from virtual_tiff.inventory.sources import SourceOptions, read_sources
 
     stores = registries(None, anonymous=anonymous)
-    found: list[str] = read_sources(sources, stores, SourceOptions())["url"].to_pylist()
+    options = SourceOptions(
+        url_column=table.url_column, assets=tuple(table.asset) if table.asset else None
+    )
+    found: list[str] = read_sources(sources, stores, options)["url"].to_pylist()
     return found
 
 
@@ -180,7 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _CLICK_EXCEPTION as error:
         context = getattr(error, "ctx", None)
         about = "virtual-tiff" if context is None else context.command_path
-        _print_error(f"{error.format_message()} See {about} --help.")  # type: ignore[attr-defined]
+        message = error.format_message().replace("Value error, ", "")  # type: ignore[attr-defined]
+        _print_error(f"{message} See {about} --help.")
         return _USAGE
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED

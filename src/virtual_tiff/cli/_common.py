@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, get_args
+from typing import cast
 
 import typer
+
+from virtual_tiff.choices import SidecarKind, values_of
 
 
 def ifd_path(text: str | None) -> int | tuple[int, ...] | None:
@@ -28,7 +30,7 @@ def ifd_path(text: str | None) -> int | tuple[int, ...] | None:
     return path if len(path) > 1 else path[0]
 
 
-def sidecar_names(text: str | None) -> bool | tuple[Any, ...]:
+def sidecar_names(text: str | None) -> bool | tuple[SidecarKind, ...]:
     """Read the argument of `--sidecars`: `all`, or some kinds with commas between.
 
     Raises
@@ -38,15 +40,13 @@ def sidecar_names(text: str | None) -> bool | tuple[Any, ...]:
     """
     if text is None or text == "all":
         return text is not None
-    from virtual_tiff.tiff.sidecars import SidecarKind
-
     kinds = tuple(text.split(","))
-    known = get_args(SidecarKind.__value__)
+    known = values_of(SidecarKind)
     if odd := [kind for kind in kinds if kind not in known]:
         raise typer.BadParameter(
             f"{odd[0]!r} is neither all nor one of {', '.join(known)}.", param_hint="--sidecars"
         )
-    return kinds
+    return cast("tuple[SidecarKind, ...]", kinds)
 
 
 def in_options(remedy: str) -> str:

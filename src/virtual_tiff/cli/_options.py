@@ -1,7 +1,8 @@
 """Options that several commands share, each written down once.
 
 Groups of them are dataclasses. `flattened` makes an option of each of their fields, so that a
-command takes the groups, and people see options.
+command takes the groups, and people see options. Options with a fixed set of values have a type of
+`virtual_tiff.choices`, whose values `--help` then lists.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeAliasType, get_args, get_type_hints
 
 import typer
 
+from virtual_tiff import choices
 from virtual_tiff.cli._common import ifd_path
 
 if TYPE_CHECKING:
@@ -41,7 +43,6 @@ To = Annotated[
 Repository = Annotated[
     str, typer.Argument(metavar="REPOSITORY", help="Local path or URL.", show_default=False)
 ]
-Branch = Annotated[str, typer.Option(help="To commit to; made if it is not there.")]
 Anonymous = Annotated[
     bool, typer.Option("--anonymous", help="Read the files without credentials (public buckets).")
 ]
@@ -57,32 +58,55 @@ Executor = Annotated[
         "processes."
     ),
 ]
-BandAxis = Annotated[
-    str, typer.Option(help="first: (band, y, x). last: (y, x, band), faster to decode.")
-]
-OnUnsupported = Annotated[
-    str, typer.Option(help="raise, or copy the pixels of images that no Zarr codec can decode.")
-]
 Sidecars = Annotated[
     str | None,
     typer.Option(
         metavar="KINDS",
-        help="Files beside the TIFFs to read too: all, or some of ovr, msk, aux.xml and world, "
-        "with commas between.",
+        help="Files beside the TIFFs to read too: all, or some of "
+        f"{', '.join(choices.values_of(choices.SidecarKind))}, with commas between.",
         show_default=False,
     ),
 ]
-UrlColumn = Annotated[str, typer.Option(help="Column of a table that holds the URLs.")]
-Assets = Annotated[
-    list[str] | None, typer.Option("--asset", help="Asset of STAC Items; may be repeated.")
-]
-SkipFailed = Annotated[
-    bool, typer.Option("--skip-failed", help="Leave out what could not be read.")
+Group = Annotated[
+    str,
+    typer.Option(
+        help="Group of the cube, or the one above the groups of the files. With columns in "
+        "braces, such as {tile}/{stem}, a cube for each value, or the group of each file; {stem} "
+        "is the name of a file."
+    ),
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScanChoices:
+class TableChoices:
+    """What a table of sources, or STAC Items, hold."""
+
+    url_column: Annotated[str, typer.Option(help="Column of a table that holds the URLs.")] = "url"
+    asset: Annotated[
+        list[str] | None, typer.Option("--asset", help="Asset of STAC Items; may be repeated.")
+    ] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of what reads a table."""
+        return {"url_column": self.url_column, "assets": self.asset}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadChoices(TableChoices):
+    """Which sources are read, and what each image becomes."""
+
+    band_axis: Annotated[
+        choices.BandAxis,
+        typer.Option(help="first: (band, y, x). last: (y, x, band), faster to decode."),
+    ] = "first"
+    on_unsupported: Annotated[
+        choices.OnUnsupported,
+        typer.Option(help="Images that no Zarr codec can decode: raise, or copy their pixels."),
+    ] = "raise"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanChoices(ReadChoices):
     """Which images are read, and where their times come from."""
 
     ifd: Annotated[
@@ -92,9 +116,6 @@ class ScanChoices:
             "default the first, or all where stack and append are told --overviews."
         ),
     ] = None
-    band_axis: BandAxis = "first"
-    on_unsupported: OnUnsupported = "raise"
-    url_column: UrlColumn = "url"
     datetime_column: Annotated[
         str | None, typer.Option(help="Column, or STAC property, that holds the time.")
     ] = None
@@ -105,7 +126,6 @@ class ScanChoices:
     datetime_tag: Annotated[
         bool, typer.Option("--datetime-tag", help="Take DateTime of the TIFF.")
     ] = False
-    asset: Assets = None
     concurrency: Annotated[int, typer.Option(min=1, help="Headers in flight at once.")] = 256
 
     def parser(self, *, overviews: bool = False) -> VirtualTIFF:
@@ -113,39 +133,31 @@ class ScanChoices:
         from virtual_tiff.parser import VirtualTIFF
 
         ifd = self.ifd or ("all" if overviews else "0")
-        options: dict[str, Any] = {
-            "band_axis": self.band_axis,
-            "on_unsupported": self.on_unsupported,
-        }
-        return VirtualTIFF(ifd=None if ifd == "all" else ifd_path(ifd), **options)
+        return VirtualTIFF(
+            ifd=None if ifd == "all" else ifd_path(ifd),
+            band_axis=self.band_axis,
+            on_unsupported=self.on_unsupported,
+        )
 
     def wants_times(self) -> bool:
         """Whether it was said where times come from."""
         return bool(self.datetime_column or self.datetime_pattern or self.datetime_tag)
 
     def arguments(self) -> dict[str, Any]:
-        """Further arguments of `scan`."""
+        """Arguments of `scan`, but for the parser."""
         return {
-            "url_column": self.url_column,
+            **ReadChoices.arguments(self),
             "datetime_column": self.datetime_column,
             "datetime_pattern": self.datetime_pattern,
             "datetime_tag": self.datetime_tag,
-            "assets": self.asset,
             "concurrency": self.concurrency,
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CubeChoices:
-    """How images become a cube, and where it goes."""
+    """How images become a cube."""
 
-    group: Annotated[
-        str,
-        typer.Option(
-            help="Group of the cube. With columns in braces, such as sentinel/{tile}, a cube for "
-            "each value; {stem} is the name of the file."
-        ),
-    ] = ""
     along: Annotated[str, typer.Option(help="Column that orders the images.")] = "datetime"
     variable: Annotated[str | None, typer.Option(help="Column that names the variables.")] = None
     variable_pattern: Annotated[
@@ -163,9 +175,11 @@ class CubeChoices:
         typer.Option("--overviews", help="A pyramid: groups 0, 1, … for each level of resolution."),
     ] = False
     on_duplicate: Annotated[
-        str, typer.Option(help="Several images at one place: raise, first, last or newest.")
+        choices.OnDuplicate,
+        typer.Option(
+            metavar="RULE", help="Several images at one place: raise, first, last or newest."
+        ),
     ] = "raise"
-    skip_failed: SkipFailed = False
 
     def options(self, *, coordinates: bool = True) -> CubeOptions:
         """Make the options of the cube."""
@@ -178,26 +192,46 @@ class CubeChoices:
             name=self.name,
             split_bands=self.split_bands,
             overviews=self.overviews,
-            on_duplicate=cast(Any, self.on_duplicate),
+            on_duplicate=self.on_duplicate,
             coordinates=coordinates,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommitChoices:
+    """Where to, how it is committed, and what is said of it."""
+
+    group: Group = ""
+    skip_failed: Annotated[
+        bool, typer.Option("--skip-failed", help="Leave out what could not be read.")
+    ] = False
+    message: Annotated[
+        str | None, typer.Option("--message", "-m", help="Of the commit.", show_default=False)
+    ] = None
+    branch: Annotated[str, typer.Option(help="To commit to; made if it is not there.")] = "main"
+    anonymous: Anonymous = False
+    as_json: Json = False
+    quiet: Quiet = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of `publish`, `stack` and `append`."""
+        return {
+            "group": self.group,
+            "on_failed": "skip" if self.skip_failed else "raise",
+            "message": self.message,
+            "branch": self.branch,
+            "anonymous": self.anonymous,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkChoices:
-    """Who does the work, and what is said of it."""
+    """Who does the work of a scan, and where it is kept."""
 
     executor: Executor = None
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder that lets an interrupted scan go on.")
     ] = None
-    message: Annotated[
-        str | None, typer.Option("--message", "-m", help="Of the commit.", show_default=False)
-    ] = None
-    branch: Branch = "main"
-    anonymous: Anonymous = False
-    as_json: Json = False
-    quiet: Quiet = False
 
 
 def flattened(function: Callable[..., None]) -> Callable[..., None]:
@@ -232,5 +266,11 @@ def _parameters(
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=_spelled_out(annotation), default=default
     )
+
+
+def _spelled_out(annotation: Any) -> Any:
+    """Put the values in the place of their alias, of which typer would print the name alone."""
+    kind, *details = get_args(annotation)
+    return Annotated[kind.__value__, *details] if isinstance(kind, TypeAliasType) else annotation

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from virtual_tiff.choices import SidecarKind
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, UnsupportedTIFFError
 from virtual_tiff.planning.hierarchy import find_ifd
 from virtual_tiff.planning.pyramid import levels_of
@@ -18,7 +19,7 @@ from virtual_tiff.tiff.geokeys import GeoTransform, bounds, crs, geotransform, o
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.tiff.reader import DEFAULT_PREFETCH, read_header
 from virtual_tiff.tiff.relations import relate, relate_sidecars
-from virtual_tiff.tiff.sidecars import SidecarKind, add_sidecars, sidecar_kinds
+from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
 
 if TYPE_CHECKING:
     import pyproj

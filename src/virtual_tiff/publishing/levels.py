@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cubes.grid import description, frame
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.pyramid import multiscales_attributes
 from virtual_tiff.publishing.cube import extend_cube, write_cube, write_frame
-from virtual_tiff.publishing.fitting import OnPresent, OutOfOrder, key_prefix
+from virtual_tiff.publishing.fitting import key_prefix
 from virtual_tiff.publishing.sources_table import read_sources_table
 from virtual_tiff.publishing.written import Written
 from virtual_tiff.publishing.zarr_store import exists, get_json
