@@ -27,7 +27,6 @@ from tests.helpers.read import numcodecs_names
 from virtual_tiff import VirtualTIFF, choices
 from virtual_tiff._version import __version__
 from virtual_tiff.cli import app, main
-from virtual_tiff.cli._common import _ARGUMENTS, _OPTIONS, in_options
 from virtual_tiff.planning.encoding.readers import Reader, readers
 from virtual_tiff.planning.metadata import array_document, chunk_key, to_bytes
 from virtual_tiff.publishing.repository import open_repository
@@ -261,33 +260,6 @@ def test_folders_and_patterns(tmp_path: Path, capsys: Output) -> None:
         assert run("info", source, "--json") == 0
         urls = [file["url"] for file in json.loads(capsys.readouterr().out)]
         assert urls == [(tmp_path / name).as_uri() for name in ("a.tif", "b.tif")]
-
-
-@pytest.mark.parametrize(
-    ("remedy", "said"),
-    [
-        (
-            'Scan again, or pass on_failed="skip" to go on.',
-            "Scan again, or pass --skip-failed to go on.",
-        ),
-        ('Pass on_present="skip".', "Pass --on-present skip."),
-        (
-            "Scan with datetime_column or datetime_tag.",
-            "Scan with --datetime-column or --datetime-tag.",
-        ),
-        ("Add to it with --into-existing (into_existing=True).", "Add to it with --into-existing."),
-        ("Name at least one TIFF.", "Name at least one TIFF."),
-    ],
-)
-def test_remedies_name_options(remedy: str, said: str) -> None:
-    assert in_options(remedy) == said
-
-
-def test_the_options_of_remedies_are_there() -> None:
-    commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
-    options = {option for command in commands for each in command.params for option in each.opts}
-    named = {f"--{argument.replace('_', '-')}" for argument in _ARGUMENTS.split("|")}
-    assert named | set(_OPTIONS.values()) <= options
 
 
 @pytest.mark.parametrize("command", ["publish", "info", "scan", "stack", "append", "verify", "log"])

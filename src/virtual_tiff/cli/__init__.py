@@ -15,12 +15,14 @@ from typing import Annotated, Any
 import typer
 
 from virtual_tiff._version import __version__
-from virtual_tiff.cli._common import in_options, sidecar_names
+from virtual_tiff.cli._common import sidecar_names
 from virtual_tiff.cli._options import Anonymous, Json, Sidecars, Sources, TableChoices, flattened
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
+from virtual_tiff.cli._remedies import COMMANDS, in_options, remedy_in_options
 from virtual_tiff.cli._scan import SCAN_EXAMPLES, scan
 from virtual_tiff.cli._stack import APPEND_EXAMPLES, STACK_EXAMPLES, append, stack
 from virtual_tiff.cli._verify import LOG_EXAMPLES, VERIFY_EXAMPLES, log, verify
+from virtual_tiff.errors import InvalidOptionError, SourcesError, VirtualTIFFError
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -165,22 +167,21 @@ for _function, _examples in (
     (log, LOG_EXAMPLES),
 ):
     app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_function)
+    COMMANDS[_function.__name__] = _function
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
-
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     command = typer.main.get_command(app)
     try:
         status = command.main(
-            args=None if arguments is None else list(arguments),
+            args=arguments,
             prog_name="virtual-tiff",
             standalone_mode=False,
         )
     except VirtualTIFFError as error:
-        if error.remedy:
-            error.remedy = in_options(error.remedy)
+        _speak_of_options(error, next(name for name in arguments if name in COMMANDS))
         _print_error(str(error))
         return _USAGE if isinstance(error, InvalidOptionError) else _DATA
     except _CLICK_EXCEPTION as error:
@@ -194,6 +195,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status == _INTERRUPTED:
         _print_error("interrupted; nothing was committed.")
     return status if isinstance(status, int) else 0
+
+
+def _speak_of_options(error: VirtualTIFFError, command: str) -> None:
+    """Name options where an error, or one that it quotes, names arguments of Python."""
+    message = error.message
+    for each in error.errors if isinstance(error, SourcesError) else ():
+        if each.remedy is not None:
+            message = message.replace(each.remedy, remedy_in_options(each.remedy, command) or "")
+    error.message = in_options(message, command)
+    error.remedy = None if error.remedy is None else remedy_in_options(error.remedy, command)
 
 
 def _print_error(message: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import cast
 
 import typer
@@ -47,31 +46,6 @@ def sidecar_names(text: str | None) -> bool | tuple[SidecarKind, ...]:
             f"{odd[0]!r} is neither all nor one of {', '.join(known)}.", param_hint="--sidecars"
         )
     return cast("tuple[SidecarKind, ...]", kinds)
-
-
-def in_options(remedy: str) -> str:
-    """Say a remedy that names arguments of Python in the options of the command line."""
-    for argument, option in _OPTIONS.items():
-        remedy = remedy.replace(argument, option)
-    remedy = re.sub(rf'\b({_ARGUMENTS})="(\w+)"', lambda m: f"{_option(m[1])} {m[2]}", remedy)
-    remedy = re.sub(rf"\b({_ARGUMENTS})(=True)?\b", lambda m: _option(m[1]), remedy)
-    return re.sub(r"(--[a-z-]+) \(\1\)", r"\1", remedy)
-
-
-def _option(argument: str) -> str:
-    return f"--{argument.replace('_', '-')}"
-
-
-#: Arguments of Python whose options have other names.
-_OPTIONS = {'on_failed="skip"': "--skip-failed"}
-#: Arguments that have options of the same name, and that are no words of a sentence.
-_ARGUMENTS = "|".join(
-    (
-        *("datetime_column", "datetime_pattern", "datetime_tag", "url_column"),
-        *("variable_pattern", "split_bands", "on_duplicate", "on_present", "out_of_order"),
-        *("ifd_layout", "band_axis", "on_unsupported", "into_existing"),
-    )
-)
 
 
 def quieten_icechunk() -> None:

@@ -8,11 +8,20 @@ command takes the groups, and people see options. Options with a fixed set of va
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAliasType, get_args, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    TypeAliasType,
+    TypedDict,
+    Unpack,
+    get_args,
+    get_type_hints,
+)
 
 import typer
 
@@ -77,6 +86,14 @@ Group = Annotated[
 ]
 
 
+class ParserOptions(TypedDict, total=False):
+    """Arguments of `VirtualTIFF` that are options of some commands."""
+
+    ifd: int | tuple[int, ...] | None
+    ifd_layout: choices.IFDLayout
+    sidecars: bool | Collection[choices.SidecarKind]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableChoices:
     """What a table of sources, or STAC Items, hold."""
@@ -103,6 +120,25 @@ class ReadChoices(TableChoices):
         choices.OnUnsupported,
         typer.Option(help="Images that no Zarr codec can decode: raise, or copy their pixels."),
     ] = "raise"
+    copy_limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            min=0,
+            help="Decoded bytes of one image that may be copied; by default 256 MiB.",
+        ),
+    ] = None
+
+    def parser(self, **options: Unpack[ParserOptions]) -> VirtualTIFF:
+        """Make the parser."""
+        from virtual_tiff.parser import DEFAULT_COPY_LIMIT, VirtualTIFF
+
+        return VirtualTIFF(
+            band_axis=self.band_axis,
+            on_unsupported=self.on_unsupported,
+            copy_limit=DEFAULT_COPY_LIMIT if self.copy_limit is None else self.copy_limit,
+            **options,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,16 +164,10 @@ class ScanChoices(ReadChoices):
     ] = False
     concurrency: Annotated[int, typer.Option(min=1, help="Headers in flight at once.")] = 256
 
-    def parser(self, *, overviews: bool = False) -> VirtualTIFF:
-        """Make the parser."""
-        from virtual_tiff.parser import VirtualTIFF
-
+    def scan_parser(self, *, overviews: bool = False) -> VirtualTIFF:
+        """Make the parser of a scan, which takes one image of each file unless told otherwise."""
         ifd = self.ifd or ("all" if overviews else "0")
-        return VirtualTIFF(
-            ifd=None if ifd == "all" else ifd_path(ifd),
-            band_axis=self.band_axis,
-            on_unsupported=self.on_unsupported,
-        )
+        return self.parser(ifd=None if ifd == "all" else ifd_path(ifd))
 
     def wants_times(self) -> bool:
         """Whether it was said where times come from."""

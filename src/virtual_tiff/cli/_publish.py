@@ -20,6 +20,7 @@ from virtual_tiff.cli._options import (
     To,
     flattened,
 )
+from virtual_tiff.cli._remedies import in_options
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -75,16 +76,9 @@ def publish(
     """
     from virtual_tiff.cli._output import print_reading_code, progress_bar
     from virtual_tiff.operations.publish import publish as publish_sources
-    from virtual_tiff.parser import VirtualTIFF
 
     quieten_icechunk()
-    parser = VirtualTIFF(
-        ifd_path(ifd),
-        ifd_layout,
-        band_axis=read.band_axis,
-        on_unsupported=read.on_unsupported,
-        sidecars=sidecar_names(sidecars),
-    )
+    parser = read.parser(ifd=ifd_path(ifd), ifd_layout=ifd_layout, sidecars=sidecar_names(sidecars))
     with progress_bar(quiet=commit.quiet or commit.as_json) as progress:
         result = publish_sources(
             sources,
@@ -131,6 +125,6 @@ def _print_failed(failed: Mapping[str, str]) -> None:
     if failed:
         print(f"  {count(len(failed), 'file')} left out, which could not be read:")
     for url, reason in list(failed.items())[:_SHOWN]:
-        print(f"    {url}: {reason}")
+        print(f"    {url}: {in_options(reason, 'publish')}")
     if len(failed) > _SHOWN:
         print(f"    and {len(failed) - _SHOWN:,} more")

@@ -130,7 +130,7 @@ def _arguments(
         yield {
             **scan.arguments(),
             **commit.arguments(),
-            "parser": scan.parser(overviews=cube.overviews),
+            "parser": scan.scan_parser(overviews=cube.overviews),
             "executor": workers,
             "checkpoint": work.checkpoint,
             "progress": progress,

@@ -30,7 +30,7 @@ def stackable(inventory: Inventory) -> Inventory:
         raise InvalidOptionError(
             f"none of the {len(inventory)} rows is an image that could be read.",
             kind=ErrorKind.NO_SOURCES,
-            remedy="See the errors in inventory.failed." if len(inventory) > len(images) else None,
+            remedy="Each row has its error." if len(inventory) > len(images) else None,
         )
     return chosen
 
@@ -168,6 +168,6 @@ def placed(
             kind=ErrorKind.DUPLICATE,
             url=urls[one].as_py(),
             remedy='Pass on_duplicate="first" (or last, or newest) to take one of them; or say '
-            "with variable_pattern, or a column for variable, what tells them apart.",
+            "with variable_pattern, or with a column for variable=…, what tells them apart.",
         )
     return place

@@ -149,7 +149,7 @@ def _georeferencing(image: ImageFileDirectory, url: str) -> tuple[GeoTransform, 
             image,
             url,
             "the image has no CRS on the Earth" if found else "the image has no CRS",
-            "Give it one, or pass sidecars=True (--sidecars all) if it is in a file beside it.",
+            "Give it one, or pass sidecars=True if it is in a file beside it.",
         )
     transform = geotransform(image)
     if transform is None:
@@ -157,7 +157,7 @@ def _georeferencing(image: ImageFileDirectory, url: str) -> tuple[GeoTransform, 
             image,
             url,
             "the image has no affine transform",
-            "Warp it, or pass sidecars=True (--sidecars all) if it has a world file.",
+            "Warp it, or pass sidecars=True if it has a world file.",
         )
     _, a, b, _, d, e = transform
     if b or d or a < 0:

@@ -269,7 +269,7 @@ async def _publish_rows(
     if (parser.ifd, parser.bands, parser.band_axis) != (None, None, "first"):
         raise InvalidOptionError(
             "an inventory holds the images, bands and axes that its scan was told to take.",
-            remedy="Scan anew with this parser, or filter the rows.",
+            remedy="Scan again with these options, or filter the rows.",
         )
     plans = plan_files(inventory, PlanOptions(parser.ifd_layout, coords=parser.coords))
     if is_template(group):

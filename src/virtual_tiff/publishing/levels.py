@@ -67,11 +67,11 @@ def extend_levels(
     """
     there = level_count(store, path) or 1
     if there != len(cube.levels):
-        wanted = "overviews=True (--overviews)" if there > 1 else "overviews=False"
+        wanted = "Pass overviews=True." if there > 1 else "Leave overviews out."
         raise MismatchError(
             f"the cube in {path or '/'!r} has {there} levels, but the images have "
             f"{len(cube.levels)}.",
-            remedy=f"Pass {wanted}."
+            remedy=wanted
             if 1 in (there, len(cube.levels))
             else "Make the same overviews as those of the images that are there.",
         )
