@@ -12,8 +12,7 @@ import pytest
 import typer
 
 import virtual_tiff
-from virtual_tiff import cli
-from virtual_tiff.audit.verify import verify
+from virtual_tiff import CubeOptions, VirtualTIFF, append, cli, publish, scan, verify
 from virtual_tiff.cli._remedies import (
     COMMANDS,
     PYTHON_ONLY,
@@ -22,19 +21,26 @@ from virtual_tiff.cli._remedies import (
     options_of,
     remedy_in_options,
 )
-from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.errors import InvalidOptionError, SourcesError
-from virtual_tiff.inventory.scan import scan
 from virtual_tiff.operations import options as operation_options
-from virtual_tiff.operations.cubes import append
-from virtual_tiff.parser import VirtualTIFF
 
 PACKAGE = Path(virtual_tiff.__file__).parent
 
 #: Arguments that are words of sentences too. Where an argument is meant, `name=` is written.
 WORDS = {
     *("along", "assets", "bands", "branch", "checkpoint", "chunks", "coordinates", "executor"),
-    *("group", "ifd", "location", "message", "name", "names", "options", "overviews", "parser"),
+    *(
+        "group",
+        "ifd",
+        "layout",
+        "location",
+        "message",
+        "name",
+        "names",
+        "options",
+        "overviews",
+        "parser",
+    ),
     *("progress", "sample", "sidecars", "sources", "url", "variable"),
 }
 
@@ -117,7 +123,7 @@ REMEDIES = _all_remedies()
 
 def _arguments() -> set[str]:
     """Names of all arguments of the public functions."""
-    functions = (VirtualTIFF, CubeOptions, append, scan, verify)
+    functions = (VirtualTIFF, CubeOptions, publish, append, scan, verify)
     names = {name for function in functions for name in inspect.signature(function).parameters}
     for each in vars(operation_options).values():
         names |= getattr(each, "__optional_keys__", frozenset())

@@ -8,11 +8,8 @@ from typing import Any
 
 import pytest
 
-from virtual_tiff import VirtualTIFF
-from virtual_tiff.cubes.stack import CubeOptions
+from virtual_tiff import CubeOptions, VirtualTIFF, append, publish
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
-from virtual_tiff.operations.cubes import append, publish_cubes
-from virtual_tiff.operations.publish import publish
 
 
 @pytest.mark.parametrize("value", ["rise", None, ["raise"], True])
@@ -24,7 +21,6 @@ from virtual_tiff.operations.publish import publish
         (VirtualTIFF, "on_unsupported"),
         (CubeOptions, "on_duplicate"),
         (publish, "on_failed"),
-        (publish_cubes, "on_failed"),
         (append, "on_failed"),
         (append, "on_present"),
         (append, "out_of_order"),

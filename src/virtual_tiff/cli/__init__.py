@@ -27,6 +27,8 @@ from virtual_tiff.errors import InvalidOptionError, SourcesError, VirtualTIFFErr
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
 _DATA, _USAGE, _INTERRUPTED = 1, 2, 130
+#: What people try where they look for the other command.
+_OF_STACK = ("--layout", "--stack")
 #: What typer raises for wrong arguments; releases differ in where it is.
 _CLICK_EXCEPTION: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
@@ -185,16 +187,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print_error(str(error))
         return _USAGE if isinstance(error, InvalidOptionError) else _DATA
     except _CLICK_EXCEPTION as error:
-        context = getattr(error, "ctx", None)
-        about = "virtual-tiff" if context is None else context.command_path
-        message = error.format_message().replace("Value error, ", "")  # type: ignore[attr-defined]
-        _print_error(f"{message} See {about} --help.")
+        _print_error(_about_arguments(error))
         return _USAGE
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     if status == _INTERRUPTED:
         _print_error("interrupted; nothing was committed.")
     return status if isinstance(status, int) else 0
+
+
+def _about_arguments(error: Exception) -> str:
+    """What is wrong with arguments, and where to read about them."""
+    context = getattr(error, "ctx", None)
+    about = "virtual-tiff" if context is None else context.command_path
+    message = error.format_message().replace("Value error, ", "")  # type: ignore[attr-defined]
+    if about == "virtual-tiff publish" and getattr(error, "option_name", "") in _OF_STACK:
+        message = (
+            "Images on one grid become a cube with virtual-tiff stack. How the images of one file "
+            "become groups is --ifd-layout."
+        )
+        about = "virtual-tiff stack"
+    return f"{message.rstrip('.')}. See {about} --help."
 
 
 def _speak_of_options(error: VirtualTIFFError, command: str) -> None:

@@ -49,7 +49,7 @@ def sidecar_names(text: str | None) -> bool | tuple[SidecarKind, ...]:
 
 
 def quieten_icechunk() -> None:
-    """Keep Icechunk's log of warnings off the terminal, unless somebody asked for a log."""
+    """Keep Icechunk's log of warnings off the terminal, unless a log was requested."""
     if "ICECHUNK_LOG" not in os.environ:
         import icechunk
 

@@ -1,8 +1,8 @@
 """Options that several commands share, each written down once.
 
 Groups of them are dataclasses. `flattened` makes an option of each of their fields, so that a
-command takes the groups, and people see options. Options with a fixed set of values have a type of
-`virtual_tiff.choices`, whose values `--help` then lists.
+command takes the groups, and the user sees options. Options with a fixed set of values have a
+type of `virtual_tiff.choices`, whose values `--help` then lists.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ Anonymous = Annotated[
     bool, typer.Option("--anonymous", help="Read the files without credentials (public buckets).")
 ]
 IntoExisting = Annotated[
-    bool, typer.Option("--into-existing", help="Add to a repository with other people's data.")
+    bool,
+    typer.Option("--into-existing", help="Add to a repository that holds data of others."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, and no example.")]
@@ -229,7 +230,7 @@ class CubeChoices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitChoices:
-    """Where to, how it is committed, and what is said of it."""
+    """What to commit to, how, and what to print."""
 
     group: Group = ""
     skip_failed: Annotated[
@@ -256,7 +257,7 @@ class CommitChoices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkChoices:
-    """Who does the work of a scan, and where it is kept."""
+    """Where a scan runs, and where its progress is kept."""
 
     executor: Executor = None
     checkpoint: Annotated[

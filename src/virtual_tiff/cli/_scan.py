@@ -40,7 +40,7 @@ def scan(
     """Read the headers of TIFFs into a table, one request each; bad files are rows with an error.
 
     A scan that is interrupted goes on where it was when the same command is run again. So does one
-    with rows that have an error, for which the exit status is 1: mend the files, and run it again.
+    with rows that have an error, for which the exit status is 1: fix the files, and run it again.
     """
     from virtual_tiff.inventory.checkpoint import Checkpoint
     from virtual_tiff.inventory.scan import scan as scan_sources
