@@ -27,6 +27,7 @@ from tests.helpers.read import numcodecs_names
 from virtual_tiff import VirtualTIFF, choices
 from virtual_tiff._version import __version__
 from virtual_tiff.cli import app, main
+from virtual_tiff.cli._remedies import options_of
 from virtual_tiff.planning.encoding.readers import Reader, readers
 from virtual_tiff.planning.metadata import array_document, chunk_key, to_bytes
 from virtual_tiff.publishing.repository import open_repository
@@ -275,6 +276,18 @@ def test_help_fits_a_terminal(
     parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
     assert {o for p in parameters for o in p.opts if o.startswith("--")} <= shown
     assert "\\\\" not in text
+
+
+def test_every_command_has_examples_of_options_that_it_has() -> None:
+    for command in app.registered_commands:
+        assert command.callback is not None
+        name = command.callback.__name__
+        epilog = " ".join((command.epilog or "").split())
+        examples = re.findall(r"virtual-tiff (\S+) (.*?)(?= virtual-tiff | [|]|$)", epilog)
+        assert examples
+        assert {which for which, _ in examples} == {name}
+        options = set(re.findall(r"(?<= )--[a-z-]+", " ".join(words for _, words in examples)))
+        assert options <= set(options_of(name).values())
 
 
 def test_help_shows_the_values_of_every_choice(
