@@ -15,7 +15,7 @@ import tomllib
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -66,6 +66,8 @@ def _parameters(
         names = ", ".join(f"`{d}`" for d in sorted(declared, key=len, reverse=True))
         if info.metavar:
             names += f" `{info.metavar}`"
+        if get_origin(kind) is Literal and info.metavar is None:
+            text += f" One of {', '.join(f'`{value}`' for value in get_args(kind))}."
         options.append((names, _default(parameter.default), text))
     return arguments, options
 

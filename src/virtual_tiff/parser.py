@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from obspec_utils.registry import ObjectStoreRegistry
 
 import virtual_tiff.storage.shutdown  # noqa: F401 - for its effect
+from virtual_tiff.choices import BandAxis, IFDLayout, OnUnsupported, SidecarKind, check_choice
 from virtual_tiff.errors import InvalidOptionError, UnsupportedTIFFError, VirtualTIFFError
-from virtual_tiff.planning.arrangement import IFDLayout, PlanOptions
-from virtual_tiff.planning.axes import BandAxis
+from virtual_tiff.planning.arrangement import PlanOptions
 from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd, plan_header
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.pages.hierarchy import plan_pages
@@ -23,13 +23,10 @@ from virtual_tiff.tiff.ifd import Header
 from virtual_tiff.tiff.reader import DEFAULT_PREFETCH, read_header
 from virtual_tiff.tiff.relations import mark_levels, may_hide_levels
 from virtual_tiff.tiff.series import Series
-from virtual_tiff.tiff.sidecars import SidecarKind, add_sidecars, sidecar_kinds
+from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
 
 if TYPE_CHECKING:
     from virtualizarr.manifests import ManifestStore
-
-
-type OnUnsupported = Literal["raise", "copy"]
 
 #: Decoded bytes of one image that are copied unless more is asked for.
 DEFAULT_COPY_LIMIT = 256 * 1024 * 1024
@@ -100,9 +97,9 @@ class VirtualTIFF:
     prefetch: int = field(default=DEFAULT_PREFETCH, kw_only=True)
 
     def __post_init__(self) -> None:
-        _check_choice("ifd_layout", self.ifd_layout, get_args(IFDLayout.__value__))
-        _check_choice("band_axis", self.band_axis, get_args(BandAxis.__value__))
-        _check_choice("on_unsupported", self.on_unsupported, get_args(OnUnsupported.__value__))
+        check_choice("ifd_layout", self.ifd_layout, IFDLayout)
+        check_choice("band_axis", self.band_axis, BandAxis)
+        check_choice("on_unsupported", self.on_unsupported, OnUnsupported)
         kinds = sidecar_kinds(self.sidecars)
         if self.ifd_layout == "pages" and self.sidecars is not True and kinds & {"ovr", "msk"}:
             raise InvalidOptionError(
@@ -297,10 +294,3 @@ async def _completed(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> Grou
     from virtual_tiff.completing.segments import complete
 
     return await complete(plan, sources)
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InvalidOptionError(
-            f"{name} is {value!r}, but must be one of {', '.join(map(repr, choices))}."
-        )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAliasType
 
 import icechunk
 import imagecodecs
@@ -22,10 +24,10 @@ import zarr
 from tests.helpers.make import Encoding, is_writable, pixels, write
 from tests.helpers.range_server import RangeServer
 from tests.helpers.read import numcodecs_names
-from virtual_tiff import VirtualTIFF
+from virtual_tiff import VirtualTIFF, choices
 from virtual_tiff._version import __version__
 from virtual_tiff.cli import app, main
-from virtual_tiff.cli._common import _ARGUMENTS, _OPTIONS, in_options
+from virtual_tiff.cli._remedies import options_of
 from virtual_tiff.planning.encoding.readers import Reader, readers
 from virtual_tiff.planning.metadata import array_document, chunk_key, to_bytes
 from virtual_tiff.publishing.repository import open_repository
@@ -261,33 +263,6 @@ def test_folders_and_patterns(tmp_path: Path, capsys: Output) -> None:
         assert urls == [(tmp_path / name).as_uri() for name in ("a.tif", "b.tif")]
 
 
-@pytest.mark.parametrize(
-    ("remedy", "said"),
-    [
-        (
-            'Scan again, or pass on_failed="skip" to go on.',
-            "Scan again, or pass --skip-failed to go on.",
-        ),
-        ('Pass on_present="skip".', "Pass --on-present skip."),
-        (
-            "Scan with datetime_column or datetime_tag.",
-            "Scan with --datetime-column or --datetime-tag.",
-        ),
-        ("Add to it with --into-existing (into_existing=True).", "Add to it with --into-existing."),
-        ("Name at least one TIFF.", "Name at least one TIFF."),
-    ],
-)
-def test_remedies_name_options(remedy: str, said: str) -> None:
-    assert in_options(remedy) == said
-
-
-def test_the_options_of_remedies_are_there() -> None:
-    commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
-    options = {option for command in commands for each in command.params for option in each.opts}
-    named = {f"--{argument.replace('_', '-')}" for argument in _ARGUMENTS.split("|")}
-    assert named | set(_OPTIONS.values()) <= options
-
-
 @pytest.mark.parametrize("command", ["publish", "info", "scan", "stack", "append", "verify", "log"])
 def test_help_fits_a_terminal(
     command: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
@@ -303,6 +278,35 @@ def test_help_fits_a_terminal(
     assert "\\\\" not in text
 
 
+def test_every_command_has_examples_of_options_that_it_has() -> None:
+    for command in app.registered_commands:
+        assert command.callback is not None
+        name = command.callback.__name__
+        epilog = " ".join((command.epilog or "").split())
+        examples = re.findall(r"virtual-tiff (\S+) (.*?)(?= virtual-tiff | [|]|$)", epilog)
+        assert examples
+        assert {which for which, _ in examples} == {name}
+        options = set(re.findall(r"(?<= )--[a-z-]+", " ".join(words for _, words in examples)))
+        assert options <= set(options_of(name).values())
+
+
+def test_help_shows_the_values_of_every_choice(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERMINAL_WIDTH", "200")
+    shown: dict[str, set[str]] = {}
+    for command in app.registered_commands:
+        assert command.callback is not None
+        assert run(command.callback.__name__, "--help") == 0
+        _, *options = re.split(r"--(?=[a-z-]+  )", capsys.readouterr().out)
+        shown |= {text.split()[0].replace("-", ""): set(re.split(r"\W", text)) for text in options}
+    aliases = {each for each in vars(choices).values() if isinstance(each, TypeAliasType)}
+    # Kinds of sidecars come in a list, and what failed is left out with a flag.
+    for alias in aliases - {choices.SidecarKind, choices.OnFailed}:
+        assert set(choices.values_of(alias)) <= shown[alias.__name__.lower()]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -311,11 +315,19 @@ def test_help_fits_a_terminal(
         (["info"], "SOURCE"),
         (["nonsense"], "nonsense"),
         (["info", "a.tif", "--nonsense"], "--nonsense"),
+        (["publish", "a.tif", "--to", "r", "--layout", "stack"], "cube with virtual-tiff stack"),
+        (["publish", "a.tif", "--to", "r", "--layout=stack"], "cube with virtual-tiff stack"),
+        (["publish", "a.tif", "--to", "r", "--stack"], "cube with virtual-tiff stack"),
+        (["append", "a.tif", "--to", "r", "--stack"], "No such option: --stack. See"),
         (["publish", "a.tif", "--to", "r", "--ifd-layout", "nonsense"], "'flat', 'nested'"),
         (["publish", "a.tif", "--to", "r", "--band-axis", "middle"], "'first', 'last'"),
         (["publish", "a.tif", "--to", "r", "--ifd", "x"], "0.1"),
         (["publish", "a.tif", "--to", "r", "--ifd", "-1"], "-1"),
         (["publish", "a.tif", "--to", "r", "--on-unsupported", "x"], "'raise', 'copy'"),
+        (["append", "a.tif", "--to", "r", "--on-present", "x"], "'raise', 'skip'"),
+        (["append", "a.tif", "--to", "r", "--out-of-order", "x"], "'raise', 'insert'"),
+        (["stack", "a.tif", "--to", "r", "--on-duplicate", "x"], "'first', 'last', 'newest'"),
+        (["info", "a.tif", "--sidecars", "ovr,x"], "'x' is neither all nor one of ovr, msk"),
         (["publish", "a.tif", "--to", "r", "--concurrency", "0"], "concurrency"),
         (["publish", "a.tif", "a.tif", "--to", "r"], "more than once"),
         (["publish", "a.tif", "--to", "ftp://h/r"], "ftp://"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from tests.helpers.make import covering, write
 from tests.helpers.read import local_registry, numcodecs_names
 from tests.helpers.special import names, write_special
 from virtual_tiff.audit.verify import verify
+from virtual_tiff.choices import IFDLayout
 from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
@@ -27,12 +28,12 @@ from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.publish import publish, publish_async
 from virtual_tiff.operations.tree import plan_files
 from virtual_tiff.parser import VirtualTIFF
-from virtual_tiff.planning.arrangement import IFDLayout, PlanOptions
+from virtual_tiff.planning.arrangement import PlanOptions
 from virtual_tiff.planning.metadata import array_document, group_document
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.publishing.repository import open_repository
 
-LAYOUTS = [layout for layout in get_args(IFDLayout.__value__) if layout != "pages"]
+LAYOUTS: tuple[IFDLayout, ...] = ("flat", "nested", "multiscale")
 
 
 def rounded(attributes: Mapping[str, Any]) -> dict[str, Any]:

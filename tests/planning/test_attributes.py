@@ -564,7 +564,7 @@ def test_no_georeferencing(tmp_path: Path) -> None:
     description = described(path)
     assert description.spatial_ref_attributes is None
     assert description.group_attributes == {}
-    assert description.crs_name is None
+    assert description.crs.name is None
     assert "grid_mapping" not in description.array_attributes
     assert opened(path).shape == SHAPE
 
@@ -616,10 +616,10 @@ def test_overviews_and_masks_are_described_by_their_image(tmp_path: Path) -> Non
     with rasterio.open(path, "r+") as dataset:
         dataset.build_overviews([2], Resampling.nearest)
     full, level = read(path.read_bytes()).ifds
-    description = describe(level, full=full, fill_value=7, grid_mapping="spatial_ref_1")
-    assert description.crs_name == "WGS 84 / UTM zone 31N"
+    description = describe(level, full=full, fill_value=7)
+    assert description.crs.name == "WGS 84 / UTM zone 31N"
     attributes = description.array_attributes
-    assert attributes["grid_mapping"] == attributes["coordinates"] == "spatial_ref_1"
+    assert attributes["grid_mapping"] == attributes["coordinates"] == "spatial_ref"
     assert attributes["scale_factor"] == 0.5
     assert attributes["units"] == "m"
     assert attributes["long_name"] == "height"

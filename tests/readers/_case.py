@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.helpers.assemble import PLAIN, Field, assemble, changed, long, short
 from tests.helpers.make import TILE, Pixels, read_with_tifffile, write_with_rasterio
-from virtual_tiff.planning.axes import BandAxis
+from virtual_tiff.choices import BandAxis
 
 type Write = Callable[[Path], object]
 

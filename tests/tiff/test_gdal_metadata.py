@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 
-from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.gdal_metadata import (
     MAX_CHARACTERS,
@@ -32,6 +31,13 @@ def text_of(path: Path) -> str:
         return str(tiff.pages.first.tags[Tag.GDAL_METADATA].value)
 
 
+def parsed(text: str | None) -> GDALMetadata:
+    """Parse a document that can be read."""
+    metadata = parse_gdal_metadata(text)
+    assert metadata.note is None
+    return metadata
+
+
 def test_what_rasterio_writes_is_what_rasterio_reads(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     with rasterio.open(
@@ -47,8 +53,7 @@ def test_what_rasterio_writes_is_what_rasterio_reads(tmp_path: Path) -> None:
         dataset.set_band_description(1, AWKWARD)
         dataset.set_band_description(3, "blue")
         dataset.colorinterp = [ColorInterp.gray, ColorInterp.alpha, ColorInterp.undefined]
-    metadata = parse_gdal_metadata(text_of(path), strict=True)
-    assert metadata.note is None
+    metadata = parsed(text_of(path))
     with rasterio.open(path) as dataset:
         own = {k: v for k, v in dataset.tags().items() if k != "AREA_OR_POINT"}
         assert metadata.domains == {"": own, "FOO": dataset.tags(ns="FOO")}
@@ -115,7 +120,7 @@ def read_by_gdal(path: Path, text: str, bands: int = 1) -> GDALMetadata:
 def test_as_gdal(items: str, tmp_path: Path) -> None:
     text = f"<GDALMetadata>{items}</GDALMetadata>"
     theirs = read_by_gdal(tmp_path / "a.tif", text)
-    ours = parse_gdal_metadata(text, strict=True)
+    ours = parsed(text)
     assert ours.domains == theirs.domains
     assert ours.band(0) == theirs.band(0)
 
@@ -130,7 +135,7 @@ def test_bands_beyond_the_image_harm_nobody() -> None:
 @pytest.mark.parametrize("value", ["1e400", "nan", "-inf", "abc", ""])
 def test_scales_that_are_no_numbers_do_not_count(value: str) -> None:
     text = f'<GDALMetadata><Item name="S" sample="0" role="scale">{value}</Item></GDALMetadata>'
-    assert parse_gdal_metadata(text, strict=True).band(0).scale is None
+    assert parsed(text).band(0).scale is None
 
 
 def test_color_interpretation() -> None:
@@ -148,7 +153,7 @@ def test_statistics_are_not_published() -> None:
 
 @pytest.mark.parametrize("text", [None, "", "\0", " \n\0"])
 def test_nothing(text: str | None) -> None:
-    assert parse_gdal_metadata(text, strict=True) == GDALMetadata()
+    assert parsed(text) == GDALMetadata()
 
 
 LAUGHS = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10 if i else "ha" * 10}">' for i in range(10))
@@ -183,17 +188,13 @@ def test_hostile_documents_give_nothing_and_say_why(name: str) -> None:
     assert len(metadata.note) < 300
     assert "root:" not in metadata.note
     assert time.perf_counter() - started < 5
-    with pytest.raises(InvalidTIFFError) as caught:
-        parse_gdal_metadata(HOSTILE[name], strict=True)
-    assert caught.value.kind == ErrorKind.INVALID_TAG
-    assert caught.value.tag == Tag.GDAL_METADATA
 
 
 def test_many_items_take_linear_time() -> None:
     count = 50_000
     items = "".join(f'<Item name="k{i}">v</Item>' for i in range(count))
     started = time.perf_counter()
-    metadata = parse_gdal_metadata(f"<GDALMetadata>{items}</GDALMetadata>", strict=True)
+    metadata = parsed(f"<GDALMetadata>{items}</GDALMetadata>")
     assert len(metadata.domains[""]) == count
     assert time.perf_counter() - started < 5
 
@@ -201,7 +202,7 @@ def test_many_items_take_linear_time() -> None:
 def test_the_encoding_of_the_declaration_does_not_count() -> None:
     declaration = '<?xml version="1.0" encoding="latin-1"?>'
     text = declaration + '<GDALMetadata><Item name="A">é</Item></GDALMetadata>'
-    assert parse_gdal_metadata(text, strict=True).domains == {"": {"A": "é"}}
+    assert parsed(text).domains == {"": {"A": "é"}}
 
 
 @settings(max_examples=200, deadline=None)

@@ -15,16 +15,20 @@ from typing import Annotated, Any
 import typer
 
 from virtual_tiff._version import __version__
-from virtual_tiff.cli._common import in_options, sidecar_names
-from virtual_tiff.cli._options import Anonymous, Sidecars, Sources
+from virtual_tiff.cli._common import sidecar_names
+from virtual_tiff.cli._options import Anonymous, Json, Sidecars, Sources, TableChoices, flattened
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
+from virtual_tiff.cli._remedies import COMMANDS, in_options, remedy_in_options
 from virtual_tiff.cli._scan import SCAN_EXAMPLES, scan
 from virtual_tiff.cli._stack import APPEND_EXAMPLES, STACK_EXAMPLES, append, stack
 from virtual_tiff.cli._verify import LOG_EXAMPLES, VERIFY_EXAMPLES, log, verify
+from virtual_tiff.errors import InvalidOptionError, SourcesError, VirtualTIFFError
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
 _DATA, _USAGE, _INTERRUPTED = 1, 2, 130
+#: What people try where they look for the other command.
+_OF_STACK = ("--layout", "--stack")
 #: What typer raises for wrong arguments; releases differ in where it is.
 _CLICK_EXCEPTION: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
@@ -82,9 +86,11 @@ def _root(
         print(context.get_help())
 
 
+@flattened
 def info(
     sources: Sources,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    *,
+    as_json: Json = False,
     tms: Annotated[
         bool,
         typer.Option(
@@ -92,6 +98,7 @@ def info(
         ),
     ] = False,
     sidecars: Sidecars = None,
+    table: TableChoices,
     anonymous: Anonymous = False,
 ) -> None:
     """Show what is in TIFFs: images, overviews, masks, chunks, codecs, and who can read them.
@@ -106,7 +113,7 @@ def info(
     from virtual_tiff.inspection import examine
 
     files, error = examine(
-        _files(sources, anonymous=anonymous),
+        _files(sources, table, anonymous=anonymous),
         anonymous=anonymous,
         sidecars=sidecar_names(sidecars),
     )
@@ -118,7 +125,7 @@ def info(
         raise error
 
 
-def _files(sources: Sequence[str], *, anonymous: bool) -> Sequence[str]:
+def _files(sources: Sequence[str], table: TableChoices, *, anonymous: bool) -> Sequence[str]:
     """Files in the folders, and of the patterns and lists, that are named."""
     from virtual_tiff.inventory.listing import is_file, to_url
 
@@ -129,7 +136,10 @@ def _files(sources: Sequence[str], *, anonymous: bool) -> Sequence[str]:
     from virtual_tiff.inventory.sources import SourceOptions, read_sources
 
     stores = registries(None, anonymous=anonymous)
-    found: list[str] = read_sources(sources, stores, SourceOptions())["url"].to_pylist()
+    options = SourceOptions(
+        url_column=table.url_column, assets=tuple(table.asset) if table.asset else None
+    )
+    found: list[str] = read_sources(sources, stores, options)["url"].to_pylist()
     return found
 
 
@@ -159,34 +169,55 @@ for _function, _examples in (
     (log, LOG_EXAMPLES),
 ):
     app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_function)
+    COMMANDS[_function.__name__] = _function
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
-
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     command = typer.main.get_command(app)
     try:
         status = command.main(
-            args=None if arguments is None else list(arguments),
+            args=arguments,
             prog_name="virtual-tiff",
             standalone_mode=False,
         )
     except VirtualTIFFError as error:
-        if error.remedy:
-            error.remedy = in_options(error.remedy)
+        _speak_of_options(error, next(name for name in arguments if name in COMMANDS))
         _print_error(str(error))
         return _USAGE if isinstance(error, InvalidOptionError) else _DATA
     except _CLICK_EXCEPTION as error:
-        context = getattr(error, "ctx", None)
-        about = "virtual-tiff" if context is None else context.command_path
-        _print_error(f"{error.format_message()} See {about} --help.")  # type: ignore[attr-defined]
+        _print_error(_about_arguments(error))
         return _USAGE
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     if status == _INTERRUPTED:
         _print_error("interrupted; nothing was committed.")
     return status if isinstance(status, int) else 0
+
+
+def _about_arguments(error: Exception) -> str:
+    """What is wrong with arguments, and where to read about them."""
+    context = getattr(error, "ctx", None)
+    about = "virtual-tiff" if context is None else context.command_path
+    message = error.format_message().replace("Value error, ", "")  # type: ignore[attr-defined]
+    if about == "virtual-tiff publish" and getattr(error, "option_name", "") in _OF_STACK:
+        message = (
+            "Images on one grid become a cube with virtual-tiff stack. How the images of one file "
+            "become groups is --ifd-layout."
+        )
+        about = "virtual-tiff stack"
+    return f"{message.rstrip('.')}. See {about} --help."
+
+
+def _speak_of_options(error: VirtualTIFFError, command: str) -> None:
+    """Name options where an error, or one that it quotes, names arguments of Python."""
+    message = error.message
+    for each in error.errors if isinstance(error, SourcesError) else ():
+        if each.remedy is not None:
+            message = message.replace(each.remedy, remedy_in_options(each.remedy, command) or "")
+    error.message = in_options(message, command)
+    error.remedy = None if error.remedy is None else remedy_in_options(error.remedy, command)
 
 
 def _print_error(message: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import Any, get_args
+from typing import cast
 
 import typer
+
+from virtual_tiff.choices import SidecarKind, values_of
 
 
 def ifd_path(text: str | None) -> int | tuple[int, ...] | None:
@@ -28,7 +29,7 @@ def ifd_path(text: str | None) -> int | tuple[int, ...] | None:
     return path if len(path) > 1 else path[0]
 
 
-def sidecar_names(text: str | None) -> bool | tuple[Any, ...]:
+def sidecar_names(text: str | None) -> bool | tuple[SidecarKind, ...]:
     """Read the argument of `--sidecars`: `all`, or some kinds with commas between.
 
     Raises
@@ -38,44 +39,17 @@ def sidecar_names(text: str | None) -> bool | tuple[Any, ...]:
     """
     if text is None or text == "all":
         return text is not None
-    from virtual_tiff.tiff.sidecars import SidecarKind
-
     kinds = tuple(text.split(","))
-    known = get_args(SidecarKind.__value__)
+    known = values_of(SidecarKind)
     if odd := [kind for kind in kinds if kind not in known]:
         raise typer.BadParameter(
             f"{odd[0]!r} is neither all nor one of {', '.join(known)}.", param_hint="--sidecars"
         )
-    return kinds
-
-
-def in_options(remedy: str) -> str:
-    """Say a remedy that names arguments of Python in the options of the command line."""
-    for argument, option in _OPTIONS.items():
-        remedy = remedy.replace(argument, option)
-    remedy = re.sub(rf'\b({_ARGUMENTS})="(\w+)"', lambda m: f"{_option(m[1])} {m[2]}", remedy)
-    remedy = re.sub(rf"\b({_ARGUMENTS})(=True)?\b", lambda m: _option(m[1]), remedy)
-    return re.sub(r"(--[a-z-]+) \(\1\)", r"\1", remedy)
-
-
-def _option(argument: str) -> str:
-    return f"--{argument.replace('_', '-')}"
-
-
-#: Arguments of Python whose options have other names.
-_OPTIONS = {'on_failed="skip"': "--skip-failed"}
-#: Arguments that have options of the same name, and that are no words of a sentence.
-_ARGUMENTS = "|".join(
-    (
-        *("datetime_column", "datetime_pattern", "datetime_tag", "url_column"),
-        *("variable_pattern", "split_bands", "on_duplicate", "on_present", "out_of_order"),
-        *("ifd_layout", "band_axis", "on_unsupported", "into_existing"),
-    )
-)
+    return cast("tuple[SidecarKind, ...]", kinds)
 
 
 def quieten_icechunk() -> None:
-    """Keep Icechunk's log of warnings off the terminal, unless somebody asked for a log."""
+    """Keep Icechunk's log of warnings off the terminal, unless a log was requested."""
     if "ICECHUNK_LOG" not in os.environ:
         import icechunk
 

@@ -1,20 +1,31 @@
 """Options that several commands share, each written down once.
 
 Groups of them are dataclasses. `flattened` makes an option of each of their fields, so that a
-command takes the groups, and people see options.
+command takes the groups, and the user sees options. Options with a fixed set of values have a
+type of `virtual_tiff.choices`, whose values `--help` then lists.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    TypeAliasType,
+    TypedDict,
+    Unpack,
+    get_args,
+    get_type_hints,
+)
 
 import typer
 
+from virtual_tiff import choices
 from virtual_tiff.cli._common import ifd_path
 
 if TYPE_CHECKING:
@@ -41,12 +52,12 @@ To = Annotated[
 Repository = Annotated[
     str, typer.Argument(metavar="REPOSITORY", help="Local path or URL.", show_default=False)
 ]
-Branch = Annotated[str, typer.Option(help="To commit to; made if it is not there.")]
 Anonymous = Annotated[
     bool, typer.Option("--anonymous", help="Read the files without credentials (public buckets).")
 ]
 IntoExisting = Annotated[
-    bool, typer.Option("--into-existing", help="Add to a repository with other people's data.")
+    bool,
+    typer.Option("--into-existing", help="Add to a repository that holds data of others."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, and no example.")]
@@ -57,32 +68,82 @@ Executor = Annotated[
         "processes."
     ),
 ]
-BandAxis = Annotated[
-    str, typer.Option(help="first: (band, y, x). last: (y, x, band), faster to decode.")
-]
-OnUnsupported = Annotated[
-    str, typer.Option(help="raise, or copy the pixels of images that no Zarr codec can decode.")
-]
 Sidecars = Annotated[
     str | None,
     typer.Option(
         metavar="KINDS",
-        help="Files beside the TIFFs to read too: all, or some of ovr, msk, aux.xml and world, "
-        "with commas between.",
+        help="Files beside the TIFFs to read too: all, or some of "
+        f"{', '.join(choices.values_of(choices.SidecarKind))}, with commas between.",
         show_default=False,
     ),
 ]
-UrlColumn = Annotated[str, typer.Option(help="Column of a table that holds the URLs.")]
-Assets = Annotated[
-    list[str] | None, typer.Option("--asset", help="Asset of STAC Items; may be repeated.")
+Group = Annotated[
+    str,
+    typer.Option(
+        help="Group of the cube, or the one above the groups of the files. With columns in "
+        "braces, such as {tile}/{stem}, a cube for each value, or the group of each file; {stem} "
+        "is the name of a file."
+    ),
 ]
-SkipFailed = Annotated[
-    bool, typer.Option("--skip-failed", help="Leave out what could not be read.")
-]
+
+
+class ParserOptions(TypedDict, total=False):
+    """Arguments of `VirtualTIFF` that are options of some commands."""
+
+    ifd: int | tuple[int, ...] | None
+    ifd_layout: choices.IFDLayout
+    sidecars: bool | Collection[choices.SidecarKind]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScanChoices:
+class TableChoices:
+    """What a table of sources, or STAC Items, hold."""
+
+    url_column: Annotated[str, typer.Option(help="Column of a table that holds the URLs.")] = "url"
+    asset: Annotated[
+        list[str] | None, typer.Option("--asset", help="Asset of STAC Items; may be repeated.")
+    ] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of what reads a table."""
+        return {"url_column": self.url_column, "assets": self.asset}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadChoices(TableChoices):
+    """Which sources are read, and what each image becomes."""
+
+    band_axis: Annotated[
+        choices.BandAxis,
+        typer.Option(help="first: (band, y, x). last: (y, x, band), faster to decode."),
+    ] = "first"
+    on_unsupported: Annotated[
+        choices.OnUnsupported,
+        typer.Option(help="Images that no Zarr codec can decode: raise, or copy their pixels."),
+    ] = "raise"
+    copy_limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            min=0,
+            help="Decoded bytes of one image that may be copied; by default 256 MiB.",
+        ),
+    ] = None
+
+    def parser(self, **options: Unpack[ParserOptions]) -> VirtualTIFF:
+        """Make the parser."""
+        from virtual_tiff.parser import DEFAULT_COPY_LIMIT, VirtualTIFF
+
+        return VirtualTIFF(
+            band_axis=self.band_axis,
+            on_unsupported=self.on_unsupported,
+            copy_limit=DEFAULT_COPY_LIMIT if self.copy_limit is None else self.copy_limit,
+            **options,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanChoices(ReadChoices):
     """Which images are read, and where their times come from."""
 
     ifd: Annotated[
@@ -92,9 +153,6 @@ class ScanChoices:
             "default the first, or all where stack and append are told --overviews."
         ),
     ] = None
-    band_axis: BandAxis = "first"
-    on_unsupported: OnUnsupported = "raise"
-    url_column: UrlColumn = "url"
     datetime_column: Annotated[
         str | None, typer.Option(help="Column, or STAC property, that holds the time.")
     ] = None
@@ -105,47 +163,32 @@ class ScanChoices:
     datetime_tag: Annotated[
         bool, typer.Option("--datetime-tag", help="Take DateTime of the TIFF.")
     ] = False
-    asset: Assets = None
     concurrency: Annotated[int, typer.Option(min=1, help="Headers in flight at once.")] = 256
 
-    def parser(self, *, overviews: bool = False) -> VirtualTIFF:
-        """Make the parser."""
-        from virtual_tiff.parser import VirtualTIFF
-
+    def scan_parser(self, *, overviews: bool = False) -> VirtualTIFF:
+        """Make the parser of a scan, which takes one image of each file unless told otherwise."""
         ifd = self.ifd or ("all" if overviews else "0")
-        options: dict[str, Any] = {
-            "band_axis": self.band_axis,
-            "on_unsupported": self.on_unsupported,
-        }
-        return VirtualTIFF(ifd=None if ifd == "all" else ifd_path(ifd), **options)
+        return self.parser(ifd=None if ifd == "all" else ifd_path(ifd))
 
     def wants_times(self) -> bool:
         """Whether it was said where times come from."""
         return bool(self.datetime_column or self.datetime_pattern or self.datetime_tag)
 
     def arguments(self) -> dict[str, Any]:
-        """Further arguments of `scan`."""
+        """Arguments of `scan`, but for the parser."""
         return {
-            "url_column": self.url_column,
+            **ReadChoices.arguments(self),
             "datetime_column": self.datetime_column,
             "datetime_pattern": self.datetime_pattern,
             "datetime_tag": self.datetime_tag,
-            "assets": self.asset,
             "concurrency": self.concurrency,
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CubeChoices:
-    """How images become a cube, and where it goes."""
+    """How images become a cube."""
 
-    group: Annotated[
-        str,
-        typer.Option(
-            help="Group of the cube. With columns in braces, such as sentinel/{tile}, a cube for "
-            "each value; {stem} is the name of the file."
-        ),
-    ] = ""
     along: Annotated[str, typer.Option(help="Column that orders the images.")] = "datetime"
     variable: Annotated[str | None, typer.Option(help="Column that names the variables.")] = None
     variable_pattern: Annotated[
@@ -163,9 +206,11 @@ class CubeChoices:
         typer.Option("--overviews", help="A pyramid: groups 0, 1, … for each level of resolution."),
     ] = False
     on_duplicate: Annotated[
-        str, typer.Option(help="Several images at one place: raise, first, last or newest.")
+        choices.OnDuplicate,
+        typer.Option(
+            metavar="RULE", help="Several images at one place: raise, first, last or newest."
+        ),
     ] = "raise"
-    skip_failed: SkipFailed = False
 
     def options(self, *, coordinates: bool = True) -> CubeOptions:
         """Make the options of the cube."""
@@ -178,26 +223,46 @@ class CubeChoices:
             name=self.name,
             split_bands=self.split_bands,
             overviews=self.overviews,
-            on_duplicate=cast(Any, self.on_duplicate),
+            on_duplicate=self.on_duplicate,
             coordinates=coordinates,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommitChoices:
+    """What to commit to, how, and what to print."""
+
+    group: Group = ""
+    skip_failed: Annotated[
+        bool, typer.Option("--skip-failed", help="Leave out what could not be read.")
+    ] = False
+    message: Annotated[
+        str | None, typer.Option("--message", "-m", help="Of the commit.", show_default=False)
+    ] = None
+    branch: Annotated[str, typer.Option(help="To commit to; made if it is not there.")] = "main"
+    anonymous: Anonymous = False
+    as_json: Json = False
+    quiet: Quiet = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of `publish`, `stack` and `append`."""
+        return {
+            "group": self.group,
+            "on_failed": "skip" if self.skip_failed else "raise",
+            "message": self.message,
+            "branch": self.branch,
+            "anonymous": self.anonymous,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkChoices:
-    """Who does the work, and what is said of it."""
+    """Where a scan runs, and where its progress is kept."""
 
     executor: Executor = None
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder that lets an interrupted scan go on.")
     ] = None
-    message: Annotated[
-        str | None, typer.Option("--message", "-m", help="Of the commit.", show_default=False)
-    ] = None
-    branch: Branch = "main"
-    anonymous: Anonymous = False
-    as_json: Json = False
-    quiet: Quiet = False
 
 
 def flattened(function: Callable[..., None]) -> Callable[..., None]:
@@ -232,5 +297,11 @@ def _parameters(
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=_spelled_out(annotation), default=default
     )
+
+
+def _spelled_out(annotation: Any) -> Any:
+    """Put the values in the place of their alias, of which typer would print the name alone."""
+    kind, *details = get_args(annotation)
+    return Annotated[kind.__value__, *details] if isinstance(kind, TypeAliasType) else annotation

@@ -5,26 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from virtual_tiff.choices import IFDLayout
 from virtual_tiff.cli._common import count, ifd_path, quieten_icechunk, sidecar_names
 from virtual_tiff.cli._options import (
-    Anonymous,
-    Assets,
-    BandAxis,
-    Branch,
+    CommitChoices,
     IntoExisting,
-    Json,
-    OnUnsupported,
-    Quiet,
+    ReadChoices,
     Sidecars,
-    SkipFailed,
     Sources,
     To,
-    UrlColumn,
+    flattened,
 )
+from virtual_tiff.cli._remedies import in_options
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -46,9 +42,11 @@ PUBLISH_EXAMPLES = """
     """
 
 
+@flattened
 def publish(
     sources: Sources,
     to: To,
+    *,
     ifd: Annotated[
         str | None,
         typer.Option(
@@ -57,35 +55,19 @@ def publish(
         ),
     ] = None,
     ifd_layout: Annotated[
-        str,
+        IFDLayout,
         typer.Option(
+            metavar="LAYOUT",
             help="The images of one file. flat: arrays 0, 1, … in one group. nested: a group "
             "each. multiscale: a group for each level of one image. pages: the pages of each "
-            "image as one array, as OME-Zarr."
+            "image as one array, as OME-Zarr.",
         ),
     ] = "flat",
-    band_axis: BandAxis = "first",
-    on_unsupported: OnUnsupported = "raise",
     sidecars: Sidecars = None,
-    group: Annotated[
-        str,
-        typer.Option(
-            help="Put the groups of the files below this one. With columns in braces, such as "
-            "{tile}/{stem}, the group of each file; {stem} is its name."
-        ),
-    ] = "",
-    url_column: UrlColumn = "url",
-    asset: Assets = None,
-    skip_failed: SkipFailed = False,
-    message: Annotated[
-        str | None, typer.Option("--message", "-m", help="Of the commit.", show_default=False)
-    ] = None,
-    branch: Branch = "main",
-    anonymous: Anonymous = False,
+    read: ReadChoices,
+    commit: CommitChoices,
     into_existing: IntoExisting = False,
     concurrency: Annotated[int, typer.Option(min=1, help="Files read at once.")] = 64,
-    as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Publish TIFFs to an Icechunk repository: a group for each file, in one commit.
 
@@ -94,35 +76,24 @@ def publish(
     """
     from virtual_tiff.cli._output import print_reading_code, progress_bar
     from virtual_tiff.operations.publish import publish as publish_sources
-    from virtual_tiff.parser import VirtualTIFF
 
     quieten_icechunk()
-    options: dict[str, Any] = {
-        "ifd_layout": ifd_layout,
-        "band_axis": band_axis,
-        "sidecars": sidecar_names(sidecars),
-    }
-    parser = VirtualTIFF(ifd_path(ifd), on_unsupported=on_unsupported, **options)  # type: ignore[arg-type]
-    with progress_bar(quiet=quiet or as_json) as progress:
+    parser = read.parser(ifd=ifd_path(ifd), ifd_layout=ifd_layout, sidecars=sidecar_names(sidecars))
+    with progress_bar(quiet=commit.quiet or commit.as_json) as progress:
         result = publish_sources(
             sources,
             to,
             parser=parser,
-            group=group,
-            url_column=url_column,
-            assets=asset,
-            on_failed="skip" if skip_failed else "raise",
-            message=message,
-            branch=branch,
-            anonymous=anonymous,
             into_existing=into_existing,
             concurrency=concurrency,
             progress=progress,
+            **read.arguments(),
+            **commit.arguments(),
         )
-    if as_json:
+    if commit.as_json:
         print(json.dumps(asdict(result), ensure_ascii=False, indent=2))
         return
-    print(f"Published {count(len(result.groups), 'TIFF')} to {to}, branch {branch}:")
+    print(f"Published {count(len(result.groups), 'TIFF')} to {to}, branch {commit.branch}:")
     stored = f", {count(result.stored, 'chunk')} stored" if result.stored else ""
     print(
         f"  {count(result.arrays, 'array')}, {count(result.references, 'reference')}{stored}, "
@@ -138,15 +109,15 @@ def publish(
             f"  {count(len(result.unchecked), 'file')} without a time of change: readers will "
             "not notice changes"
         )
-    if not quiet:
+    if not commit.quiet:
         first = next(iter(result.groups.values()))
         print_reading_code(
             to,
             result.containers,
-            branch=branch,
+            branch=commit.branch,
             group=first,
             tree=first in result.trees,
-            anonymous=anonymous,
+            anonymous=commit.anonymous,
         )
 
 
@@ -154,6 +125,6 @@ def _print_failed(failed: Mapping[str, str]) -> None:
     if failed:
         print(f"  {count(len(failed), 'file')} left out, which could not be read:")
     for url, reason in list(failed.items())[:_SHOWN]:
-        print(f"    {url}: {reason}")
+        print(f"    {url}: {in_options(reason, 'publish')}")
     if len(failed) > _SHOWN:
         print(f"    and {len(failed) - _SHOWN:,} more")

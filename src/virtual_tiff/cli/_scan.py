@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from virtual_tiff.cli._options import Anonymous, Executor, Quiet, ScanChoices, Sources, flattened
+from virtual_tiff.cli._remedies import in_options
 from virtual_tiff.cli._work import bar, executor_named
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
@@ -39,7 +40,7 @@ def scan(
     """Read the headers of TIFFs into a table, one request each; bad files are rows with an error.
 
     A scan that is interrupted goes on where it was when the same command is run again. So does one
-    with rows that have an error, for which the exit status is 1: mend the files, and run it again.
+    with rows that have an error, for which the exit status is 1: fix the files, and run it again.
     """
     from virtual_tiff.inventory.checkpoint import Checkpoint
     from virtual_tiff.inventory.scan import scan as scan_sources
@@ -50,7 +51,7 @@ def scan(
     with bar(quiet) as progress, executor_named(executor) as workers:
         inventory = scan_sources(
             sources,
-            parser=choices.parser(),
+            parser=choices.scan_parser(),
             anonymous=anonymous,
             executor=workers,
             checkpoint=folder,
@@ -64,7 +65,7 @@ def scan(
     if timeless and choices.wants_times():
         print(f"  {timeless:,} images without a datetime: it was not found in their names or tags")
     for row in inventory.failed.slice(0, 10).to_pylist():
-        print(f"  {row['url']}: {row['error']}")
+        print(f"  {row['url']}: {in_options(row['error'], 'scan')}")
     if failed > 10:
         print(f"  and {failed - 10:,} more: rows where error_kind is not null")
     if failed:

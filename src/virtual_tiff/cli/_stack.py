@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cli._common import quieten_icechunk
 from virtual_tiff.cli._options import (
+    CommitChoices,
     CubeChoices,
     IntoExisting,
     ScanChoices,
@@ -50,6 +52,7 @@ def stack(
     to: To,
     cube: CubeChoices,
     scan: ScanChoices,
+    commit: CommitChoices,
     work: WorkChoices,
     no_coordinates: Annotated[
         bool, typer.Option("--no-coordinates", help="Do not write x, y and band.")
@@ -63,7 +66,7 @@ def stack(
     """
     from virtual_tiff.operations.cubes import publish_cubes
 
-    with _arguments(cube, scan, work) as arguments:
+    with _arguments(cube, scan, commit, work) as arguments:
         result = publish_cubes(
             sources,
             to,
@@ -71,18 +74,18 @@ def stack(
             into_existing=into_existing,
             **arguments,
         )
-    _print_result(result, to, as_json=work.as_json)
-    if not (work.quiet or work.as_json):
+    _print_result(result, to, as_json=commit.as_json)
+    if not (commit.quiet or commit.as_json):
         from virtual_tiff.cli._output import print_reading_code
 
         path, added = next(iter(result.added.items()))
         print_reading_code(
             to,
             result.containers,
-            branch=work.branch,
+            branch=commit.branch,
             group=path,
             tree=added.levels > 1,
-            anonymous=work.anonymous,
+            anonymous=commit.anonymous,
         )
 
 
@@ -92,39 +95,45 @@ def append(
     to: To,
     cube: CubeChoices,
     scan: ScanChoices,
+    commit: CommitChoices,
     work: WorkChoices,
     on_present: Annotated[
-        str, typer.Option(help="Images that are there already: raise, or skip them.")
+        OnPresent, typer.Option(help="Images that are there already: raise, or skip them.")
     ] = "raise",
     out_of_order: Annotated[
-        str, typer.Option(help="Images before the last of the cube: raise, or insert them.")
+        OutOfOrder, typer.Option(help="Images before the last of the cube: raise, or insert them.")
     ] = "raise",
 ) -> None:
     """Add later images to a cube, in one commit; the cube stays as it was if anything fails."""
     from virtual_tiff.operations.cubes import append as append_images
 
-    rules: dict[str, Any] = {"on_present": on_present, "out_of_order": out_of_order}
-    with _arguments(cube, scan, work) as arguments:
-        result = append_images(sources, to, options=cube.options(), **rules, **arguments)
-    _print_result(result, to, as_json=work.as_json)
+    with _arguments(cube, scan, commit, work) as arguments:
+        result = append_images(
+            sources,
+            to,
+            options=cube.options(),
+            on_present=on_present,
+            out_of_order=out_of_order,
+            **arguments,
+        )
+    _print_result(result, to, as_json=commit.as_json)
 
 
 @contextmanager
-def _arguments(cube: CubeChoices, scan: ScanChoices, work: WorkChoices) -> Iterator[dict[str, Any]]:
+def _arguments(
+    cube: CubeChoices, scan: ScanChoices, commit: CommitChoices, work: WorkChoices
+) -> Iterator[dict[str, Any]]:
     """Arguments that both commands hand on, while a bar shows progress."""
     quieten_icechunk()
-    with bar(work.quiet or work.as_json) as progress, executor_named(work.executor) as workers:
+    silent = commit.quiet or commit.as_json
+    with bar(silent) as progress, executor_named(work.executor) as workers:
         yield {
-            "group": cube.group,
-            "on_failed": "skip" if cube.skip_failed else "raise",
-            "message": work.message,
-            "branch": work.branch,
-            "anonymous": work.anonymous,
+            **scan.arguments(),
+            **commit.arguments(),
+            "parser": scan.scan_parser(overviews=cube.overviews),
             "executor": workers,
-            "parser": scan.parser(overviews=cube.overviews),
             "checkpoint": work.checkpoint,
             "progress": progress,
-            **scan.arguments(),
         }
 
 

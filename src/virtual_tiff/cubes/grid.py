@@ -79,12 +79,10 @@ def description(grid: ImageGrid) -> Description:
         array_attributes={},
         spatial_ref_attributes=mapping or None,
         crs=system,
-        crs_name=system.name,
         geotransform=transform,
         band_names=(),
         notes=(),
         shape=(grid.height, grid.width),
-        dimensions=("y", "x"),
     )
 
 

@@ -53,8 +53,7 @@ def overview_rows(
         raise InvalidOptionError(
             "the inventory has no overviews.",
             url=images.table["url"][0].as_py(),
-            remedy="Scan all images of each file (parser=VirtualTIFF(), --ifd all), or leave "
-            "overviews out.",
+            remedy="Scan all images of each file (parser=VirtualTIFF()), or leave overviews out.",
         )
     of_image = _by_image(overviews)
     keys = _keys(images, "ifd")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from virtual_tiff.choices import OnDuplicate
 from virtual_tiff.cubes.plan import Rows
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
-
-type OnDuplicate = Literal["raise", "first", "last", "newest"]
 
 
 def stackable(inventory: Inventory) -> Inventory:
@@ -31,7 +30,7 @@ def stackable(inventory: Inventory) -> Inventory:
         raise InvalidOptionError(
             f"none of the {len(inventory)} rows is an image that could be read.",
             kind=ErrorKind.NO_SOURCES,
-            remedy="See the errors in inventory.failed." if len(inventory) > len(images) else None,
+            remedy="Each row has its error." if len(inventory) > len(images) else None,
         )
     return chosen
 
@@ -169,6 +168,6 @@ def placed(
             kind=ErrorKind.DUPLICATE,
             url=urls[one].as_py(),
             remedy='Pass on_duplicate="first" (or last, or newest) to take one of them; or say '
-            "with variable_pattern, or a column for variable, what tells them apart.",
+            "with variable_pattern, or with a column for variable=…, what tells them apart.",
         )
     return place

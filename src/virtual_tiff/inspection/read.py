@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
+from virtual_tiff.choices import SidecarKind
 from virtual_tiff.errors import VirtualTIFFError, joined
 from virtual_tiff.inspection.describe import describe
 from virtual_tiff.inspection.records import FileInfo
@@ -18,7 +19,7 @@ from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, is_dependent
 from virtual_tiff.tiff.reader import DEFAULT_PREFETCH, read_header
 from virtual_tiff.tiff.series import Series
-from virtual_tiff.tiff.sidecars import SidecarKind, add_sidecars, sidecar_kinds
+from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
 
 if TYPE_CHECKING:
     from obspec_utils.registry import ObjectStoreRegistry

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from virtual_tiff.choices import SidecarKind
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, UnsupportedTIFFError
 from virtual_tiff.planning.hierarchy import find_ifd
 from virtual_tiff.planning.pyramid import levels_of
@@ -18,7 +19,7 @@ from virtual_tiff.tiff.geokeys import GeoTransform, bounds, crs, geotransform, o
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.tiff.reader import DEFAULT_PREFETCH, read_header
 from virtual_tiff.tiff.relations import relate, relate_sidecars
-from virtual_tiff.tiff.sidecars import SidecarKind, add_sidecars, sidecar_kinds
+from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
 
 if TYPE_CHECKING:
     import pyproj
@@ -148,7 +149,7 @@ def _georeferencing(image: ImageFileDirectory, url: str) -> tuple[GeoTransform, 
             image,
             url,
             "the image has no CRS on the Earth" if found else "the image has no CRS",
-            "Give it one, or pass sidecars=True (--sidecars all) if it is in a file beside it.",
+            "Give it one, or pass sidecars=True if it is in a file beside it.",
         )
     transform = geotransform(image)
     if transform is None:
@@ -156,7 +157,7 @@ def _georeferencing(image: ImageFileDirectory, url: str) -> tuple[GeoTransform, 
             image,
             url,
             "the image has no affine transform",
-            "Warp it, or pass sidecars=True (--sidecars all) if it has a world file.",
+            "Warp it, or pass sidecars=True if it has a world file.",
         )
     _, a, b, _, d, e = transform
     if b or d or a < 0:

@@ -59,8 +59,7 @@ class Checkpoint:
             if metadata.get(_OPTIONS, b"").decode() != checkpoint.options:
                 raise InvalidOptionError(
                     f"{folder} holds a scan with other options.",
-                    remedy="Name another checkpoint, or remove this one (scan --restart) to start "
-                    "again.",
+                    remedy="Remove the folder to start again. Or name another with checkpoint=….",
                 )
             break
         return checkpoint

@@ -38,7 +38,7 @@ from virtual_tiff.storage.errors import storage_error
 type Table = Any
 type Registry = Any
 
-#: Names that a listing takes for TIFFs.
+#: Ends of the names that a listing takes for TIFFs, in lower case.
 SUFFIXES = (".tif", ".tiff", ".btf", ".gtiff", ".svs", ".ndpi", ".scn", ".lsm", ".stk")
 _TIME = pa.timestamp("us", "UTC")
 
@@ -56,14 +56,11 @@ class SourceOptions:
         named `datetime` needs no naming.
     assets
         Keys of the assets of STAC Items; `None` for all whose media type is TIFF.
-    suffixes
-        Ends of the names that a listing takes for TIFFs, in lower case.
     """
 
     url_column: str = "url"
     datetime_column: str | None = None
     assets: tuple[str, ...] | None = None
-    suffixes: tuple[str, ...] = SUFFIXES
 
 
 def read_sources(
@@ -101,7 +98,7 @@ def read_sources(
             "there are no TIFFs.",
             kind=ErrorKind.NO_SOURCES,
             url=_only(sources),
-            remedy=f"Listings take names that end in {', '.join(options.suffixes)}.",
+            remedy=f"Listings take names that end in {', '.join(SUFFIXES)}.",
         )
     return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
 
@@ -158,7 +155,7 @@ class _Reader:
             return url
         name = url.rsplit("/", 1)[-1].lower()
         if url.endswith("/") or (is_local(url) and local_path(url).is_dir()):
-            return [_urls(listed(url, self.registry(url), self.options.suffixes))]
+            return [_urls(listed(url, self.registry(url), SUFFIXES))]
         if is_glob(url):
             return [_urls(globbed(url, self.registry(url)))]
         if name.endswith((".txt", ".lst")):

@@ -16,6 +16,7 @@ import icechunk
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from virtual_tiff.choices import OnFailed, OnPresent, OutOfOrder, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
 from virtual_tiff.cubes.placing import stackable
 from virtual_tiff.cubes.plan import CubePlan
@@ -23,7 +24,7 @@ from virtual_tiff.cubes.stack import CubeOptions, plan_cube
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.inputs import as_inventory, checked
-from virtual_tiff.operations.options import CubeArguments, OnFailed
+from virtual_tiff.operations.options import CubeArguments
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.publishing.commit import (
     Action,
@@ -35,7 +36,6 @@ from virtual_tiff.publishing.commit import (
     with_splitting,
 )
 from virtual_tiff.publishing.containers import Container, containers_for, prefixes_for
-from virtual_tiff.publishing.fitting import OnPresent, OutOfOrder
 from virtual_tiff.publishing.levels import extend_levels, write_levels
 from virtual_tiff.publishing.locking import locked
 from virtual_tiff.publishing.repository import Location, add_containers
@@ -151,6 +151,8 @@ def append(
     RepositoryError
         There is no such cube; or with kind `conflict`, other writers were faster every time.
     """
+    check_choice("on_present", on_present, OnPresent)
+    check_choice("out_of_order", out_of_order, OutOfOrder)
     job = _job(sources, **options)
     with icechunk_errors(repo), locked(repo):
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.choices import OnFailed, check_choice
+from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import COLUMNS, Inventory
-from virtual_tiff.operations.options import OnFailed
 
 
 def as_inventory(sources: object, **scan_options: Any) -> Inventory:
@@ -34,12 +34,6 @@ def inventory_in(sources: object) -> Inventory | None:
     return None
 
 
-def check_on_failed(on_failed: object) -> None:
-    """Raise an InvalidOptionError unless it is one of the rules."""
-    if on_failed not in get_args(OnFailed.__value__):
-        raise InvalidOptionError(f"on_failed is {on_failed!r}, but must be 'raise' or 'skip'.")
-
-
 def checked(inventory: Inventory, on_failed: OnFailed) -> int:
     """Count the rows with an error, and raise for them unless they are to be skipped.
 
@@ -48,7 +42,7 @@ def checked(inventory: Inventory, on_failed: OnFailed) -> int:
     VirtualTIFFError
         With the kind of the first of them.
     """
-    check_on_failed(on_failed)
+    check_choice("on_failed", on_failed, OnFailed)
     failed = inventory.failed
     if failed.num_rows and on_failed == "raise":
         first = failed.slice(0, 1).to_pylist()[0]

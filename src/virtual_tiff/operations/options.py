@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, Literal, TypedDict
 
+from virtual_tiff.choices import OnFailed
 from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.operations.files import Names
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.publishing.target import Progress
 
 type Layout = Literal["tree", "stack"]
-type OnFailed = Literal["raise", "skip"]
 
 
 class CommitOptions(TypedDict, total=False):

@@ -9,6 +9,7 @@ from typing import Any, Literal, Unpack, cast, get_args, overload
 
 import icechunk
 
+from virtual_tiff.choices import OnFailed, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.scan import registries
@@ -16,8 +17,8 @@ from virtual_tiff.inventory.sources import SourceOptions, are_files, read_source
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.cubes import CubeResult, publish_cubes
 from virtual_tiff.operations.files import Names, PublishResult, publish_files, publish_plans
-from virtual_tiff.operations.inputs import check_on_failed, checked, inventory_in
-from virtual_tiff.operations.options import Layout, OnFailed, StackOptions, TreeOptions
+from virtual_tiff.operations.inputs import checked, inventory_in
+from virtual_tiff.operations.options import Layout, StackOptions, TreeOptions
 from virtual_tiff.operations.tree import plan_files
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.arrangement import PlanOptions
@@ -229,7 +230,7 @@ async def _publish_tree(
         return await _publish_rows(
             inventory, repo, group, names, on_failed, parser, registry=registry, **options
         )
-    check_on_failed(on_failed)
+    check_choice("on_failed", on_failed, OnFailed)
     if concurrency is not None:
         options["concurrency"] = concurrency
     files: Any = sources
@@ -268,7 +269,7 @@ async def _publish_rows(
     if (parser.ifd, parser.bands, parser.band_axis) != (None, None, "first"):
         raise InvalidOptionError(
             "an inventory holds the images, bands and axes that its scan was told to take.",
-            remedy="Scan anew with this parser, or filter the rows.",
+            remedy="Scan again with these options, or filter the rows.",
         )
     plans = plan_files(inventory, PlanOptions(parser.ifd_layout, coords=parser.coords))
     if is_template(group):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
+from virtual_tiff.choices import IFDLayout
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import Description
 from virtual_tiff.planning.image_plan import ImageOptions
@@ -13,8 +13,6 @@ from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.pyramid import multiscales_attributes
 from virtual_tiff.planning.variables import band_names, band_numbers, coordinate, grid_mapping
 from virtual_tiff.tiff.relations import Related, masks
-
-type IFDLayout = Literal["flat", "nested", "multiscale", "pages"]
 
 
 @dataclass(frozen=True, slots=True)

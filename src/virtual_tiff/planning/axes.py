@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from virtual_tiff.choices import BandAxis
 from virtual_tiff.tiff.ifd import ImageFileDirectory
-
-type BandAxis = Literal["first", "last"]
 
 
 def axis_of(dimension: str) -> str:

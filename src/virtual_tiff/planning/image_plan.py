@@ -8,9 +8,10 @@ from math import isfinite
 
 import numpy as np
 
+from virtual_tiff.choices import BandAxis
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.json_type import JSON
-from virtual_tiff.planning.axes import Axes, BandAxis
+from virtual_tiff.planning.axes import Axes
 from virtual_tiff.planning.encoding.chunk_grid import ChunkGrid, chunk_grid
 from virtual_tiff.planning.encoding.codec_chain import codec_chain, is_compressed
 from virtual_tiff.planning.encoding.data_type import Scalar, band_nodata, image_nodata, sample_type

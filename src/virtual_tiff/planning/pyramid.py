@@ -116,13 +116,13 @@ def _full(related: Sequence[Related], ifd: tuple[int, ...] | None, url: str | No
         )
     pages = [one for one in related if not is_dependent(one.directory)]
     if len(pages) > 1:
-        choices = [_argument(page.directory.index) for page in pages]
+        choices = [f"ifd={_argument(page.directory.index)}" for page in pages]
         listed = ", ".join(choices if len(choices) <= 6 else [*choices[:3], "…", choices[-1]])
         raise InvalidOptionError(
             f"the file has {len(pages)} full-resolution images, and the layout 'multiscale' is "
             "about one.",
             url=url,
-            remedy=f"Choose one: ifd={listed}.",
+            remedy=f"Choose one: {listed}.",
         )
     # A file may hold nothing but an overview of an image that is elsewhere.
     return pages[0] if pages else related[0]

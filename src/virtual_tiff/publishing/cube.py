@@ -13,6 +13,7 @@ import numpy as np
 import zarr
 from zarr.buffer import default_buffer_prototype
 
+from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cubes.grid import GRID_MAPPING
 from virtual_tiff.cubes.plan import CubePlan, CubeVariable
 from virtual_tiff.errors import ErrorKind, RepositoryError
@@ -21,8 +22,6 @@ from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.stacks import stacked
 from virtual_tiff.publishing.coordinate import Merged, merge, read_coordinate, write_coordinate
 from virtual_tiff.publishing.fitting import (
-    OnPresent,
-    OutOfOrder,
     check_bands,
     check_fits,
     check_grid,

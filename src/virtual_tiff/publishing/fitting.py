@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cubes.agreement import MEANING
 from virtual_tiff.cubes.differences import same_crs, same_transform
 from virtual_tiff.cubes.grid import GRID_MAPPING, grid_of
@@ -21,8 +22,6 @@ from virtual_tiff.publishing.coordinate import Merged, as_text
 from virtual_tiff.publishing.zarr_store import get_json
 
 type Store = Any
-type OnPresent = Literal["raise", "skip"]
-type OutOfOrder = Literal["raise", "insert"]
 
 _ANOTHER = "Publish the images as another variable, or as a cube of their own."
 #: What has to be the same in the metadata of an array for more images to go into it.

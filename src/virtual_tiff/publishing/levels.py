@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cubes.grid import description, frame
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.pyramid import multiscales_attributes
 from virtual_tiff.publishing.cube import extend_cube, write_cube, write_frame
-from virtual_tiff.publishing.fitting import OnPresent, OutOfOrder, key_prefix
+from virtual_tiff.publishing.fitting import key_prefix
 from virtual_tiff.publishing.sources_table import read_sources_table
 from virtual_tiff.publishing.written import Written
 from virtual_tiff.publishing.zarr_store import exists, get_json
@@ -66,11 +67,11 @@ def extend_levels(
     """
     there = level_count(store, path) or 1
     if there != len(cube.levels):
-        wanted = "overviews=True (--overviews)" if there > 1 else "overviews=False"
+        wanted = "Pass overviews=True." if there > 1 else "Leave overviews out."
         raise MismatchError(
             f"the cube in {path or '/'!r} has {there} levels, but the images have "
             f"{len(cube.levels)}.",
-            remedy=f"Pass {wanted}."
+            remedy=wanted
             if 1 in (there, len(cube.levels))
             else "Make the same overviews as those of the images that are there.",
         )

@@ -150,7 +150,7 @@ def open_repository(
             "there is no Icechunk repository.",
             kind=ErrorKind.REPOSITORY_NOT_FOUND,
             url=text_of(location),
-            remedy="Check the location; `virtual-tiff publish` makes a new one.",
+            remedy="Check the location; virtual_tiff.publish makes a new one.",
         )
     try:
         return (_open if there else create_in)(storage, tuple(containers))

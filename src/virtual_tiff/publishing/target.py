@@ -143,8 +143,7 @@ class Target:
                     "the repository holds data that virtual-tiff did not publish.",
                     kind=ErrorKind.REPOSITORY_EXISTS,
                     url=text_of(self.location),
-                    remedy="Name another place, or add to it with --into-existing "
-                    "(into_existing=True).",
+                    remedy="Name another place, or pass into_existing=True to add to it.",
                 )
             store = self.repository.readonly_session(branch=self.start).store
             taken = [path for path in paths if await store.exists(f"{path}/zarr.json")]
@@ -162,8 +161,7 @@ class Target:
             f"{named}{more} on branch {self.start!r}.",
             kind=ErrorKind.CONFLICT,
             url=text_of(self.location),
-            remedy="Put the new ones below another one (--group, group=…), or name them "
-            "yourself (names=…).",
+            remedy="Put the new ones into another one (group=…). Or name each of them (names=…).",
         )
 
     async def write(

@@ -47,7 +47,7 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
             f"access was refused ({text}).",
             kind=ErrorKind.NOT_AUTHORIZED,
             url=url,
-            remedy="Give the store credentials, or skip_signature=True for a public bucket.",
+            remedy="Give the store credentials, or pass skip_signature=True for a public bucket.",
         )
     if isinstance(error, obstore.exceptions.PreconditionError):
         return changed(url, "its ETag is another one")

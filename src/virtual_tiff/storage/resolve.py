@@ -31,7 +31,7 @@ def resolve_store(url: str, registry: ObjectStoreRegistry[Any]) -> tuple[Store, 
             kind=ErrorKind.NO_STORE,
             url=url,
             remedy=(
-                f"Register one, such as ObjectStoreRegistry({{'{scheme or 'file://'}…': store}}) "
-                "with an obstore store."
+                f"Pass registry=ObjectStoreRegistry({{'{scheme or 'file://'}…': store}}), with an "
+                "obstore store."
             ),
         ) from error

@@ -146,7 +146,8 @@ def _store(root: str, url: str, *, anonymous: bool) -> Any:
         f"no store serves {scheme}:// URLs.",
         kind=ErrorKind.NO_STORE,
         url=url,
-        remedy="Use a local path or file, http, https, s3, gs, az or abfs, or pass a registry.",
+        remedy="Use a local path or file, http, https, s3, gs, az or abfs. For others, "
+        "pass registry=….",
     )
 
 
@@ -207,7 +208,7 @@ def check_access(urls: Iterable[str]) -> None:
                     url=url,
                     remedy=(
                         f"Set {_CLOUD_VARIABLES[name][0]} and what belongs to it in the "
-                        "environment, or use --anonymous (anonymous=True) for a public bucket."
+                        "environment, or pass anonymous=True for a public bucket."
                     ),
                 ) from error
 

@@ -115,20 +115,13 @@ _NO_BAND = BandMetadata()
 _NOTHING = GDALMetadata()
 
 
-def parse_gdal_metadata(text: str | None, *, strict: bool = False) -> GDALMetadata:
-    """Read the document.
+def parse_gdal_metadata(text: str | None) -> GDALMetadata:
+    """Read the document; the note of what is returned says why one cannot be read.
 
     Parameters
     ----------
     text
         Value of tag 42112.
-    strict
-        Whether to raise for a document that cannot be read, rather than to say so in the note.
-
-    Raises
-    ------
-    InvalidTIFFError
-        With kind `invalid-tag`, only if `strict`.
     """
     if text is None or not text.strip("\0 \t\r\n"):
         return _NOTHING
@@ -136,8 +129,6 @@ def parse_gdal_metadata(text: str | None, *, strict: bool = False) -> GDALMetada
         # A file repeats the document in its overviews, and an archive in its files.
         return _parse(text) if len(text) > _MAX_CACHED_CHARACTERS else _parse_cached(text)
     except InvalidTIFFError as error:
-        if strict:
-            raise
         return GDALMetadata(note=error.message)
 
 

@@ -29,8 +29,6 @@ class Description:
         has no georeferencing at all.
     crs
         What the GeoKeys say.
-    crs_name
-        Name of the CRS, for people.
     geotransform
         Corner of the image and steps, in GDAL's order; of this image, not of the one it is an
         overview of.
@@ -38,24 +36,22 @@ class Description:
         One name per band where any band has a description, else empty: the `band` coordinate.
     notes
         What in the metadata could not be understood, one line each.
-    shape, dimensions
-        Rows and columns, and the names of their dimensions.
+    shape
+        Rows and columns.
     """
 
     array_attributes: Attributes
     spatial_ref_attributes: Attributes | None
     crs: CRSResult
-    crs_name: str | None
     geotransform: GeoTransform | None
     band_names: tuple[str, ...]
     notes: tuple[str, ...]
     shape: tuple[int, int]
-    dimensions: tuple[str, str]
 
     @property
     def group_attributes(self) -> Attributes:
         """The `proj` and `spatial` conventions, for the group the array is in."""
-        return group_attributes(self.crs, self.geotransform, self.shape, self.dimensions)
+        return group_attributes(self.crs, self.geotransform, self.shape)
 
 
 def describe(
@@ -63,8 +59,6 @@ def describe(
     *,
     fill_value: FillValue | None = None,
     full: ImageFileDirectory | None = None,
-    grid_mapping: str = "spatial_ref",
-    dimensions: tuple[str, str] = ("y", "x"),
 ) -> Description:
     """Make all attributes of an image.
 
@@ -79,10 +73,6 @@ def describe(
         The image that this is an overview or a mask of. Its GeoKeys hold for both, and its
         transform is stretched to the size of this one; its scales, units and band descriptions
         are those of overviews too, but not of masks.
-    grid_mapping
-        Name of the variable that carries the georeferencing.
-    dimensions
-        Names of the dimensions of rows and columns.
     """
     source = ifd if full is None else full
     shape = (ifd.image_length, ifd.image_width)
@@ -95,19 +85,17 @@ def describe(
     notes = tuple(note for note in (system.note, metadata.note) if note is not None)
     attributes = array_attributes(ifd, metadata, system=system, fill_value=fill_value, full=full)
     if spatial_ref is not None:
-        attributes["grid_mapping"] = grid_mapping
+        attributes["grid_mapping"] = "spatial_ref"
         # So that xarray makes a coordinate of it without being told to.
-        attributes["coordinates"] = grid_mapping
+        attributes["coordinates"] = "spatial_ref"
     return Description(
         array_attributes=attributes,
         spatial_ref_attributes=spatial_ref,
         crs=system,
-        crs_name=system.name,
         geotransform=transform,
         band_names=band_names(metadata, ifd.samples_per_pixel),
         notes=notes,
         shape=shape,
-        dimensions=dimensions,
     )
 
 

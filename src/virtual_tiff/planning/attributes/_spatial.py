@@ -130,10 +130,7 @@ def _key_value(value: GeoKeyValue) -> JSON:
 
 @lru_cache(maxsize=256)
 def group_attributes(
-    result: CRSResult,
-    transform: GeoTransform | None,
-    shape: tuple[int, int],
-    dimensions: tuple[str, str] = ("y", "x"),
+    result: CRSResult, transform: GeoTransform | None, shape: tuple[int, int]
 ) -> Attributes:
     """The `proj` and `spatial` conventions of an image, for the group it is in.
 
@@ -145,8 +142,6 @@ def group_attributes(
         Of the image.
     shape
         Rows and columns.
-    dimensions
-        Names of the dimensions of rows and columns.
 
     Returns
     -------
@@ -165,7 +160,7 @@ def group_attributes(
         x, a, b, y, d, e = transform
         declared.append(cast("Attributes", dict(spatial.CMO)))
         found = spatial.create(
-            dimensions=list(dimensions),
+            dimensions=["y", "x"],
             bbox=list(bounds(transform, shape)),
             transform_type="affine",
             transform=[a, b, x, d, e, y],

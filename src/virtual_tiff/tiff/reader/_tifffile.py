@@ -81,7 +81,7 @@ def read_with_tifffile(
             f"tifffile cannot read the directory ({error}).",
             url=url,
             ifd=place,
-            remedy="Rewrite the file, or open another of its images with ifd=.",
+            remedy="Rewrite the file, or open another of its images with ifd=….",
         ) from error
 
 

@@ -1,6 +1,6 @@
 """Files beside a TIFF that GDAL reads with it: overviews, masks, metadata, world files."""
 
 from virtual_tiff.tiff.sidecars._find import add_sidecars
-from virtual_tiff.tiff.sidecars._names import SidecarKind, names, sidecar_kinds
+from virtual_tiff.tiff.sidecars._names import names, sidecar_kinds
 
-__all__ = ["SidecarKind", "add_sidecars", "names", "sidecar_kinds"]
+__all__ = ["add_sidecars", "names", "sidecar_kinds"]

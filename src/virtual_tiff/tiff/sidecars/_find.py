@@ -8,6 +8,7 @@ from typing import Any
 
 from obspec_utils.registry import ObjectStoreRegistry
 
+from virtual_tiff.choices import SidecarKind
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, SourceError, VirtualTIFFError
 from virtual_tiff.storage.byte_source import ByteSource, open_source
 from virtual_tiff.tiff.auxiliary import (
@@ -22,7 +23,7 @@ from virtual_tiff.tiff.ifd import Header
 from virtual_tiff.tiff.reader import read_header
 from virtual_tiff.tiff.relations import masks, relate
 from virtual_tiff.tiff.sidecars._merge import as_masks, as_overviews, as_overviews_of_mask, merge
-from virtual_tiff.tiff.sidecars._names import SidecarKind, names
+from virtual_tiff.tiff.sidecars._names import names
 
 #: Largest `.aux.xml`, in bytes; they may hold histograms and tables of attributes.
 MAX_METADATA_BYTES = 4 * 1024 * 1024

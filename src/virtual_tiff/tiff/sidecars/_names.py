@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal, get_args
+from typing import cast
 
+from virtual_tiff.choices import SidecarKind, values_of
 from virtual_tiff.errors import InvalidOptionError
 
-type SidecarKind = Literal["ovr", "msk", "aux.xml", "world"]
-
-_KINDS: tuple[SidecarKind, ...] = get_args(SidecarKind.__value__)
+_KINDS = cast(tuple[SidecarKind, ...], values_of(SidecarKind))
 
 
 def sidecar_kinds(wanted: bool | Collection[str]) -> frozenset[SidecarKind]:

@@ -1,0 +1,115 @@
+"""Remedies in the words of the command line.
+
+Errors name arguments of Python: `on_duplicate="first"`. The options of a command are known by the
+parameters of its function, which have the names of the arguments; `SPELLINGS` has the others.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any, get_args, get_type_hints
+
+from typer.models import OptionInfo
+
+#: What stands for something else than an option of the same name.
+SPELLINGS = {
+    'on_failed="skip"': "--skip-failed",
+    "parser=VirtualTIFF()": "--ifd all",
+    "sidecars=True": "--sidecars all",
+    "skip_signature=True": "--anonymous",
+    "Remove the folder": "Pass --restart",
+}
+#: Arguments, xarray's too, that are for Python alone: a sentence that names one is left out.
+PYTHON_ONLY = frozenset({"band", "bands", "coords", "names", "parser", "prefetch", "registry"})
+
+#: The functions of the commands by name; `virtual_tiff.cli` fills it.
+COMMANDS: dict[str, Callable[..., None]] = {}
+
+# A name and its value, or a name that no sentence has for a word; not within an address.
+_ARGUMENT = re.compile(
+    r"""(?<![\w/?&.'-])
+    (?: (?P<name>[a-z][a-z_]*)=(?P<value>"[^"]*"|\([^()]*\)|[\w…]+(?:\([^()]*\))?)?
+      | (?P<bare>[a-z]+_[a-z_]+)(?![\w/=]|\.\w) )""",
+    re.VERBOSE,
+)
+_FUNCTION = re.compile(r"\bvirtual_tiff\.(\w+)")
+_SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")
+
+
+@cache
+def options_of(command: str) -> dict[str, str]:
+    """Return the option of each parameter of a command."""
+    options = {}
+    for name, hint in get_type_hints(COMMANDS[command], include_extras=True).items():
+        for info in get_args(hint):
+            if isinstance(info, OptionInfo):
+                options[name] = _declared(info) or f"--{name.replace('_', '-')}"
+    return options
+
+
+def _declared(info: OptionInfo) -> str | None:
+    # Inside of Annotated, what looks like the default is the first of the declarations.
+    declared = (info.default, *(info.param_decls or ()))
+    return next((d for d in declared if isinstance(d, str) and d.startswith("--")), None)
+
+
+def in_options(text: str, command: str) -> str:
+    """Name the options of a command where a text names arguments of Python that it has."""
+    return _translated(text, command)[0]
+
+
+def remedy_in_options(remedy: str, command: str) -> str | None:
+    """Say what someone who runs a command can do.
+
+    Sentences about what the command has no option for are left out; `None` if none is left.
+    """
+    sentences = (_translated(sentence, command) for sentence in _SENTENCE.split(remedy))
+    return " ".join(text for text, is_whole in sentences if is_whole) or None
+
+
+def _translated(text: str, command: str) -> tuple[str, bool]:
+    """Translate what can be, and tell whether that is all."""
+    options = options_of(command)
+    foreign = PYTHON_ONLY.union(*map(options_of, COMMANDS)) - options.keys()
+    left = []
+
+    def spelled(match: re.Match[str]) -> str:
+        name = match["name"] or match["bare"]
+        if name in options and (value := _value(match["value"])) is not None:
+            return f"{options[name]} {value}".rstrip()
+        if name in options or name in foreign:
+            left.append(name)
+        return match[0]
+
+    def run(match: re.Match[str]) -> str:
+        if match[1] in COMMANDS:
+            return f"virtual-tiff {match[1]}"
+        left.append(match[0])
+        return match[0]
+
+    for python, words in SPELLINGS.items():
+        if words[words.index("--") :].split()[0] in options.values():
+            text = text.replace(python, words)
+    text = _ARGUMENT.sub(spelled, _FUNCTION.sub(run, text))
+    return text, not left
+
+
+def _value(literal: str | None) -> str | None:
+    """How a value is typed after its option; `None` if there is no way."""
+    if literal is None:
+        return ""
+    try:
+        value: Any = ast.literal_eval(literal)
+    except (SyntaxError, ValueError):
+        return literal
+    if value is True:
+        return ""
+    if value is None or value is False:
+        return None
+    if isinstance(value, tuple):
+        # Paths of directories are numbers, lists of names are not.
+        return ("." if isinstance(value[0], int) else ",").join(map(str, value))
+    return str(value)
