@@ -27,7 +27,9 @@ from virtual_tiff.storage.addresses import (
     source_url,
     split_url,
 )
-from virtual_tiff.storage.stores import AddressRegistry, check_access, default_registry
+from virtual_tiff.storage.credentials import check_access
+from virtual_tiff.storage.resolve import AddressRegistry
+from virtual_tiff.storage.stores import registry_for
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_what_is_no_address(source: str) -> None:
 
 def test_the_key_that_a_store_is_asked_for() -> None:
     urls = ["file:///d/a?b#c;d%20.tif", "http://h:1/a%20b%3F;.tif", "s3://b/x?y#z%20"]
-    registry = default_registry(urls, anonymous=True)
+    registry = registry_for(urls, anonymous=True)
     for each in (registry, pickle.loads(pickle.dumps(registry)), AddressRegistry(registry)):
         keys = [each.resolve(url)[1] for url in urls]
         assert keys == ["d/a?b#c;d%20.tif", "a b?;.tif", "x?y#z%20"]
@@ -77,7 +79,7 @@ def test_the_key_that_a_store_is_asked_for() -> None:
 
 def test_a_scheme_without_a_store() -> None:
     with pytest.raises(SourceError) as raised:
-        default_registry(["ftp://h/a.tif"])
+        registry_for(["ftp://h/a.tif"])
     assert raised.value.kind == ErrorKind.NO_STORE
 
 
@@ -156,7 +158,7 @@ def test_files_that_icechunk_cannot_reach(url: str) -> None:
 
 def test_the_azure_account_has_to_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
-    for look in (containers_for, default_registry):
+    for look in (containers_for, registry_for):
         with pytest.raises(VirtualTIFFError) as raised:
             look(["az://container/a.tif"])
         assert "AZURE_STORAGE_ACCOUNT_NAME" in str(raised.value)

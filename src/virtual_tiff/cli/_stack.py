@@ -20,7 +20,8 @@ from virtual_tiff.cli._options import (
     WorkChoices,
     flattened,
 )
-from virtual_tiff.cli._work import bar, executor_named
+from virtual_tiff.cli._progress import progress_bar
+from virtual_tiff.cli._work import executor_named
 
 if TYPE_CHECKING:
     from virtual_tiff.operations.cubes import CubeResult
@@ -113,7 +114,8 @@ def append(
 def _arguments(cube: CubeChoices, scan: ScanChoices, work: WorkChoices) -> Iterator[dict[str, Any]]:
     """Arguments that both commands hand on, while a bar shows progress."""
     quieten_icechunk()
-    with bar(work.quiet or work.as_json) as progress, executor_named(work.executor) as workers:
+    quiet = work.quiet or work.as_json
+    with progress_bar(quiet=quiet) as progress, executor_named(work.executor) as workers:
         yield {
             "group": cube.group,
             "on_failed": "skip" if cube.skip_failed else "raise",

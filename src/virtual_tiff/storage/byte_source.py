@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
-
-from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.storage.errors import changed, storage_error
-from virtual_tiff.storage.resolve import Store, resolve_store
+from virtual_tiff.storage.resolve import Store
 from virtual_tiff.storage.source import Source
 
 #: Reads beyond the first GET are widened to whole blocks of this many bytes, since a header
@@ -178,33 +175,6 @@ class ByteSource:
         self._cached_bytes += len(data)
         while self._cached_bytes > CACHE_SIZE and len(self._extents) > 1:
             self._cached_bytes -= len(self._extents.popitem(last=False)[1])
-
-
-async def open_source(url: str, registry: ObjectStoreRegistry[Any], *, prefetch: int) -> ByteSource:
-    """Fetch the first `prefetch` bytes of a file, and what the store says of it, in one GET.
-
-    Raises
-    ------
-    SourceError
-        Missing, forbidden, unreachable, a directory, or a URL with no store.
-    InvalidTIFFError
-        With kind `empty-file`.
-    """
-    store, path = resolve_store(url, registry)
-    try:
-        response = await store.get_async(path, options={"range": (0, prefetch)})
-        meta = response.meta
-        prefix = bytes(await response.buffer_async())
-    except Exception as error:
-        raise storage_error(error, url) from error
-    last_modified = meta.get("last_modified")
-    source = Source(
-        url=url,
-        size=int(meta["size"]),
-        etag=meta.get("e_tag"),
-        last_modified=last_modified if isinstance(last_modified, datetime) else None,
-    )
-    return ByteSource(store, path, source, prefix)
 
 
 def _blocks(start: int, end: int, size: int) -> tuple[int, int]:

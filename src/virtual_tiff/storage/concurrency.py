@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from itertools import islice
 
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
 
 
-async def in_flight[T](items: Iterable[T], limit: int, work: Callable[[T], Awaitable[Any]]) -> None:
+async def in_flight[T](
+    items: Iterable[T], limit: int, work: Callable[[T], Awaitable[object]]
+) -> None:
     """Await `work(item)` for every item, at most `limit` at once.
 
     Parameters
@@ -32,14 +34,15 @@ async def in_flight[T](items: Iterable[T], limit: int, work: Callable[[T], Await
         raise InvalidOptionError(f"concurrency is {limit}, but must be at least 1.")
     pending = iter(items)
 
-    async def worker() -> None:
-        for item in pending:
-            await work(item)
+    async def worker(item: T) -> None:
+        await work(item)
+        for following in pending:
+            await work(following)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(limit):
-                group.create_task(worker())
+            for item in islice(pending, limit):
+                group.create_task(worker(item))
     except* VirtualTIFFError as errors:
         raise _first(errors) from None
 

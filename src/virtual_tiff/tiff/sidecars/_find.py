@@ -9,7 +9,8 @@ from typing import Any
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, SourceError, VirtualTIFFError
-from virtual_tiff.storage.byte_source import ByteSource, open_source
+from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.opening import open_source
 from virtual_tiff.tiff.auxiliary import (
     Auxiliary,
     GeoTransform,
