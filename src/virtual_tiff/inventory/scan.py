@@ -18,7 +18,7 @@ from virtual_tiff.inventory.reading import Reading
 from virtual_tiff.inventory.sources import SourceOptions, read_sources
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.parser import VirtualTIFF
-from virtual_tiff.progress import Progress
+from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.storage.run import run
 from virtual_tiff.storage.stores import registry_for
 
@@ -70,7 +70,8 @@ def scan(
         Folder to keep what has been read in. A scan that was interrupted goes on from there,
         and tries again what failed for want of the store.
     progress
-        Called with the stage `read` as files are done; see `virtual_tiff.progress.Progress`.
+        Called with the stage `list` once the files are known, and `read` as each is done; see
+        `virtual_tiff.progress.Progress`.
 
     Returns
     -------
@@ -107,6 +108,7 @@ def scan(
         anonymous=anonymous,
     )
     urls = listed["url"].unique().to_pylist()
+    (progress or no_progress)("list", len(urls), len(urls), 0)
     stores = registry_for(urls, registry, anonymous=anonymous)
     # How many are in flight changes nothing in the rows.
     same = replace(options, concurrency=DEFAULT_CONCURRENCY)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from obspec import GetOptions, ObjectMeta
 
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.storage.errors import changed, storage_error
@@ -75,13 +78,13 @@ class ByteSource:
         return data[start - first : end - first]
 
     async def _fetch(self, start: int, end: int) -> bytes:
-        options: dict[str, Any] = {"range": (start, end)}
+        options: GetOptions = {"range": (start, end)}
         etag = self.source.etag
         if etag is not None and not etag.startswith("W/"):
             # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak tag never matches.
             options["if_match"] = etag
         try:
-            response = await self.store.get_async(self.path, options=options)  # type: ignore[arg-type]
+            response = await self.store.get_async(self.path, options=options)
             data = bytes(await response.buffer_async())
         except Exception as error:
             raise storage_error(error, self.source.url) from error
@@ -115,7 +118,7 @@ class ByteSource:
         self._remember(first, data)
         return data[start - first : end - first]
 
-    def get(self, path: str, *, options: Any = None) -> Any:
+    def get(self, path: str, *, options: GetOptions | None = None) -> NoReturn:
         """Refuse: a whole file is never fetched to read its header."""
         raise AssertionError("a header reader asked for the whole file")
 
@@ -148,13 +151,14 @@ class ByteSource:
             out.append(blocks[first][start - first : start - first + length])
         return out
 
-    def head(self, path: str) -> Any:
+    def head(self, path: str) -> ObjectMeta:
         """Answer from the first GET, without a request."""
         return {
             "path": self.path,
             "size": self.size,
             "e_tag": self.source.etag,
-            "last_modified": self.source.last_modified,
+            # The time that obstore gives where a server tells none.
+            "last_modified": self.source.last_modified or datetime.fromtimestamp(0, UTC),
             "version": None,
         }
 

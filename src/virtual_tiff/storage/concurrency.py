@@ -27,8 +27,8 @@ async def in_flight[T](
     ------
     InvalidOptionError
         The limit is less than 1.
-    VirtualTIFFError
-        The first error of this package that `work` raised, instead of an exception group.
+    BaseException
+        The first that `work` raised, one of this package before all others, and not in a group.
     """
     if limit < 1:
         raise InvalidOptionError(f"concurrency is {limit}, but must be at least 1.")
@@ -43,11 +43,12 @@ async def in_flight[T](
         async with asyncio.TaskGroup() as group:
             for item in islice(pending, limit):
                 group.create_task(worker(item))
-    except* VirtualTIFFError as errors:
-        raise _first(errors) from None
+    except BaseExceptionGroup as errors:
+        error = _first(errors.subgroup(VirtualTIFFError) or errors)
+        raise error from error.__cause__
 
 
-def _first(errors: BaseExceptionGroup[VirtualTIFFError]) -> VirtualTIFFError:
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first single error of a group that may hold groups."""
     first = errors.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
