@@ -22,7 +22,7 @@ from benchmarks._report import Result, Target, rows
 from tests.helpers.range_server import RangeServer
 from virtual_tiff import VirtualTIFF, open_repository
 from virtual_tiff.publishing.containers import containers_for
-from virtual_tiff.storage.stores import default_registry
+from virtual_tiff.storage.stores import registry_for
 
 LATENCY = 0.03
 THREADS = 64
@@ -64,7 +64,7 @@ class Work:
         with ThreadPoolExecutor(THREADS) as pool:
             cube = open_virtual_mfdataset(
                 self.urls,
-                registry=default_registry(self.urls),
+                registry=registry_for(self.urls),
                 parser=parser,
                 combine="nested",
                 concat_dim="time",

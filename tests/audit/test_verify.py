@@ -25,6 +25,7 @@ from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.cubes import publish_cubes
 from virtual_tiff.operations.publish import publish
 from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.progress import Stage
 from virtual_tiff.publishing.repository import open_repository
 
 
@@ -40,12 +41,12 @@ def faults(report: VerifyReport) -> dict[str, Status]:
 def test_all_is_well(tmp_path: Path, repo: str) -> None:
     write_scenes(tmp_path / "a", 5)
     publish_cubes(scanned(tmp_path / "a"), repo)
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[Stage, int, int, int]] = []
     report = verify(repo, sample=None, chunks=100, progress=lambda *n: seen.append(n))
     assert report.exit_status == 0
     assert report.decoded == 5 * 6
     assert report.undecided == ()
-    assert seen[-1] == (5, 5)
+    assert seen[-1] == ("check", 5, 5, 0)
     assert report.table().num_rows == 5
     assert verify(repo, sample=2).decoded == 2
     assert verify(repo, sample=0).decoded == 0

@@ -32,7 +32,7 @@ from virtual_tiff.planning.encoding.readers import Reader, readers
 from virtual_tiff.planning.metadata import array_document, chunk_key, to_bytes
 from virtual_tiff.publishing.repository import open_repository
 from virtual_tiff.storage.addresses import source_url
-from virtual_tiff.storage.stores import default_registry
+from virtual_tiff.storage.stores import registry_for
 
 type Output = pytest.CaptureFixture[str]
 
@@ -529,7 +529,7 @@ def test_what_zarrs_reads(encoding: Encoding, tmp_path: Path) -> None:
     assert is_writable(encoding)
     data = write(encoding, path := tmp_path / "a.tif")
     url = source_url(path)
-    plan = VirtualTIFF(ifd=0).plan(url, default_registry([url])).arrays["0"]
+    plan = VirtualTIFF(ifd=0).plan(url, registry_for([url])).arrays["0"]
     folder = tmp_path / "a.zarr"
     folder.mkdir()
     (folder / "zarr.json").write_bytes(to_bytes(array_document(plan)))

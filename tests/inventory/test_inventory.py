@@ -36,6 +36,7 @@ from virtual_tiff.inventory.table import COLUMNS, Inventory
 from virtual_tiff.inventory.times import check_pattern, time_from_name
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.plan import ArrayPlan
+from virtual_tiff.progress import Stage
 
 
 def same_plan(one: ArrayPlan, other: ArrayPlan) -> bool:
@@ -124,7 +125,7 @@ def test_a_bad_file_is_a_row(tmp_path: Path) -> None:
     for name, (data, _) in bad.items():
         (tmp_path / name).write_bytes(data)
     missing = str(tmp_path / "missing.tif")
-    calls: list[tuple[int, int, int]] = []
+    calls: list[tuple[Stage, int, int, int]] = []
     inventory = scanned(tmp_path, missing, progress=lambda *n: calls.append(n))
     assert repr(inventory) == "<Inventory of 2 images, 4 failed>"
     assert len(inventory.images) == 2
@@ -134,7 +135,7 @@ def test_a_bad_file_is_a_row(tmp_path: Path) -> None:
         assert failed[name]["error_kind"] == kind, failed[name]
         assert failed[name]["error"]
     assert failed["missing.tif"]["error_kind"] == ErrorKind.NOT_FOUND
-    assert calls[-1] == (6, 4, 6)
+    assert calls[-1] == ("read", 6, 6, 4)
     row = inventory.table["url"].to_pylist().index((tmp_path / "text.tif").as_uri())
     with pytest.raises(InvalidOptionError) as caught:
         inventory.plan(row)
@@ -410,16 +411,16 @@ EXECUTORS: dict[str, Callable[[], Executor]] = {
 
 @pytest.mark.parametrize("kind", EXECUTORS)
 def test_executors(kind: str, tmp_path: Path) -> None:
-    import virtual_tiff.inventory.scan as module
+    import virtual_tiff.inventory.reading as module
 
     write_scenes(tmp_path, 7)
     (tmp_path / "broken_20230101.tif").write_bytes(b"broken")
     with EXECUTORS[kind]() as executor, pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_TASK_URLS", 3)
-        calls: list[tuple[int, int, int]] = []
+        calls: list[tuple[Stage, int, int, int]] = []
         shared = scanned(tmp_path, executor=executor, progress=lambda *n: calls.append(n))
     assert shared.table.equals(scanned(tmp_path).table)
-    assert calls[-1] == (8, 1, 8)
+    assert calls[-1] == ("read", 8, 8, 1)
 
 
 class _Interrupted(BaseException):
@@ -430,7 +431,7 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path) -> None:
     paths = write_scenes(tmp_path / "tiffs", 40)
     checkpoint = tmp_path / "checkpoint"
 
-    def stop(done: int, failed: int, total: int) -> None:
+    def stop(stage: Stage, done: int, total: int, failed: int, /) -> None:
         if done == 15:
             raise _Interrupted
 

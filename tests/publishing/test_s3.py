@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +12,7 @@ import pytest
 from obstore.store import S3Store
 
 from tests.helpers.archive import PATTERN, opened, read_paths, write_scene, write_scenes
+from tests.helpers.s3 import make_bucket, moto_server, s3_environment
 from tests.publishing.test_faults import race_urls
 from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.verify import verify
@@ -29,49 +26,16 @@ BUCKET = "archive"
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    """A server of its own, on a free port."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(300):
-            try:
-                with urllib.request.urlopen(url, timeout=1):
-                    break
-            except OSError:
-                assert server.poll() is None
-                time.sleep(0.1)
+    with moto_server() as url:
         yield url
-    finally:
-        server.terminate()
-        server.wait(10)
 
 
 @pytest.fixture
 def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> S3Store:
     """An empty bucket, and the environment that finds it."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": "us-east-1",
-        "AWS_ALLOW_HTTP": "true",
-    }.items():
+    for name, value in s3_environment(endpoint).items():
         monkeypatch.setenv(name, value)
-    for request in ("moto-api/reset", BUCKET):
-        method = "POST" if request.startswith("moto") else "PUT"
-        call = urllib.request.Request(f"{endpoint}/{request}", method=method)
-        with urllib.request.urlopen(call, timeout=10):
-            pass
-    return S3Store(BUCKET, client_options={"allow_http": True})
+    return make_bucket(endpoint, BUCKET)
 
 
 def upload(store: S3Store, paths: list[Path], folder: str) -> list[str]:

@@ -7,7 +7,7 @@ import pickle
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,24 @@ from typing import Any
 import icechunk
 import pytest
 from obspec_utils.registry import ObjectStoreRegistry
-from obstore.store import AzureStore
+from obstore.store import AzureStore, HTTPStore, LocalStore
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError, VirtualTIFFError
+from virtual_tiff.inspection import info
+from virtual_tiff.inventory.scan import scan
 from virtual_tiff.publishing.containers import containers_for
 from virtual_tiff.publishing.repository import add_containers, create_in
 from virtual_tiff.storage.addresses import (
     checksum_of,
     chunk_location,
     group_names,
+    linked_url,
     source_url,
     split_url,
 )
-from virtual_tiff.storage.stores import AddressRegistry, check_access, default_registry
+from virtual_tiff.storage.credentials import check_access
+from virtual_tiff.storage.resolve import AddressRegistry, resolve_store
+from virtual_tiff.storage.stores import registry_for
 
 
 @pytest.mark.parametrize(
@@ -68,16 +73,67 @@ def test_what_is_no_address(source: str) -> None:
 
 def test_the_key_that_a_store_is_asked_for() -> None:
     urls = ["file:///d/a?b#c;d%20.tif", "http://h:1/a%20b%3F;.tif", "s3://b/x?y#z%20"]
-    registry = default_registry(urls, anonymous=True)
+    registry = registry_for(urls, anonymous=True)
     for each in (registry, pickle.loads(pickle.dumps(registry)), AddressRegistry(registry)):
         keys = [each.resolve(url)[1] for url in urls]
         assert keys == ["d/a?b#c;d%20.tif", "a b?;.tif", "x?y#z%20"]
         assert keys == [split_url(url)[2] for url in urls]
 
 
+def test_a_store_with_a_prefix_of_odd_characters(tmp_path: Path) -> None:
+    folder = tmp_path / "x?y #;%20"
+    folder.mkdir()
+    local = f"file://{folder}"
+    web = "https://h/a%20b"
+    registry = AddressRegistry(
+        ObjectStoreRegistry({"file://": LocalStore(prefix=folder), web: HTTPStore(web)})
+    )
+    assert registry.resolve(f"{local}/z?.tif")[1] == "z?.tif"
+    assert registry.resolve(f"{web}/c%2Bd.tif")[1] == "c+d.tif"
+    # Not in the folder, although its name begins alike.
+    assert registry.resolve(f"{local}2/z.tif")[1].endswith("%202/z.tif")
+    with pytest.raises(ValueError, match="no store"):
+        registry.resolve("https://h/other/c.tif")
+
+
+def test_a_plain_registry_is_read_as_ours() -> None:
+    """As VirtualiZarr calls the parser; the query of a web address is not part of the key."""
+    store = HTTPStore("https://h")
+    plain = ObjectStoreRegistry({"https://h": store})
+    for url in ("https://h/a%20b.tif", "https://h/a%20b.tif?download=1"):
+        assert resolve_store(url, plain) == (store, "a b.tif")
+    with pytest.raises(SourceError) as raised:
+        resolve_store("s3://b/a.tif", plain)
+    assert raised.value.kind == ErrorKind.NO_STORE
+
+
+@pytest.mark.parametrize(
+    ("base", "href", "url"),
+    [
+        ("file:///d/items/i.json", "./a%20b?.tif", "file:///d/items/a%20b?.tif"),
+        ("file:///d/items/i.json", "../a.tif", "file:///d/a.tif"),
+        ("file:///d/i.json", "/e/a%20b.tif", "file:///e/a%20b.tif"),
+        ("file:///d/i.json", "file:///e/a%20b.tif", "file:///e/a b.tif"),
+        ("s3://b/k%20/i.json", "a#.tif", "s3://b/k%20/a#.tif"),
+        ("https://h/d/i.json", "a%20b.tif", "https://h/d/a%20b.tif"),
+        ("https://h/d/i.json", "/e/a.tif", "https://h/e/a.tif"),
+        ("https://h/d/i.json", "s3://b/a.tif", "s3://b/a.tif"),
+    ],
+)
+def test_what_a_document_links_to(base: str, href: str, url: str) -> None:
+    assert linked_url(base, href) == url
+
+
+def test_a_folder_and_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert source_url("~/a.tif") == f"file://{tmp_path}/a.tif"
+    assert source_url("b/", tmp_path) == f"file://{tmp_path}/b/"
+    assert source_url("/b.tif", tmp_path) == "file:///b.tif"
+
+
 def test_a_scheme_without_a_store() -> None:
     with pytest.raises(SourceError) as raised:
-        default_registry(["ftp://h/a.tif"])
+        registry_for(["ftp://h/a.tif"])
     assert raised.value.kind == ErrorKind.NO_STORE
 
 
@@ -156,7 +212,7 @@ def test_files_that_icechunk_cannot_reach(url: str) -> None:
 
 def test_the_azure_account_has_to_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
-    for look in (containers_for, default_registry):
+    for look in (containers_for, registry_for):
         with pytest.raises(VirtualTIFFError) as raised:
             look(["az://container/a.tif"])
         assert "AZURE_STORAGE_ACCOUNT_NAME" in str(raised.value)
@@ -213,15 +269,16 @@ def silent_server() -> Iterator[str]:
         connection.close()
 
 
+@pytest.mark.parametrize("look", [check_access, registry_for, scan, info])
 def test_missing_credentials_are_noticed_soon(
-    silent_server: str, monkeypatch: pytest.MonkeyPatch
+    look: Callable[[Sequence[str]], object], silent_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(variable)
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", silent_server)
     start = time.monotonic()
     with pytest.raises(SourceError) as raised:
-        check_access(["s3://bucket/a.tif", "s3://bucket/b.tif", "file:///c.tif"])
+        look(["s3://bucket/a.tif", "s3://bucket/b.tif", "file:///c.tif"])
     assert raised.value.kind == ErrorKind.NOT_AUTHORIZED
     assert "AWS_ACCESS_KEY_ID" in str(raised.value)
     assert time.monotonic() - start < 20

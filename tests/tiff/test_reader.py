@@ -38,7 +38,7 @@ from tests.helpers.read import MEMORY_URL, in_memory, local_registry
 from tests.helpers.special import names, tifffile_pages, write_special
 from tests.helpers.stores import recording
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, SourceError, VirtualTIFFError
-from virtual_tiff.storage.byte_source import open_source
+from virtual_tiff.storage.opening import open_source
 from virtual_tiff.tags import FieldType, NewSubfileType, Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.tiff.reader import DEFAULT_PREFETCH, read_header

@@ -1,25 +1,26 @@
-"""What a store says of files now, against what was recorded of them when they were published."""
+"""Compare object metadata with the values that were recorded at publish time."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import cast
 
 import icechunk
+from obspec import HeadAsync, ObjectMeta
 from zarr.abc.store import RangeByteRequest
 from zarr.buffer.cpu import buffer_prototype
 
 from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.samples import Reference
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.publishing.sources_table import NO_TIME, Sources
+from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.errors import storage_error
-from virtual_tiff.storage.resolve import resolve_store
+from virtual_tiff.storage.resolve import AddressRegistry, resolve_store
 
-type Progress = Callable[[int, int], None]
 #: By URL: what is the matter with it, and in what way.
 type States = dict[str, tuple[Status, str]]
 
@@ -34,7 +35,7 @@ class Recorded:
     etag: str
     last_modified: datetime | None
 
-    def difference(self, now: Mapping[str, Any]) -> str | None:
+    def difference(self, now: Mapping[str, object]) -> str | None:
         """Say in what the file differs from that; see `difference`."""
         return difference(self.size, self.etag, self.last_modified, now)
 
@@ -51,42 +52,38 @@ def recorded_states(sources: Sources) -> dict[str, Recorded]:
 
 async def find_changed(
     recorded: Mapping[str, Recorded | None],
-    registry: Any,
+    registry: AddressRegistry,
     concurrency: int,
     progress: Progress | None,
 ) -> States:
     """Ask for every file, and return what is wrong with those that are not as recorded."""
     wrong: States = {}
-    pending: Iterator[tuple[str, Recorded | None]] = iter(recorded.items())
+    report = progress or no_progress
     done = 0
 
-    async def work() -> None:
+    async def check(item: tuple[str, Recorded | None]) -> None:
         nonlocal done
-        for url, before in pending:
-            try:
-                now = await _head(url, registry)
-                fault = None if before is None else before.difference(now)
-                if fault is not None:
-                    wrong[url] = (Status.CHANGED, fault)
-            except VirtualTIFFError as error:
-                missing = error.kind in (ErrorKind.NOT_FOUND, ErrorKind.IS_DIRECTORY)
-                status = Status.MISSING if missing else Status.UNREACHABLE
-                wrong[url] = (status, error.message)
-            done += 1
-            if progress is not None:
-                progress(done, len(recorded))
+        url, before = item
+        try:
+            now = await _head(url, registry)
+            fault = None if before is None else before.difference(now)
+            if fault is not None:
+                wrong[url] = (Status.CHANGED, fault)
+        except VirtualTIFFError as error:
+            missing = error.kind in (ErrorKind.NOT_FOUND, ErrorKind.IS_DIRECTORY)
+            status = Status.MISSING if missing else Status.UNREACHABLE
+            wrong[url] = (status, error.message)
+        done += 1
+        report("check", done, len(recorded), len(wrong))
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(concurrency, len(recorded))):
-            group.create_task(work())
+    await in_flight(recorded.items(), concurrency, check)
     return wrong
 
 
-async def _head(url: str, registry: Any) -> Mapping[str, Any]:
+async def _head(url: str, registry: AddressRegistry) -> ObjectMeta:
     store, path = resolve_store(url, registry)
     try:
-        found: Mapping[str, Any] = await store.head_async(path)  # type: ignore[attr-defined]
-        return found
+        return await cast(HeadAsync, store).head_async(path)
     except Exception as error:
         translated = storage_error(error, url)
         if translated.kind != ErrorKind.STORAGE:
@@ -94,14 +91,13 @@ async def _head(url: str, registry: Any) -> Mapping[str, Any]:
     # Some servers answer GET alone.
     try:
         response = await store.get_async(path, options={"range": (0, 1)})
-        meta: Mapping[str, Any] = response.meta
-        return meta
+        return response.meta
     except Exception as error:
         raise storage_error(error, url) from error
 
 
 def difference(
-    size: int, etag: str, last_modified: datetime | None, now: Mapping[str, Any]
+    size: int, etag: str, last_modified: datetime | None, now: Mapping[str, object]
 ) -> str | None:
     """Say in what a file differs from what was recorded.
 
@@ -122,12 +118,12 @@ def difference(
     tag, modified = now.get("e_tag"), now.get("last_modified")
     if etag and tag:
         return None if etag == tag else f"its ETag is {tag}, but was {etag}"
-    if last_modified is not None and modified is not None and modified != last_modified:
+    if last_modified is not None and isinstance(modified, datetime) and modified != last_modified:
         return f"it was changed at {modified:%Y-%m-%d %H:%M:%S}"
     return None
 
 
-async def find_refused(store: Any, references: Sequence[Reference]) -> States:
+async def find_refused(store: icechunk.IcechunkStore, references: Sequence[Reference]) -> States:
     """Read a byte through Icechunk of files of which it alone knows what they were."""
     wrong: States = {}
     for reference in references:

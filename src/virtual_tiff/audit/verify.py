@@ -12,22 +12,23 @@ from collections import defaultdict
 from typing import Any
 
 import icechunk
+from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.audit.decoding import compare
 from virtual_tiff.audit.report import Finding, Status, VerifyReport
 from virtual_tiff.audit.samples import array_paths, samples_of, unlisted
 from virtual_tiff.audit.states import (
-    Progress,
     find_changed,
     find_refused,
     recorded_states,
 )
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
+from virtual_tiff.progress import Progress
 from virtual_tiff.publishing.commit import icechunk_errors
 from virtual_tiff.publishing.repository import Location, open_repository
 from virtual_tiff.publishing.sources_table import read_sources_table
 from virtual_tiff.storage.run import run
-from virtual_tiff.storage.stores import AddressRegistry, default_registry
+from virtual_tiff.storage.stores import registry_for
 
 DEFAULT_CONCURRENCY = 128
 DEFAULT_SAMPLE = 20
@@ -40,7 +41,7 @@ def verify(
     sample: int | None = DEFAULT_SAMPLE,
     chunks: int = 1,
     seed: int = 0,
-    registry: Any | None = None,
+    registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
     progress: Progress | None = None,
@@ -64,7 +65,7 @@ def verify(
     concurrency
         HEAD requests in flight at once.
     progress
-        Called with the files done and the files in all.
+        Called with the stage `check` as files are done; see `virtual_tiff.progress.Progress`.
 
     Returns
     -------
@@ -94,11 +95,7 @@ def verify(
             kind=ErrorKind.NOT_FOUND,
             remedy="Name the branch that something was published to.",
         )
-    stores = (
-        default_registry(urls, anonymous=anonymous)
-        if registry is None
-        else AddressRegistry(registry)
-    )
+    stores = registry_for(urls, registry, anonymous=anonymous)
     states = run(
         find_changed({url: recorded.get(url) for url in urls}, stores, concurrency, progress)
     )

@@ -113,9 +113,7 @@ def info(
     from virtual_tiff.inspection import examine
 
     files, error = examine(
-        _files(sources, table, anonymous=anonymous),
-        anonymous=anonymous,
-        sidecars=sidecar_names(sidecars),
+        sources, anonymous=anonymous, sidecars=sidecar_names(sidecars), **table.arguments()
     )
     if as_json and files:
         print(json.dumps([file.to_json() for file in files], ensure_ascii=False, indent=2))
@@ -123,24 +121,6 @@ def info(
         print_files(files)
     if error is not None:
         raise error
-
-
-def _files(sources: Sequence[str], table: TableChoices, *, anonymous: bool) -> Sequence[str]:
-    """Files in the folders, and of the patterns and lists, that are named."""
-    from virtual_tiff.inventory.listing import is_file, to_url
-
-    if all(is_file(to_url(source)) for source in sources):
-        return sources
-    # Only now, since a table takes longer to import than the header of a file to read.
-    from virtual_tiff.inventory.scan import registries
-    from virtual_tiff.inventory.sources import SourceOptions, read_sources
-
-    stores = registries(None, anonymous=anonymous)
-    options = SourceOptions(
-        url_column=table.url_column, assets=tuple(table.asset) if table.asset else None
-    )
-    found: list[str] = read_sources(sources, stores, options)["url"].to_pylist()
-    return found
 
 
 def _print_tile_matrix_set(sources: Sequence[str], **options: Any) -> None:

@@ -1,13 +1,11 @@
-"""What the command line prints: tables and bars."""
+"""What the command line prints of files and repositories."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -15,8 +13,6 @@ from virtual_tiff.planning.encoding.readers import Reader
 
 if TYPE_CHECKING:
     from virtual_tiff.inspection import FileInfo, ImageInfo, SeriesInfo
-    from virtual_tiff.publishing.target import Progress as Report
-    from virtual_tiff.publishing.target import Stage
 
 #: One letter for each client in the table, and what it stands for.
 _LETTERS = {
@@ -25,7 +21,6 @@ _LETTERS = {
     Reader.ZARRS: ("R", "zarrs"),
     Reader.ZARRITA: ("J", "zarrita.js"),
 }
-_STAGES = {"read": "Reading headers", "write": "Writing references", "commit": "Committing"}
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -118,25 +113,3 @@ def print_reading_code(location: str, containers: Sequence[str], **what: Any) ->
     code = reading_code(location, containers, **what)
     print("\nRead it where xarray, icechunk and imagecodecs-zarr are installed:\n")
     print("".join(f"    {line}\n" if line else "\n" for line in code.splitlines()), end="")
-
-
-@contextmanager
-def progress_bar(*, quiet: bool) -> Iterator[Report | None]:
-    """Show a bar on stderr while the block runs, if that is a terminal."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("{task.description:<18}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(_STAGES["read"], total=None)
-
-        def report(stage: Stage, done: int, total: int) -> None:
-            progress.update(task, description=_STAGES[stage], completed=done, total=total)
-
-        yield report

@@ -74,7 +74,8 @@ def publish(
     The pixels stay where they are. If any file cannot be published, none is, unless --skip-failed
     leaves it out. Images on one grid become a cube with stack.
     """
-    from virtual_tiff.cli._output import print_reading_code, progress_bar
+    from virtual_tiff.cli._output import print_reading_code
+    from virtual_tiff.cli._progress import progress_bar
     from virtual_tiff.operations.publish import publish as publish_sources
 
     quieten_icechunk()

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from virtual_tiff.cli._options import Anonymous, Executor, Quiet, ScanChoices, Sources, flattened
+from virtual_tiff.cli._progress import progress_bar
 from virtual_tiff.cli._remedies import in_options
-from virtual_tiff.cli._work import bar, executor_named
+from virtual_tiff.cli._work import executor_named
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -48,7 +49,7 @@ def scan(
     folder = output.with_name(f".{output.name}.scan")
     if restart:
         Checkpoint(folder, "").remove()
-    with bar(quiet) as progress, executor_named(executor) as workers:
+    with progress_bar(quiet=quiet) as progress, executor_named(executor) as workers:
         inventory = scan_sources(
             sources,
             parser=choices.scan_parser(),

@@ -22,7 +22,8 @@ from virtual_tiff.cli._options import (
     WorkChoices,
     flattened,
 )
-from virtual_tiff.cli._work import bar, executor_named
+from virtual_tiff.cli._progress import progress_bar
+from virtual_tiff.cli._work import executor_named
 
 if TYPE_CHECKING:
     from virtual_tiff.operations.cubes import CubeResult
@@ -126,7 +127,7 @@ def _arguments(
     """Arguments that both commands hand on, while a bar shows progress."""
     quieten_icechunk()
     silent = commit.quiet or commit.as_json
-    with bar(silent) as progress, executor_named(work.executor) as workers:
+    with progress_bar(quiet=silent) as progress, executor_named(work.executor) as workers:
         yield {
             **scan.arguments(),
             **commit.arguments(),

@@ -10,7 +10,7 @@ import typer
 
 from virtual_tiff.cli._common import quieten_icechunk
 from virtual_tiff.cli._options import Anonymous, Json, Quiet, Repository
-from virtual_tiff.cli._work import bar
+from virtual_tiff.cli._progress import progress_bar
 
 if TYPE_CHECKING:
     from virtual_tiff.audit.report import VerifyReport
@@ -56,7 +56,7 @@ def verify(
     from virtual_tiff.audit.verify import verify as verify_repository
 
     quieten_icechunk()
-    with bar(quiet or as_json, "Asking for files") as progress:
+    with progress_bar(quiet=quiet or as_json) as progress:
         report = verify_repository(
             repository,
             branch=branch,
@@ -65,7 +65,7 @@ def verify(
             seed=seed,
             anonymous=anonymous,
             concurrency=concurrency,
-            progress=None if progress is None else lambda n, total: progress(n, 0, total),
+            progress=progress,
         )
     if output is not None:
         _write_table(report.table(), output)

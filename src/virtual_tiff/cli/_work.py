@@ -1,48 +1,12 @@
-"""Progress of a scan, and the executors that share its work."""
+"""The executors that share the work of a scan."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import typer
-
-
-@contextmanager
-def bar(quiet: bool, what: str = "Reading headers") -> Iterator[Any]:
-    """Show a bar with rate and time left on stderr while the block runs, if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    started = time.monotonic()
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(what, total=None, rate="")
-
-        def report(done: int, failed: int, total: int) -> None:
-            rate = done / max(time.monotonic() - started, 1e-3)
-            text = f"{rate:,.0f}/s" + (f", {failed:,} failed" if failed else "")
-            progress.update(task, completed=done, total=total, rate=text)
-
-        yield report
 
 
 @contextmanager

@@ -36,6 +36,7 @@ from virtual_tiff.planning.metadata import array_document, chunk_key, to_bytes
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, GroupPlan, PartialSegment
 from virtual_tiff.planning.stacks import samples_of
 from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.concurrency import in_flight
 
 #: Segments looked at at the same time.
 _CONCURRENCY = 64
@@ -114,31 +115,29 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     """
     outer = str(plan.codecs[-1]["name"])
     head_bytes = HEADER_BYTES if outer == "imagecodecs_lerc" else _LERC_HEAD_BYTES
-    limiter = asyncio.Semaphore(_CONCURRENCY)
+    headers: dict[ChunkIndex, LercHeader] = {}
 
-    async def header(offset: int, length: int) -> LercHeader:
-        async with limiter:
-            data = await source.read_uncached(offset, min(length, head_bytes))
-        return lerc_header(_first_bytes(data, outer))
+    async def read(index: ChunkIndex) -> None:
+        length = min(int(plan.lengths[index]), head_bytes)
+        data = await source.read_uncached(int(plan.offsets[index]), length)
+        headers[index] = lerc_header(_first_bytes(data, outer))
 
     async def hides_pixels(index: ChunkIndex, head: LercHeader) -> bool:
         """Whether a masked pixel lies inside the image, and not in the padding of an edge tile."""
         rows, columns = _inside(plan, index)
         if head.valid < rows * columns:
             return True
-        async with limiter:
-            data = await source.read_uncached(int(plan.offsets[index]), int(plan.lengths[index]))
+        data = await source.read_uncached(int(plan.offsets[index]), int(plan.lengths[index]))
         mask = await asyncio.to_thread(_lerc_mask, data, outer)
         return not bool(mask[..., :rows, :columns].all())
 
     present = [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
-    headers = await asyncio.gather(
-        *(header(int(plan.offsets[index]), int(plan.lengths[index])) for index in present)
-    )
+    await in_flight(present, _CONCURRENCY, read)
     samples = samples_of(plan)
     lengths = plan.lengths.copy()
     fill_is_nan = isinstance(plan.fill_value, float) and math.isnan(plan.fill_value)
-    for index, head in zip(present, headers, strict=True):
+    for index in present:
+        head = headers[index]
         if head.is_empty and fill_is_nan:
             lengths[index] = 0
             continue

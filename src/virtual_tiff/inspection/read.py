@@ -1,18 +1,19 @@
-"""Addresses → headers → what is in the files."""
+"""Read the headers of files, and describe what is in them."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.choices import SidecarKind
 from virtual_tiff.errors import VirtualTIFFError, joined
 from virtual_tiff.inspection.describe import describe
 from virtual_tiff.inspection.records import FileInfo
-from virtual_tiff.storage.addresses import source_url
+from virtual_tiff.inventory.files import file_urls
 from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.run import run
 from virtual_tiff.storage.stores import registry_for
 from virtual_tiff.tags import Tag
@@ -21,24 +22,27 @@ from virtual_tiff.tiff.reader import DEFAULT_PREFETCH, read_header
 from virtual_tiff.tiff.series import Series
 from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
 
-if TYPE_CHECKING:
-    from obspec_utils.registry import ObjectStoreRegistry
+#: Headers in flight at once unless told otherwise.
+DEFAULT_CONCURRENCY = 64
 
 
 def info(
-    sources: Iterable[str | os.PathLike[str]],
+    sources: object,
     *,
     registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
     prefetch: int = DEFAULT_PREFETCH,
     sidecars: bool | Collection[SidecarKind] = False,
+    url_column: str = "url",
+    assets: Sequence[str] | None = None,
+    concurrency: int = DEFAULT_CONCURRENCY,
 ) -> list[FileInfo]:
     """Read the headers of TIFFs.
 
     Parameters
     ----------
     sources
-        Local paths or URLs.
+        Local paths or URLs, one or several, or anything else that `virtual_tiff.scan` takes.
     registry
         Stores for the files; by default obstore's.
     anonymous
@@ -47,16 +51,27 @@ def info(
         Bytes of the first GET.
     sidecars
         Files beside the TIFFs to read too, as for `virtual_tiff.VirtualTIFF`.
+    url_column, assets
+        Column of a table that holds URLs, and assets of STAC Items, as for `virtual_tiff.scan`.
+    concurrency
+        Files read at once.
 
     Raises
     ------
     InvalidOptionError
-        There are no such sidecars; nothing was read.
+        There are no such sidecars, or no files are named; nothing was read.
     VirtualTIFFError
         What is wrong with the one file, or a `SourcesError` of several.
     """
     found, error = examine(
-        sources, registry=registry, anonymous=anonymous, prefetch=prefetch, sidecars=sidecars
+        sources,
+        registry=registry,
+        anonymous=anonymous,
+        prefetch=prefetch,
+        sidecars=sidecars,
+        url_column=url_column,
+        assets=assets,
+        concurrency=concurrency,
     )
     if error is not None:
         raise error
@@ -64,41 +79,39 @@ def info(
 
 
 def examine(
-    sources: Iterable[str | os.PathLike[str]],
+    sources: object,
     *,
     registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
     prefetch: int = DEFAULT_PREFETCH,
     sidecars: bool | Collection[SidecarKind] = False,
+    url_column: str = "url",
+    assets: Sequence[str] | None = None,
+    concurrency: int = DEFAULT_CONCURRENCY,
 ) -> tuple[list[FileInfo], VirtualTIFFError | None]:
     """Read the headers that can be read, and return what `info` raises for the others."""
     kinds = sidecar_kinds(sidecars)
-    urls = [source_url(source) for source in sources]
+    urls = file_urls(
+        sources, registry=registry, anonymous=anonymous, url_column=url_column, assets=assets
+    )
     stores = registry_for(urls, registry, anonymous=anonymous)
+    found: dict[int, FileInfo] = {}
+    errors: dict[int, VirtualTIFFError] = {}
 
-    async def read(url: str) -> tuple[Header, ByteSource]:
-        header, source = await read_header(url, stores, prefetch=prefetch)
-        if kinds:
-            header, _ = await add_sidecars(header, stores, kinds, prefetch=prefetch)
-        return header, source
+    async def read(item: tuple[int, str]) -> None:
+        position, url = item
+        try:
+            header, source = await read_header(url, stores, prefetch=prefetch)
+            if kinds:
+                header, _ = await add_sidecars(header, stores, kinds, prefetch=prefetch)
+            found[position] = describe(header, await _series(header, source))
+        except VirtualTIFFError as error:
+            errors[position] = error
 
-    return run(_info(urls, read))
-
-
-async def _info(
-    urls: list[str], read: Callable[[str], Awaitable[tuple[Header, ByteSource]]]
-) -> tuple[list[FileInfo], VirtualTIFFError | None]:
-    results = await asyncio.gather(*map(read, urls), return_exceptions=True)
-    errors = [result for result in results if isinstance(result, VirtualTIFFError)]
-    found = []
-    for result in results:
-        if isinstance(result, VirtualTIFFError):
-            continue
-        if isinstance(result, BaseException):
-            raise result
-        header, source = result
-        found.append(describe(header, await _series(header, source)))
-    return found, joined(errors, len(urls)) if errors else None
+    run(in_flight(enumerate(urls), concurrency, read))
+    failures = [errors[position] for position in sorted(errors)]
+    error = joined(failures, len(urls)) if failures else None
+    return [found[position] for position in sorted(found)], error
 
 
 async def _series(header: Header, source: ByteSource) -> tuple[Series, ...]:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from virtual_tiff.choices import SidecarKind
@@ -128,7 +129,7 @@ def tile_matrix_set_of(header: Header, path: tuple[int, ...] = (0,)) -> TileMatr
     return found
 
 
-def _morecantile() -> Any:
+def _morecantile() -> ModuleType:
     try:
         from morecantile import models
     except ImportError:
@@ -195,7 +196,7 @@ def _matrix(
     *,
     swapped: bool,
     url: str,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     if not level.is_tiled:
         raise _refused(level, url, "the image is stored in strips, not tiles", "Make a COG of it.")
     if not _is_reduced_evenly(_shape(image), _shape(level)):
@@ -246,7 +247,7 @@ def _metres_per_unit(system: pyproj.CRS, image: ImageFileDirectory, url: str) ->
         ) from error
 
 
-def _definition(system: pyproj.CRS) -> dict[str, Any]:
+def _definition(system: pyproj.CRS) -> dict[str, object]:
     """The CRS as the standard wants it: by the URI of a registered one, else as PROJJSON."""
     definition = system.to_json_dict()
     code = definition.get("id")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol
 
 import pyarrow as pa
 
 
-def without_views(table: Any) -> Any:
+class ArrowStream(Protocol):
+    """A table of any library that implements the Arrow PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand over the table."""
+
+
+def without_views(table: pa.Table) -> pa.Table:
     """Return a table whose text and bytes are of types that all of Arrow's functions take."""
     for position, field in enumerate(table.schema):
         column = table.column(position)
@@ -28,7 +35,7 @@ def without_views(table: Any) -> Any:
     return table
 
 
-def converted(column: Any, wanted: Any) -> Any:
+def converted(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     """Return a column with the type that is wanted.
 
     Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
 import pyarrow as pa
@@ -15,11 +15,9 @@ import pyarrow.parquet as pq
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.rows import POSITION
 
-type Table = Any
-
 _OPTIONS = b"virtual_tiff.scan"
 #: Errors of good files, which come again. After all others another try may go well: when the store
-#: answers, or somebody has put a whole file where a broken one was.
+#: answers, or a whole file was put where a broken one was.
 _LASTING = (
     *(kind for kind in ErrorKind if kind.startswith("unsupported-")),
     ErrorKind.COPY_LIMIT,
@@ -67,7 +65,7 @@ class Checkpoint:
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("part-*.parquet"))
 
-    def write(self, part: Table) -> None:
+    def write(self, part: pa.Table) -> None:
         """Keep a part."""
         name = f"part-{len(self._files()):06}-{uuid4().hex[:8]}.parquet"
         partial = self.folder / f".{name}.partial"
@@ -75,7 +73,7 @@ class Checkpoint:
         pq.write_table(part.replace_schema_metadata(metadata), partial, compression="zstd")
         partial.replace(self.folder / name)
 
-    def parts(self, positions: Mapping[str, int]) -> Iterator[Table]:
+    def parts(self, positions: Mapping[str, int]) -> Iterator[pa.Table]:
         """Yield the parts that are there, without rows that are worth another try.
 
         Parameters

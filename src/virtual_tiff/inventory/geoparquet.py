@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 _VERSION = "1.1.0"
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
-def with_geo_metadata(table: Any) -> Any:
+def with_geo_metadata(table: pa.Table) -> pa.Table:
     """Return a table with the key `geo` in the metadata of its schema.
 
     Parameters
@@ -38,7 +38,7 @@ def with_geo_metadata(table: Any) -> Any:
     return table.replace_schema_metadata(metadata)
 
 
-def _bounds(boxes: Any) -> list[float] | None:
+def _bounds(boxes: pa.ChunkedArray) -> list[float] | None:
     """Bounds of all boxes; every longitude where one of several crosses the antimeridian."""
     sides = {side: pc.struct_field(boxes, [side]) for side in _SIDES}
     edges = [(pc.min if s.endswith("min") else pc.max)(sides[s]).as_py() for s in _SIDES]
@@ -50,7 +50,7 @@ def _bounds(boxes: Any) -> list[float] | None:
     return edges
 
 
-def _epsg_4326() -> dict[str, Any]:
+def _epsg_4326() -> dict[str, object]:
     from pyproj import CRS
 
     return CRS.from_epsg(4326).to_json_dict()

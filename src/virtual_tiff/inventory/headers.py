@@ -1,12 +1,11 @@
-"""URLs → rows: so many headers in flight, in one process."""
+"""Read the header of one file into the images of an inventory."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import datetime
 
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
 from virtual_tiff.inventory.rows import Rows
@@ -15,13 +14,10 @@ from virtual_tiff.json_type import JSON
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.attributes import band_names
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
-from virtual_tiff.storage.run import run
+from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.tiff.gdal_metadata import parse_gdal_metadata
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.tiff.relations import relate
-
-type Table = Any
-type Registry = Any
 
 DEFAULT_CONCURRENCY = 256
 
@@ -54,39 +50,6 @@ class ScanOptions:
             raise InvalidOptionError(f"concurrency is {self.concurrency}, but must be at least 1.")
 
 
-def scan_batch(batch: Sequence[tuple[int, str]], registry: Registry, options: ScanOptions) -> Table:
-    """Read some headers, in a worker of an executor."""
-    rows = Rows()
-
-    def add(position: int, url: str, images: Images) -> None:
-        images.add_to(rows, position, url)
-
-    run(read_all(batch, registry, options, add))
-    return rows.take()
-
-
-async def read_all(
-    batch: Sequence[tuple[int, str]],
-    registry: Registry,
-    options: ScanOptions,
-    add: Callable[[int, str, Images], None],
-) -> None:
-    """Read headers, so many at once, and hand over each as it comes."""
-    pending: Iterator[tuple[int, str]] = iter(batch)
-    reader = FileReader(registry, options)
-
-    async def work() -> None:
-        for position, url in pending:
-            add(position, url, await reader.read(url))
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(options.concurrency, len(batch))):
-                group.create_task(work())
-    except* VirtualTIFFError as errors:
-        raise errors.exceptions[0] from None
-
-
 @dataclass(slots=True)
 class ScannedImage:
     """One image of a file; see `Rows.add_image`."""
@@ -94,13 +57,13 @@ class ScannedImage:
     directory: ImageFileDirectory
     plan: ArrayPlan
     full: ImageFileDirectory
-    time: Any
+    time: datetime | None
     grid_mapping: Mapping[str, JSON] | None
     band_names: Sequence[str] | None
 
 
 @dataclass(slots=True)
-class Images:
+class ScannedFile:
     """What came of one file."""
 
     header: Header | None = None
@@ -130,7 +93,7 @@ class Images:
 class FileReader:
     """Reads one file after the other, with the same options."""
 
-    def __init__(self, registry: Registry, options: ScanOptions) -> None:
+    def __init__(self, registry: AddressRegistry, options: ScanOptions) -> None:
         self.registry = registry
         self.options = options
         self.parser = replace(options.parser, ifd_layout="flat")
@@ -138,14 +101,14 @@ class FileReader:
         if options.datetime_pattern is not None:
             self.pattern = check_pattern(options.datetime_pattern)
 
-    async def read(self, url: str) -> Images:
+    async def read(self, url: str) -> ScannedFile:
         """Read the images of one file; what is wrong with it comes back with them."""
         parser = self.parser
         try:
             header, source = await parser.read_async(url, self.registry)
         except VirtualTIFFError as error:
-            return Images(errors=[error])
-        found = Images(header)
+            return ScannedFile(errors=[error])
+        found = ScannedFile(header)
         for related in relate(header.ifds):
             directory = related.directory
             if not _is_chosen(directory, parser.ifd):
@@ -170,7 +133,7 @@ class FileReader:
             found.errors.append(header.damage)
         return found
 
-    def _time(self, url: str, directory: ImageFileDirectory) -> Any:
+    def _time(self, url: str, directory: ImageFileDirectory) -> datetime | None:
         if self.pattern is not None:
             time = time_from_name(self.pattern, url)
             if time is not None:

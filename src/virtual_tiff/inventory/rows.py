@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, cast
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ class Rows:
         self._clear()
 
     def _clear(self) -> None:
-        self._cells: dict[str, list[Any]] = {name: [] for name in (POSITION, *SCHEMA.names)}
+        self._cells: dict[str, list[object]] = {name: [] for name in (POSITION, *SCHEMA.names)}
         self.references = 0
 
     def __len__(self) -> int:
@@ -127,18 +127,18 @@ class Rows:
             **known,
         )
 
-    def _add(self, position: int, **values: Any) -> None:
+    def _add(self, position: int, **values: object) -> None:
         values[POSITION] = position
         for name, cells in self._cells.items():
             cells.append(values.get(name))
 
-    def take(self) -> Any:
+    def take(self) -> pa.Table:
         """Make a `pyarrow.Table` of the rows, and start again without any."""
         columns = [pa.array(self._cells[POSITION], pa.int64())]
         for field in SCHEMA:
             cells = self._cells[field.name]
             if field.name in _REFERENCES:
-                columns.append(_lists(cells))
+                columns.append(_lists(cast(list[NDArray[np.uint64] | None], cells)))
             elif pa.types.is_dictionary(field.type):
                 columns.append(pa.array(cells, pa.string()).dictionary_encode())
             else:
@@ -191,7 +191,7 @@ def _bbox(edges: tuple[float, float, float, float]) -> dict[str, float]:
 _json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 
-def _lists(cells: Sequence[NDArray[np.uint64] | None]) -> Any:
+def _lists(cells: Sequence[NDArray[np.uint64] | None]) -> pa.ListArray:
     sizes = [0 if cell is None else cell.size for cell in cells]
     starts = np.zeros(len(cells) + 1, np.int32)
     np.cumsum(sizes, out=starts[1:])

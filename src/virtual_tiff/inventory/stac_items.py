@@ -11,13 +11,11 @@ import pyarrow.compute as pc
 
 from virtual_tiff.errors import InvalidOptionError
 
-type Table = Any
-
 #: Columns of STAC GeoParquet that are not properties.
 _STRUCTURE = frozenset({"assets", "links", "stac_version", "stac_extensions", "type", "bbox"})
 
 
-def items_to_table(document: Mapping[str, Any], assets: Sequence[str] | None) -> Table:
+def items_to_table(document: Mapping[str, Any], assets: Sequence[str] | None) -> pa.Table:
     """List the TIFFs of an Item or an ItemCollection.
 
     Parameters
@@ -64,7 +62,7 @@ def items_to_table(document: Mapping[str, Any], assets: Sequence[str] | None) ->
     return pa.table({name: _column([row.get(name) for row in rows]) for name in order})
 
 
-def stac_table_to_urls(table: Table, assets: Sequence[str] | None) -> Table:
+def stac_table_to_urls(table: pa.Table, assets: Sequence[str] | None) -> pa.Table:
     """List the TIFFs of a STAC GeoParquet table (specification 1.0).
 
     Parameters
@@ -158,7 +156,7 @@ def _plain(value: object) -> object:
     return json.dumps(value) if isinstance(value, Mapping | list) else value
 
 
-def _column(values: list[Any]) -> Any:
+def _column(values: list[object]) -> pa.Array:
     """One Arrow type for a property; text where Items disagree about it."""
     try:
         return pa.array(values)
@@ -166,5 +164,5 @@ def _column(values: list[Any]) -> Any:
         return pa.array([None if v is None else str(v) for v in values], pa.string())
 
 
-def _nested(column: Any, path: Sequence[str]) -> Any:
+def _nested(column: pa.ChunkedArray, path: Sequence[str]) -> pa.ChunkedArray:
     return pc.struct_field(column, list(path))

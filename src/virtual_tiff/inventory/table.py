@@ -10,14 +10,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
-from virtual_tiff.inventory.arrow_types import converted, without_views
+from virtual_tiff.inventory.arrow_types import ArrowStream, converted, without_views
 from virtual_tiff.inventory.geoparquet import with_geo_metadata
 from virtual_tiff.inventory.row_plans import plan_of, source_of
 from virtual_tiff.planning.plan import ArrayPlan
@@ -112,7 +111,7 @@ class Inventory:
     =================  =========================================================================
     """
 
-    table: Any
+    table: pa.Table
 
     def __post_init__(self) -> None:
         for field in SCHEMA:
@@ -146,7 +145,7 @@ class Inventory:
         return Inventory(self.table.filter(pc.is_null(self.table["error_kind"])))
 
     @property
-    def failed(self) -> Any:
+    def failed(self) -> pa.Table:
         """`pyarrow.Table` of the rows with an error: url, ifd, error_kind and error."""
         rows = self.table.filter(pc.is_valid(self.table["error_kind"]))
         return rows.select(["url", "ifd", "error_kind", "error"])
@@ -156,7 +155,7 @@ class Inventory:
         """Names of the columns that came from the caller."""
         return [name for name in self.table.column_names if name not in COLUMNS]
 
-    def filter(self, condition: Any) -> Inventory:
+    def filter(self, condition: pc.Expression | pa.BooleanArray) -> Inventory:
         """Keep some rows.
 
         Parameters
@@ -221,7 +220,7 @@ class Inventory:
             ) from error
 
     @classmethod
-    def from_arrow(cls, table: Any) -> Inventory:
+    def from_arrow(cls, table: ArrowStream) -> Inventory:
         """Take an inventory back from another library, such as a Polars or pandas data frame.
 
         Parameters
@@ -235,16 +234,16 @@ class Inventory:
         InvalidOptionError
             A column is absent or cannot be converted.
         """
-        table = without_views(pa.table(table))
-        names = [f.name for f in SCHEMA if f.name in table.column_names]
+        given = without_views(pa.table(table))
+        names = [f.name for f in SCHEMA if f.name in given.column_names]
         fields = [
-            SCHEMA.field(name) if name in COLUMNS else table.schema.field(name)
-            for name in table.column_names
+            SCHEMA.field(name) if name in COLUMNS else given.schema.field(name)
+            for name in given.column_names
         ]
         try:
-            columns = [converted(table[f.name], f.type) for f in fields]
+            columns = [converted(given[f.name], f.type) for f in fields]
         except pa.ArrowException as error:
             raise InvalidOptionError(f"the table is not an inventory: {error}") from error
-        own = [n for n in table.column_names if n not in COLUMNS]
+        own = [n for n in given.column_names if n not in COLUMNS]
         whole = pa.table(columns, schema=pa.schema(fields))
         return cls(whole.select([*names, *own]))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
 
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.tags import Tag
@@ -31,7 +30,7 @@ def check_pattern(pattern: str) -> re.Pattern[str]:
     pattern
         With one group, such as `(\d{8})`, whose digits are a year, year and month, year and day
         of the year (7 digits), or a date with or without hour, minute and second, with `-`, `:`,
-        `_`, `T` and `Z` left out of account; or with groups named year, month, day, doy, hour,
+        `_`, `T` and `Z` ignored; or with groups named year, month, day, doy, hour,
         minute and second.
 
     Raises
@@ -96,7 +95,7 @@ def time_from_tag(ifd: ImageFileDirectory) -> datetime | None:
         return None
 
 
-def as_time(value: Any, column: str) -> datetime | None:
+def as_time(value: object, column: str) -> datetime | None:
     """Read a cell of a table: a datetime, a date, or text as in ISO 8601. No time zone is UTC.
 
     Raises
@@ -115,14 +114,13 @@ def as_time(value: Any, column: str) -> datetime | None:
                 remedy="Convert the column to timestamps.",
             ) from error
     if not isinstance(value, datetime):
-        if not hasattr(value, "year"):
+        if not isinstance(value, date):
             raise InvalidOptionError(
                 f"column {column!r} holds {type(value).__name__}, which is not a time.",
                 remedy="Convert the column to timestamps.",
             )
         value = datetime(value.year, value.month, value.day)
-    time: datetime = value
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def _from_parts(parts: dict[str, str]) -> datetime | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import icechunk
 import numpy as np
 
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError, joined
+from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError, joined
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.publishing.containers import Container, containers_for
@@ -21,15 +20,14 @@ from virtual_tiff.storage.addresses import (
     check_group_names,
     chunk_checksum,
     group_names,
-    source_url,
 )
+from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.storage.source import Source
-from virtual_tiff.storage.stores import AddressRegistry, registry_for
+from virtual_tiff.storage.stores import registry_for
 
 if TYPE_CHECKING:
     from obspec_utils.registry import ObjectStoreRegistry
 
-type Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 type Names = Sequence[str] | Callable[[str], str]
 
 #: Headers in flight at once unless more are asked for.
@@ -80,7 +78,7 @@ class PublishResult:
 
 
 async def publish_files(
-    sources: Sources,
+    urls: Sequence[str],
     repo: Location | icechunk.Repository,
     *,
     parser: VirtualTIFF | None = None,
@@ -97,11 +95,11 @@ async def publish_files(
 ) -> PublishResult:
     """Publish a group for each file, without copying pixels.
 
-    The parameters, and what is raised, are those of `virtual_tiff.publish`.
+    `urls` are addresses of files, as `virtual_tiff.inventory.files.file_urls` gives them. The
+    other parameters, and what is raised, are those of `virtual_tiff.publish`.
     """
     if concurrency < 1:
         raise InvalidOptionError(f"concurrency is {concurrency}, but must be at least 1.")
-    urls = _urls(sources)
     paths = _paths(urls, names, group)
     stores = registry_for(urls, registry, anonymous=anonymous)
     target = Target.find(repo, branch)
@@ -199,17 +197,6 @@ def _message(paths: Sequence[str]) -> str:
 
 def _ignore(stage: Stage, done: int, total: int) -> None:
     """Stand in for a progress that nobody asked for."""
-
-
-def _urls(sources: Sources) -> list[str]:
-    several = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
-    if not several:
-        raise InvalidOptionError(
-            "there is nothing to publish.",
-            kind=ErrorKind.NO_SOURCES,
-            remedy="Name at least one TIFF.",
-        )
-    return [source_url(source) for source in several]
 
 
 def _paths(urls: Sequence[str], names: Names | None, group: str) -> Sequence[str]:

@@ -12,8 +12,8 @@ import icechunk
 from virtual_tiff.choices import OnFailed, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
 from virtual_tiff.errors import InvalidOptionError
-from virtual_tiff.inventory.scan import registries
-from virtual_tiff.inventory.sources import SourceOptions, are_files, read_sources
+from virtual_tiff.inventory.files import file_urls
+from virtual_tiff.inventory.sources import SourceOptions, read_sources
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.cubes import CubeResult, publish_cubes
 from virtual_tiff.operations.files import Names, PublishResult, publish_files, publish_plans
@@ -233,18 +233,22 @@ async def _publish_tree(
     check_choice("on_failed", on_failed, OnFailed)
     if concurrency is not None:
         options["concurrency"] = concurrency
-    files: Any = sources
-    if is_template(group) or not are_files(sources):
-        found = read_sources(
+    anonymous = bool(options.get("anonymous"))
+    if is_template(group):
+        of = SourceOptions(url_column=url_column, assets=None if assets is None else tuple(assets))
+        found = read_sources(sources, of, registry=registry, anonymous=anonymous)
+        urls = found["url"].to_pylist()
+        names, group = group_paths(found, group), ""
+    else:
+        urls = file_urls(
             sources,
-            registries(registry, anonymous=bool(options.get("anonymous"))),
-            SourceOptions(url_column=url_column, assets=None if assets is None else tuple(assets)),
+            registry=registry,
+            anonymous=anonymous,
+            url_column=url_column,
+            assets=assets,
         )
-        files = found["url"].to_pylist()
-        if is_template(group):
-            names, group = group_paths(found, group), ""
     return await publish_files(
-        files,
+        urls,
         repo,
         group=group,
         names=names,

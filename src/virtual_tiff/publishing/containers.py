@@ -24,7 +24,8 @@ from virtual_tiff.storage.addresses import (
     split_account,
     split_url,
 )
-from virtual_tiff.storage.stores import cloud, is_anonymous
+from virtual_tiff.storage.credentials import cloud, is_anonymous
+from virtual_tiff.storage.resolve import AddressRegistry
 
 if TYPE_CHECKING:
     from obspec_utils.registry import ObjectStoreRegistry
@@ -195,7 +196,7 @@ def _config(url: str, registry: ObjectStoreRegistry[Any] | None) -> Mapping[str,
     if registry is None:
         return {}
     try:
-        store, _ = registry.resolve(url)
+        store, _ = AddressRegistry(registry).resolve(url)
     except ValueError:
         return {}
     return getattr(store, "config", None) or {}

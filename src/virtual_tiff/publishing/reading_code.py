@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from virtual_tiff.publishing.containers import s3_settings
 from virtual_tiff.storage.addresses import WEB_SCHEMES, split_account, split_url
-from virtual_tiff.storage.stores import cloud
+from virtual_tiff.storage.credentials import cloud
 
 _CLOUD_ACCESS = {
     "s3": "icechunk.s3_credentials({})",

@@ -24,14 +24,13 @@ from virtual_tiff.publishing.containers import (
     stored_containers,
 )
 from virtual_tiff.storage.addresses import WEB_SCHEMES, split_account, split_url
-from virtual_tiff.storage.stores import cloud, default_registry, is_anonymous
+from virtual_tiff.storage.credentials import cloud, is_anonymous
 
 __all__ = [
     "COMMIT_KEY",
     "Location",
     "add_containers",
     "create_in",
-    "default_registry",
     "exists",
     "is_published_here",
     "open_repository",

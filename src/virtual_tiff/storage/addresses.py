@@ -1,21 +1,23 @@
 """How a file is called: by users, by stores, by Icechunk, and as a group of a repository.
 
-Users and this package write one address for a file. In `http` and `https` addresses it is a URL
-(RFC 3986), so `%20` is a space. In `file`, `s3`, `gs` and `az` addresses the part after the bucket
-is the key itself, as in the tools of those stores, so `%20` is three characters and `?` is part
-of the name. Icechunk wants URLs throughout, and for Azure the container alone: it takes what stands
-behind the `@` of an `abfs` URL, which is the account, for the container.
+Users name a file by a path or a URL, and `source_url` makes an address of it, once. An `http` or
+`https` address is a URL (RFC 3986), so `%20` is a space. In `file`, `s3`, `gs` and `az` addresses
+the part after the bucket is the key itself, as in the tools of those stores, so `%20` is three
+characters and `?` is part of the name. Icechunk wants URLs throughout, and for Azure the container
+alone: it takes what stands behind the `@` of an `abfs` URL, which is the account, for the
+container.
 """
 
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import PurePosixPath
-from urllib.parse import quote, unquote
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote, unquote, urljoin
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.storage.source import Source
@@ -32,13 +34,18 @@ _TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".gtif", ".gtiff", ".geotiff", ".bt
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def source_url(source: str | os.PathLike[str]) -> str:
-    """Return the address of what a user named.
+def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = "") -> str:
+    """Return the address of what a user named; a `/` at its end stays.
+
+    Never call it with an address: those of local files hold names verbatim, but the escapes of a
+    `file` URL are undone, so that `a%20b.tif` would become `a b.tif`.
 
     Parameters
     ----------
     source
         Local path, or address with a scheme. Escapes in `file` URLs are undone (RFC 8089).
+    base
+        Folder that a relative path starts from; the working directory if it is empty.
 
     Raises
     ------
@@ -51,7 +58,7 @@ def source_url(source: str | os.PathLike[str]) -> str:
         raise InvalidOptionError("the name of a source is empty.")
     scheme, separator, rest = text.partition("://")
     if not separator:
-        return "file://" + _absolute(text)
+        return "file://" + _absolute(os.path.join(base, os.path.expanduser(text)))
     scheme = scheme.lower()
     if scheme == "file":
         host, _, path = rest.partition("/")
@@ -73,17 +80,57 @@ def source_url(source: str | os.PathLike[str]) -> str:
 
 def _absolute(path: str) -> str:
     absolute = os.path.abspath(path).replace(os.sep, "/")
-    return absolute if absolute.startswith("/") else "/" + absolute
+    absolute = absolute if absolute.startswith("/") else "/" + absolute
+    return absolute + "/" if path.endswith("/") and not absolute.endswith("/") else absolute
+
+
+def linked_url(base: str, href: str) -> str:
+    """Return the address that a document links to.
+
+    Parameters
+    ----------
+    base
+        Address of the document.
+    href
+        Address, path, or path relative to the document (STAC 1.0). Links of web documents are
+        references of RFC 3986; elsewhere they hold names verbatim, as paths do.
+    """
+    if "://" in href:
+        return source_url(href)
+    scheme, netloc, key = split_url(base)
+    if scheme in WEB_SCHEMES:
+        return source_url(urljoin(base, href))
+    if href.startswith("/"):
+        return source_url(href)
+    path = posixpath.normpath("/" + posixpath.join(posixpath.dirname(key), href))
+    return f"{scheme}://{netloc}{path}"
+
+
+def is_local(url: str) -> bool:
+    """Whether an address is that of a local file."""
+    return url.startswith("file://")
+
+
+def is_web(url: str) -> bool:
+    """Whether an address is a URL of a web server, which has no listing."""
+    return url.partition("://")[0] in WEB_SCHEMES
+
+
+def local_path(url: str) -> Path:
+    """Local path of an address."""
+    return Path(url.removeprefix("file://"))
 
 
 def split_url(url: str) -> tuple[str, str, str]:
     """Split an address into scheme, host or bucket, and key.
 
-    The key is as a store wants it: without a leading slash, and without escapes.
+    The key is as a store wants it: without a leading slash, and without escapes or query.
     """
     scheme, _, rest = url.partition("://")
     netloc, _, path = rest.partition("/")
-    return scheme, netloc, unquote(path) if scheme in WEB_SCHEMES else path
+    if scheme in WEB_SCHEMES:
+        path = unquote(path.partition("?")[0])
+    return scheme, netloc, path
 
 
 def chunk_location(url: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import NoReturn
 
-from obspec_utils.registry import ObjectStoreRegistry
+from obspec import GetOptions, ObjectMeta
 
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.storage.errors import changed, storage_error
-from virtual_tiff.storage.resolve import Store, resolve_store
+from virtual_tiff.storage.resolve import Store
 from virtual_tiff.storage.source import Source
 
 #: Reads beyond the first GET are widened to whole blocks of this many bytes, since a header
@@ -78,13 +78,13 @@ class ByteSource:
         return data[start - first : end - first]
 
     async def _fetch(self, start: int, end: int) -> bytes:
-        options: dict[str, Any] = {"range": (start, end)}
+        options: GetOptions = {"range": (start, end)}
         etag = self.source.etag
         if etag is not None and not etag.startswith("W/"):
             # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak tag never matches.
             options["if_match"] = etag
         try:
-            response = await self.store.get_async(self.path, options=options)  # type: ignore[arg-type]
+            response = await self.store.get_async(self.path, options=options)
             data = bytes(await response.buffer_async())
         except Exception as error:
             raise storage_error(error, self.source.url) from error
@@ -118,7 +118,7 @@ class ByteSource:
         self._remember(first, data)
         return data[start - first : end - first]
 
-    def get(self, path: str, *, options: Any = None) -> Any:
+    def get(self, path: str, *, options: GetOptions | None = None) -> NoReturn:
         """Refuse: a whole file is never fetched to read its header."""
         raise AssertionError("a header reader asked for the whole file")
 
@@ -151,13 +151,14 @@ class ByteSource:
             out.append(blocks[first][start - first : start - first + length])
         return out
 
-    def head(self, path: str) -> Any:
+    def head(self, path: str) -> ObjectMeta:
         """Answer from the first GET, without a request."""
         return {
             "path": self.path,
             "size": self.size,
             "e_tag": self.source.etag,
-            "last_modified": self.source.last_modified,
+            # The time that obstore gives where a server tells none.
+            "last_modified": self.source.last_modified or datetime.fromtimestamp(0, UTC),
             "version": None,
         }
 
@@ -178,33 +179,6 @@ class ByteSource:
         self._cached_bytes += len(data)
         while self._cached_bytes > CACHE_SIZE and len(self._extents) > 1:
             self._cached_bytes -= len(self._extents.popitem(last=False)[1])
-
-
-async def open_source(url: str, registry: ObjectStoreRegistry[Any], *, prefetch: int) -> ByteSource:
-    """Fetch the first `prefetch` bytes of a file, and what the store says of it, in one GET.
-
-    Raises
-    ------
-    SourceError
-        Missing, forbidden, unreachable, a directory, or a URL with no store.
-    InvalidTIFFError
-        With kind `empty-file`.
-    """
-    store, path = resolve_store(url, registry)
-    try:
-        response = await store.get_async(path, options={"range": (0, prefetch)})
-        meta = response.meta
-        prefix = bytes(await response.buffer_async())
-    except Exception as error:
-        raise storage_error(error, url) from error
-    last_modified = meta.get("last_modified")
-    source = Source(
-        url=url,
-        size=int(meta["size"]),
-        etag=meta.get("e_tag"),
-        last_modified=last_modified if isinstance(last_modified, datetime) else None,
-    )
-    return ByteSource(store, path, source, prefix)
 
 
 def _blocks(start: int, end: int, size: int) -> tuple[int, int]:

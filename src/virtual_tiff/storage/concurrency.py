@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from itertools import islice
 
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
 
 
-async def in_flight[T](items: Iterable[T], limit: int, work: Callable[[T], Awaitable[Any]]) -> None:
+async def in_flight[T](
+    items: Iterable[T], limit: int, work: Callable[[T], Awaitable[object]]
+) -> None:
     """Await `work(item)` for every item, at most `limit` at once.
 
     Parameters
@@ -25,26 +27,28 @@ async def in_flight[T](items: Iterable[T], limit: int, work: Callable[[T], Await
     ------
     InvalidOptionError
         The limit is less than 1.
-    VirtualTIFFError
-        The first error of this package that `work` raised, instead of an exception group.
+    BaseException
+        The first that `work` raised, one of this package before all others, and not in a group.
     """
     if limit < 1:
         raise InvalidOptionError(f"concurrency is {limit}, but must be at least 1.")
     pending = iter(items)
 
-    async def worker() -> None:
-        for item in pending:
-            await work(item)
+    async def worker(item: T) -> None:
+        await work(item)
+        for following in pending:
+            await work(following)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(limit):
-                group.create_task(worker())
-    except* VirtualTIFFError as errors:
-        raise _first(errors) from None
+            for item in islice(pending, limit):
+                group.create_task(worker(item))
+    except BaseExceptionGroup as errors:
+        error = _first(errors.subgroup(VirtualTIFFError) or errors)
+        raise error from error.__cause__
 
 
-def _first(errors: BaseExceptionGroup[VirtualTIFFError]) -> VirtualTIFFError:
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first single error of a group that may hold groups."""
     first = errors.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first

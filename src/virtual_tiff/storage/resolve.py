@@ -1,30 +1,91 @@
-"""The store that serves a URL."""
+"""Find the store that serves an address, and the key in it."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
+from urllib.parse import unquote, urlparse
 
 from obspec import GetAsync, GetRange
-from obspec_utils.registry import ObjectStoreRegistry
+from obspec_utils.registry import ObjectStoreRegistry, UrlKey
 
 from virtual_tiff.errors import ErrorKind, SourceError
+from virtual_tiff.storage.addresses import split_url
 
 
 class Store(GetAsync, GetRange, Protocol):
     """What this package asks of a store: single ranges, from async code and from threads."""
 
 
+# The type of stores is open, since registries are invariant in it: a user's registry of S3 stores
+# is no registry of `Store`.
+class AddressRegistry(ObjectStoreRegistry[Any]):
+    """A registry that reads addresses as `virtual_tiff.storage.addresses` defines them.
+
+    Parameters
+    ----------
+    registry
+        Whose stores to use; obspec-utils' own registry cuts keys at `?`, `#` and `;`, and asks web
+        servers for the names with their escapes.
+    """
+
+    def __init__(self, registry: ObjectStoreRegistry[Any] | None = None) -> None:
+        super().__init__()
+        if registry is not None:
+            self.map = registry.map
+
+    def resolve(self, url: str) -> tuple[Any, str]:
+        """Find the store of an address, and the key in it.
+
+        Raises
+        ------
+        ValueError
+            No store is registered for it.
+        """
+        scheme, netloc, key = split_url(url)
+        entry = self.map.get(UrlKey(scheme.lower(), netloc))
+        # Stores of web servers are registered under URLs, so with escapes.
+        path = url.partition("://")[2].removeprefix(netloc)
+        found = None if entry is None else entry.lookup(path)
+        if found is None:
+            raise ValueError(f"no store is registered for {url}")
+        return found[0], _within(_prefix(found[0]), key)
+
+
+def _prefix(store: object) -> str:
+    """Where the keys of a store begin, seen from its host or bucket."""
+    prefix = getattr(store, "prefix", None)
+    if not prefix and hasattr(store, "url"):
+        prefix = unquote(urlparse(store.url).path)
+    return str(prefix or "").strip("/")
+
+
+def _within(prefix: str, key: str) -> str:
+    key = key.lstrip("/")
+    if key != prefix and not key.startswith(f"{prefix}/"):
+        return key
+    return key.removeprefix(prefix).lstrip("/")
+
+
 def resolve_store(url: str, registry: ObjectStoreRegistry[Any]) -> tuple[Store, str]:
-    """Find the store for a URL, and the path in it.
+    """Find the store for an address, and the path in it.
+
+    Parameters
+    ----------
+    url
+        See `virtual_tiff.storage.addresses`.
+    registry
+        Any registry, such as VirtualiZarr's; addresses are read alike with all of them.
 
     Raises
     ------
     SourceError
         With kind `no-store` if the registry has none for this URL.
     """
+    if not isinstance(registry, AddressRegistry):
+        registry = AddressRegistry(registry)
     try:
         return registry.resolve(url)
-    except Exception as error:
+    except ValueError as error:
         scheme = url.split("://", 1)[0] + "://" if "://" in url else ""
         raise SourceError(
             "no store in the registry serves this URL.",

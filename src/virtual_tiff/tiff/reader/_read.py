@@ -8,7 +8,8 @@ from typing import Any
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.storage.byte_source import ByteSource, open_source
+from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.opening import open_source
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, is_dependent
 from virtual_tiff.tiff.reader._chain import Chain, read_chain
 from virtual_tiff.tiff.reader._values import Unusual, read_values

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Any
+from typing import Any, cast
 
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.choices import SidecarKind
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, SourceError, VirtualTIFFError
-from virtual_tiff.storage.byte_source import ByteSource, open_source
+from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.opening import open_source
 from virtual_tiff.tiff.auxiliary import (
     Auxiliary,
     GeoTransform,
@@ -117,13 +118,15 @@ async def _nothing() -> None:
     return None
 
 
-async def _together(*work: Awaitable[Any]) -> list[Any]:
+async def _together[A, B, C, D](
+    a: Awaitable[A], b: Awaitable[B], c: Awaitable[C], d: Awaitable[D]
+) -> tuple[A, B, C, D]:
     """Wait for all, and then raise the first error."""
-    results = await asyncio.gather(*work, return_exceptions=True)
+    results = await asyncio.gather(a, b, c, d, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    return list(results)
+    return cast(tuple[A, B, C, D], results)
 
 
 async def _first[T](

@@ -1,0 +1,71 @@
+"""Show how far long work is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from virtual_tiff.progress import Stage
+
+_STAGES: dict[Stage, str] = {
+    "list": "Listing sources",
+    "read": "Reading headers",
+    "write": "Writing references",
+    "commit": "Committing",
+    "check": "Checking files",
+}
+
+
+class Report(Protocol):
+    """`virtual_tiff.progress.Progress`, also for work that does not count failures."""
+
+    def __call__(self, stage: Stage, done: int, total: int, failed: int = 0, /) -> None:
+        """Report progress."""
+
+
+@contextmanager
+def progress_bar(*, quiet: bool) -> Iterator[Report | None]:
+    """Show a bar on stderr while the block runs, if that is a terminal.
+
+    It names the stage, and shows items done, their rate, failures and the time left.
+    """
+    # Imported here: `--help` must not wait for it.
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description:<18}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task(_STAGES["list"], total=None, rate="")
+        shown: Stage | None = None
+        started = time.monotonic()
+
+        def report(stage: Stage, done: int, total: int, failed: int = 0, /) -> None:
+            nonlocal shown, started
+            if stage != shown:
+                # Each stage has a rate of its own.
+                shown, started = stage, time.monotonic()
+                bars.reset(task, description=_STAGES[stage])
+            rate = done / max(time.monotonic() - started, 1e-3)
+            text = f"{rate:,.0f}/s" + (f", {failed:,} failed" if failed else "")
+            bars.update(task, completed=done, total=total, rate=text)
+
+        yield report
