@@ -11,6 +11,7 @@ import typer
 
 from virtual_tiff.choices import IFDLayout
 from virtual_tiff.cli._common import count, ifd_path, quieten_icechunk, sidecar_names
+from virtual_tiff.cli._flatten import flattened
 from virtual_tiff.cli._options import (
     CommitChoices,
     IntoExisting,
@@ -18,7 +19,6 @@ from virtual_tiff.cli._options import (
     Sidecars,
     Sources,
     To,
-    flattened,
 )
 from virtual_tiff.cli._remedies import in_options
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from virtual_tiff.cli._options import Anonymous, Executor, Quiet, ScanChoices, Sources, flattened
+from virtual_tiff.cli._flatten import flattened
+from virtual_tiff.cli._options import Anonymous, Executor, Quiet, ScanChoices, Sources
 from virtual_tiff.cli._progress import progress_bar
 from virtual_tiff.cli._remedies import in_options
 from virtual_tiff.cli._work import executor_named

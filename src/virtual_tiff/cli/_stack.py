@@ -12,6 +12,7 @@ import typer
 
 from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cli._common import quieten_icechunk
+from virtual_tiff.cli._flatten import flattened
 from virtual_tiff.cli._options import (
     CommitChoices,
     CubeChoices,
@@ -20,7 +21,6 @@ from virtual_tiff.cli._options import (
     Sources,
     To,
     WorkChoices,
-    flattened,
 )
 from virtual_tiff.cli._progress import progress_bar
 from virtual_tiff.cli._work import executor_named
