@@ -175,6 +175,24 @@ def test_the_page_to_blame(tmp_path: Path) -> None:
     assert (caught.value.url, caught.value.ifd) == (f"file://{path}", (2,))
 
 
+def test_a_sidecar_is_about_the_first_page(tmp_path: Path) -> None:
+    path = write_pages(tmp_path / "a", geotiff(), geotiff())
+    parser = VirtualTIFF(ifd_layout="pages", sidecars=["aux.xml"])
+    for content, refusal in (
+        ("<Description>a</Description>", None),
+        ("<Scale>3</Scale>", "scale_factor"),
+        ("<UnitType>m</UnitType>", "units"),
+    ):
+        Path(f"{path}.aux.xml").write_text(
+            f'<PAMDataset><PAMRasterBand band="1">{content}</PAMRasterBand></PAMDataset>'
+        )
+        if refusal is None:
+            parser.plan(f"file://{path}", local_registry())
+            continue
+        with refused(refusal):
+            parser.plan(f"file://{path}", local_registry())
+
+
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("what", ALIKE)
 def test_images_that_mean_the_same(what: str, door: str, tmp_path: Path) -> None:
@@ -214,6 +232,7 @@ OTHER: list[tuple[str, Any, Any]] = [
     ("_FillValue", 0, None),
     ("_FillValue", double(0), NAN),
     ("nodata_values", [NAN, 0], [0, NAN]),
+    ("band_nodata", [7, None], [7, 8]),
     ("units", "m", None),
     ("band_units", ["m", None], ["m", "K"]),
     ("flag_meanings", "a b", "b a"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from virtual_tiff.planning.agreement import same_crs, same_transform
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.same_grid import same_crs, same_transform
 
 _LONGEST = 120
 
@@ -123,13 +124,14 @@ def _matrix(column: pa.Array) -> NDArray[np.generic] | None:
     return matrix
 
 
-def _same(column: str, value: Any, expected: Any, table: pa.Table) -> bool:
+def _same(column: str, value: JSON, expected: JSON, table: pa.Table) -> bool:
     """Whether values that are written in different ways mean the same."""
     if column == "transform":
         size = (table["width"][0].as_py(), table["height"][0].as_py())
-        return same_transform(value, expected, *size)
+        one, other = (cast("list[float] | None", each) for each in (value, expected))
+        return same_transform(one, other, *size)
     if column == "crs":
-        return same_crs(value, expected)
+        return same_crs(*(None if each is None else str(each) for each in (value, expected)))
     return bool(value == expected)
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from virtual_tiff.cubes.grid import GRID_MAPPING, grid_of
 from virtual_tiff.cubes.plan import CubePlan, CubeVariable
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError, shorten
-from virtual_tiff.planning.agreement import disagreements, same_crs, same_transform
+from virtual_tiff.planning.agreement import disagreements
 from virtual_tiff.planning.metadata import array_document
+from virtual_tiff.planning.same_grid import same_crs, same_transform
 from virtual_tiff.planning.stacks import stacked
 from virtual_tiff.publishing.coordinate import Merged, as_text
 from virtual_tiff.publishing.zarr_store import get_json

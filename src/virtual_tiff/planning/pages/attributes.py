@@ -10,7 +10,7 @@ from virtual_tiff.errors import MismatchError, shorten
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import Disagreement, agreed, shared_attributes
 from virtual_tiff.planning.attributes import Description, describe, tag_attributes
-from virtual_tiff.planning.encoding.data_type import nodata_value
+from virtual_tiff.planning.encoding.data_type import image_nodata
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
 #: Names of the georeferencing: a page without any is where the first is.
@@ -31,7 +31,7 @@ def describe_page(
     full
         First page of the image that this is a smaller level of.
     """
-    return describe(page, fill_value=nodata_value(page.gdal_nodata, data_type), full=full)
+    return describe(page, fill_value=image_nodata(page, data_type), full=full)
 
 
 def page_attributes(
@@ -110,4 +110,6 @@ def _described_by(page: ImageFileDirectory) -> tuple[object, ...]:
         page.model_tiepoint,
         page.model_transformation,
         None if page.color_map is None else page.color_map.tobytes(),
+        # A sidecar is about the first page of a file.
+        id(page.auxiliary),
     )
