@@ -211,6 +211,7 @@ SAME: list[tuple[str, Any, Any]] = [
     ("units", "", None),
     ("scales", [1, 2], (1.0, 2.0)),
     ("scales", [1, 1], None),
+    ("scales", np.ones(2), None),
     ("nodata_values", [NAN, 0], [NAN, 0]),
     ("valid_range", np.array([0, 1]), [0, 1]),
     ("scale_factor", np.float64(2), 2),
@@ -261,8 +262,8 @@ def test_other_meaning(key: str, one: Any, other: Any) -> None:
         # Bands are compared with all images, of which the first may name none.
         assert [d.index for d in disagreements([*pair, pair[1]])][:1] == [1]
     if key in ORDER:
-        (found,) = disagreements([{}, *documents(key, one, other)])
-        assert found.index == 2
+        found_later = disagreements([{}, *documents(key, one, other, other)])
+        assert [d.index for d in found_later] == [2, 3]
 
 
 def test_agreed() -> None:

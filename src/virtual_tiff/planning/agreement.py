@@ -69,6 +69,8 @@ _NOTHING: Document = {
 #: Names that name no band.
 _UNNAMED = frozenset({"", "undefined"})
 _NAN = object()
+#: Types whose values are compared as they are; others may be arrays.
+_PLAIN = frozenset({bool, int, float, str, list, tuple, dict})
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,29 +179,31 @@ class _Comparison:
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = keys
         self._count = 0
-        self._first: dict[str, JSON] = {}
+        self._first: Document = {}
+        #: The last list of names by key: most are as the one before.
+        self._last: dict[str, JSON] = {}
         #: By key, name, and how often a list has it: where, and the list.
         self._places: dict[tuple[str, str, int], tuple[tuple[int, ...], JSON]] = {}
 
     def add(self, document: Document) -> Iterator[Disagreement]:
         """Compare one more document."""
         index, self._count = self._count, self._count + 1
+        if index == 0:
+            self._first = document
         for key in self._keys:
-            value = _plain(document.get(key))
+            value, first = document.get(key), self._first.get(key)
+            if value is first is None:
+                continue
             if key in ORDER:
                 clash = self._misplaced(key, value)
                 if clash is not None:
                     yield Disagreement(index, key, value, clash)
-            elif index == 0:
-                self._first[key] = value
-            elif not _same(key, value, self._first[key]):
-                yield Disagreement(
-                    index, key, readable(key, value), readable(key, self._first[key])
-                )
+            elif not _same(key, value, first):
+                yield Disagreement(index, key, readable(key, value), readable(key, first))
 
     def _misplaced(self, key: str, value: JSON) -> JSON:
         """Return a list seen before in which a band is at another place."""
-        if not isinstance(value, list | tuple) or len(value) < 2:
+        if not isinstance(value, list | tuple) or len(value) < 2 or value == self._last.get(key):
             return None
         places: dict[str, list[int]] = {}
         for place, name in enumerate(value):
@@ -210,17 +214,23 @@ class _Comparison:
             known = self._places.setdefault((key, name, len(found)), (tuple(found), value))
             if known[0] != tuple(found) and clash is None:
                 clash = known[1]
+        if clash is None:
+            self._last[key] = value
         return clash
 
 
 def _same(key: str, one: JSON, other: JSON) -> bool:
     # Most are equal, and long lists are compared in less time than they are normalised.
-    return one is other or one == other or _meaning(key, one) == _meaning(key, other)
+    if one is other or (type(one) in _PLAIN and type(other) in _PLAIN and one == other):
+        return True
+    return _meaning(key, one) == _meaning(key, other)
 
 
 def _meaning(key: str, value: JSON) -> Hashable:
     """Return a key that is equal for attributes that mean the same."""
-    value = readable(key, _plain(value))
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    value = readable(key, value)
     if isinstance(value, list | tuple) and key in _NOTHING:
         nothing = _NOTHING[key]
         if all(part == nothing or part == "" for part in value):
@@ -242,23 +252,18 @@ def _normal(value: object) -> Hashable:
     return value
 
 
-def _plain(value: JSON) -> JSON:
-    """Return arrays as lists: attributes that xarray holds may be arrays."""
-    if isinstance(value, np.ndarray | np.generic):
-        plain: JSON = value.tolist()
-        return plain
-    return value
-
-
 def _shared(one: Document, other: Document) -> dict[str, JSON]:
     shared: dict[str, JSON] = {}
     for key, value in one.items():
         if key not in other:
             continue
-        theirs = _plain(other[key])
-        if isinstance(value, Mapping) and isinstance(theirs, Mapping) and value != theirs:
-            if part := _shared(value, theirs):
-                shared[key] = part
-        elif _same(key, _plain(value), theirs):
+        theirs = other[key]
+        if _same(key, value, theirs):
             shared[key] = value
+        elif (
+            isinstance(value, dict)
+            and isinstance(theirs, dict)
+            and (part := _shared(value, theirs))
+        ):
+            shared[key] = part
     return shared
