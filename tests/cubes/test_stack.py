@@ -27,7 +27,6 @@ from tests.helpers.make import covering, same_bits
 from tests.helpers.make import write as write_tiff
 from tests.helpers.read import numcodecs_names, read_all
 from tests.helpers.special import names, write_special
-from virtual_tiff.cubes.agreement import shared_attributes
 from virtual_tiff.cubes.differences import codes_of, differences
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import CubeOptions, plan_cube
@@ -324,10 +323,6 @@ def test_lifted_codecs() -> None:
     from_start: Codec = {"name": "imagecodecs_delta", "configuration": {"axis": 1, "dist": 1}}
     assert codec_for_stack(from_start, (1, 2), 3)["configuration"] == {"axis": 2, "dist": 1}
     assert codec_for_stack({"name": "bytes"}, (1, 2), 3) == {"name": "bytes"}
-
-
-def test_shared_attributes() -> None:
-    assert shared_attributes([{"a": 1, "b": [2]}, {"b": [2], "a": 3}]) == {"b": [2]}
 
 
 def test_codes_of_lists_of_unequal_length() -> None:

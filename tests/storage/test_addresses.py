@@ -25,7 +25,6 @@ from virtual_tiff.publishing.repository import add_containers, create_in
 from virtual_tiff.storage.addresses import (
     checksum_of,
     chunk_location,
-    group_names,
     linked_url,
     source_url,
     split_url,
@@ -149,43 +148,6 @@ def test_checksums() -> None:
     assert checksum_of("https://h/a", etag, None) is None
     # obstore's time for a server that gives none.
     assert checksum_of("https://h/a", etag, datetime(1970, 1, 1, tzinfo=UTC)) is None
-
-
-@pytest.mark.parametrize(
-    ("urls", "names"),
-    [
-        (["file:///d/a.tif", "file:///d/b.TIFF", "file:///d/c.ome.tif"], ["a", "b", "c.ome"]),
-        (["file:///d/a.svs", "file:///d/a"], ["a.svs", "a"]),
-        (["file:///d/2024/B04.tif", "file:///d/2025/B04.tif"], ["2024/B04", "2025/B04"]),
-        (["file:///d/a.tif", "file:///d/e/f/a.tif", "file:///d/b.tif"], ["a", "e/f/a", "b"]),
-        (["file:///d/a.tif", "file:///d/a.tiff"], ["a.tif", "a.tiff"]),
-        (
-            ["file:///d/a.tif", "file:///d/a.tiff", "file:///e/a.tif"],
-            ["d/a.tif", "d/a.tiff", "e/a"],
-        ),
-        (["http://h:1/x/a.tif", "s3://b/x/a.tif"], ["h_1/x/a", "b/x/a"]),
-        (["https://h/a%20b.tif"], ["a b"]),
-        (["file:///zarr.json", "file:///...tif", "file:///__x.tif"], ["_zarr.json", "_..", "_x"]),
-        (["s3://b/a\\b.tif"], ["a_b"]),
-    ],
-)
-def test_names_of_groups(urls: list[str], names: list[str]) -> None:
-    assert list(group_names(urls)) == names
-    assert list(group_names(urls[::-1])) == names[::-1]
-
-
-@pytest.mark.parametrize(
-    "urls",
-    [
-        ["file:///d/a.tif", "file:///d/a.tif"],
-        # The group x would hold both an array of x.tif and the group x/a.
-        ["file:///d/x.tif", "file:///d/x/a.tif", "file:///d/y/a.tif"],
-    ],
-)
-def test_names_that_clash(urls: list[str]) -> None:
-    with pytest.raises(InvalidOptionError) as raised:
-        group_names(urls)
-    assert raised.value.kind == ErrorKind.DUPLICATE
 
 
 @pytest.mark.parametrize(

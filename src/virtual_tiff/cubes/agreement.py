@@ -1,46 +1,43 @@
-"""What images have to share to become one array, and what becomes of the rest of what they say."""
+"""Images of an inventory that share an array: one grid, one encoding, one meaning of the values."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from virtual_tiff.cubes.differences import Difference, codes_of, differences, unusual
+from virtual_tiff.cubes.differences import Difference, codes_of, differences
 from virtual_tiff.errors import MismatchError
 from virtual_tiff.json_type import JSON
-
-type Table = Any
+from virtual_tiff.planning.agreement import (
+    MEANING,
+    ORDER,
+    Disagreement,
+    Document,
+    agreed,
+    disagreements,
+    most_common,
+)
 
 GRID = ("crs", "transform", "width", "height", "grid_mapping")
 _ENCODING = ("data_type", "dimensions", "shape", "chunk_shape", "codecs", "fill_value")
-#: Attributes without which the stored numbers mean something else.
-MEANING = (
-    "_FillValue",
-    "nodata_values",
-    "scale_factor",
-    "scales",
-    "add_offset",
-    "offsets",
-    "units",
-    "band_units",
-    "photometric_interpretation",
-    "color_map",
-)
 _OWN_VARIABLE = "need variables of their own, or a cube of their own."
-#: What can be done about a difference in a column.
+#: What can be done about a difference in a column or an attribute.
 _REMEDIES = {
     **dict.fromkeys(GRID, "Images on other grids need cubes, or groups, of their own."),
     **dict.fromkeys(MEANING, f"Images whose values mean something else {_OWN_VARIABLE}"),
+    **dict.fromkeys(
+        (*ORDER, "band_numbers"), f"Images with their bands in another order {_OWN_VARIABLE}"
+    ),
     "codecs": f"Images with other encodings {_OWN_VARIABLE}",
     "fill_value": f"Images with other nodata values {_OWN_VARIABLE}",
-    "band_names": f"Images with their bands in another order {_OWN_VARIABLE}",
 }
 
 
-def check_grids(table: Table) -> None:
+def check_grids(table: pa.Table) -> None:
     """Compare the grids of images.
 
     Raises
@@ -51,7 +48,7 @@ def check_grids(table: Table) -> None:
     _raise_first(differences(table, GRID), table.num_rows)
 
 
-def check_encodings(table: Table) -> dict[str, JSON]:
+def check_encodings(table: pa.Table) -> dict[str, JSON]:
     """Compare how images are stored, and what their values mean.
 
     Returns
@@ -69,59 +66,74 @@ def check_encodings(table: Table) -> dict[str, JSON]:
     codes = codes_of(column)
     # Most images of an archive say the same, or the same but for their dates.
     texts = column.take(np.unique(codes, return_index=True)[1]).to_pylist()
-    documents = [json.loads(text) for text in texts]
-    for key in MEANING:
-        values = [json.dumps(document[key]) if key in document else None for document in documents]
-        if len(set(values)) > 1:
-            _raise_first(unusual(table, key, [values[code] for code in codes]), table.num_rows)
-    return shared_attributes(documents)
+    documents: list[Document] = [json.loads(text) for text in texts]
+
+    def refuse(found: Disagreement) -> MismatchError:
+        return _mismatch(_unusual(table, found.key, documents, codes), table.num_rows)
+
+    return agreed(documents, refuse)
 
 
-def shared_attributes(documents: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:
-    """What all documents have, with the same values."""
-    first, *others = documents
-    return {
-        key: value
-        for key, value in first.items()
-        if all(key in other and other[key] == value for other in others)
-    }
-
-
-def shared_band_names(table: Table) -> tuple[str, ...] | None:
+def shared_band_names(table: pa.Table) -> tuple[str, ...] | None:
     """Names of the bands that all images have; `None` where they do not agree, or have none.
 
     Raises
     ------
     MismatchError
-        Images have the same bands in another order.
+        Images have the same bands in another order, or other bands were chosen of them.
     """
-    found = table["band_names"].to_pylist()
-    names = {None if value is None else tuple(value) for value in found}
-    if len(names) == 1:
-        return names.pop()
+    column = table["band_names"]
+    codes = codes_of(column)
+    found = column.take(np.unique(codes, return_index=True)[1]).to_pylist()
+    if len(found) == 1:
+        return None if found[0] is None else tuple(found[0])
     # Numbers are what was asked for, so that images without must have been read in another way.
-    orders = [tuple(sorted(each)) for each in names if each is not None]
-    numbered = any(all(part.isdecimal() for part in each) for each in orders)
-    if len(set(orders)) < len(orders) or numbered:
-        texts = [None if value is None else ", ".join(value) for value in found]
-        _raise_first(unusual(table, "band_names", texts), table.num_rows)
+    numbered = any(each is not None and all(name.isdecimal() for name in each) for each in found)
+    key = "band_numbers" if numbered else "band_names"
+    documents: list[Document] = [{key: each} for each in found]
+    if numbered or next(disagreements(documents, [key]), None) is not None:
+        raise _mismatch(_unusual(table, key, documents, codes), table.num_rows)
     return None
 
 
-def _raise_first(found: Sequence[Difference], count: int) -> None:
-    """Raise what keeps images out of one array.
+def _unusual(
+    table: pa.Table, key: str, documents: Sequence[Document], codes: NDArray[np.int64]
+) -> list[Difference]:
+    """Images whose attribute means something else than in most of them.
 
-    Raises
-    ------
-    MismatchError
-        If there is a difference.
+    Parameters
+    ----------
+    table
+        Of an inventory.
+    key
+        Of the attribute.
+    documents, codes
+        Attributes, and which of them each row has.
     """
-    if not found:
-        return
+    usual = most_common(documents, key, np.bincount(codes).tolist())
+    order = [usual, *(code for code in range(len(documents)) if code != usual)]
+    odd = {
+        order[found.index]: found
+        for found in disagreements([documents[code] for code in order], [key])
+    }
+    return [
+        Difference.of(table, row, key, odd[code].value, odd[code].expected)
+        for row, code in enumerate(codes.tolist())
+        if code in odd
+    ]
+
+
+def _raise_first(found: Sequence[Difference], count: int) -> None:
+    if found:
+        raise _mismatch(found, count)
+
+
+def _mismatch(found: Sequence[Difference], count: int) -> MismatchError:
+    """Make the error of what keeps images out of one array: names the first, counts the others."""
     first = found[0]
     files = len({difference.row for difference in found})
     others = f" So do {files - 1} others." if files > 1 else ""
-    raise MismatchError(
+    return MismatchError(
         f"{first.column} is {first.value}, but {first.expected} in {count - files} of {count} "
         f"images.{others}",
         url=first.url,

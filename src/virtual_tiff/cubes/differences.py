@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Self, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-type Table = Any
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.same_grid import same_crs, same_transform
 
-#: Corners may lie apart by this share of a pixel: floating-point noise of different writers.
-TOLERANCE = 1e-6
 _LONGEST = 120
 
 
@@ -41,8 +39,20 @@ class Difference:
     value: str
     expected: str
 
+    @classmethod
+    def of(cls, table: pa.Table, row: int, column: str, value: object, expected: object) -> Self:
+        """Describe the image of a row of the inventory."""
+        return cls(
+            row=row,
+            url=table["url"][row].as_py(),
+            ifd=_ifd(table["ifd"][row].as_py()),
+            column=column,
+            value=_short(value),
+            expected=_short(expected),
+        )
 
-def differences(table: Table, columns: Sequence[str]) -> list[Difference]:
+
+def differences(table: pa.Table, columns: Sequence[str]) -> list[Difference]:
     """Compare the rows of a table with what most of them have.
 
     Parameters
@@ -68,44 +78,13 @@ def differences(table: Table, columns: Sequence[str]) -> list[Difference]:
         expected = values[int(np.argmax(counts))]
         same = np.array([_same(column, value, expected, table) for value in values])
         found += [
-            _difference(table, int(row), column, values[codes[row]], expected)
+            Difference.of(table, int(row), column, values[codes[row]], expected)
             for row in np.flatnonzero(~same[codes])
         ]
     return sorted(found, key=lambda difference: difference.row)
 
 
-def unusual(table: Table, name: str, values: Sequence[Any]) -> list[Difference]:
-    """Compare values that the rows of a table have, and which are in none of its columns.
-
-    Parameters
-    ----------
-    table
-        Of an inventory.
-    name
-        Of what is compared.
-    values
-        One for each row; hashable.
-    """
-    expected = Counter(values).most_common(1)[0][0]
-    return [
-        _difference(table, row, name, value, expected)
-        for row, value in enumerate(values)
-        if value != expected
-    ]
-
-
-def _difference(table: Table, row: int, column: str, value: Any, expected: Any) -> Difference:
-    return Difference(
-        row=row,
-        url=table["url"][row].as_py(),
-        ifd=_ifd(table["ifd"][row].as_py()),
-        column=column,
-        value=_short(value),
-        expected=_short(expected),
-    )
-
-
-def codes_of(column: Any) -> NDArray[np.int64]:
+def codes_of(column: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
     """Number the distinct values of a column, from 0: equal values get equal numbers."""
     if isinstance(column, pa.ChunkedArray):
         column = column.unify_dictionaries().combine_chunks()
@@ -116,10 +95,10 @@ def codes_of(column: Any) -> NDArray[np.int64]:
         matrix = _matrix(column)
         if matrix is None:
             keys = [None if value is None else tuple(value) for value in column.to_pylist()]
-            numbers: dict[Any, int] = {}
+            numbers: dict[Hashable, int] = {}
             return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
-        _, codes = np.unique(matrix, axis=0, return_inverse=True)
-        return codes.reshape(-1).astype(np.int64)
+        inverse: NDArray[np.intp] = np.unique(matrix, axis=0, return_inverse=True)[1]
+        return inverse.reshape(-1).astype(np.int64)
     if not pa.types.is_dictionary(kind):
         column = column.dictionary_encode(null_encoding="encode")
     indices = column.indices.fill_null(len(column.dictionary))
@@ -127,7 +106,7 @@ def codes_of(column: Any) -> NDArray[np.int64]:
     return codes.astype(np.int64)
 
 
-def _matrix(column: Any) -> NDArray[Any] | None:
+def _matrix(column: pa.Array) -> NDArray[np.generic] | None:
     """Lists of numbers of one length as a matrix; `None` where they are something else."""
     if column.null_count or not len(column):
         return None
@@ -141,46 +120,22 @@ def _matrix(column: Any) -> NDArray[Any] | None:
         starts = column.offsets.to_numpy()
         if not np.all(np.diff(starts) == width):
             return None
-    matrix: NDArray[Any] = values.to_numpy(zero_copy_only=False).reshape(len(column), width)
+    matrix: NDArray[np.generic] = values.to_numpy(zero_copy_only=False).reshape(len(column), width)
     return matrix
 
 
-def _same(column: str, value: Any, expected: Any, table: Table) -> bool:
+def _same(column: str, value: JSON, expected: JSON, table: pa.Table) -> bool:
     """Whether values that are written in different ways mean the same."""
     if column == "transform":
         size = (table["width"][0].as_py(), table["height"][0].as_py())
-        return same_transform(value, expected, *size)
+        one, other = (cast("list[float] | None", each) for each in (value, expected))
+        return same_transform(one, other, *size)
     if column == "crs":
-        return same_crs(value, expected)
+        return same_crs(*(None if each is None else str(each) for each in (value, expected)))
     return bool(value == expected)
 
 
-def same_crs(one: str | None, other: str | None) -> bool:
-    """Whether two texts name the same CRS."""
-    if one == other or one is None or other is None:
-        return one == other
-    from pyproj import CRS
-
-    return bool(CRS(one) == CRS(other))
-
-
-def same_transform(
-    one: Sequence[float] | None, other: Sequence[float] | None, width: int, height: int
-) -> bool:
-    """Whether two affines put the corners of an image at the same places, but for noise."""
-    if one is None or other is None:
-        return one is other
-    a, b, _, d, e, _ = other
-    pixel = max(abs(a) + abs(b), abs(d) + abs(e))
-    for column, row in ((0, 0), (width, 0), (0, height), (width, height)):
-        for i in (0, 3):
-            place, usual = (m[i] * column + m[i + 1] * row + m[i + 2] for m in (one, other))
-            if not abs(place - usual) <= TOLERANCE * pixel:
-                return False
-    return True
-
-
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = str(tuple(value) if isinstance(value, list) else value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal, cast
 
 from pyproj import CRS
 
 from virtual_tiff.cubes.plan import ImageGrid
 from virtual_tiff.inventory.table import EXTRA_GEOREFERENCING
+from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import Description, crs_attributes
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.variables import band_names as band_names_of
@@ -94,7 +95,7 @@ def geotransform(grid: ImageGrid) -> GeoTransform | None:
     return (c, a, b, f, d, e)
 
 
-def grid_of(attributes: Mapping[str, Any], width: int, height: int) -> ImageGrid:
+def grid_of(attributes: Mapping[str, object], width: int, height: int) -> ImageGrid:
     """Read a grid back from the attributes of its grid mapping variable."""
     text = attributes.get("GeoTransform")
     transform = None
@@ -102,12 +103,12 @@ def grid_of(attributes: Mapping[str, Any], width: int, height: int) -> ImageGrid
         x, a, b, y, d, e = map(float, text.split())
         transform = (a, b, x, d, e, y)
     return ImageGrid(
-        crs=attributes.get("crs_wkt"),
+        crs=None if (crs := attributes.get("crs_wkt")) is None else str(crs),
         transform=transform,
         width=width,
         height=height,
         extra_georeferencing={
-            key: attributes[key] for key in EXTRA_GEOREFERENCING if key in attributes
+            key: cast(JSON, attributes[key]) for key in EXTRA_GEOREFERENCING if key in attributes
         },
     )
 

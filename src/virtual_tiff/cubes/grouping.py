@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from string import Formatter
-from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.table import COLUMNS
-from virtual_tiff.storage.addresses import group_names
-
-type Table = Any
+from virtual_tiff.planning.names import check_path, group_names, group_path
 
 #: The name of a file without its suffix.
 _STEM = "stem"
@@ -23,7 +21,21 @@ def is_template(group: str) -> bool:
     return "{" in group or "}" in group
 
 
-def group_paths(table: Table, template: str) -> list[str]:
+def checked_group(group: str) -> str:
+    """Return a template as it is, or a path without a slash at its ends.
+
+    Raises
+    ------
+    InvalidOptionError
+        It is neither.
+    """
+    if not is_template(group):
+        return group_path(group)
+    _names(group)
+    return group
+
+
+def group_paths(table: pa.Table, template: str) -> list[str]:
     """Fill a template in for each row.
 
     Parameters
@@ -37,19 +49,25 @@ def group_paths(table: Table, template: str) -> list[str]:
     Returns
     -------
     list of str
-        Without slashes at the ends; those in texts have become `_`.
+        Without slashes at the ends.
 
     Raises
     ------
     InvalidOptionError
-        It is no template, or a column is not there or has nulls.
+        It is no template; a column is not there or has nulls; a text has a slash in it, or what
+        comes out cannot be the path of a group.
     """
+    template = template.removeprefix("/").removesuffix("/")
     columns = {name: _column(table, name) for name in _names(template)}
     rows = zip(*columns.values(), strict=True) if columns else [()] * table.num_rows
     try:
-        return [template.format(**dict(zip(columns, row, strict=True))).strip("/") for row in rows]
+        paths = [template.format(**dict(zip(columns, row, strict=True))) for row in rows]
     except (ValueError, TypeError) as error:
         raise InvalidOptionError(f"the group {template!r} cannot be filled in: {error}.") from error
+    rows_of = {path: row for row, path in enumerate(paths)}
+    for path, row in rows_of.items():
+        check_path(path, url=table["url"][row].as_py())
+    return paths
 
 
 def _names(template: str) -> Sequence[str]:
@@ -65,7 +83,7 @@ def _names(template: str) -> Sequence[str]:
     return list(dict.fromkeys(names))
 
 
-def _column(table: Table, name: str) -> list[Any]:
+def _column(table: pa.Table, name: str) -> list[object]:
     if name == _STEM and name not in table.column_names:
         return [group_names([url])[0] for url in table["url"].to_pylist()]
     if name not in table.column_names:
@@ -82,6 +100,12 @@ def _column(table: Table, name: str) -> list[Any]:
             f"{values.null_count} of {table.num_rows} images have no {name} for the group.",
             url=table["url"][row].as_py(),
         )
-    return [
-        value.replace("/", "_") if isinstance(value, str) else value for value in values.to_pylist()
-    ]
+    found: list[object] = values.to_pylist()
+    for row, value in enumerate(found):
+        if isinstance(value, str) and "/" in value:
+            raise InvalidOptionError(
+                f"the {name} {value!r} cannot be part of a group's path: it has a slash in it.",
+                url=table["url"][row].as_py(),
+                remedy="Replace the slashes in the table, or make columns of the parts.",
+            )
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -60,8 +59,7 @@ def variable_names(
         return _found(inventory, pattern)
     if column is None:
         return [name] * len(inventory)
-    values = require(inventory, column, "variable")
-    return [str(value).replace("/", "_") for value in values.to_pylist()]
+    return [str(value) for value in require(inventory, column, "variable").to_pylist()]
 
 
 def _found(inventory: Inventory, pattern: str) -> list[str]:
@@ -85,11 +83,11 @@ def _found(inventory: Inventory, pattern: str) -> list[str]:
                 url=url,
                 remedy="Name only files that it fits, or leave the others out of the table.",
             )
-        names.append(match[1].replace("/", "_"))
+        names.append(match[1])
     return names
 
 
-def coordinate_of(inventory: Inventory, column: str) -> tuple[NDArray[Any], Rows]:
+def coordinate_of(inventory: Inventory, column: str) -> tuple[NDArray[np.generic], Rows]:
     """Sorted values of the coordinate, and the step of each row."""
     values = require(inventory, column, "along")
     if isinstance(values, pa.ChunkedArray):
@@ -111,7 +109,7 @@ def coordinate_of(inventory: Inventory, column: str) -> tuple[NDArray[Any], Rows
     return unique, step.astype(np.int64)
 
 
-def require(inventory: Inventory, column: str, argument: str) -> Any:
+def require(inventory: Inventory, column: str, argument: str) -> pa.ChunkedArray:
     """Return a column without nulls.
 
     Raises

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +89,7 @@ class CubePlan:
     """
 
     dimension: str
-    coordinate: NDArray[Any]
+    coordinate: NDArray[np.generic]
     variables: Mapping[str, CubeVariable]
     grid: ImageGrid
     inventory: Inventory

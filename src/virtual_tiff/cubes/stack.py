@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from virtual_tiff.choices import OnDuplicate, check_choice
 from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, shared_band_names
@@ -26,6 +26,7 @@ from virtual_tiff.cubes.plan import Band, CubePlan, CubeVariable, ImageGrid, Row
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.planning.attributes import of_one_band
+from virtual_tiff.planning.names import check_name
 from virtual_tiff.planning.plan import ArrayPlan
 
 #: Dimension of a cube that is stacked along the column `datetime`.
@@ -72,6 +73,14 @@ class CubeOptions:
 
     def __post_init__(self) -> None:
         check_choice("on_duplicate", self.on_duplicate, OnDuplicate)
+        check_name(self.dimension, "dimension")
+        if self.variable is None and self.variable_pattern is None and not self.split_bands:
+            check_name(self.name, "variable", taken=(self.dimension,))
+
+    @property
+    def dimension(self) -> str:
+        """Name of the dimension along which images are stacked, and of its coordinate."""
+        return TIME if self.along == "datetime" else self.along
 
 
 def plan_cube(inventory: Inventory, options: CubeOptions | None = None) -> CubePlan:
@@ -107,22 +116,20 @@ def plan_cube(inventory: Inventory, options: CubeOptions | None = None) -> CubeP
         places[label] = placed(
             images, members, step, len(coordinate), options.on_duplicate, options.along
         )
-    dimension = TIME if options.along == "datetime" else options.along
-    cube = _cube(images, dimension, coordinate, places, options)
+    cube = _cube(images, coordinate, places, options)
     if not options.overviews:
         return cube
     overviews = []
     for level, rows in overview_rows(inventory, images, np.concatenate([*places.values()])):
         check_grids(level.table)
         below = {label: np.where(place < 0, -1, rows[place]) for label, place in places.items()}
-        overviews.append(_cube(level, dimension, coordinate, below, options))
+        overviews.append(_cube(level, coordinate, below, options))
     return replace(cube, overviews=tuple(overviews))
 
 
 def _cube(
     images: Inventory,
-    dimension: str,
-    coordinate: Any,
+    coordinate: NDArray[np.generic],
     places: Mapping[str, Rows],
     options: CubeOptions,
 ) -> CubePlan:
@@ -140,8 +147,9 @@ def _cube(
                 raise InvalidOptionError(f"two variables would be named {name!r}.")
             variables[name] = CubeVariable(image=array, rows=place, band=band)
     _check_dimensions(variables)
+    _check_names(images, variables, options)
     cube = CubePlan(
-        dimension=dimension,
+        dimension=options.dimension,
         coordinate=coordinate,
         variables=variables,
         grid=_grid(images.table),
@@ -194,7 +202,24 @@ def _check_dimensions(variables: Mapping[str, CubeVariable]) -> None:
                 )
 
 
-def _grid(table: Any) -> ImageGrid:
+def _check_names(
+    images: Inventory, variables: Mapping[str, CubeVariable], options: CubeOptions
+) -> None:
+    """No name is that of two things in a group."""
+    dimensions = {name for v in variables.values() for name in v.image.dimension_names}
+    check_name(options.dimension, "dimension", taken=dimensions)
+    for name, variable in variables.items():
+        url = images.table["url"][int(variable.rows[variable.rows >= 0][0])].as_py()
+        check_name(name, "variable", taken={options.dimension, *dimensions}, url=url)
+        if options.overviews and name.isdecimal():
+            raise InvalidOptionError(
+                f"a variable of a cube with overviews cannot be named {name!r}, as levels are.",
+                url=url,
+                remedy="Name the variable with a letter in it, or leave overviews out.",
+            )
+
+
+def _grid(table: pa.Table) -> ImageGrid:
     row = table.select(list(GRID)).slice(0, 1).to_pylist()[0]
     transform, extra_georeferencing = row["transform"], row["grid_mapping"]
     return ImageGrid(

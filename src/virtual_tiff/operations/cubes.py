@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, Unpack
 
 import icechunk
@@ -17,15 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from virtual_tiff.choices import OnFailed, OnPresent, OutOfOrder, check_choice
-from virtual_tiff.cubes.grouping import group_paths, is_template
+from virtual_tiff.cubes.grouping import checked_group, group_paths, is_template
 from virtual_tiff.cubes.placing import stackable
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import CubeOptions, plan_cube
-from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.inputs import as_inventory, checked
 from virtual_tiff.operations.options import CubeArguments
 from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.planning.names import check_apart
 from virtual_tiff.publishing.commit import (
     Action,
     check_ours,
@@ -38,10 +37,12 @@ from virtual_tiff.publishing.commit import (
 from virtual_tiff.publishing.containers import Container, containers_for, prefixes_for
 from virtual_tiff.publishing.levels import extend_levels, write_levels
 from virtual_tiff.publishing.locking import locked
+from virtual_tiff.publishing.nesting import check_outside
 from virtual_tiff.publishing.repository import Location, add_containers
 from virtual_tiff.publishing.target import Target
 from virtual_tiff.publishing.written import Added, Written
 from virtual_tiff.storage.addresses import checksum_of
+from virtual_tiff.storage.run import run
 
 type Repository = icechunk.Repository
 
@@ -95,6 +96,9 @@ def publish_cubes(
         target = Target.find(repo, job.branch)
         if target.repository is not None and not into_existing:
             check_ours(target, target.repository)
+        if target.repository is not None:
+            there = target.repository.readonly_session(branch=target.start)
+            run(check_outside(there.store, job.cubes))
 
         def prepare() -> Repository:
             now = reopen(repo) if isinstance(repo, icechunk.Repository) else repo
@@ -226,7 +230,7 @@ def _job(
     **scan_options: Any,
 ) -> _Job:
     """Read and plan all that is to be written; the repository is not touched."""
-    options = options or CubeOptions()
+    group, options = checked_group(group), options or CubeOptions()
     if parser is None and options.overviews:
         parser = VirtualTIFF()
     inventory = as_inventory(
@@ -260,20 +264,14 @@ def _planned(inventory: Inventory, group: str, options: CubeOptions) -> dict[str
         The template names a column that is not there, or a group lies within another.
     """
     if not is_template(group):
-        return {group.strip("/"): plan_cube(inventory, options)}
+        return {group: plan_cube(inventory, options)}
     # All rows, since overviews are found beside their images.
     images = inventory.images
     stackable(images)
     members: dict[str, list[int]] = {}
     for row, path in enumerate(group_paths(images.table, group)):
         members.setdefault(path, []).append(row)
-    for path in members:
-        for parent in PurePosixPath(path).parents:
-            if str(parent) in members:
-                raise InvalidOptionError(
-                    f"group {path!r} would lie within the cube {str(parent)!r}.",
-                    remedy="Name groups with a template of constant depth.",
-                )
+    check_apart({path: images.table["url"][rows[0]].as_py() for path, rows in members.items()})
     return {
         path: plan_cube(Inventory(images.table.take(pa.array(rows))), options)
         for path, rows in members.items()

@@ -12,15 +12,12 @@ import numpy as np
 
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError, joined
 from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.planning.names import check_group_names, group_names, group_path
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.publishing.containers import Container, containers_for
 from virtual_tiff.publishing.repository import Location
 from virtual_tiff.publishing.target import Progress, Stage, Target
-from virtual_tiff.storage.addresses import (
-    check_group_names,
-    chunk_checksum,
-    group_names,
-)
+from virtual_tiff.storage.addresses import chunk_checksum
 from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.storage.source import Source
 from virtual_tiff.storage.stores import registry_for
@@ -205,8 +202,7 @@ def _paths(urls: Sequence[str], names: Names | None, group: str) -> Sequence[str
         paths = group_names(urls)
     else:
         paths = [names(url) for url in urls] if callable(names) else list(names)
-    above = group.strip("/")
-    if above:
+    if above := group_path(group):
         paths = [f"{above}/{path}" for path in paths]
     check_group_names(paths, urls)
     return paths

@@ -17,6 +17,7 @@ from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cubes.grid import GRID_MAPPING
 from virtual_tiff.cubes.plan import CubePlan, CubeVariable
 from virtual_tiff.errors import ErrorKind, RepositoryError
+from virtual_tiff.planning.agreement import shared_attributes
 from virtual_tiff.planning.metadata import array_document, to_bytes
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.stacks import stacked
@@ -120,8 +121,8 @@ def extend_cube(
     group = _open_cube(store, path)
     existing = read_coordinate(group, cube.dimension)
     check_grid(store, path, cube)
-    check_fits(store, path, cube)
     check_bands(group, path, cube)
+    check_fits(store, path, cube)
     cube, skipped = without_present(path, cube, present, on_present)
     if cube.images == 0:
         return Part(path=path, cube=cube, steps=np.empty(0, np.int64), grown=0, skipped=skipped)
@@ -176,12 +177,9 @@ def _resize(store: Store, array: str, steps: int, variable: CubeVariable | None)
         raise RepositoryError(f"there is no array {array!r}.", kind=ErrorKind.NOT_FOUND)
     document["shape"][0] = steps
     if variable is not None:
-        new = variable.image.attributes
-        document["attributes"] = {
-            key: value
-            for key, value in document["attributes"].items()
-            if key in _OF_THE_CUBE or new.get(key) == value
-        }
+        there = document["attributes"]
+        kept = {key: there[key] for key in _OF_THE_CUBE if key in there}
+        document["attributes"] = shared_attributes([there, variable.image.attributes]) | kept
     put(store, f"{array}/zarr.json", json.dumps(document, ensure_ascii=False).encode())
 
 

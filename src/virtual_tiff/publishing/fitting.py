@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtual_tiff.choices import OnPresent, OutOfOrder
-from virtual_tiff.cubes.agreement import MEANING
-from virtual_tiff.cubes.differences import same_crs, same_transform
 from virtual_tiff.cubes.grid import GRID_MAPPING, grid_of
 from virtual_tiff.cubes.plan import CubePlan, CubeVariable
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError, shorten
+from virtual_tiff.planning.agreement import disagreements
 from virtual_tiff.planning.metadata import array_document
+from virtual_tiff.planning.same_grid import same_crs, same_transform
 from virtual_tiff.planning.stacks import stacked
 from virtual_tiff.publishing.coordinate import Merged, as_text
 from virtual_tiff.publishing.zarr_store import get_json
@@ -25,7 +24,7 @@ type Store = Any
 
 _ANOTHER = "Publish the images as another variable, or as a cube of their own."
 #: What has to be the same in the metadata of an array for more images to go into it.
-_SAME = ("dimension_names", "data_type", "chunk_grid", "codecs", "fill_value")
+_SAME = ("dimension_names", "data_type", "shape", "chunk_grid", "codecs", "fill_value")
 
 
 def check_fits(store: Store, path: str, cube: CubePlan) -> None:
@@ -42,25 +41,16 @@ def check_fits(store: Store, path: str, cube: CubePlan) -> None:
         if document is None:
             continue
         wanted = array_document(stacked(variable.image, cube.dimension, 1))
-        pairs = [(key, wanted[key], document.get(key)) for key in _SAME]
-        pairs.insert(2, ("shape", list(variable.image.shape), _inner_shape(document)))
-        for key, ours, theirs in pairs:
-            if _json(ours) != _json(theirs):
-                raise MismatchError(
-                    f"the {key.replace('_', ' ')} of variable {name!r} is {_json(ours)}, but "
-                    f"{_json(theirs)} in the cube.",
-                    url=url,
-                    remedy=_ANOTHER,
-                )
-        for key in MEANING:
-            one, other = variable.image.attributes.get(key), document["attributes"].get(key)
-            if one != other:
-                raise MismatchError(
-                    f"{key} of variable {name!r} is {shorten(str(one))}, but "
-                    f"{shorten(str(other))} in the cube.",
-                    url=url,
-                    remedy=_ANOTHER,
-                )
+        encodings = disagreements([_of_steps(document), _of_steps(wanted)], _SAME)
+        meanings = disagreements([document["attributes"], variable.image.attributes])
+        for found in (*encodings, *meanings):
+            what = f"the {found.key.replace('_', ' ')}" if found.key in _SAME else found.key
+            raise MismatchError(
+                f"{what} of variable {name!r} is {shorten(found.value)}, but "
+                f"{shorten(found.expected)} in the cube.",
+                url=url,
+                remedy=_ANOTHER,
+            )
 
 
 def check_bands(group: Any, path: str, cube: CubePlan) -> None:
@@ -206,9 +196,6 @@ def url_of(cube: CubePlan, variable: CubeVariable, step: int | None = None) -> s
     return url
 
 
-def _inner_shape(document: Mapping[str, Any]) -> list[int]:
-    return list(document["shape"][1:])
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
+def _of_steps(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata of an array, whatever the number of its steps."""
+    return {**document, "shape": document["shape"][1:]}

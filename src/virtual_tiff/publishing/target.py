@@ -12,6 +12,7 @@ from virtual_tiff._version import __version__
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.publishing.containers import Container, prefixes_for
+from virtual_tiff.publishing.nesting import check_outside
 from virtual_tiff.publishing.repository import (
     COMMIT_KEY,
     Location,
@@ -146,6 +147,7 @@ class Target:
                     remedy="Name another place, or pass into_existing=True to add to it.",
                 )
             store = self.repository.readonly_session(branch=self.start).store
+            await check_outside(store, paths)
             taken = [path for path in paths if await store.exists(f"{path}/zarr.json")]
         except icechunk.IcechunkError as error:
             raise repository_error(error, self.location) from error

@@ -1,4 +1,4 @@
-"""How a file is called: by users, by stores, by Icechunk, and as a group of a repository.
+"""How a file is called: by users, by stores and by Icechunk.
 
 Users name a file by a path or a URL, and `source_url` makes an address of it, once. An `http` or
 `https` address is a URL (RFC 3986), so `%20` is a space. In `file`, `s3`, `gs` and `az` addresses
@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
-from collections import Counter, defaultdict
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import quote, unquote, urljoin
 
-from virtual_tiff.errors import ErrorKind, InvalidOptionError
+from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.storage.source import Source
 
 #: Schemes whose addresses are URLs; all others hold keys verbatim.
@@ -28,8 +25,6 @@ WEB_SCHEMES = ("http", "https")
 _ALIASES = {"s3a": "s3", "gcs": "gs", "azure": "az", "abfss": "abfs"}
 #: RFC 3986 section 3.3: what a path holds besides letters, digits and `-._~`.
 _PATH_CHARACTERS = "/!$&'()*+,;=:@"
-#: Ends of names that say nothing but "TIFF".
-_TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".gtif", ".gtiff", ".geotiff", ".btf", ".tf8"})
 #: A host that has given a file no time answers with this, or obstore does in its place.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -183,113 +178,3 @@ def checksum_of(
     if last_modified.microsecond:
         last_modified += timedelta(seconds=1)
     return last_modified.replace(microsecond=0)
-
-
-def group_names(urls: Sequence[str]) -> tuple[str, ...]:
-    """Name a group for each file: its name without the suffix of a TIFF.
-
-    Files of the same name have the folders in front that tell them apart, from the deepest folder
-    that they share: `2024/B04` and `2025/B04`. Files of one folder that differ in the suffix alone
-    keep it.
-
-    Parameters
-    ----------
-    urls
-        Addresses of the files.
-
-    Returns
-    -------
-    tuple of str
-        Paths of groups, in the order of `urls`.
-
-    Raises
-    ------
-    InvalidOptionError
-        With kind `duplicate`: a file is named twice, or a group would hold another.
-    """
-    if repeated := [url for url, count in Counter(urls).items() if count > 1]:
-        raise InvalidOptionError(
-            "this source is named more than once.", kind=ErrorKind.DUPLICATE, url=repeated[0]
-        )
-    paths = [_parts(url) for url in urls]
-    same: dict[str, list[int]] = defaultdict(list)
-    for position, path in enumerate(paths):
-        same[_stem(path[-1])].append(position)
-    names = [""] * len(urls)
-    for stem, positions in same.items():
-        shared = _shared_depth([paths[i][:-1] for i in positions])
-        folders = Counter(tuple(paths[i][:-1]) for i in positions)
-        for i in positions:
-            *above, name = paths[i] if len(positions) > 1 else paths[i][-1:]
-            last = name if folders[tuple(paths[i][:-1])] > 1 else stem
-            names[i] = "/".join(_node_name(part) for part in (*above[shared:], last))
-    check_group_names(names, urls)
-    return tuple(names)
-
-
-def _shared_depth(folders: Sequence[Sequence[str]]) -> int:
-    """How many folders all of these paths begin with."""
-    depth = 0
-    for level in zip(*folders, strict=False):
-        if len(set(level)) > 1:
-            break
-        depth += 1
-    return depth
-
-
-def _stem(name: str) -> str:
-    path = PurePosixPath(name)
-    return path.stem if path.suffix.lower() in _TIFF_SUFFIXES else name
-
-
-def check_group_names(names: Sequence[str], urls: Sequence[str]) -> None:
-    """Check that names can be those of groups, one for each file.
-
-    Raises
-    ------
-    InvalidOptionError
-        A name is no path of a group (Zarr v3 core, section "Node names"), or with kind
-        `duplicate`: two groups have one name, or one would be within another.
-    """
-    if len(names) != len(urls):
-        raise InvalidOptionError(f"{len(names)} names were given for {len(urls)} sources.")
-    owners: dict[str, str] = {}
-    for name, url in zip(names, urls, strict=True):
-        if name != "/".join(_node_name(part) for part in name.split("/")):
-            raise InvalidOptionError(
-                f"{name!r} cannot be the name of a group.",
-                url=url,
-                remedy="Use letters, digits, '-', '_' and '.', with '/' between groups.",
-            )
-        if name in owners:
-            raise InvalidOptionError(
-                f"{owners[name]} would have the same group, {name!r}.",
-                kind=ErrorKind.DUPLICATE,
-                url=url,
-            )
-        owners[name] = url
-    for name, url in owners.items():
-        for parent in PurePosixPath(name).parents:
-            if (holder := str(parent)) in owners:
-                raise InvalidOptionError(
-                    f"its group {name!r} would be within {holder!r}, that of {owners[holder]}.",
-                    kind=ErrorKind.DUPLICATE,
-                    url=url,
-                    remedy="Give the groups names of your own.",
-                )
-
-
-def _parts(url: str) -> list[str]:
-    scheme, netloc, key = split_url(url)
-    return [part for part in (netloc.replace(":", "_"), *key.split("/")) if part] or [scheme]
-
-
-def _node_name(text: str) -> str:
-    """Make a name that every implementation takes for a node's."""
-    name = re.sub(r"[\x00-\x1f\x7f\\/]", "_", text)
-    if not name.strip("."):
-        return "_" + name
-    if name == "zarr.json":
-        return "_" + name
-    # Reserved: two underscores in front.
-    return re.sub(r"^__+", "_", name)

@@ -7,6 +7,7 @@ from virtual_tiff.planning.attributes._array import (
     array_attributes,
     band_names,
     encode_fill_value,
+    tag_attributes,
 )
 from virtual_tiff.planning.attributes._bands import of_bands, of_one_band
 from virtual_tiff.planning.attributes._colors import color_interpretation, photometric_name
@@ -34,4 +35,5 @@ __all__ = [
     "of_one_band",
     "photometric_name",
     "spatial_ref_attributes",
+    "tag_attributes",
 ]

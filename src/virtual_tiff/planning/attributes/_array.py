@@ -79,7 +79,7 @@ def array_attributes(
     kind = raster_type(ifd if full is None else full)
     if kind is not None:
         attributes["AREA_OR_POINT"] = "Point" if kind == RasterType.PIXEL_IS_POINT else "Area"
-    if tags := _tags(ifd):
+    if tags := tag_attributes(ifd):
         attributes["tiff"] = tags
     attributes |= _items(metadata, bands)
     if nodata := _nodata_values(metadata, count):
@@ -165,7 +165,7 @@ def band_names(metadata: GDALMetadata, count: int) -> tuple[str, ...]:
     return tuple(_text(name) if name else str(i) for i, name in enumerate(names, 1))
 
 
-def _tags(ifd: ImageFileDirectory) -> Attributes:
+def tag_attributes(ifd: ImageFileDirectory) -> Attributes:
     """Tags for people, under the names of TIFF 6.0, and the nodata text as written."""
     tags: Attributes = {}
     for tag in _DESCRIPTIVE_TAGS:

@@ -15,9 +15,12 @@ from virtual_tiff.errors import (
     VirtualTIFFError,
     shorten,
 )
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.agreement import disagreements
 from virtual_tiff.planning.attributes import Description
 from virtual_tiff.planning.image_plan import ImageOptions, plan_image
-from virtual_tiff.planning.pages.attributes import describe_page, mismatch, shared_attributes
+from virtual_tiff.planning.metadata import json_scalar
+from virtual_tiff.planning.pages.attributes import describe_page, mismatch, page_attributes
 from virtual_tiff.planning.pages.ome_zarr import place_of
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.planning.stacks import References, stack
@@ -26,6 +29,7 @@ from virtual_tiff.tags import Compression, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 from virtual_tiff.tiff.series import IFDPath, Level, Series
 
+_ENCODING = ("shape", "dimensions", "data type", "chunk shape", "codecs", "fill value")
 _GO_FLAT = 'The layout "flat" goes by the directories.'
 
 
@@ -121,7 +125,7 @@ class Pages:
             image, references = self._separate(pages)
         description = describe_page(first, image.data_type, full)
         there = [page for page in pages if page is not None]
-        attributes = shared_attributes(description, there, image.data_type, full)
+        attributes = page_attributes(description, there, image.data_type, full)
         array = _stacked(image, series, references)
         array = replace(array, attributes={**attributes, **image.attributes})
         return LevelPlan(array, description, level.size)
@@ -200,19 +204,22 @@ class Pages:
 
 def _check(page: ImageFileDirectory, plan: ArrayPlan, image: ArrayPlan) -> None:
     """Raise if a page cannot be in one array with the first."""
-    for what, found, wanted in (
-        ("shape", plan.shape, image.shape),
-        ("dimensions", plan.dimension_names, image.dimension_names),
-        ("data type", plan.data_type.name, image.data_type.name),
-        ("chunk shape", plan.chunk_shape, image.chunk_shape),
-        ("codecs", plan.codecs, image.codecs),
-        # As text, in which NaN equals itself.
-        ("fill value", repr(plan.fill_value), repr(image.fill_value)),
-    ):
-        if found != wanted:
-            raise mismatch(
-                page, f"the {what} is {shorten(found)}, but {shorten(wanted)} in the first."
-            )
+    for found in disagreements([_encoding(image), _encoding(plan)], _ENCODING):
+        value, expected = shorten(found.value), shorten(found.expected)
+        raise mismatch(page, f"the {found.key} is {value}, but {expected} in the first.")
+
+
+def _encoding(plan: ArrayPlan) -> dict[str, JSON]:
+    """What pages of one array share, by the names of `_ENCODING`."""
+    values: tuple[JSON, ...] = (
+        list(plan.shape),
+        list(plan.dimension_names),
+        plan.data_type.name,
+        list(plan.chunk_shape),
+        list(plan.codecs),
+        json_scalar(plan.fill_value),
+    )
+    return dict(zip(_ENCODING, values, strict=True))
 
 
 def _stacked(image: ArrayPlan, series: Series, references: References) -> ArrayPlan:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from virtual_tiff.errors import MismatchError, shorten
 from virtual_tiff.json_type import JSON
-from virtual_tiff.planning.attributes import Description, describe
-from virtual_tiff.planning.encoding.data_type import nodata_value
-from virtual_tiff.tags import Tag
+from virtual_tiff.planning.agreement import Disagreement, agreed, shared_attributes
+from virtual_tiff.planning.attributes import Description, describe, tag_attributes
+from virtual_tiff.planning.encoding.data_type import image_nodata
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
-#: Attributes that change what pixels mean.
-_OF_VALUES = (
-    *("_FillValue", "scale_factor", "add_offset", "scales", "offsets"),
-    *("units", "band_units"),
-)
-#: Those that are not taken from a page.
-_OF_GROUPS = frozenset({"tiff", "grid_mapping", "coordinates"})
+#: Names of the georeferencing: a page without any is where the first is.
+_OF_GROUPS = ("grid_mapping", "coordinates")
 
 
 def describe_page(
@@ -36,10 +31,10 @@ def describe_page(
     full
         First page of the image that this is a smaller level of.
     """
-    return describe(page, fill_value=nodata_value(page.gdal_nodata, data_type), full=full)
+    return describe(page, fill_value=image_nodata(page, data_type), full=full)
 
 
-def shared_attributes(
+def page_attributes(
     description: Description,
     pages: Sequence[ImageFileDirectory],
     data_type: np.dtype[np.generic],
@@ -62,31 +57,36 @@ def shared_attributes(
         Pages lie in different places, or their values mean different things. A page without
         georeferencing of its own is where the first is.
     """
-    shared = dict(description.array_attributes)
-    shared.pop("tiff", None)
-    if tags := _tags_of_all(description.array_attributes.get("tiff"), pages):
-        shared["tiff"] = tags
     # Most pages say the same, and describing one takes a while.
-    seen = {_described_by(pages[0])}
-    for page in pages[1:]:
-        if (key := _described_by(page)) in seen:
-            continue
-        seen.add(key)
-        other = describe_page(page, data_type, full)
-        place = other.spatial_ref_attributes
-        if place is not None and place != description.spatial_ref_attributes:
-            raise mismatch(page, "the georeferencing is not that of the first.")
-        for name in _OF_VALUES:
-            found = other.array_attributes.get(name)
-            wanted = description.array_attributes.get(name)
-            if found != wanted:
-                raise mismatch(
-                    page, f"{name} is {shorten(found)}, but {shorten(wanted)} in the first."
-                )
-        for name in shared.keys() - _OF_GROUPS:
-            if other.array_attributes.get(name) != shared[name]:
-                del shared[name]
-    return shared
+    seen: dict[tuple[object, ...], ImageFileDirectory] = {}
+    for page in pages:
+        seen.setdefault(_described_by(page), page)
+    distinct = list(seen.values())
+
+    def documents() -> Iterator[dict[str, JSON]]:
+        yield _of_image(description)
+        for page in distinct[1:]:
+            other = describe_page(page, data_type, full)
+            place = other.spatial_ref_attributes
+            if place is not None and place != description.spatial_ref_attributes:
+                raise mismatch(page, "the georeferencing is not that of the first.")
+            yield _of_image(other)
+
+    def refuse(found: Disagreement) -> MismatchError:
+        value, expected = shorten(found.value), shorten(found.expected)
+        return mismatch(distinct[found.index], f"{found.key} is {value}, but {expected} before.")
+
+    attributes = agreed(documents(), refuse)
+    if tags := shared_attributes(tag_attributes(page) for page in pages):
+        attributes["tiff"] = tags
+    first = description.array_attributes
+    return attributes | {name: first[name] for name in _OF_GROUPS if name in first}
+
+
+def _of_image(description: Description) -> dict[str, JSON]:
+    """Attributes that are compared; tags, which only people read, often differ."""
+    attributes = description.array_attributes
+    return {k: v for k, v in attributes.items() if k not in (*_OF_GROUPS, "tiff")}
 
 
 def mismatch(page: ImageFileDirectory, how: str) -> MismatchError:
@@ -110,16 +110,6 @@ def _described_by(page: ImageFileDirectory) -> tuple[object, ...]:
         page.model_tiepoint,
         page.model_transformation,
         None if page.color_map is None else page.color_map.tobytes(),
+        # A sidecar is about the first page of a file.
+        id(page.auxiliary),
     )
-
-
-def _tags_of_all(tags: JSON, pages: Sequence[ImageFileDirectory]) -> dict[str, JSON]:
-    """Tags that every page has alike: texts and dates often differ."""
-    titles = {tag.title: tag for tag in Tag}
-    first = pages[0].other_tags
-    return {
-        title: value
-        for title, value in (tags if isinstance(tags, dict) else {}).items()
-        if title == Tag.GDAL_NODATA.title
-        or all(page.other_tags.get(titles[title]) == first.get(titles[title]) for page in pages)
-    }
