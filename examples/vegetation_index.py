@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow
 import xarray
 
-from virtual_tiff import CubeOptions, open_repository, publish
+from virtual_tiff import CubeOptions, open_repository, stack
 
 #: Colours from bare to green, and white for no data.
 STOPS = (-0.1, 0.2, 0.45, 0.8)
@@ -36,7 +36,7 @@ def publish_cube(folder: Path) -> None:
         }
     )
     options = CubeOptions(variable="band_name")
-    publish(table, folder / "cube", layout="stack", options=options, datetime_column="date")
+    stack(table, folder / "cube", options=options, datetime_column="date")
 
 
 def vegetation_index(folder: Path) -> xarray.DataArray:

@@ -77,16 +77,16 @@ def scan(archive: Path, table: Path) -> None:
 
 
 def publish_cube(table: Path, repository: Path) -> None:
-    from virtual_tiff import CubeOptions, publish
+    from virtual_tiff import CubeOptions, stack
 
     step("Publish them as one cube, red and nir along time; the pixels stay where they are")
     code(
-        f'publish("{relative(table)}", "{relative(repository)}", layout="stack",',
+        f'stack("{relative(table)}", "{relative(repository)}",',
         '        options=CubeOptions(variable_pattern="_(red|nir)"))',
     )
     start = time.perf_counter()
     options = CubeOptions(variable_pattern="_(red|nir)")
-    result = publish(table, repository, layout="stack", options=options)
+    result = stack(table, repository, options=options)
     seconds = time.perf_counter() - start
     own = sum(file.stat().st_size for file in repository.rglob("*") if file.is_file())
     added = result.added[""]

@@ -15,8 +15,8 @@ from virtual_tiff.planning.encoding.readers import Reader
 
 if TYPE_CHECKING:
     from virtual_tiff.inspection import FileInfo, ImageInfo, SeriesInfo
-    from virtual_tiff.publishing.target import Progress as Report
-    from virtual_tiff.publishing.target import Stage
+    from virtual_tiff.progress import Progress as Report
+    from virtual_tiff.progress import Stage
 
 #: One letter for each client in the table, and what it stands for.
 _LETTERS = {
@@ -136,7 +136,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Report | None]:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(_STAGES["read"], total=None)
 
-        def report(stage: Stage, done: int, total: int) -> None:
+        def report(stage: Stage, done: int, total: int, failed: int) -> None:
             progress.update(task, description=_STAGES[stage], completed=done, total=total)
 
         yield report

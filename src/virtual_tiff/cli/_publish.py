@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -120,7 +119,7 @@ def publish(
             progress=progress,
         )
     if as_json:
-        print(json.dumps(asdict(result), ensure_ascii=False, indent=2))
+        print(json.dumps(result.as_json(), ensure_ascii=False, indent=2))
         return
     print(f"Published {count(len(result.groups), 'TIFF')} to {to}, branch {branch}:")
     stored = f", {count(result.stored, 'chunk')} stored" if result.stored else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,7 +22,7 @@ from virtual_tiff.cli._options import (
 from virtual_tiff.cli._work import bar, executor_named
 
 if TYPE_CHECKING:
-    from virtual_tiff.operations.cubes import CubeResult
+    from virtual_tiff.publishing.results import PublishResult
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -61,10 +60,10 @@ def stack(
     Images must share CRS, grid, data type and encoding; what differs is named, and nothing is
     resampled. For a group of its own for each file, see publish.
     """
-    from virtual_tiff.operations.cubes import publish_cubes
+    from virtual_tiff.operations.stack import stack as stack_images
 
     with _arguments(cube, scan, work) as arguments:
-        result = publish_cubes(
+        result = stack_images(
             sources,
             to,
             options=cube.options(coordinates=not no_coordinates),
@@ -101,7 +100,7 @@ def append(
     ] = "raise",
 ) -> None:
     """Add later images to a cube, in one commit; the cube stays as it was if anything fails."""
-    from virtual_tiff.operations.cubes import append as append_images
+    from virtual_tiff.operations.stack import append as append_images
 
     rules: dict[str, Any] = {"on_present": on_present, "out_of_order": out_of_order}
     with _arguments(cube, scan, work) as arguments:
@@ -128,9 +127,9 @@ def _arguments(cube: CubeChoices, scan: ScanChoices, work: WorkChoices) -> Itera
         }
 
 
-def _print_result(result: CubeResult, to: str, *, as_json: bool) -> None:
+def _print_result(result: PublishResult, to: str, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(asdict(result), ensure_ascii=False, indent=2))
+        print(json.dumps(result.as_json(), ensure_ascii=False, indent=2))
         return
     if result.snapshot_id is None:
         print(f"{to}: nothing to add; all images are there")
@@ -149,6 +148,9 @@ def _print_result(result: CubeResult, to: str, *, as_json: bool) -> None:
     if skipped:
         print(f"  {skipped:,} images were there already")
     if result.failed:
-        print(f"  {result.failed:,} images were left out, since they could not be read")
+        print(f"  {len(result.failed):,} images were left out, since they could not be read")
     if result.unchecked:
-        print(f"  {result.unchecked:,} files without a time of change: readers will not notice it")
+        print(
+            f"  {len(result.unchecked):,} files without a time of change: readers will not "
+            "notice it"
+        )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from virtual_tiff.choices import OnDuplicate
 from virtual_tiff.cubes.plan import Rows
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
-
-type OnDuplicate = Literal["raise", "first", "last", "newest"]
 
 
 def stackable(inventory: Inventory) -> Inventory:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from virtual_tiff.choices import OnDuplicate, check_choice
 from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, shared_band_names
 from virtual_tiff.cubes.overviews import overview_rows
 from virtual_tiff.cubes.placing import (
-    OnDuplicate,
     coordinate_of,
     placed,
     stackable,
@@ -71,12 +71,7 @@ class CubeOptions:
     coordinates: bool = True
 
     def __post_init__(self) -> None:
-        choices = get_args(OnDuplicate.__value__)
-        if self.on_duplicate not in choices:
-            raise InvalidOptionError(
-                f"on_duplicate is {self.on_duplicate!r}, but must be one of "
-                f"{', '.join(map(repr, choices))}."
-            )
+        check_choice("on_duplicate", self.on_duplicate, OnDuplicate)
 
 
 def plan_cube(inventory: Inventory, options: CubeOptions | None = None) -> CubePlan:
