@@ -55,7 +55,7 @@ class Work:
     def ours(self) -> Path:
         repository = self._new()
         inventory = virtual_tiff.scan(self.urls, datetime_pattern=r"_(\d{8})")
-        virtual_tiff.publish(inventory, str(repository), layout="stack")
+        virtual_tiff.stack(inventory, str(repository))
         return repository
 
     def virtualizarr(self, parser: VirtualTIFF) -> Path:

@@ -29,7 +29,7 @@ _OPENINGS = 15
 
 def publish(inventory: str, repository: str) -> Callable[[], object]:
     """Publish a saved inventory; reading it counts."""
-    return lambda: virtual_tiff.publish(inventory, repository, layout="stack")
+    return lambda: virtual_tiff.stack(inventory, repository)
 
 
 WORK: dict[str, Callable[[str, str], Callable[[], object]]] = {OURS: publish}

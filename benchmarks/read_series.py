@@ -158,7 +158,7 @@ def run(options: Options) -> list[Result]:
             inventory = virtual_tiff.scan(
                 [f"{server.url}/0/{name}" for name in names], datetime_pattern=r"_(\d{8})"
             )
-            virtual_tiff.publish(inventory, str(work.repository), layout="stack")
+            virtual_tiff.stack(inventory, str(work.repository))
             absent = _build_rasteret(options, f"{server.url}/0", files, folder)
             if absent:
                 options = replace(options, rasteret=None)

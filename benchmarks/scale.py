@@ -31,7 +31,7 @@ def write(inventory: str, repository: str) -> Callable[[], object]:
     """Publish a saved inventory, or append it to the cube that is there."""
     if Path(repository).exists():
         return lambda: virtual_tiff.append(inventory, repository)
-    return lambda: virtual_tiff.publish(inventory, repository, layout="stack")
+    return lambda: virtual_tiff.stack(inventory, repository)
 
 
 WORK: dict[str, Callable[[str, str], Callable[[], object]]] = {OURS: write}

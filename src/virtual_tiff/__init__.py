@@ -11,61 +11,85 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virtual_tiff._version import __version__
-    from virtual_tiff.audit.history import log
+    from virtual_tiff.audit.history import Commit, log
+    from virtual_tiff.audit.report import Finding, Status, VerifyReport
     from virtual_tiff.audit.stac_item import stac_item
     from virtual_tiff.audit.verify import verify
     from virtual_tiff.cubes.stack import CubeOptions
     from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+    from virtual_tiff.inspection.read import info
+    from virtual_tiff.inspection.records import FileInfo, ImageInfo, SeriesInfo
     from virtual_tiff.inspection.tile_grid import tile_matrix_set
     from virtual_tiff.inventory.scan import scan
     from virtual_tiff.inventory.table import Inventory
-    from virtual_tiff.operations.cubes import CubeResult, append
-    from virtual_tiff.operations.files import PublishResult
     from virtual_tiff.operations.publish import publish, publish_async
+    from virtual_tiff.operations.stack import append, stack
     from virtual_tiff.parser import VirtualTIFF
+    from virtual_tiff.progress import Progress
     from virtual_tiff.publishing.containers import Container, containers_for
     from virtual_tiff.publishing.repository import open_repository
+    from virtual_tiff.publishing.results import Added, PublishResult
 
 __all__ = [
+    "Added",
+    "Commit",
     "Container",
     "CubeOptions",
-    "CubeResult",
     "ErrorKind",
+    "FileInfo",
+    "Finding",
+    "ImageInfo",
     "Inventory",
+    "Progress",
     "PublishResult",
+    "SeriesInfo",
+    "Status",
+    "VerifyReport",
     "VirtualTIFF",
     "VirtualTIFFError",
     "__version__",
     "append",
     "containers_for",
+    "info",
     "log",
     "open_repository",
     "publish",
     "publish_async",
     "scan",
     "stac_item",
+    "stack",
     "tile_matrix_set",
     "verify",
 ]
 
 _HOMES = {
     "Container": "virtual_tiff.publishing.containers",
+    "Added": "virtual_tiff.publishing.results",
+    "Commit": "virtual_tiff.audit.history",
     "CubeOptions": "virtual_tiff.cubes.stack",
-    "CubeResult": "virtual_tiff.operations.cubes",
     "ErrorKind": "virtual_tiff.errors",
+    "FileInfo": "virtual_tiff.inspection.records",
+    "Finding": "virtual_tiff.audit.report",
+    "ImageInfo": "virtual_tiff.inspection.records",
     "Inventory": "virtual_tiff.inventory.table",
-    "PublishResult": "virtual_tiff.operations.files",
+    "Progress": "virtual_tiff.progress",
+    "PublishResult": "virtual_tiff.publishing.results",
+    "SeriesInfo": "virtual_tiff.inspection.records",
+    "Status": "virtual_tiff.audit.report",
+    "VerifyReport": "virtual_tiff.audit.report",
     "VirtualTIFF": "virtual_tiff.parser",
     "VirtualTIFFError": "virtual_tiff.errors",
     "__version__": "virtual_tiff._version",
-    "append": "virtual_tiff.operations.cubes",
     "containers_for": "virtual_tiff.publishing.containers",
+    "append": "virtual_tiff.operations.stack",
+    "info": "virtual_tiff.inspection.read",
     "log": "virtual_tiff.audit.history",
     "open_repository": "virtual_tiff.publishing.repository",
     "publish": "virtual_tiff.operations.publish",
     "publish_async": "virtual_tiff.operations.publish",
     "scan": "virtual_tiff.inventory.scan",
     "stac_item": "virtual_tiff.audit.stac_item",
+    "stack": "virtual_tiff.operations.stack",
     "tile_matrix_set": "virtual_tiff.inspection.tile_grid",
     "verify": "virtual_tiff.audit.verify",
 }

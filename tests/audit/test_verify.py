@@ -22,8 +22,8 @@ from virtual_tiff.audit.verify import verify
 from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.operations.cubes import publish_cubes
 from virtual_tiff.operations.publish import publish
+from virtual_tiff.operations.stack import stack
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.progress import Stage
 from virtual_tiff.publishing.repository import open_repository
@@ -40,7 +40,7 @@ def faults(report: VerifyReport) -> dict[str, Status]:
 
 def test_all_is_well(tmp_path: Path, repo: str) -> None:
     write_scenes(tmp_path / "a", 5)
-    publish_cubes(scanned(tmp_path / "a"), repo)
+    stack(scanned(tmp_path / "a"), repo)
     seen: list[tuple[Stage, int, int, int]] = []
     report = verify(repo, sample=None, chunks=100, progress=lambda *n: seen.append(n))
     assert report.exit_status == 0
@@ -119,7 +119,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], Status]] = {
 
 def test_planted_faults_are_found(tmp_path: Path, repo: str) -> None:
     paths = write_scenes(tmp_path / "a", 40)
-    publish_cubes(scanned(tmp_path / "a"), repo)
+    stack(scanned(tmp_path / "a"), repo)
     planted = {}
     kinds = list(FAULTS.values())
     for number, path in enumerate(paths[::2]):
@@ -137,7 +137,7 @@ def test_planted_faults_are_found(tmp_path: Path, repo: str) -> None:
 def test_bytes_changed_behind_the_back_of_the_store(tmp_path: Path, repo: str) -> None:
     """Same size, same time: only the pixels tell, where a stream no longer decodes."""
     path = write_scenes(tmp_path / "a", 3)[1]
-    publish_cubes(scanned(tmp_path / "a"), repo)
+    stack(scanned(tmp_path / "a"), repo)
     before = path.stat()
     _bytes_of_a_chunk(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -156,7 +156,7 @@ def test_references_that_are_wrong(tmp_path: Path, repo: str) -> None:
         field = table.schema.field(name)
         turned = pa.array([row[::-1] for row in table[name].to_pylist()], field.type)
         table = table.set_column(table.schema.get_field_index(name), field, turned)
-    publish_cubes(Inventory(table), repo)
+    stack(Inventory(table), repo)
     report = verify(repo, sample=None)
     assert set(faults(report).values()) == {Status.DAMAGED}
     assert "other pixels" in report.faults[0].detail
@@ -166,7 +166,7 @@ def test_a_store_that_does_not_answer(tmp_path: Path, repo: str) -> None:
     from obspec_utils.registry import ObjectStoreRegistry
 
     write_scenes(tmp_path / "a", 2)
-    publish_cubes(scanned(tmp_path / "a"), repo)
+    stack(scanned(tmp_path / "a"), repo)
     report = verify(repo, registry=ObjectStoreRegistry({}), sample=0)
     assert set(faults(report).values()) == {Status.UNREACHABLE}
     assert report.exit_status == 2
@@ -174,7 +174,7 @@ def test_a_store_that_does_not_answer(tmp_path: Path, repo: str) -> None:
 
 def test_bands_taken_apart_and_variables(tmp_path: Path, repo: str) -> None:
     write_scenes(tmp_path / "a", 2, shape=(3, 48, 64), INTERLEAVE="BAND")
-    publish_cubes(scanned(tmp_path / "a"), repo, options=CubeOptions(split_bands=True), group="g/h")
+    stack(scanned(tmp_path / "a"), repo, options=CubeOptions(split_bands=True), group="g/h")
     report = verify(repo, sample=None, chunks=100)
     assert (faults(report), report.decoded) == ({}, 2 * 3 * 6)
 
@@ -186,7 +186,7 @@ def test_every_lossless_encoding_verifies(axis: str, tmp_path: Path, repo: str) 
         write(encoding, tmp_path / "a" / f"{encoding.name}.tif")
     inventory = scanned(tmp_path / "a", parser=VirtualTIFF(ifd=0, band_axis=axis))  # type: ignore[arg-type]
     table = inventory.table.append_column("n", pa.array(range(len(inventory))))
-    publish_cubes(Inventory(table), repo, group="{stem}", options=CubeOptions(along="n"))
+    stack(Inventory(table), repo, group="{stem}", options=CubeOptions(along="n"))
     report = verify(repo, sample=None, chunks=3)
     assert (faults(report), report.undecided) == ({}, ())
 
@@ -207,7 +207,7 @@ def test_no_false_alarm_on_the_corpus(tmp_path: Path, repo: str) -> None:
     )
     roles = np.array(table["role"].to_pylist()) == "image"
     chosen = Inventory(table.filter(pa.array(roles)))
-    publish_cubes(chosen, repo, group="{name}", options=CubeOptions(along="n"))
+    stack(chosen, repo, group="{name}", options=CubeOptions(along="n"))
     report = verify(repo, sample=None, chunks=2)
     assert {finding.url: finding.detail for finding in report.faults} == {}
     # What tifffile cannot decode is said, not passed over.

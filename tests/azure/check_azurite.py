@@ -34,7 +34,7 @@ from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.verify import verify
 from virtual_tiff.errors import ErrorKind, SourceError
 from virtual_tiff.inventory.scan import scan
-from virtual_tiff.operations.cubes import append, publish_cubes
+from virtual_tiff.operations.stack import append, stack
 from virtual_tiff.publishing.repository import open_repository
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,7 +151,7 @@ def test_from_a_prefix_to_a_cube_and_back(container: AzureStore, tmp_path: Path)
     assert inventory.table["url"].to_pylist() == urls
     globbed = scan(f"az://{CONTAINER}/**/*_202402*.tif").table["url"].to_pylist()
     assert [url.rsplit("/", 1)[-1] for url in globbed] == [paths[3].name, paths[2].name]
-    publish_cubes(inventory, repo)
+    stack(inventory, repo)
     append(f"az://{CONTAINER}/late ü/", repo, datetime_pattern=PATTERN)
     assert np.array_equal(opened(open_repository(repo))["data"].values, read_paths(paths))
     report = verify(repo, sample=None)
@@ -179,7 +179,7 @@ numpy.save(sys.argv[1], zarr.open_array(store, path="data")[...])
 
 def test_readers_need_icechunk_alone(container: AzureStore, tmp_path: Path) -> None:
     paths = write_scenes(tmp_path, 2)
-    publish_cubes(
+    stack(
         upload(container, paths, "scenes"),
         f"az://{CONTAINER}/repository",
         datetime_pattern=PATTERN,
@@ -201,7 +201,7 @@ def test_a_changed_source_is_noticed(container: AzureStore, tmp_path: Path) -> N
     assert path.stat().st_size == other.stat().st_size
     repo = f"az://{CONTAINER}/repository"
     (url,) = upload(container, [path], "scenes")
-    publish_cubes([url], repo, datetime_pattern=PATTERN)
+    stack([url], repo, datetime_pattern=PATTERN)
     # The second of the upload has to be over.
     time.sleep(1.5)
     upload(container, [other], "scenes")
@@ -217,7 +217,7 @@ def test_processes_append_at_once(container: AzureStore, tmp_path: Path) -> None
     repo = f"az://{CONTAINER}/repository"
     paths = write_scenes(tmp_path, 5)
     urls = upload(container, paths, "scenes")
-    publish_cubes(urls[:1], repo, datetime_pattern=PATTERN)
+    stack(urls[:1], repo, datetime_pattern=PATTERN)
     outcomes = race_urls([urls[1:3], urls[3:]], repo)
     assert outcomes in (["committed", "committed"], ["committed", str(ErrorKind.CONFLICT)])
     dataset = opened(open_repository(repo))
@@ -236,7 +236,7 @@ def test_the_emulator_by_its_own_variables(
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT)
     paths = write_scenes(tmp_path, 2)
     repo = f"az://{CONTAINER}/repository"
-    publish_cubes(upload(AzureStore(CONTAINER), paths, "s"), repo, datetime_pattern=PATTERN)
+    stack(upload(AzureStore(CONTAINER), paths, "s"), repo, datetime_pattern=PATTERN)
     assert np.array_equal(opened(open_repository(repo))["data"].values, read_paths(paths))
     assert verify(repo, sample=None).exit_status == 0
 
@@ -250,7 +250,7 @@ def test_addresses_that_name_the_account(
         obstore.put(container, path.name, path.read_bytes())
     root = f"abfs://{CONTAINER}@{ACCOUNT}.dfs.core.windows.net"
     repo = f"{root}/repository"
-    publish_cubes([f"{root}/{path.name}" for path in paths[:2]], repo, datetime_pattern=PATTERN)
+    stack([f"{root}/{path.name}" for path in paths[:2]], repo, datetime_pattern=PATTERN)
     append([f"{root}/{paths[2].name}"], repo, datetime_pattern=PATTERN)
     repository = open_repository(repo)
     assert list(repository.config.virtual_chunk_containers or {}) == [f"az://{CONTAINER}/"]

@@ -30,6 +30,7 @@ from virtual_tiff.cli import app, main
 from virtual_tiff.cli._remedies import options_of
 from virtual_tiff.planning.encoding.readers import Reader, readers
 from virtual_tiff.planning.metadata import array_document, chunk_key, to_bytes
+from virtual_tiff.planning.names import RESERVED
 from virtual_tiff.publishing.repository import open_repository
 from virtual_tiff.storage.addresses import source_url
 from virtual_tiff.storage.stores import registry_for
@@ -248,7 +249,7 @@ def test_bad_files_can_be_left_out(tmp_path: Path, capsys: Output) -> None:
     assert f"{bad.as_uri()}: this is not a TIFF" in out
     store = open_repository(str(repository)).readonly_session("main").store
     groups = zarr.open_group(store, mode="r")
-    assert {name for name, _ in groups.members()} == {"a", "c"}
+    assert {name for name, _ in groups.members()} == {"a", "c", RESERVED}
     array = groups["c/0"]
     assert isinstance(array, zarr.Array)
     assert np.array_equal(np.asarray(array[:]), tifffile.imread(folder / "c.tif"))

@@ -4,52 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from virtual_tiff.cli._result import print_result
+from virtual_tiff.publishing.results import Added, PublishResult
 
 type Output = pytest.CaptureFixture[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    images: int = 1
-    steps: int = 0
-    first: str = ""
-    last: str = ""
-    variables: tuple[str, ...] = ()
-    skipped: int = 0
-    levels: int = 1
+def result_of(added: Mapping[str, Added], **more: Any) -> PublishResult:
+    return PublishResult(
+        **{"snapshot_id": "SNAPSHOT", "branch": "main", "containers": ("file:///a/",), **more},
+        added=added,
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    snapshot_id: str | None = "SNAPSHOT"
-    branch: str = "main"
-    added: Mapping[str, Group] = field(default_factory=dict)
-    failed: Mapping[str, str] = field(default_factory=dict)
-    unchecked: tuple[str, ...] = ()
-    containers: tuple[str, ...] = ("file:///a/",)
-    copied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    groups: Mapping[str, str] = field(default_factory=dict)
-    trees: tuple[str, ...] = ()
-    arrays: int = 3
-    references: int = 1200
-    stored: int = 0
-
-    @property
-    def images(self) -> int:
-        return sum(group.images for group in self.added.values())
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-CUBE = Group(
+CUBE = Added(
     images=4,
+    arrays=3,
     steps=2,
     first="2024-04-12T00:00:00.000000",
     last="2024-06-04T10:30:00.000000",
@@ -59,14 +34,19 @@ CUBE = Group(
 
 
 def printed(
-    result: Result, output: Output, command: str = "publish", *, example: bool = False
+    result: PublishResult, output: Output, command: str = "publish", *, example: bool = False
 ) -> list[str]:
     print_result(result, "r", command=command, as_json=False, example=example, anonymous=False)
     return output.readouterr().out.splitlines()
 
 
 def test_a_tree(capsys: Output) -> None:
-    result = Result(added={"a": Group(), "b": Group()}, groups={"s3://b/a": "a", "s3://b/b": "b"})
+    result = result_of(
+        {
+            "a": Added(images=1, arrays=2, references=1000, source="s3://b/a"),
+            "b": Added(images=1, arrays=1, references=200, source="s3://b/b"),
+        }
+    )
     assert printed(result, capsys) == [
         "Published 2 TIFFs to r, branch main:",
         "  3 arrays, 1,200 references, snapshot SNAPSHOT",
@@ -74,7 +54,12 @@ def test_a_tree(capsys: Output) -> None:
 
 
 def test_a_cube(capsys: Output) -> None:
-    result = Result(added={"x": CUBE, "y": Group(steps=1, first="1", last="9", variables=("red",))})
+    result = result_of(
+        {
+            "x": CUBE,
+            "y": Added(images=1, arrays=1, steps=1, first="1", last="9", variables=("red",)),
+        }
+    )
     assert printed(result, capsys, "stack") == [
         "r: 5 images, snapshot SNAPSHOT",
         "  /x: nir, red, 3 levels, 2 new steps, 2024-04-12 to 2024-06-04T10:30:00",
@@ -83,7 +68,7 @@ def test_a_cube(capsys: Output) -> None:
 
 
 def test_nothing_to_append(capsys: Output) -> None:
-    result = Result(snapshot_id=None, added={"": Group(images=0, skipped=3)})
+    result = result_of({"": Added(images=0, arrays=0, skipped=3)}, snapshot_id=None)
     assert printed(result, capsys, "append", example=True) == [
         "r: nothing to add; all images are there",
         "  3 images were there already",
@@ -92,13 +77,11 @@ def test_nothing_to_append(capsys: Output) -> None:
 
 @pytest.mark.parametrize("command", ["publish", "stack"])
 def test_what_went_otherwise(command: str, capsys: Output) -> None:
-    result = Result(
-        added={"": CUBE},
-        groups={"u": ""} if command == "publish" else {},
+    result = result_of(
+        {"": replace(CUBE, source="u" if command == "publish" else None, stored=1)},
         failed={f"u{i}": 'no codec. Pass on_unsupported="copy".' for i in range(12)},
         unchecked=("u",),
         copied={"u": ("0: JPEG XL",)},
-        stored=1,
     )
     lines = printed(result, capsys, command)[2:]
     assert lines[0] == "  12 files left out, which could not be read:"
@@ -113,7 +96,7 @@ def test_what_went_otherwise(command: str, capsys: Output) -> None:
 
 @pytest.mark.parametrize("is_tree", [False, True])
 def test_the_example_opens_the_first_group(is_tree: bool, capsys: Output) -> None:
-    result = Result(added={"a/b": Group()}, groups={"u": "a/b"}, trees=("a/b",) if is_tree else ())
+    result = result_of({"a/b": Added(images=1, arrays=1, source="u", has_groups=is_tree)})
     text = "\n".join(printed(result, capsys, example=True))
     assert "Read it where xarray, icechunk" in text
     assert ("open_datatree" in text) == is_tree
@@ -121,6 +104,6 @@ def test_the_example_opens_the_first_group(is_tree: bool, capsys: Output) -> Non
 
 @pytest.mark.parametrize("command", ["publish", "stack", "append"])
 def test_json_is_all_that_is_printed(command: str, capsys: Output) -> None:
-    result = Result(added={"": CUBE})
+    result = result_of({"": CUBE})
     print_result(result, "r", command=command, as_json=True, example=True, anonymous=False)
-    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(asdict(result)))
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(result.as_json()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,14 @@ from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.plan import Codec
 from virtual_tiff.planning.stacks import codec_for_stack
-from virtual_tiff.publishing.cube import write_cube
+from virtual_tiff.publishing.cube import NewCube
 
 
 def write(session: icechunk.Session, path: str, cube: CubePlan) -> None:
     """Write a cube and its references into a session."""
-    for task in write_cube(session.store, path, cube).tasks(2):
-        task.write(session.store)
+    for written in NewCube(path, cube, coordinates=False).write(session):
+        for task in written.tasks:
+            asyncio.run(task.write(session.store))
 
 
 def publish(folder: Path, cube: CubePlan) -> Any:

@@ -16,7 +16,7 @@ from tests.helpers.archive import PATTERN, opened, read_paths, scanned, write_sc
 from tests.helpers.make import Pixels
 from tests.helpers.range_server import RangeServer
 from virtual_tiff.inventory.scan import scan
-from virtual_tiff.operations.cubes import publish_cubes
+from virtual_tiff.operations.stack import stack
 from virtual_tiff.publishing.repository import open_repository
 
 DATES = 12
@@ -55,7 +55,7 @@ def cube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cube]:
     # Enough latency for all requests of a call to be waiting at once.
     with RangeServer(folder / "tiffs", latency=0.1) as server:
         urls = [f"{server.url}/{path.name}" for path in paths]
-        publish_cubes(scan(urls, datetime_pattern=PATTERN), str(folder / "repository"))
+        stack(scan(urls, datetime_pattern=PATTERN), str(folder / "repository"))
         with zarr.config.set({"async.concurrency": 128}):
             yield Cube(str(folder / "repository"), server, read_paths(paths))
 
@@ -118,7 +118,7 @@ def test_the_limit_of_requests_is_not_for_chunks_of_tiffs(cube: Cube) -> None:
 def test_points_far_outside(tmp_path: Path) -> None:
     write_scenes(tmp_path / "tiffs", 1)
     repo = str(tmp_path / "repository")
-    publish_cubes(scanned(tmp_path / "tiffs"), repo)
+    stack(scanned(tmp_path / "tiffs"), repo)
     array = opened(open_repository(repo))["data"]
     where = {"x": xr.DataArray([0.0], dims="p"), "y": xr.DataArray([0.0], dims="p")}
     assert array.sel(where, method="nearest").shape == (1, 1)

@@ -32,7 +32,7 @@ from tests.readers._readers import JAVASCRIPT, JAVASCRIPT_READERS, read_all
 from tests.readers._table import DATA, Table, changes, from_json
 from tests.readers.main import make_table
 from virtual_tiff.inventory.scan import scan
-from virtual_tiff.operations.cubes import publish_cubes
+from virtual_tiff.operations.stack import stack
 
 #: What zarrita.js reads as it is.
 _BARE = (UNCOMPRESSED, DEFLATE, ZSTANDARD, MISSING, COPIED)
@@ -106,7 +106,7 @@ def test_a_time_series_of_a_cube(tmp_path: Path, predictor: int) -> None:
     paths = write_scenes(tmp_path / "sources", 4, PREDICTOR=predictor)
     with RangeServer(tmp_path) as server:
         urls = [f"{server.url}/sources/{path.name}" for path in paths]
-        publish_cubes(scan(urls, datetime_pattern=PATTERN), str(tmp_path / "repository"))
+        stack(scan(urls, datetime_pattern=PATTERN), str(tmp_path / "repository"))
         task = {
             "repository": f"{server.url}/repository",
             "prefix": f"{server.url}/",

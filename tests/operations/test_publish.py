@@ -30,12 +30,16 @@ from virtual_tiff.errors import (
     SourcesError,
     VirtualTIFFError,
 )
-from virtual_tiff.operations.files import PublishResult
+from virtual_tiff.planning.names import RESERVED
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.publishing.commit import commit
 from virtual_tiff.publishing.containers import containers_for
+from virtual_tiff.publishing.nodes import write_group
+from virtual_tiff.publishing.references import References, Task
 from virtual_tiff.publishing.repository import repository_error, storage_at
+from virtual_tiff.publishing.results import PublishResult
 from virtual_tiff.publishing.target import Target
-from virtual_tiff.publishing.writer import set_document, write_array, write_group, write_references
+from virtual_tiff.publishing.tree import Tree
 from virtual_tiff.storage.source import Source
 
 TILE = 16
@@ -67,7 +71,12 @@ def read(location: Any, path: str, branch: str = "main") -> Pixels:
 
 def groups(location: Any) -> set[str]:
     store = open_repository(location).readonly_session("main").store
-    return set(zarr.open_group(store, mode="r", zarr_format=3))
+    return set(zarr.open_group(store, mode="r", zarr_format=3)) - {RESERVED}
+
+
+def write_tree(location: Any, groups: dict[str, GroupPlan], containers: Any = ()) -> None:
+    urls = [f"file:///{path}" for path in groups]
+    commit(Target.of(location), [Tree(groups, urls)], containers=tuple(containers))
 
 
 def messages(location: Path) -> list[str]:
@@ -149,7 +158,8 @@ def test_groups_within_groups(tmp_path: Path) -> None:
     publish([tmp_path / year / "B04.tif" for year in data], tmp_path / "repository")
     store = open_repository(tmp_path / "repository").readonly_session("main").store
     root = zarr.open_group(store, mode="r", zarr_format=3)
-    assert {name for name, _ in root.members(max_depth=None)} == {
+    names = {name for name, _ in root.members(max_depth=None)}
+    assert {name for name in names if not name.startswith(RESERVED)} == {
         *("2024", "2024/B04", "2024/B04/0", "2025", "2025/B04", "2025/B04/0"),
     }
     assert same_bits(read(tmp_path / "repository", "2025/B04/0"), data["2025"])
@@ -187,15 +197,15 @@ def test_progress(tmp_path: Path) -> None:
     names = ["a.tif", "b.tif", "c.tif"]
     for name in names:
         write_tiles(tmp_path / name)
-    calls: list[tuple[str, int, int]] = []
+    calls: list[tuple[str, int, int, int]] = []
     publish(
         [tmp_path / name for name in names],
         tmp_path / "repository",
         progress=lambda *call: calls.append(call),
         concurrency=2,
     )
-    counted = [(stage, done, 3) for stage in ("read", "write") for done in (1, 2, 3)]
-    assert calls == [*counted, ("commit", 0, 3), ("commit", 3, 3)]
+    counted = [(stage, done, 3, 0) for stage in ("read", "write") for done in (1, 2, 3)]
+    assert calls == [*counted, ("commit", 0, 3, 0), ("commit", 3, 3, 0)]
 
 
 # --- requests --------------------------------------------------------------------------------
@@ -251,11 +261,10 @@ def test_manifests_are_written_at_once(tmp_path: Path) -> None:
     write_tiles(tmp_path / "a.tif")
     storage = LatencyStorage(icechunk.in_memory_storage(), write_latency_ms=100)
     plan = VirtualTIFF().plan(f"file://{tmp_path}/a.tif", local_registry())
-    target = Target.find(storage, "main")
     groups = {f"a{i}": plan for i in range(100)}
     containers = containers_for([f"file://{tmp_path}/a.tif"])
     start = time.monotonic()
-    asyncio.run(target.write(groups, containers, "Many", lambda *call: None))
+    write_tree(storage, groups, containers)
     assert time.monotonic() - start < 5
 
 
@@ -272,15 +281,14 @@ def test_small_chunks_lie_in_the_manifest(count: int, kind: icechunk.ChunkType) 
         codecs=({"name": "bytes"},),
         fill_value=0,
         dimension_names=("x",),
-        source=None,
+        source=Source(url="file:///a", size=1),
+        ifd=(0,),
         offsets=np.zeros(count, np.uint64),
         lengths=np.zeros(count, np.uint64),
         inline={(i,): bytes([i]) * size for i in range(count)},
     )
     storage = icechunk.in_memory_storage()
-    target = Target.find(storage, "main")
-    groups = {"a": GroupPlan(arrays={"0": plan})}
-    asyncio.run(target.write(groups, (), "Chunks", lambda *call: None))
+    write_tree(storage, {"a": GroupPlan(arrays={"0": plan})})
     session = open_repository(storage).readonly_session("main")
     assert session.chunk_type("/a/0", [3]) == kind
     array = zarr.open_array(session.store, path="a/0", mode="r")
@@ -409,8 +417,12 @@ def test_two_writers_at_once(tmp_path: Path) -> None:
     write_tiles(path)
 
     def meanwhile(name: str) -> Any:
-        def progress(stage: str, done: int, total: int) -> None:
-            if (stage, done) == ("commit", 0):
+        left = [name]
+
+        def progress(stage: str, done: int, total: int, failed: int, /) -> None:
+            # What the slower writer does again is not disturbed again.
+            if (stage, done) == ("commit", 0) and left:
+                left.clear()
                 publish(path, storage, names=[name], message=f"faster {name}")
 
         return progress
@@ -553,9 +565,17 @@ def test_references_into_a_cube(tmp_path: Path) -> None:
     second = _plan(sources[1], (2, 3), [1, 1, 1, 0, 1, 1], inline={(1, 0): b"\x63"})
 
     async def write() -> None:
-        await write_array(session.store, "cube", cube)
-        await write_references(session.store, "cube", first, at=(0, 0, 0))
-        await write_references(session.store, "cube", second, at=(1, 0, 0))
+        await write_group(session.store, "", GroupPlan(arrays={"cube": cube}))
+        for step, plan in enumerate((first, second)):
+            task = Task(
+                group="",
+                array="cube",
+                grid=plan.grid_shape,
+                references=References.of_plan(plan),
+                steps=np.array([step]),
+            )
+            counts = await task.write(session.store)
+            assert (counts.references, counts.stored) == (5, step)
 
     asyncio.run(write())
     session.commit("Cube")
@@ -568,8 +588,10 @@ def test_references_that_no_container_holds_are_refused() -> None:
     repository = icechunk.Repository.create(icechunk.in_memory_storage())
     store = repository.writable_session("main").store
     plan = _plan(Source(url="s3://bucket/a.tif", size=1), (1, 1), [1])
+    asyncio.run(write_group(store, "a", GroupPlan(arrays={"0": plan})))
+    references = References.of_plan(plan)
     with pytest.raises(RepositoryError):
-        asyncio.run(write_group(store, "a", GroupPlan(arrays={"0": plan})))
+        asyncio.run(Task(group="a", array="a/0", grid=(1, 1), references=references).write(store))
 
 
 def test_the_root_can_be_written() -> None:
@@ -577,7 +599,7 @@ def test_the_root_can_be_written() -> None:
     session = repository.writable_session("main")
     asyncio.run(write_group(session.store, "", GroupPlan(attributes={"a": 1})))
     assert dict(zarr.open_group(session.store, mode="r").attrs) == {"a": 1}
-    asyncio.run(set_document(session.store, "b", b'{"zarr_format":3,"node_type":"group"}'))
+    asyncio.run(write_group(session.store, "b", GroupPlan()))
     assert set(zarr.open_group(session.store, mode="r")) == {"b"}
 
 
@@ -596,13 +618,11 @@ def test_a_million_chunks(tmp_path: Path) -> None:
         source=source,
         offsets=np.arange(side * side, dtype=np.uint64).reshape(side, side) * np.uint64(1000),
         lengths=lengths,
+        ifd=(0,),
     )
-    target = Target.find(tmp_path / "repository", "main")
     containers = containers_for([source.url], anonymous=True)
     start = time.process_time()
-    asyncio.run(
-        target.write({"a": GroupPlan(arrays={"0": plan})}, containers, "Big", lambda *call: None)
-    )
+    write_tree(tmp_path / "repository", {"a": GroupPlan(arrays={"0": plan})}, containers)
     # Seconds of CPU, of which Icechunk's manifest takes most; the machine may be busy otherwise.
     assert time.process_time() - start < 6
     session = open_repository(tmp_path / "repository").readonly_session("main")

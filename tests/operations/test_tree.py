@@ -26,6 +26,7 @@ from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.publish import publish, publish_async
+from virtual_tiff.operations.stack import append, stack
 from virtual_tiff.operations.tree import plan_files
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.arrangement import PlanOptions
@@ -141,7 +142,9 @@ def repository_content(repo: str) -> dict[str, Any]:
         for path, node in [("", root), *root.members(max_depth=None)]:
             found[path] = node.metadata.to_dict()
             if isinstance(node, zarr.Array):
-                found[path] = (found[path], np.asarray(node[...]).tobytes())
+                values = np.asarray(node[...])
+                text = values.dtype.kind == "T"
+                found[path] = (found[path], values.tolist() if text else values.tobytes())
     chunks = sorted(session.all_virtual_chunk_locations())
     return {"chunks": chunks, **found}
 
@@ -245,12 +248,22 @@ def test_bad_templates(group: str, message: str, archive: list[Path], repo: str)
 
 def test_what_the_door_refuses(archive: list[Path], repo: str) -> None:
     inventory = scanned(tiles(archive))
-    with pytest.raises(InvalidOptionError, match="layout is 'flat'"):
-        publish(archive, repo, layout="flat")  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="no option 'options' with layout='tree'"):
-        publish(archive, repo, options=CubeOptions())  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="no option 'names' with layout='stack'"):
-        publish(archive, repo, layout="stack", names=["a"])  # type: ignore[call-overload]
+    for wrong, door, option in (
+        ({"layout": "stack"}, publish, "stack()"),
+        ({"along": "n"}, publish, "stack() and append()"),
+        ({"names": ["a"]}, stack, "publish()"),
+        ({"alogn": "n"}, stack, "'along'"),
+        ({"into_existing": True}, append, "publish() and stack()"),
+        ({"on_present": "ignore"}, append, "'skip'"),
+        ({"out_of_order": "sort"}, append, "'insert'"),
+        ({"on_failed": "ignore"}, stack, "'skip'"),
+        ({"on_failed": "ignore"}, publish, "'skip'"),
+        ({"on_duplicate": "best"}, stack, "'newest'"),
+        ({"along": "n", "options": CubeOptions()}, stack, "options"),
+    ):
+        with pytest.raises(InvalidOptionError) as refused:
+            door(archive, repo, **wrong)
+        assert option in str(refused.value), refused.value
     with pytest.raises(InvalidOptionError, match="not by both"):
         publish(inventory, repo, group="{tile}", names=["a"])
     with pytest.raises(InvalidOptionError, match="was told to take"):
@@ -277,14 +290,12 @@ def test_rows_with_errors(archive: list[Path], repo: str) -> None:
 
 def test_stacks_come_through_the_same_door(tmp_path: Path, repo: str) -> None:
     paths = write_scenes(tmp_path / "a", 2)
-    result = publish(tmp_path / "a", repo, layout="stack", datetime_pattern=PATTERN)
+    result = stack(tmp_path / "a", repo, datetime_pattern=PATTERN)
     assert result.images == 2
     assert np.array_equal(opened(open_repository(repo))["data"].values, read_paths(paths))
     other = str(tmp_path / "other")
-    both = asyncio.run(
-        publish_async(tmp_path / "a", other, layout="stack", datetime_pattern=PATTERN)
-    )
-    assert both.images == 2
+    fields = stack(tmp_path / "a", other, datetime_pattern=PATTERN, name="data", along="datetime")
+    assert fields.images == 2
     assert repository_content(other) == repository_content(repo)
     # A tree goes beside the cube.
     tree = asyncio.run(publish_async(paths, repo, group="images"))

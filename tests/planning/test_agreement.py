@@ -19,7 +19,7 @@ from virtual_tiff import VirtualTIFF
 from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, MismatchError
 from virtual_tiff.json_type import JSON
-from virtual_tiff.operations.cubes import append, publish_cubes
+from virtual_tiff.operations.stack import append, stack
 from virtual_tiff.planning.agreement import (
     ORDER,
     Disagreement,
@@ -139,7 +139,7 @@ def into_a_cube(folder: Path, *images: dict[str, Any]) -> None:
 def onto_a_cube(folder: Path, *images: dict[str, Any]) -> None:
     first, *later = map(str, write_files(folder / "append", *images))
     repo = str(folder / "repository")
-    publish_cubes(scanned(first), repo)
+    stack(scanned(first), repo)
     append(scanned(*later), repo)
 
 

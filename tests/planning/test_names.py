@@ -14,7 +14,7 @@ from virtual_tiff import publish
 from virtual_tiff.cli import main
 from virtual_tiff.cubes.stack import CubeOptions, plan_cube
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
-from virtual_tiff.operations.cubes import append, publish_cubes
+from virtual_tiff.operations.stack import append, stack
 from virtual_tiff.planning.names import RESERVED, check_group_names, group_names, group_path
 from virtual_tiff.publishing.repository import open_repository
 
@@ -70,18 +70,16 @@ GROUPS: dict[str, Door] = {
         table_of(a, c=name), repo, group="{c}", url_column="url"
     ),
     "publish-inventory": lambda a, name, repo: publish(inventory_of(a, c=name), repo, group="{c}"),
-    "stack-group": lambda a, name, repo: publish_cubes(inventory_of(a), repo, group=name),
-    "stack-template": lambda a, name, repo: publish_cubes(
-        inventory_of(a, c=name), repo, group="{c}"
-    ),
+    "stack-group": lambda a, name, repo: stack(inventory_of(a), repo, group=name),
+    "stack-template": lambda a, name, repo: stack(inventory_of(a, c=name), repo, group="{c}"),
     "append-group": lambda a, name, repo: append(inventory_of(a), repo, group=name),
     "append-template": lambda a, name, repo: append(inventory_of(a, c=name), repo, group="{c}"),
 }
 VARIABLES: dict[str, Door] = {
-    "stack-name": lambda a, name, repo: publish_cubes(
+    "stack-name": lambda a, name, repo: stack(
         inventory_of(a), repo, options=CubeOptions(name=name)
     ),
-    "stack-column": lambda a, name, repo: publish_cubes(
+    "stack-column": lambda a, name, repo: stack(
         inventory_of(a, c=name), repo, options=CubeOptions(variable="c")
     ),
     "append-name": lambda a, name, repo: append(
@@ -92,7 +90,7 @@ VARIABLES: dict[str, Door] = {
     ),
 }
 DIMENSIONS: dict[str, Door] = {
-    "stack-along": lambda a, name, repo: publish_cubes(
+    "stack-along": lambda a, name, repo: stack(
         inventory_of(a, **{name: "1"}), repo, options=CubeOptions(along=name)
     ),
     "append-along": lambda a, name, repo: append(
@@ -176,7 +174,7 @@ def test_two_values_never_become_one_name(archive: Path, tmp_path: Path) -> None
     inventory = scanned(pa.table({"url": urls, "tile": ["a/b", "a_b"]}))
     repo = tmp_path / "repository"
     with pytest.raises(InvalidOptionError) as group:
-        publish_cubes(inventory, str(repo), group="{tile}")
+        stack(inventory, str(repo), group="{tile}")
     with pytest.raises(InvalidOptionError) as variable:
         plan_cube(inventory, CubeOptions(variable="tile"))
     assert group.value.url == variable.value.url == files(archive)[0].as_uri()
@@ -210,7 +208,7 @@ def test_groups_within_one_another(archive: Path, tmp_path: Path) -> None:
 def test_groups_within_what_is_there(group: str, archive: Path, tmp_path: Path) -> None:
     """A cube within a cube, a file or an array: no DataTree of it could be opened."""
     repo = str(tmp_path / "repository")
-    publish_cubes(inventory_of(archive), repo, group=group)
+    stack(inventory_of(archive), repo, group=group)
     publish(files(archive)[:1], repo, names=["file"])
     before = open_repository(repo).lookup_branch("main")
     for parent in (group, f"{group}/data", "file", "file/0") if group else ("data",):
@@ -220,7 +218,7 @@ def test_groups_within_what_is_there(group: str, archive: Path, tmp_path: Path) 
                 GROUPS[door](archive, inner, repo)
             assert caught.value.kind == ErrorKind.CONFLICT
     assert open_repository(repo).lookup_branch("main") == before
-    publish_cubes(inventory_of(archive), repo, group="beside/it")
+    stack(inventory_of(archive), repo, group="beside/it")
 
 
 @pytest.mark.parametrize(

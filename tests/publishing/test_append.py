@@ -29,8 +29,8 @@ from virtual_tiff.errors import (
     RepositoryError,
     VirtualTIFFError,
 )
-from virtual_tiff.operations.cubes import append, publish_cubes
-from virtual_tiff.publishing.cube import extend_cube
+from virtual_tiff.operations.stack import append, stack
+from virtual_tiff.publishing.cube import MoreImages
 from virtual_tiff.publishing.repository import open_repository
 from virtual_tiff.publishing.sources_table import read_sources_table
 
@@ -56,8 +56,8 @@ def repo(tmp_path: Path) -> str:
 
 def test_publish_then_append(tmp_path: Path, repo: str) -> None:
     paths = write_scenes(tmp_path / "a", 3)
-    first = publish_cubes(scanned(tmp_path / "a"), repo)
-    assert (first.images, first.failed, first.unchecked) == (3, 0, 0)
+    first = stack(scanned(tmp_path / "a"), repo)
+    assert (first.images, first.failed, first.unchecked) == (3, {}, ())
     later = write_scenes(tmp_path / "b", 2, first=3)
     second = append(scanned(tmp_path / "b"), repo)
     assert second.added[""].steps == 2
@@ -75,7 +75,7 @@ def test_publish_then_append(tmp_path: Path, repo: str) -> None:
     sources = read_sources_table(session.store)
     assert sources["url"].tolist() == [path.as_uri() for path in paths + later]
     assert sources["array"].tolist() == ["data"] * 5
-    assert sources["coordinate"][0] == "2024-01-30T00:00:00.000000"
+    assert sources["position"][0] == '{"time": "2024-01-30T00:00:00.000000"}'
     # The first commit still reads as it was.
     with numcodecs_names():
         old = zarr.open_array(
@@ -91,7 +91,7 @@ def test_georeferencing_is_written_once(tmp_path: Path, repo: str) -> None:
     import rioxarray  # noqa: F401
 
     path = write_scenes(tmp_path / "a", 2)[0]
-    publish_cubes(scanned(tmp_path / "a"), repo)
+    stack(scanned(tmp_path / "a"), repo)
     dataset = read(repo, mask_and_scale=True)
     import rasterio
 
@@ -101,14 +101,14 @@ def test_georeferencing_is_written_once(tmp_path: Path, repo: str) -> None:
         assert dataset["data"].rio.bounds() == tuple(file.bounds)
     assert set(dataset.coords) == {"time", "x", "y", "spatial_ref"}
     without = str(tmp_path / "without")
-    publish_cubes(scanned(tmp_path / "a"), without, options=CubeOptions(coordinates=False))
+    stack(scanned(tmp_path / "a"), without, options=CubeOptions(coordinates=False))
     assert set(read(without).coords) == {"time", "spatial_ref"}
 
 
 def test_what_is_there_is_refused_or_skipped(tmp_path: Path, repo: str) -> None:
     paths = write_scenes(tmp_path / "a", 3)
     inventory = scanned(tmp_path / "a")
-    publish_cubes(inventory, repo)
+    stack(inventory, repo)
     later = write_scenes(tmp_path / "a", 1, first=3)
     before = snapshots(repo)
     with pytest.raises(InvalidOptionError, match="3 of 4 images are in the cube") as caught:
@@ -125,17 +125,17 @@ def test_what_is_there_is_refused_or_skipped(tmp_path: Path, repo: str) -> None:
     assert len(snapshots(repo)) == 2
 
     with pytest.raises(RepositoryError) as exists:
-        publish_cubes(inventory, repo)
-    assert exists.value.kind == ErrorKind.REPOSITORY_EXISTS
+        stack(inventory, repo)
+    assert exists.value.kind == ErrorKind.CONFLICT
     with pytest.raises(RepositoryError) as coordinate:
-        publish_cubes(inventory, repo, options=CubeOptions(name="other"))
-    assert coordinate.value.kind == ErrorKind.REPOSITORY_EXISTS
+        stack(inventory, repo, options=CubeOptions(name="other"))
+    assert coordinate.value.kind == ErrorKind.CONFLICT
 
 
 def test_late_images_are_refused_or_inserted(tmp_path: Path, repo: str) -> None:
     write_scenes(tmp_path / "a", 2)
     write_scenes(tmp_path / "a", 2, first=5)
-    publish_cubes(scanned(tmp_path / "a"), repo)
+    stack(scanned(tmp_path / "a"), repo)
     write_scenes(tmp_path / "b", 2, first=3)
     write_scenes(tmp_path / "b", 1, first=9)
     with pytest.raises(MismatchError, match="2 of 3 steps come before the last of the cube"):
@@ -156,7 +156,7 @@ def test_a_variable_and_a_gap_can_be_filled_later(tmp_path: Path, repo: str) -> 
         return scanned(pa.table({"url": [str(p) for p in paths], "band": names}))
 
     options = CubeOptions(variable="band")
-    publish_cubes(table([*red, green[0]]), repo, options=options)
+    stack(table([*red, green[0]]), repo, options=options)
     append(table(green[1:]), repo, options=options)
     dataset = read(repo)
     assert np.array_equal(dataset["B03"].values, read_paths(green))
@@ -184,7 +184,7 @@ MISFITS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("what", MISFITS)
 def test_misfits_leave_the_cube_as_it_was(what: str, tmp_path: Path, repo: str) -> None:
     paths = write_scenes(tmp_path / "a", 2)
-    publish_cubes(scanned(tmp_path / "a"), repo)
+    stack(scanned(tmp_path / "a"), repo)
     before = snapshots(repo)
     odd = write_scenes(tmp_path / "b", 1, first=5, **MISFITS[what])[0]
     with pytest.raises(MismatchError) as caught:
@@ -201,11 +201,11 @@ def test_failed_rows(tmp_path: Path, repo: str) -> None:
     broken.write_bytes(b"not a TIFF, though it says so")
     inventory = scanned(tmp_path / "a")
     with pytest.raises(VirtualTIFFError, match="1 of 3 images could not be read") as caught:
-        publish_cubes(inventory, repo)
+        stack(inventory, repo)
     assert (caught.value.kind, caught.value.url) == (ErrorKind.NOT_A_TIFF, broken.as_uri())
     assert not Path(repo).exists()
-    result = publish_cubes(inventory, repo, on_failed="skip")
-    assert (result.images, result.failed) == (2, 1)
+    result = stack(inventory, repo, on_failed="skip")
+    assert (result.images, list(result.failed)) == (2, [broken.as_uri()])
 
 
 def test_tree_of_cubes(tmp_path: Path, repo: str) -> None:
@@ -216,8 +216,8 @@ def test_tree_of_cubes(tmp_path: Path, repo: str) -> None:
         tiles += [tile, tile]
     inventory = scanned(pa.table({"url": [str(p) for p in paths], "tile": tiles}))
     with pytest.raises(MismatchError):
-        publish_cubes(inventory, repo)
-    result = publish_cubes(inventory, repo, group="grids/{tile}")
+        stack(inventory, repo)
+    result = stack(inventory, repo, group="grids/{tile}")
     assert list(result.added) == ["grids/T32", "grids/T33"]
     for number, tile in enumerate(("T32", "T33")):
         cube = read(repo, f"grids/{tile}")
@@ -229,7 +229,7 @@ def test_tree_of_cubes(tmp_path: Path, repo: str) -> None:
     assert read(repo, "grids/T32")["time"].size == 2
     assert len(snapshots(repo)) == 2
     with pytest.raises(InvalidOptionError, match="no column 'orbit'"):
-        publish_cubes(inventory, repo, group="{orbit}")
+        stack(inventory, repo, group="{orbit}")
 
 
 def test_a_cube_must_be_there_to_append(tmp_path: Path, repo: str) -> None:
@@ -237,7 +237,7 @@ def test_a_cube_must_be_there_to_append(tmp_path: Path, repo: str) -> None:
     with pytest.raises(RepositoryError) as caught:
         append(scanned(tmp_path / "a"), repo)
     assert caught.value.kind == ErrorKind.REPOSITORY_NOT_FOUND
-    publish_cubes(scanned(tmp_path / "a"), repo)
+    stack(scanned(tmp_path / "a"), repo)
     with pytest.raises(RepositoryError) as missing:
         append(scanned(tmp_path / "a"), repo, group="elsewhere")
     assert missing.value.kind == ErrorKind.NOT_FOUND
@@ -250,9 +250,9 @@ def test_foreign_repositories_are_left_alone(tmp_path: Path, repo: str) -> None:
     zarr.create_group(session.store)
     session.commit("theirs")
     with pytest.raises(RepositoryError) as caught:
-        publish_cubes(scanned(tmp_path / "a"), repo, group="mine")
+        stack(scanned(tmp_path / "a"), repo, group="mine")
     assert caught.value.kind == ErrorKind.REPOSITORY_EXISTS
-    publish_cubes(scanned(tmp_path / "a"), repo, group="mine", into_existing=True)
+    stack(scanned(tmp_path / "a"), repo, group="mine", into_existing=True)
     assert read(repo, "mine")["time"].size == 1
 
 
@@ -264,7 +264,7 @@ def test_appending_rewrites_only_the_last_manifest(tmp_path: Path, repo: str) ->
     with pytest.MonkeyPatch.context() as patch:
         # Two steps of six chunks each in one manifest.
         patch.setattr(committing, "MANIFEST_REFERENCES", 12)
-        publish_cubes(scanned(tmp_path / "a"), repo)
+        stack(scanned(tmp_path / "a"), repo)
     before = manifests(repo)
     write_scenes(tmp_path / "b", 2, first=6)
     append(scanned(tmp_path / "b"), repo)
@@ -278,7 +278,7 @@ def test_appending_rewrites_only_the_last_manifest(tmp_path: Path, repo: str) ->
 @pytest.mark.parametrize("writers", [4])
 def test_concurrent_appends_in_one_process(writers: int, tmp_path: Path, repo: str) -> None:
     write_scenes(tmp_path / "first", 1)
-    publish_cubes(scanned(tmp_path / "first"), repo)
+    stack(scanned(tmp_path / "first"), repo)
     inventories = []
     for number in range(writers):
         write_scenes(tmp_path / str(number), 2, first=1 + 2 * number)
@@ -304,26 +304,24 @@ def test_concurrent_appends_in_one_process(writers: int, tmp_path: Path, repo: s
 
 def test_conflict_is_planned_anew(tmp_path: Path) -> None:
     """Another commit between the session and its commit: both end up in the cube."""
-    import virtual_tiff.publishing.levels as archive
-
     write_scenes(tmp_path / "a", 1)
     write_scenes(tmp_path / "b", 1, first=1)
     write_scenes(tmp_path / "c", 1, first=2)
     repo = icechunk.in_memory_storage()
-    publish_cubes(scanned(tmp_path / "a"), repo)
+    stack(scanned(tmp_path / "a"), repo)
     inventories = {name: scanned(tmp_path / name) for name in "bc"}
-    original = extend_cube
+    original = MoreImages.write
     raced: list[bool] = []
 
-    def racing(*arguments: Any, **options: Any) -> Any:
-        written = original(*arguments, **options)
+    def racing(part: MoreImages, session: icechunk.Session) -> Any:
+        written = original(part, session)
         if not raced:
             raced.append(True)
             append(inventories["b"], repo)
         return written
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive, "extend_cube", racing)
+        patch.setattr(MoreImages, "write", racing)
         append(inventories["c"], repo)
     repository = open_repository(repo)
     every = sorted(tmp_path.glob("*/*.tif"), key=lambda path: path.name)
@@ -339,7 +337,7 @@ def test_conflict_is_planned_anew(tmp_path: Path) -> None:
     raced.clear()
     inventories["b"] = scanned(tmp_path / "d")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive, "extend_cube", racing)
+        patch.setattr(MoreImages, "write", racing)
         with pytest.raises(InvalidOptionError) as caught:
             append(scanned(tmp_path / "d"), repo)
     assert caught.value.kind == ErrorKind.DUPLICATE
@@ -347,7 +345,7 @@ def test_conflict_is_planned_anew(tmp_path: Path) -> None:
 
 def test_other_branch(tmp_path: Path, repo: str) -> None:
     write_scenes(tmp_path / "a", 1)
-    publish_cubes(scanned(tmp_path / "a"), repo, branch="draft")
+    stack(scanned(tmp_path / "a"), repo, branch="draft")
     repository = open_repository(repo)
     assert set(repository.list_branches()) == {"main", "draft"}
     write_scenes(tmp_path / "b", 1, first=1)
@@ -360,7 +358,7 @@ def test_other_branch(tmp_path: Path, repo: str) -> None:
 def test_work_is_shared_among_processes(tmp_path: Path, repo: str) -> None:
     """Scan and references in a Dask cluster of two workers, one commit."""
     distributed = pytest.importorskip("distributed")
-    import virtual_tiff.publishing.commit as committing
+    import virtual_tiff.publishing.cube as cubes
 
     paths = write_scenes(tmp_path / "a", 5)
     later = write_scenes(tmp_path / "b", 3, first=5)
@@ -372,8 +370,8 @@ def test_work_is_shared_among_processes(tmp_path: Path, repo: str) -> None:
         distributed.Client(cluster) as client,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(committing, "_TASK_IMAGES", 2)
-        publish_cubes(str(tmp_path / "a"), repo, executor=client, **options)
+        patch.setattr(cubes, "TASK_IMAGES", 2)
+        stack(str(tmp_path / "a"), repo, executor=client, **options)
         append(str(tmp_path / "b"), repo, executor=client, **options)
     assert np.array_equal(read(repo)["data"].values, read_paths(paths + later))
     assert read(repo)["time"].size == 8

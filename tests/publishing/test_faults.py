@@ -18,7 +18,7 @@ from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.verify import verify
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
-from virtual_tiff.operations.cubes import append, publish_cubes
+from virtual_tiff.operations.stack import append, stack
 from virtual_tiff.publishing.repository import open_repository
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +41,7 @@ def test_one_percent_of_the_requests_fail(tmp_path: Path, repo: str) -> None:
         inventory = scan(urls, datetime_pattern=PATTERN)
         assert any(request.status == 503 for request in server.requests)
         assert not inventory.failed.num_rows
-        publish_cubes(inventory, repo)
+        stack(inventory, repo)
         dataset = opened(open_repository(repo))
         assert np.array_equal(dataset["data"].values, read_paths(paths))
         assert verify(repo, sample=10).exit_status == 0
@@ -73,7 +73,7 @@ def test_a_server_that_stops_half_way(tmp_path: Path, repo: str) -> None:
         assert 0 < half.failed.num_rows < 60
         assert set(half.failed["error_kind"].to_pylist()) == {ErrorKind.STORAGE}
         with pytest.raises(VirtualTIFFError, match="images could not be read") as caught:
-            publish_cubes(half, repo)
+            stack(half, repo)
         assert caught.value.kind == ErrorKind.STORAGE
         assert not Path(repo).exists()
         server.configure(stop_after=None)
@@ -82,14 +82,14 @@ def test_a_server_that_stops_half_way(tmp_path: Path, repo: str) -> None:
         assert not whole.failed.num_rows
         # What had been read was not read again.
         assert len(server.requests) == half.failed.num_rows
-        publish_cubes(whole, repo)
+        stack(whole, repo)
         dataset = opened(open_repository(repo))
         assert np.array_equal(dataset["data"].values, read_paths(paths))
 
 
 KILLED = """
 import os, sys
-import virtual_tiff.operations.cubes, virtual_tiff.publishing.commit
+import virtual_tiff, virtual_tiff.publishing.commit
 from tests.helpers.archive import scanned
 where, action, folder, repo = sys.argv[1:]
 if where == "before the commit":
@@ -97,13 +97,12 @@ if where == "before the commit":
     virtual_tiff.publishing.commit.add_sources = lambda *_: os._exit(9)
 else:
     # In the middle of the references.
-    original = virtual_tiff.publishing.references.write_references_of
-    def half(*arguments):
-        original(*arguments)
+    original = virtual_tiff.publishing.references.Task.write
+    async def half(*arguments):
+        await original(*arguments)
         os._exit(9)
-    virtual_tiff.publishing.references.write_references_of = half
-cubes = virtual_tiff.operations.cubes
-work = cubes.publish_cubes if action == "publish" else cubes.append
+    virtual_tiff.publishing.references.Task.write = half
+work = virtual_tiff.stack if action == "publish" else virtual_tiff.append
 work(scanned(folder), repo)
 """
 
@@ -125,7 +124,7 @@ def test_killed_between_write_and_commit(where: str, tmp_path: Path, repo: str) 
 
     killed("publish", "a")
     assert messages(repo) == []
-    publish_cubes(scanned(tmp_path / "a"), repo)
+    stack(scanned(tmp_path / "a"), repo)
     killed("append", "b")
     assert len(messages(repo)) == 1
     assert np.array_equal(opened(open_repository(repo))["data"].values, read_paths(first))
@@ -170,7 +169,7 @@ def race(folders: list[Path], repo: str) -> list[str]:
 def test_two_processes_append_at_once(tmp_path: Path, repo: str) -> None:
     for number, name in enumerate("abc"):
         write_scenes(tmp_path / name, 2, first=2 * number)
-    publish_cubes(scanned(tmp_path / "a"), repo)
+    stack(scanned(tmp_path / "a"), repo)
     assert race([tmp_path / "b", tmp_path / "c"], repo) == ["committed", "committed"]
     every = sorted(tmp_path.glob("*/*.tif"), key=lambda path: path.name)
     assert np.array_equal(opened(open_repository(repo))["data"].values, read_paths(every))
@@ -191,7 +190,7 @@ def test_a_source_that_changed_is_noticed_by_readers_and_by_verify(
         os.utime(path, (old, old))
     with RangeServer(tmp_path / "tiffs") as server:
         urls = [f"{server.url}/{path.name}" for path in paths]
-        publish_cubes(scan(urls, datetime_pattern=PATTERN), repo)
+        stack(scan(urls, datetime_pattern=PATTERN), repo)
         write_scenes(tmp_path / "tiffs", 1, first=1)
         report = verify(repo)
         assert [finding.status for finding in report.findings] == [

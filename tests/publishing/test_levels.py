@@ -24,7 +24,7 @@ from virtual_tiff.audit.verify import verify
 from virtual_tiff.cubes.stack import CubeOptions, plan_cube
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError, RepositoryError
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.operations.cubes import append, publish_cubes
+from virtual_tiff.operations.stack import append, stack
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.publishing.repository import open_repository
 
@@ -78,7 +78,7 @@ def open_tree(repo: str, group: str = "") -> Any:
 
 def test_every_level_equals_gdal(tmp_path: Path, repo: str) -> None:
     paths = write_pyramids(tmp_path / "a", 3)
-    result = publish_cubes(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
+    result = stack(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
     assert (result.images, result.added[""].levels) == (3, 3)
     tree = open_tree(repo)
     for level in range(3):
@@ -109,7 +109,7 @@ def test_every_level_equals_gdal(tmp_path: Path, repo: str) -> None:
 
 def test_levels_describe_themselves(tmp_path: Path, repo: str) -> None:
     path = write_pyramids(tmp_path / "a", 1)[0]
-    publish_cubes(all_images(tmp_path / "a"), repo, group="s2/t33", options=OVERVIEWS)
+    stack(all_images(tmp_path / "a"), repo, group="s2/t33", options=OVERVIEWS)
     tree = open_tree(repo, "s2/t33")
     single = tmp_path / "single"
     from virtual_tiff import publish
@@ -136,7 +136,7 @@ def test_levels_describe_themselves(tmp_path: Path, repo: str) -> None:
 def test_planar_bands_of_all_levels(tmp_path: Path, repo: str) -> None:
     paths = write_pyramids(tmp_path / "a", 2, shape=(2, 48, 64), INTERLEAVE="BAND")
     options = CubeOptions(overviews=True, split_bands=True, name="b")
-    publish_cubes(all_images(tmp_path / "a"), repo, options=options)
+    stack(all_images(tmp_path / "a"), repo, options=options)
     tree = open_tree(repo)
     for level in range(3):
         expected = read_level(paths, level)
@@ -149,7 +149,7 @@ def test_gaps_are_gaps_at_every_level(tmp_path: Path, repo: str) -> None:
     red = write_pyramids(tmp_path / "a", 3, prefix="red")
     nir = write_pyramids(tmp_path / "a", 1, first=1, prefix="nir")
     options = CubeOptions(overviews=True, variable_pattern="(red|nir)_")
-    publish_cubes(all_images(tmp_path / "a"), repo, options=options)
+    stack(all_images(tmp_path / "a"), repo, options=options)
     tree = open_tree(repo)
     for level in range(3):
         assert np.array_equal(tree[f"{level}/red"].values, read_level(red, level))
@@ -160,7 +160,7 @@ def test_gaps_are_gaps_at_every_level(tmp_path: Path, repo: str) -> None:
 
 def test_an_append_that_fails_at_one_level_changes_none(tmp_path: Path, repo: str) -> None:
     paths = write_pyramids(tmp_path / "a", 2)
-    publish_cubes(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
+    stack(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
     before = [s.id for s in open_repository(repo).ancestry(branch="main")]
     odd = write_scenes(tmp_path / "b", 1, first=5)
     with (
@@ -178,8 +178,8 @@ def test_an_append_that_fails_at_one_level_changes_none(tmp_path: Path, repo: st
 def test_levels_have_to_agree(tmp_path: Path, repo: str) -> None:
     write_pyramids(tmp_path / "a", 2)
     flat = str(tmp_path / "flat")
-    publish_cubes(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
-    publish_cubes(all_images(tmp_path / "a"), flat)
+    stack(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
+    stack(all_images(tmp_path / "a"), flat)
 
     plain = write_scenes(tmp_path / "b", 1, first=3)
     with pytest.raises(InvalidOptionError, match="has no overviews"):
@@ -203,13 +203,13 @@ def test_levels_have_to_agree(tmp_path: Path, repo: str) -> None:
 
     for there, options in ((repo, CubeOptions()), (flat, OVERVIEWS)):
         with pytest.raises(RepositoryError) as exists:
-            publish_cubes(all_images(tmp_path / "c"), there, options=options)
-        assert exists.value.kind == ErrorKind.REPOSITORY_EXISTS
+            stack(all_images(tmp_path / "c"), there, options=options)
+        assert exists.value.kind == ErrorKind.CONFLICT
 
 
 def test_files_are_scanned_with_their_overviews(tmp_path: Path, repo: str) -> None:
     paths = write_pyramids(tmp_path / "a", 2)
-    publish_cubes(str(tmp_path / "a"), repo, options=OVERVIEWS, datetime_pattern=r"_(\d{8})")
+    stack(str(tmp_path / "a"), repo, options=OVERVIEWS, datetime_pattern=r"_(\d{8})")
     assert np.array_equal(open_tree(repo)["1/data"].values, read_level(paths, 1))
     # A file that was named twice is one image, where a rule says so.
     twice = all_images(tmp_path / "a", *map(str, paths))
@@ -226,13 +226,13 @@ def test_bands_have_names_where_all_agree(tmp_path: Path, repo: str) -> None:
     paths = write_pyramids(tmp_path / "a", 3, shape=(2, 48, 64))
     for path in paths:
         name_bands(path, ("red", "nir"))
-    publish_cubes(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
+    stack(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
     for level in ("0", "1"):
         assert opened(open_repository(repo), level)["band"].values.tolist() == ["red", "nir"]
 
     flat = str(tmp_path / "flat")
     name_bands(paths[1], ("B04", "B08"))
-    publish_cubes(scanned(tmp_path / "a"), flat)
+    stack(scanned(tmp_path / "a"), flat)
     assert opened(open_repository(flat))["band"].values.tolist() == [1, 2]
     # The same names in another order are other bands.
     name_bands(paths[1], ("nir", "red"))
@@ -244,7 +244,7 @@ def test_bands_have_names_where_all_agree(tmp_path: Path, repo: str) -> None:
 def test_bands_of_later_images(tmp_path: Path, repo: str) -> None:
     (first,) = write_scenes(tmp_path / "a", 1, shape=(2, 48, 64))
     name_bands(first, ("red", "nir"))
-    publish_cubes(scanned(tmp_path / "a"), repo)
+    stack(scanned(tmp_path / "a"), repo)
     (later,) = write_scenes(tmp_path / "b", 1, first=1, shape=(2, 48, 64))
     for names in (("nir", "red"), ("", "")):
         name_bands(later, names)
@@ -258,7 +258,7 @@ def test_bands_of_later_images(tmp_path: Path, repo: str) -> None:
 def test_chosen_bands_keep_their_numbers(tmp_path: Path, repo: str) -> None:
     paths = write_scenes(tmp_path / "a", 2, shape=(3, 48, 64), INTERLEAVE="BAND")
     chosen = VirtualTIFF(ifd=0, bands=(3, 1))
-    publish_cubes(scanned(tmp_path / "a", parser=chosen), repo)
+    stack(scanned(tmp_path / "a", parser=chosen), repo)
     cube = opened(open_repository(repo))
     assert cube["band"].values.tolist() == [3, 1]
     assert np.array_equal(cube["data"].values, read_paths(paths)[:, [2, 0]])
@@ -288,7 +288,7 @@ MEANINGS = {"scale_factor": scale, "add_offset": offset, "units": unit}
 @pytest.mark.parametrize("key", MEANINGS)
 def test_values_that_mean_something_else(key: str, tmp_path: Path, repo: str) -> None:
     paths = write_scenes(tmp_path / "a", 3)
-    publish_cubes(scanned(*map(str, paths[:2])), repo)
+    stack(scanned(*map(str, paths[:2])), repo)
     MEANINGS[key](paths[2])
     with pytest.raises(MismatchError, match=f"^{paths[2].as_uri()}, IFD 0: {key} is ") as caught:
         plan_cube(scanned(tmp_path / "a"))
@@ -311,7 +311,7 @@ def test_attributes_leave_with_those_that_have_them(tmp_path: Path, repo: str) -
     for path, person in zip(paths, ("Ada", "Grace"), strict=True):
         with rasterio.open(path, "r+") as file:
             file.update_tags(TIFFTAG_ARTIST=person)
-    publish_cubes(scanned(str(paths[0])), repo)
+    stack(scanned(str(paths[0])), repo)
     attributes = opened(open_repository(repo))["data"].attrs
     assert attributes["tiff"]["Artist"] == "Ada"
     append(scanned(str(paths[1])), repo)
@@ -334,7 +334,7 @@ def test_control_points_are_a_grid(tmp_path: Path, repo: str) -> None:
     assert inventory.table["crs"].to_pylist() == ["EPSG:4326"] * 2
     with pytest.raises(MismatchError, match="grid_mapping is"):
         plan_cube(inventory)
-    publish_cubes(inventory.filter([True, False]), repo)
+    stack(inventory.filter([True, False]), repo)
     attributes = opened(open_repository(repo))["spatial_ref"].attrs
     assert "gcps" in attributes
     with pytest.raises(MismatchError, match="extra georeferencing"):
@@ -344,9 +344,7 @@ def test_control_points_are_a_grid(tmp_path: Path, repo: str) -> None:
 def test_variables_from_names(tmp_path: Path, repo: str) -> None:
     red = write_scenes(tmp_path / "a", 2, prefix="red")
     nir = write_scenes(tmp_path / "a", 2, prefix="nir")
-    publish_cubes(
-        scanned(tmp_path / "a"), repo, options=CubeOptions(variable_pattern=r"/(\w+)_\d{8}")
-    )
+    stack(scanned(tmp_path / "a"), repo, options=CubeOptions(variable_pattern=r"/(\w+)_\d{8}"))
     cube = opened(open_repository(repo))
     assert np.array_equal(cube["red"].values, read_paths(red))
     assert np.array_equal(cube["nir"].values, read_paths(nir))
@@ -364,7 +362,7 @@ def test_variables_from_names(tmp_path: Path, repo: str) -> None:
 def test_all_levels_skip_and_insert(tmp_path: Path, repo: str) -> None:
     write_pyramids(tmp_path / "a", 2)
     write_pyramids(tmp_path / "a", 1, first=6)
-    publish_cubes(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
+    stack(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
     write_pyramids(tmp_path / "a", 2, first=3)
     early: dict[str, Any] = {"on_present": "skip", "options": OVERVIEWS}
     with pytest.raises(MismatchError, match="come before the last"):
@@ -390,7 +388,7 @@ def test_a_pyramid_for_each_tile(tmp_path: Path, repo: str) -> None:
             "tile": ["T32", "T32", "T33", "T33"],
         }
     )
-    publish_cubes(all_images(table), repo, group="{tile}", options=OVERVIEWS)
+    stack(all_images(table), repo, group="{tile}", options=OVERVIEWS)
     for tile, each in paths.items():
         for level in range(3):
             found = open_tree(repo, tile)[f"{level}/data"].values
@@ -400,7 +398,7 @@ def test_a_pyramid_for_each_tile(tmp_path: Path, repo: str) -> None:
 def test_verify_finds_what_is_wrong_with_an_overview(tmp_path: Path, repo: str) -> None:
     """Other bytes, same size, same time: only a comparison of the overview's chunks tells."""
     path = write_pyramids(tmp_path / "a", 2)[0]
-    publish_cubes(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
+    stack(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
     before = path.stat()
     with tifffile.TiffFile(path) as tif:
         overview = tif.pages[1]

@@ -18,7 +18,7 @@ from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.verify import verify
 from virtual_tiff.errors import ErrorKind
 from virtual_tiff.inventory.scan import scan
-from virtual_tiff.operations.cubes import append, publish_cubes
+from virtual_tiff.operations.stack import append, stack
 from virtual_tiff.publishing.repository import open_repository
 
 BUCKET = "archive"
@@ -53,7 +53,7 @@ def test_from_a_prefix_to_a_cube_and_back(bucket: S3Store, tmp_path: Path) -> No
     assert inventory.table["url"].to_pylist() == urls
     globbed = scan(f"s3://{BUCKET}/**/*_202402*.tif").table["url"].to_pylist()
     assert [url.rsplit("/", 1)[-1] for url in globbed] == [paths[3].name, paths[2].name]
-    publish_cubes(inventory, repo)
+    stack(inventory, repo)
     append(f"s3://{BUCKET}/late/", repo, datetime_pattern=PATTERN)
     dataset = opened(open_repository(repo))
     assert np.array_equal(dataset["data"].values, read_paths(paths))
@@ -71,7 +71,7 @@ def test_processes_append_at_once(bucket: S3Store, tmp_path: Path) -> None:
     repo = f"s3://{BUCKET}/repository"
     paths = write_scenes(tmp_path, 5)
     urls = upload(bucket, paths, "scenes")
-    publish_cubes(urls[:1], repo, datetime_pattern=PATTERN)
+    stack(urls[:1], repo, datetime_pattern=PATTERN)
     outcomes = race_urls([urls[1:3], urls[3:]], repo)
     assert outcomes in (["committed", "committed"], ["committed", str(ErrorKind.CONFLICT)])
     repository = open_repository(repo)
@@ -92,7 +92,7 @@ def test_a_source_replaced_is_noticed_at_once(bucket: S3Store, tmp_path: Path) -
     assert path.stat().st_size == other.stat().st_size
     (url,) = upload(bucket, [path], "scenes")
     repo = f"s3://{BUCKET}/repository"
-    publish_cubes([url], repo, datetime_pattern=PATTERN)
+    stack([url], repo, datetime_pattern=PATTERN)
     opened(open_repository(repo))["data"].load()
     upload(bucket, [other], "scenes")
     with pytest.raises(icechunk.IcechunkError, match="changed"):

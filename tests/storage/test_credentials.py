@@ -24,7 +24,7 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
 from tests.helpers.archive import opened, read_paths, write_scene
-from virtual_tiff import CubeOptions, publish
+from virtual_tiff import CubeOptions, publish, stack
 from virtual_tiff.cli import main
 from virtual_tiff.errors import ErrorKind, SourceError
 from virtual_tiff.publishing.repository import open_repository
@@ -123,7 +123,7 @@ def test_public_buckets_are_scanned(listener: Listener, tmp_path: Path) -> None:
     assert main(["scan", "s3://bucket/scene.tif", "-o", table, "--anonymous"]) == 0
     options = CubeOptions(along="width")
     cube = str(tmp_path / "cube")
-    publish(["s3://bucket/scene.tif"], cube, layout="stack", anonymous=True, options=options)
+    stack(["s3://bucket/scene.tif"], cube, anonymous=True, options=options)
     assert len(listener.headers) == 2
     assert users(listener) == {None}
 

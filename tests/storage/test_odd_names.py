@@ -21,7 +21,7 @@ from tests.helpers.s3 import make_bucket, moto_server, s3_environment
 from virtual_tiff import VirtualTIFF, append, publish, scan, tile_matrix_set, verify
 from virtual_tiff.audit.report import Status
 from virtual_tiff.inspection import info
-from virtual_tiff.operations.cubes import publish_cubes
+from virtual_tiff.operations.stack import stack
 from virtual_tiff.storage.addresses import chunk_location
 
 #: Each pair holds a name and one that a wrong reading of it finds instead.
@@ -101,7 +101,7 @@ def scanned(place: Place, _: str) -> list[str]:
 
 
 def stacked(place: Place, repo: str) -> list[str]:
-    publish_cubes(table(place.given[:3]), repo)
+    stack(table(place.given[:3]), repo)
     append(table(place.given[3:], 3), repo)
     return verified(repo)
 

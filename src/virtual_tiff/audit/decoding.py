@@ -89,6 +89,8 @@ def compare(store: Any, sample: Sample, registry: Any, chunks: int, seed: int) -
         # zarr warns that numcodecs.* names are not in the specification.
         warnings.simplefilter("ignore")
         array = zarr.open_array(store, path=sample.array, mode="r", zarr_format=3)
+    if "copied_because" in array.attrs:
+        return
     inner = 0 if sample.step is None else 1
     shape, chunk = array.shape[inner:], array.chunks[inner:]
     grid = [ceil(s / c) for s, c in zip(shape, chunk, strict=True)]
@@ -173,6 +175,8 @@ class _Page:
     def read(self, region: tuple[slice, ...], names: tuple[str, ...], band: int) -> NDArray[Any]:
         """Pixels of a region, in the order of the dimensions that have these names."""
         page = self._page()
+        if not set(names) <= {"band", "z", "y", "x"} or ("z" in names and page.imagedepth == 1):
+            raise NotImplementedError("the array is a stack of pages")
         rows, columns = region[names.index("y")], region[names.index("x")]
         pixels = zarr.open_array(page.aszarr(), mode="r")
         if "z" in names:

@@ -9,8 +9,7 @@ from typing import Any
 import icechunk
 
 from virtual_tiff.json_type import JSON
-from virtual_tiff.publishing.commit import icechunk_errors
-from virtual_tiff.publishing.repository import Location, open_repository
+from virtual_tiff.publishing.repository import Location, icechunk_errors, open_repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +25,7 @@ class Commit:
     groups
         Number of groups that were written.
     added
-        What was added to cubes, by group; see `virtual_tiff.publishing.written.Added`.
+        What was added to cubes, by group; see `virtual_tiff.Added`.
     """
 
     snapshot_id: str

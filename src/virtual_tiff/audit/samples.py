@@ -1,20 +1,22 @@
-"""Which images a repository holds, and where: from its table of sources, or from its references."""
+"""Find the images to decode, from the table of sources; or the files, from the references."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 import zarr
+from icechunk import IcechunkStore
 
 from virtual_tiff.audit.decoding import Sample
+from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.planning.metadata import chunk_key
-from virtual_tiff.publishing.coordinate import as_text, read_coordinate
-from virtual_tiff.publishing.sources_table import GROUP, Sources
+from virtual_tiff.planning.names import RESERVED
+from virtual_tiff.publishing.coordinate import read_coordinate
+from virtual_tiff.publishing.sources_table import Sources
 from virtual_tiff.storage.addresses import WEB_SCHEMES
 
 #: Kind of a virtual chunk in what `IcechunkStore.array_chunk_iterator` yields.
@@ -45,52 +47,50 @@ class Reference:
     sample: Sample | None
 
 
-def samples_of(store: Any, sources: Sources, rows: list[int]) -> Iterator[Sample]:
+def samples_of(store: IcechunkStore, sources: Sources, rows: list[int]) -> Iterator[Sample]:
     """Find the images of some rows of the table of sources in their arrays."""
     places = _Places(store)
     for row in rows:
         array = str(sources["array"][row])
-        coordinate = str(sources["coordinate"][row])
         yield Sample(
             url=str(sources["url"][row]),
             ifd=tuple(int(part) for part in str(sources["ifd"][row]).split(".")),
             array=array,
-            step=places.find(array, coordinate),
+            step=places.find(array, str(sources["position"][row])),
             band=int(sources["band"][row]),
         )
 
 
 class _Places:
-    """Where coordinates are along the first dimension of arrays."""
+    """Where positions are along the first dimension of arrays."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: IcechunkStore) -> None:
         self.store = store
         self._known: dict[str, dict[str, int]] = {}
 
-    def find(self, array: str, coordinate: str) -> int | None:
+    def find(self, array: str, position: str) -> int | None:
         """Step of an image; `None` where the array is the image."""
-        if not coordinate:
+        if position == "{}":
             return None
         if array not in self._known:
             self._known[array] = self._read(array)
-        return self._known[array][coordinate]
+        return self._known[array][position]
 
     def _read(self, array: str) -> dict[str, int]:
-        path = array.rpartition("/")[0]
+        path, _, name = array.rpartition("/")
         group = zarr.open_group(self.store, path=path or None, mode="r", zarr_format=3)
-        node = group[array.rpartition("/")[2]]
-        names = getattr(node.metadata, "dimension_names", None)
-        values = read_coordinate(group, names[0] if names else "")
-        return {text: step for step, text in enumerate(as_text(values))}
+        dimension = (getattr(group[name].metadata, "dimension_names", None) or ("",))[0]
+        texts = positions(dimension, read_coordinate(group, dimension))
+        return {text: step for step, text in enumerate(texts)}
 
 
-async def unlisted(store: Any, arrays: Iterable[str]) -> list[Reference]:
+async def unlisted(store: IcechunkStore, arrays: Iterable[str]) -> list[Reference]:
     """Find the files of arrays that are not in the table of sources, by their references.
 
     Parameters
     ----------
     store
-        Icechunk store of a session.
+        Of a session.
     arrays
         Their paths.
     """
@@ -108,14 +108,28 @@ async def unlisted(store: Any, arrays: Iterable[str]) -> list[Reference]:
     return found
 
 
-def array_paths(store: Any) -> list[str]:
-    """Paths of all arrays of a repository but those of the table of sources."""
+def unlisted_arrays(store: IcechunkStore, sources: Sources) -> list[str]:
+    """Paths of the arrays that other writers may have made.
+
+    The arrays beside one that is in the table of sources are its coordinates.
+    """
+    ours = {str(array).rpartition("/")[0] for array in sources["array"]}
     try:
         root = zarr.open_group(store, mode="r", zarr_format=3)
     except FileNotFoundError:
         return []
-    found = [name for name, node in root.members(max_depth=None) if isinstance(node, zarr.Array)]
-    return sorted(name for name in found if not name.startswith(f"{GROUP}/"))
+    found: list[str] = []
+    pending = [("", root)]
+    while pending:
+        path, group = pending.pop()
+        for name, node in group.members():
+            where = f"{path}/{name}" if path else name
+            if isinstance(node, zarr.Group):
+                if where != RESERVED:
+                    pending.append((where, node))
+            elif path not in ours:
+                found.append(where)
+    return sorted(found)
 
 
 def _address(location: str) -> str:

@@ -15,13 +15,12 @@ from virtual_tiff.cubes.grid import GRID_MAPPING, crs_result, grid_of
 from virtual_tiff.cubes.plan import ImageGrid
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.inventory.footprint import footprint
-from virtual_tiff.publishing.commit import icechunk_errors
 from virtual_tiff.publishing.containers import stored_containers
 from virtual_tiff.publishing.coordinate import read_coordinate
-from virtual_tiff.publishing.fitting import key_prefix
-from virtual_tiff.publishing.levels import level_count
+from virtual_tiff.publishing.cube import level_count
+from virtual_tiff.publishing.nodes import key_prefix
 from virtual_tiff.publishing.reading_code import reading_code
-from virtual_tiff.publishing.repository import Location, open_repository, text_of
+from virtual_tiff.publishing.repository import Location, icechunk_errors, open_repository, text_of
 
 STAC_VERSION = "1.1.0"
 EXTENSIONS = (

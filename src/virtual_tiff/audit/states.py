@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import cast
 
 import icechunk
@@ -16,15 +16,13 @@ from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.samples import Reference
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.progress import Progress, no_progress
-from virtual_tiff.publishing.sources_table import NO_TIME, Sources
+from virtual_tiff.publishing.sources_table import Sources, time_of
 from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.errors import storage_error
 from virtual_tiff.storage.resolve import AddressRegistry, resolve_store
 
 #: By URL: what is the matter with it, and in what way.
 type States = dict[str, tuple[Status, str]]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,7 @@ def recorded_states(sources: Sources) -> dict[str, Recorded]:
     found: dict[str, Recorded] = {}
     columns = (sources[name].tolist() for name in ("url", "size", "etag", "last_modified"))
     for url, size, etag, modified in zip(*columns, strict=True):
-        time = None if modified == NO_TIME else _EPOCH + timedelta(microseconds=modified)
-        found[url] = Recorded(size, etag, time)
+        found[url] = Recorded(size, etag, time_of(modified))
     return found
 
 

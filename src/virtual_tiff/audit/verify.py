@@ -1,8 +1,8 @@
 """Whether all that a repository refers to is still there, unchanged, and read right.
 
 Every source gets one HEAD request; a sample of chunks is read through Icechunk, as readers do,
-and compared with what tifffile decodes from the same TIFF. Repositories without a table of sources
-can be verified too: then it is Icechunk that tells whether a file has changed.
+and compared with what tifffile decodes from the same TIFF. Arrays of other writers are not in the
+table of sources: of their files, Icechunk tells whether they have changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.audit.decoding import compare
 from virtual_tiff.audit.report import Finding, Status, VerifyReport
-from virtual_tiff.audit.samples import array_paths, samples_of, unlisted
+from virtual_tiff.audit.samples import samples_of, unlisted, unlisted_arrays
 from virtual_tiff.audit.states import (
     find_changed,
     find_refused,
@@ -24,8 +24,7 @@ from virtual_tiff.audit.states import (
 )
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.progress import Progress
-from virtual_tiff.publishing.commit import icechunk_errors
-from virtual_tiff.publishing.repository import Location, open_repository
+from virtual_tiff.publishing.repository import Location, icechunk_errors, open_repository
 from virtual_tiff.publishing.sources_table import read_sources_table
 from virtual_tiff.storage.run import run
 from virtual_tiff.storage.stores import registry_for
@@ -65,7 +64,7 @@ def verify(
     concurrency
         HEAD requests in flight at once.
     progress
-        Called with the stage `check` as files are done; see `virtual_tiff.progress.Progress`.
+        Called with the stage `check` as files are done; see `virtual_tiff.Progress`.
 
     Returns
     -------
@@ -85,8 +84,7 @@ def verify(
     with icechunk_errors(repo):
         store = repository.readonly_session(branch=branch).store
         sources = read_sources_table(store)
-        listed = set(sources["array"].tolist())
-        others = run(unlisted(store, [a for a in array_paths(store) if a not in listed]))
+        others = run(unlisted(store, unlisted_arrays(store, sources)))
     recorded = recorded_states(sources)
     urls = list(dict.fromkeys([*recorded, *(other.url for other in others)]))
     if not urls:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from virtual_tiff.progress import Progress as Report
     from virtual_tiff.progress import Stage
 
 _STAGES: dict[Stage, str] = {
@@ -17,13 +18,6 @@ _STAGES: dict[Stage, str] = {
     "commit": "Committing",
     "check": "Checking files",
 }
-
-
-class Report(Protocol):
-    """`virtual_tiff.progress.Progress`, also for work that does not count failures."""
-
-    def __call__(self, stage: Stage, done: int, total: int, failed: int = 0, /) -> None:
-        """Report progress."""
 
 
 @contextmanager
@@ -58,7 +52,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Report | None]:
         shown: Stage | None = None
         started = time.monotonic()
 
-        def report(stage: Stage, done: int, total: int, failed: int = 0, /) -> None:
+        def report(stage: Stage, done: int, total: int, failed: int, /) -> None:
             nonlocal shown, started
             if stage != shown:
                 # Each stage has a rate of its own.

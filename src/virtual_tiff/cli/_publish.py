@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from virtual_tiff.choices import IFDLayout
-from virtual_tiff.cli._common import count, ifd_path, quieten_icechunk, sidecar_names
+from virtual_tiff.cli._common import ifd_path, quieten_icechunk, sidecar_names
 from virtual_tiff.cli._flatten import flattened
 from virtual_tiff.cli._options import (
     CommitChoices,
@@ -20,12 +17,9 @@ from virtual_tiff.cli._options import (
     Sources,
     To,
 )
-from virtual_tiff.cli._remedies import in_options
+from virtual_tiff.cli._result import print_result
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
-
-#: Files that are named where several were left out.
-_SHOWN = 10
 
 PUBLISH_EXAMPLES = """
     [bold]Examples[/bold]
@@ -74,7 +68,6 @@ def publish(
     The pixels stay where they are. If any file cannot be published, none is, unless --skip-failed
     leaves it out. Images on one grid become a cube with stack.
     """
-    from virtual_tiff.cli._output import print_reading_code
     from virtual_tiff.cli._progress import progress_bar
     from virtual_tiff.operations.publish import publish as publish_sources
 
@@ -91,41 +84,11 @@ def publish(
             **read.arguments(),
             **commit.arguments(),
         )
-    if commit.as_json:
-        print(json.dumps(asdict(result), ensure_ascii=False, indent=2))
-        return
-    print(f"Published {count(len(result.groups), 'TIFF')} to {to}, branch {commit.branch}:")
-    stored = f", {count(result.stored, 'chunk')} stored" if result.stored else ""
-    print(
-        f"  {count(result.arrays, 'array')}, {count(result.references, 'reference')}{stored}, "
-        f"snapshot {result.snapshot_id}"
+    print_result(
+        result,
+        to,
+        command="publish",
+        as_json=commit.as_json,
+        example=not commit.quiet,
+        anonymous=commit.anonymous,
     )
-    _print_failed(result.failed)
-    for url, reasons in result.copied.items():
-        print(f"  copied, not referenced: {url}")
-        for reason in reasons:
-            print(f"    image {reason}")
-    if result.unchecked:
-        print(
-            f"  {count(len(result.unchecked), 'file')} without a time of change: readers will "
-            "not notice changes"
-        )
-    if not commit.quiet:
-        first = next(iter(result.groups.values()))
-        print_reading_code(
-            to,
-            result.containers,
-            branch=commit.branch,
-            group=first,
-            tree=first in result.trees,
-            anonymous=commit.anonymous,
-        )
-
-
-def _print_failed(failed: Mapping[str, str]) -> None:
-    if failed:
-        print(f"  {count(len(failed), 'file')} left out, which could not be read:")
-    for url, reason in list(failed.items())[:_SHOWN]:
-        print(f"    {url}: {in_options(reason, 'publish')}")
-    if len(failed) > _SHOWN:
-        print(f"    and {len(failed) - _SHOWN:,} more")

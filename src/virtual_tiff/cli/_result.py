@@ -3,69 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from virtual_tiff.cli._common import count
 from virtual_tiff.cli._remedies import in_options
+
+if TYPE_CHECKING:
+    from virtual_tiff.publishing.results import Added, PublishResult
 
 #: Files, and groups, that are named where there are many.
 _SHOWN = 10
 
 
-class Added(Protocol):
-    """What was added to one group: that of a file, or of a cube."""
-
-    @property
-    def images(self) -> int: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def first(self) -> str: ...
-    @property
-    def last(self) -> str: ...
-    @property
-    def variables(self) -> tuple[str, ...]: ...
-    @property
-    def skipped(self) -> int: ...
-    @property
-    def levels(self) -> int: ...
-
-
-class Result(Protocol):
-    """A `PublishResult`."""
-
-    @property
-    def snapshot_id(self) -> str | None: ...
-    @property
-    def branch(self) -> str: ...
-    @property
-    def added(self) -> Mapping[str, Added]: ...
-    @property
-    def failed(self) -> Mapping[str, str]: ...
-    @property
-    def unchecked(self) -> Collection[str]: ...
-    @property
-    def containers(self) -> Collection[str]: ...
-    @property
-    def copied(self) -> Mapping[str, Collection[str]]: ...
-    @property
-    def groups(self) -> Mapping[str, str]: ...
-    @property
-    def trees(self) -> Collection[str]: ...
-    @property
-    def images(self) -> int: ...
-    @property
-    def arrays(self) -> int: ...
-    @property
-    def references(self) -> int: ...
-    @property
-    def stored(self) -> int: ...
-    def as_json(self) -> dict[str, Any]: ...
-
-
 def print_result(
-    result: Result, to: str, *, command: str, as_json: bool, example: bool, anonymous: bool
+    result: PublishResult, to: str, *, command: str, as_json: bool, example: bool, anonymous: bool
 ) -> None:
     """Print what was committed.
 
@@ -92,18 +44,18 @@ def print_result(
     if example and result.snapshot_id is not None:
         from virtual_tiff.cli._output import print_reading_code
 
-        path, added = next(iter(result.added.items()))
+        path = next(iter(result.added))
         print_reading_code(
             to,
-            tuple(result.containers),
+            result.containers,
             branch=result.branch,
             group=path,
-            tree=path in result.trees or added.levels > 1,
+            tree=path in result.trees,
             anonymous=anonymous,
         )
 
 
-def _lines(result: Result, to: str, command: str) -> Iterator[str]:
+def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:
     if result.snapshot_id is None:
         yield f"{to}: nothing to add; all images are there"
     elif result.groups:
@@ -133,13 +85,15 @@ def _lines(result: Result, to: str, command: str) -> Iterator[str]:
 
 def _cubes(groups: Mapping[str, Added]) -> Iterator[str]:
     """Return a line for each of the cubes that something was added to."""
+    from virtual_tiff.publishing.commit import brief
+
     lines = []
     for path, added in groups.items():
         if added.images:
             levels = f"{added.levels} levels, " if added.levels > 1 else ""
             lines.append(
                 f"/{path}: {', '.join(added.variables)}, {levels}{count(added.steps, 'new step')}, "
-                f"{_brief(added.first)} to {_brief(added.last)}"
+                f"{brief(added.first)} to {brief(added.last)}"
             )
     yield from _some(lines, indent="  ")
 
@@ -148,8 +102,3 @@ def _some(lines: list[str], *, indent: str = "    ") -> Iterator[str]:
     yield from (f"{indent}{line}" for line in lines[:_SHOWN])
     if len(lines) > _SHOWN:
         yield f"{indent}and {len(lines) - _SHOWN:,} more"
-
-
-def _brief(text: str) -> str:
-    """Leave out of a time what is zero."""
-    return text.removesuffix(".000000").removesuffix("T00:00:00")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -23,10 +21,8 @@ from virtual_tiff.cli._options import (
     WorkChoices,
 )
 from virtual_tiff.cli._progress import progress_bar
+from virtual_tiff.cli._result import print_result
 from virtual_tiff.cli._work import executor_named
-
-if TYPE_CHECKING:
-    from virtual_tiff.operations.cubes import CubeResult
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -65,29 +61,24 @@ def stack(
     Images must share CRS, grid, data type and encoding; what differs is named, and nothing is
     resampled. For a group of its own for each file, see publish.
     """
-    from virtual_tiff.operations.cubes import publish_cubes
+    from virtual_tiff.operations.stack import stack as stack_images
 
     with _arguments(cube, scan, commit, work) as arguments:
-        result = publish_cubes(
+        result = stack_images(
             sources,
             to,
             options=cube.options(coordinates=not no_coordinates),
             into_existing=into_existing,
             **arguments,
         )
-    _print_result(result, to, as_json=commit.as_json)
-    if not (commit.quiet or commit.as_json):
-        from virtual_tiff.cli._output import print_reading_code
-
-        path, added = next(iter(result.added.items()))
-        print_reading_code(
-            to,
-            result.containers,
-            branch=commit.branch,
-            group=path,
-            tree=added.levels > 1,
-            anonymous=commit.anonymous,
-        )
+    print_result(
+        result,
+        to,
+        command="stack",
+        as_json=commit.as_json,
+        example=not commit.quiet,
+        anonymous=commit.anonymous,
+    )
 
 
 @flattened
@@ -106,7 +97,7 @@ def append(
     ] = "raise",
 ) -> None:
     """Add later images to a cube, in one commit; the cube stays as it was if anything fails."""
-    from virtual_tiff.operations.cubes import append as append_images
+    from virtual_tiff.operations.stack import append as append_images
 
     with _arguments(cube, scan, commit, work) as arguments:
         result = append_images(
@@ -117,7 +108,14 @@ def append(
             out_of_order=out_of_order,
             **arguments,
         )
-    _print_result(result, to, as_json=commit.as_json)
+    print_result(
+        result,
+        to,
+        command="append",
+        as_json=commit.as_json,
+        example=False,
+        anonymous=commit.anonymous,
+    )
 
 
 @contextmanager
@@ -136,29 +134,3 @@ def _arguments(
             "checkpoint": work.checkpoint,
             "progress": progress,
         }
-
-
-def _print_result(result: CubeResult, to: str, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(asdict(result), ensure_ascii=False, indent=2))
-        return
-    if result.snapshot_id is None:
-        print(f"{to}: nothing to add; all images are there")
-        return
-    from virtual_tiff.publishing.commit import brief
-
-    print(f"{to}: {result.images:,} images, snapshot {result.snapshot_id}")
-    for path, added in result.added.items():
-        if added.images:
-            levels = f"{added.levels} levels, " if added.levels > 1 else ""
-            print(
-                f"  /{path}: {', '.join(added.variables)}, {levels}{added.steps:,} new steps, "
-                f"{brief(added.first)} to {brief(added.last)}"
-            )
-    skipped = sum(added.skipped for added in result.added.values())
-    if skipped:
-        print(f"  {skipped:,} images were there already")
-    if result.failed:
-        print(f"  {result.failed:,} images were left out, since they could not be read")
-    if result.unchecked:
-        print(f"  {result.unchecked:,} files without a time of change: readers will not notice it")

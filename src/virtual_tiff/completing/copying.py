@@ -23,6 +23,7 @@ from virtual_tiff.planning.axes import Axes
 from virtual_tiff.planning.image_plan import ImageOptions, check_bands
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec
 from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.source import Source
 from virtual_tiff.tags import Compression
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 from virtual_tiff.tiff.reader._tifffile import open_with_tifffile
@@ -75,7 +76,7 @@ async def copy_image(
             remedy="Pass a larger copy_limit.",
         )
     pixels, planes_first = await asyncio.to_thread(_decode, directory, source, reason, limit)
-    return _plan(directory, pixels, planes_first, reason, options)
+    return _plan(directory, source.source, pixels, planes_first, reason, options)
 
 
 def _decoded_bytes(directory: ImageFileDirectory) -> int:
@@ -153,6 +154,7 @@ def _decode_with_gdal(
 
 def _plan(
     directory: ImageFileDirectory,
+    source: Source,
     pixels: NDArray[Any],
     planes_first: bool,
     reason: UnsupportedTIFFError,
@@ -186,7 +188,7 @@ def _plan(
         codecs=_CODECS,
         fill_value=values.dtype.type(0).item(),
         dimension_names=axes.arrange(axes.name, "y", "x"),
-        source=None,
+        source=source,
         ifd=directory.index,
         offsets=np.zeros(grid, np.uint64),
         lengths=np.zeros(grid, np.uint64),

@@ -1,4 +1,4 @@
-"""What a caller names → an inventory: as it is, from its file, or made by a scan."""
+"""Resolve what a caller names to an inventory: as it is, from its file, or made by a scan."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from virtual_tiff.choices import OnFailed, check_choice
+from virtual_tiff.choices import OnFailed
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import COLUMNS, Inventory
@@ -34,23 +34,22 @@ def inventory_in(sources: object) -> Inventory | None:
     return None
 
 
-def checked(inventory: Inventory, on_failed: OnFailed) -> int:
-    """Count the rows with an error, and raise for them unless they are to be skipped.
+def failed_in(inventory: Inventory, on_failed: OnFailed) -> dict[str, str]:
+    """Return why files could not be read, by URL; raise unless they are to be skipped.
 
     Raises
     ------
     VirtualTIFFError
         With the kind of the first of them.
     """
-    check_choice("on_failed", on_failed, OnFailed)
-    failed = inventory.failed
-    if failed.num_rows and on_failed == "raise":
-        first = failed.slice(0, 1).to_pylist()[0]
+    failed = inventory.failed.to_pylist()
+    if failed and on_failed == "raise":
+        first = failed[0]
         raise VirtualTIFFError(
-            f"{failed.num_rows} of {len(inventory)} images could not be read, first this: "
+            f"{len(failed)} of {len(inventory)} images could not be read, first this: "
             f"{first['error']}",
             kind=ErrorKind(first["error_kind"]),
             url=first["url"],
             remedy='Scan again, or pass on_failed="skip" to leave them out.',
         )
-    return int(failed.num_rows)
+    return {row["url"]: row["error"] for row in failed}

@@ -1,61 +1,222 @@
-"""The options of `publish` and `append`, written down once for type checkers (PEP 692)."""
+"""The options of `publish`, `stack` and `append`: names and types (PEP 692), and what they mean."""
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from virtual_tiff.choices import OnFailed
+from virtual_tiff.choices import OnDuplicate, OnFailed, OnPresent, OutOfOrder
 from virtual_tiff.cubes.stack import CubeOptions
-from virtual_tiff.operations.files import Names
+from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.parser import VirtualTIFF
-from virtual_tiff.publishing.target import Progress
+from virtual_tiff.progress import Progress
 
-type Layout = Literal["tree", "stack"]
+if TYPE_CHECKING:
+    from obspec_utils.registry import ObjectStoreRegistry
+
+type Names = Sequence[str] | Callable[[str], str]
 
 
 class CommitOptions(TypedDict, total=False):
-    """Where to and how, whatever is published."""
+    """Of all three."""
 
     group: str
     message: str | None
     branch: str
     anonymous: bool
-    registry: Any | None
+    registry: ObjectStoreRegistry[Any] | None
     on_failed: OnFailed
-
-
-class TreeOptions(CommitOptions, total=False):
-    """Of `publish` with `layout="tree"`."""
-
     parser: VirtualTIFF | None
-    names: Names | None
-    into_existing: bool
     concurrency: int
     progress: Progress | None
     url_column: str
     assets: Sequence[str] | None
 
 
-class CubeArguments(CommitOptions, total=False):
-    """Of `append`, and of `publish` with `layout="stack"`; those after `executor` are `scan`'s."""
+class TreeOptions(CommitOptions, total=False):
+    """Of `publish`."""
+
+    names: Names | None
+    into_existing: bool
+
+
+class CubeFields(TypedDict, total=False):
+    """The fields of `CubeOptions`."""
+
+    along: str
+    variable: str | None
+    variable_pattern: str | None
+    name: str
+    split_bands: bool
+    on_duplicate: OnDuplicate
+    overviews: bool
+    coordinates: bool
+
+
+class CubeArguments(CommitOptions, CubeFields, total=False):
+    """Of `stack` and `append`."""
 
     options: CubeOptions | None
-    executor: Executor | None
-    parser: VirtualTIFF | None
-    url_column: str
     datetime_column: str | None
     datetime_pattern: str | None
     datetime_tag: bool
-    assets: Sequence[str] | None
-    concurrency: int
     checkpoint: str | os.PathLike[str] | None
-    progress: Callable[[int, int, int], None] | None
+    executor: Executor | None
 
 
 class StackOptions(CubeArguments, total=False):
-    """Of `publish` with `layout="stack"`."""
+    """Of `stack`."""
 
     into_existing: bool
+
+
+class AppendOptions(CubeArguments, total=False):
+    """Of `append`."""
+
+    on_present: OnPresent
+    out_of_order: OutOfOrder
+
+
+#: Types and meanings, in the order in which docstrings have them.
+_MEANINGS = {
+    "group": (
+        "str",
+        "Path of a group: the one that holds the groups of the files, or that of the cube; empty "
+        "for the root. With names of columns in braces, such as `sentinel2/{tile}`, the path of "
+        "the group of each file, or a cube for each value; `{stem}` is the name of a file without "
+        "its suffix, and `{datetime:%Y}` a year.",
+    ),
+    "names": (
+        "sequence of str, or callable",
+        "Paths of the groups, one for each file, or a function of its URL. By default the name of "
+        "each file without its suffix, with as many folders in front as tell files apart.",
+    ),
+    "message": ("str", "Of the commit."),
+    "branch": (
+        "str",
+        "To commit to, `main` by default. One that is not there starts where `main` is.",
+    ),
+    "into_existing": (
+        "bool",
+        "Add to a repository although this package did not publish what is in it.",
+    ),
+    "on_present": (
+        '{"raise", "skip"}',
+        "What to do about an image whose place in the cube is taken: refuse all, or skip it.",
+    ),
+    "out_of_order": (
+        '{"raise", "insert"}',
+        "What to do about images before the last of the cube: refuse all, or insert them where "
+        "they belong, for which references are rewritten.",
+    ),
+    "on_failed": (
+        '{"raise", "skip"}',
+        "What to do about files that cannot be read: publish nothing, or leave them out.",
+    ),
+    "options": (
+        "CubeOptions",
+        "The fields of `CubeOptions` (`along`, `variable`, `overviews`, …) as one object. Each of "
+        "them is an option of its own too.",
+    ),
+    "parser": (
+        "VirtualTIFF",
+        "How the files are parsed. By default all images of a file for a group of its own, and "
+        "the first for a cube. With an inventory, only its `ifd_layout` and `coords` matter.",
+    ),
+    "registry": (
+        "ObjectStoreRegistry",
+        "Stores for the files. By default obstore's, with credentials from the environment.",
+    ),
+    "anonymous": ("bool", "Read the files without credentials, as for public buckets."),
+    "url_column": ("str", "Column of a table that holds URLs, as for `scan`."),
+    "assets": ("sequence of str", "Assets of STAC Items to take, as for `scan`."),
+    "datetime_column": ("str", "Column of a table, or property of STAC Items, that is the time."),
+    "datetime_pattern": ("str", "Finds the time in a URL, as for `scan`."),
+    "datetime_tag": ("bool", "Whether the TIFF's DateTime is the time, as for `scan`."),
+    "checkpoint": ("str or path", "Folder that lets an interrupted scan go on."),
+    "concurrency": ("int", "Headers in flight at once."),
+    "executor": (
+        "concurrent.futures.Executor",
+        "Any executor, or a Dask client, to share the scan and the writing of references; the "
+        "repository must not be in memory then.",
+    ),
+    "progress": (
+        "Progress",
+        "Called with the stage, the items done, all items and those that failed; maybe from "
+        "another thread.",
+    ),
+}
+
+
+def documented[F: Callable[..., Any]](options: type) -> Callable[[F], F]:
+    """Make a decorator that puts the options of a function into its docstring."""
+    known = _keys(options)
+    lines = ["Other Parameters", "----------------"]
+    for name, (kind, meaning) in _MEANINGS.items():
+        if name in known and meaning:
+            lines += [f"{name} : {kind}", f"    {meaning}"]
+
+    def add(function: F) -> F:
+        text = inspect.cleandoc(function.__doc__ or "")
+        function.__doc__ = text.replace("\nReturns\n", "\n{}\n\nReturns\n".format("\n".join(lines)))
+        return function
+
+    return add
+
+
+def check_options(function: str, given: Mapping[str, object], options: type) -> None:
+    """Refuse options that a function does not have.
+
+    Raises
+    ------
+    InvalidOptionError
+        Names the function, and the option that may be meant.
+    """
+    known = _keys(options)
+    for name in given:
+        if name in known:
+            continue
+        near = difflib.get_close_matches(name, known, 1)
+        meant = f"; did you mean {near[0]!r}?" if near else "."
+        raise InvalidOptionError(
+            f"{function}() has no option {name!r}{meant}", remedy=_remedy(function, name)
+        )
+
+
+def _remedy(function: str, name: str) -> str | None:
+    if name == "layout":
+        return (
+            "publish() makes a group for each file, and stack() makes cubes of images; how the "
+            "images of one file are laid out is ifd_layout, of VirtualTIFF."
+        )
+    others = {"publish": TreeOptions, "stack": StackOptions, "append": AppendOptions}
+    having = [f"{other}()" for other, options in others.items() if name in _keys(options)]
+    return f"It is an option of {' and '.join(having)}." if having else None
+
+
+def cube_options(given: dict[str, Any]) -> CubeOptions:
+    """Take the fields of `CubeOptions` out of the options of `stack` or `append`.
+
+    Raises
+    ------
+    InvalidOptionError
+        A field is given, and an object that has it too.
+    """
+    fields = {name: given.pop(name) for name in CubeFields.__optional_keys__ & given.keys()}
+    whole = given.pop("options", None)
+    if whole is None:
+        return CubeOptions(**fields)
+    if fields:
+        raise InvalidOptionError(
+            f"{min(fields)!r} is given, and options too.",
+            remedy="Pass the fields of CubeOptions one by one, or options alone.",
+        )
+    return cast(CubeOptions, whole)
+
+
+def _keys(options: type) -> Collection[str]:
+    return cast(Any, options).__optional_keys__  # type: ignore[no-any-return]

@@ -1,66 +1,64 @@
-"""`publish`: images as cubes along time, or each file as a group; in one commit either way."""
+"""`publish`: each file as a group of a repository, all in one commit."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal, Unpack, cast, get_args, overload
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import icechunk
 
 from virtual_tiff.choices import OnFailed, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
-from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.errors import InvalidOptionError, joined
 from virtual_tiff.inventory.files import file_urls
 from virtual_tiff.inventory.sources import SourceOptions, read_sources
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.operations.cubes import CubeResult, publish_cubes
-from virtual_tiff.operations.files import Names, PublishResult, publish_files, publish_plans
-from virtual_tiff.operations.inputs import checked, inventory_in
-from virtual_tiff.operations.options import Layout, StackOptions, TreeOptions
+from virtual_tiff.operations.files import (
+    DEFAULT_CONCURRENCY,
+    copied_in,
+    paths_of,
+    read_plans,
+    sources_in,
+)
+from virtual_tiff.operations.inputs import failed_in, inventory_in
+from virtual_tiff.operations.options import (
+    Names,
+    TreeOptions,
+    check_options,
+    documented,
+)
 from virtual_tiff.operations.tree import plan_files
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.arrangement import PlanOptions
+from virtual_tiff.planning.plan import GroupPlan
+from virtual_tiff.progress import Progress, no_progress
+from virtual_tiff.publishing.commit import commit
+from virtual_tiff.publishing.containers import Container, containers_for
 from virtual_tiff.publishing.repository import Location
+from virtual_tiff.publishing.results import PublishResult
+from virtual_tiff.publishing.target import Target
+from virtual_tiff.publishing.tree import Tree
 from virtual_tiff.storage.run import run
+from virtual_tiff.storage.stores import registry_for
+
+if TYPE_CHECKING:
+    from obspec_utils.registry import ObjectStoreRegistry
 
 type Repository = icechunk.Repository
 
 
-@overload
+@documented(TreeOptions)
 def publish(
-    sources: object,
-    repo: Location | Repository,
-    *,
-    layout: Literal["tree"] = "tree",
-    **options: Unpack[TreeOptions],
-) -> PublishResult: ...
-
-
-@overload
-def publish(
-    sources: object,
-    repo: Location | Repository,
-    *,
-    layout: Literal["stack"],
-    **options: Unpack[StackOptions],
-) -> CubeResult: ...
-
-
-def publish(
-    sources: object,
-    repo: Location | Repository,
-    *,
-    layout: Layout = "tree",
-    **options: Any,
-) -> PublishResult | CubeResult:
-    r"""Publish TIFFs to an Icechunk repository, without copying their pixels.
+    sources: object, repo: Location | Repository, **options: Unpack[TreeOptions]
+) -> PublishResult:
+    """Publish a group for each TIFF to an Icechunk repository, without copying their pixels.
 
     All headers are read before anything is written, and nothing is visible before the one commit
     at the end. Where a file cannot be published, none is, and a repository that was not there is
     not made. Should the storage of a new repository fail after that, an empty one may be left,
-    which the next call fills.
+    which the next call fills. Images on one grid become a cube with `stack`.
 
     Parameters
     ----------
@@ -71,75 +69,22 @@ def publish(
     repo
         Where the repository is or shall be: a local path, a URL (`file`, `s3`, `gs`, `az`,
         `abfs`), an Icechunk storage, or an open repository.
-    layout
-        `tree`: a group for each file, however unlike they are. `stack`: images on one grid become
-        a cube, with an array for each variable, along time or another column.
-
-    Other Parameters
-    ----------------
-    group : str
-        Path of a group. Of a tree, the one that holds those of the files; of a stack, the one of
-        the cube; empty for the root. With names of columns in braces, such as
-        `sentinel2/{tile}`, the path of the group of each file, or a cube for each value; `{stem}`
-        is the name of a file without its suffix, and `{datetime:%Y}` a year.
-    message : str
-        Of the commit.
-    branch : str
-        To commit to, `main` by default. One that is not there starts where `main` is.
-    anonymous : bool
-        Read the files without credentials, as for public buckets.
-    into_existing : bool
-        Add to a repository although this package did not publish what is in it.
-    registry : ObjectStoreRegistry
-        Stores for the files. By default obstore's, with credentials from the environment.
-    on_failed : {"raise", "skip"}
-        What to do about files that could not be read, in an inventory or now: publish nothing,
-        or leave them out.
-    parser : VirtualTIFF
-        How the files are parsed. By default all images of a file for a tree, and the first for a
-        stack. With an inventory, only its `ifd_layout` and `coords` matter.
-    names : sequence of str, or callable
-        Of a tree: paths of the groups, one for each file, or a function of its URL. By default
-        the name of each file without its suffix, with as many folders in front as tell files
-        apart.
-    concurrency : int
-        Headers in flight at once.
-    progress : callable
-        Called as files are done; of a tree with the stage, of a stack as by `scan`.
-    options : CubeOptions
-        Of a stack: coordinate, variables, overviews.
-    executor : concurrent.futures.Executor
-        Of a stack: any executor, or a Dask client, to share the scan and the writing of
-        references; the repository must not be in memory then.
-    url_column : str
-        Column of a table that holds URLs, as for `scan`.
-    assets : sequence of str
-        Assets of STAC Items to take, as for `scan`.
-    datetime_column : str
-        Of a stack, as are the next three: column of a table, or property of STAC Items, that
-        holds the time.
-    datetime_pattern : str
-        Finds the time in a URL, as for `scan`.
-    datetime_tag : bool
-        Whether the TIFF's DateTime is the time, as for `scan`.
-    checkpoint : str or path
-        Folder that lets an interrupted scan go on.
+    **options
+        See below.
 
     Returns
     -------
-    PublishResult or CubeResult
-        Of a tree, or of a stack: the snapshot, and what is in it.
+    PublishResult
+        The snapshot, and what was added.
 
     Raises
     ------
     InvalidOptionError
         An argument is wrong; nothing was written.
-    MismatchError
-        Images that cannot share an array; names the first, and what to do.
     RepositoryError
-        With kind `repository-exists` (it holds somebody else's data, or such a cube),
-        `not-a-repository`, `conflict` (a group is there already, or another writer was faster),
-        or the storage failed.
+        With kind `repository-exists` (it holds somebody else's data), `not-a-repository`,
+        `conflict` (a group is there already, or other writers were faster every time), or the
+        storage failed.
     SourceError, InvalidTIFFError, UnsupportedTIFFError
         The one file that cannot be published.
     SourcesError
@@ -151,64 +96,49 @@ def publish(
     >>> result = publish(["examples/elevation.tif"], "memory")
     >>> list(result.groups.values())
     ['elevation']
-    >>> names = "examples/reflectance_*_red.tif"
-    >>> cube = publish(names, "cube", layout="stack", datetime_pattern=r"_(\d{8})_")
-    >>> cube.images
-    3
     """
-    _check(layout, options)
-    if layout == "stack":
-        return publish_cubes(sources, repo, **options)
-    return run(_publish_tree(sources, repo, **options))
-
-
-@overload
-async def publish_async(
-    sources: object,
-    repo: Location | Repository,
-    *,
-    layout: Literal["tree"] = "tree",
-    **options: Unpack[TreeOptions],
-) -> PublishResult: ...
-
-
-@overload
-async def publish_async(
-    sources: object,
-    repo: Location | Repository,
-    *,
-    layout: Literal["stack"],
-    **options: Unpack[StackOptions],
-) -> CubeResult: ...
+    check_options("publish", options, TreeOptions)
+    return run(_plan(sources, repo, **options)).commit()
 
 
 async def publish_async(
-    sources: object,
-    repo: Location | Repository,
-    *,
-    layout: Layout = "tree",
-    **options: Any,
-) -> PublishResult | CubeResult:
-    """As `publish`, for code that has an event loop; a stack is made in a thread."""
-    _check(layout, options)
-    if layout == "stack":
-        return await asyncio.to_thread(publish_cubes, sources, repo, **options)
-    return await _publish_tree(sources, repo, **options)
+    sources: object, repo: Location | Repository, **options: Unpack[TreeOptions]
+) -> PublishResult:
+    """As `publish`, for code that has an event loop; the commit is made in a thread."""
+    check_options("publish_async", options, TreeOptions)
+    job = await _plan(sources, repo, **options)
+    return await asyncio.to_thread(job.commit)
 
 
-def _check(layout: str, options: Mapping[str, object]) -> None:
-    if layout not in get_args(Layout.__value__):
-        raise InvalidOptionError(
-            f"layout is {layout!r}, but must be 'tree' or 'stack'.",
-            remedy="How the images of one file are laid out is ifd_layout, of VirtualTIFF.",
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Job:
+    """Groups to write, and how they are committed."""
+
+    target: Target
+    urls: Sequence[str]
+    groups: Mapping[str, GroupPlan]
+    containers: tuple[Container, ...]
+    failed: Mapping[str, str]
+    message: str | None
+    progress: Progress | None
+
+    def commit(self) -> PublishResult:
+        result = commit(
+            self.target,
+            [Tree(self.groups, self.urls)],
+            self.message,
+            containers=self.containers,
+            progress=self.progress,
         )
-    known = (TreeOptions if layout == "tree" else StackOptions).__optional_keys__
-    for name in options:
-        if name not in known:
-            raise TypeError(f"publish() has no option {name!r} with layout={layout!r}")
+        copied = {
+            url: reasons
+            for url, plan in zip(self.urls, self.groups.values(), strict=True)
+            if (reasons := copied_in(plan))
+        }
+        return replace(result, failed=self.failed, copied=copied)
 
 
-async def _publish_tree(
+async def _plan(
     sources: object,
     repo: Location | Repository,
     *,
@@ -218,68 +148,76 @@ async def _publish_tree(
     url_column: str = "url",
     assets: Sequence[str] | None = None,
     parser: VirtualTIFF | None = None,
-    registry: Any | None = None,
-    concurrency: int | None = None,
-    **options: Any,
-) -> PublishResult:
-    """Publish a group for each file: from their rows if they have any, else from the files."""
+    registry: ObjectStoreRegistry[Any] | None = None,
+    concurrency: int = DEFAULT_CONCURRENCY,
+    message: str | None = None,
+    branch: str = "main",
+    anonymous: bool = False,
+    into_existing: bool = False,
+    progress: Progress | None = None,
+) -> _Job:
+    """Plan a group for each file: from their rows if they have any, else from the files."""
+    check_choice("on_failed", on_failed, OnFailed)
     if names is not None and is_template(group):
         raise InvalidOptionError("groups are named by a template or by names, not by both.")
+    if concurrency < 1:
+        raise InvalidOptionError(f"concurrency is {concurrency}, but must be at least 1.")
+    target = Target.of(repo, branch, into_existing=into_existing)
     inventory = inventory_in(sources)
     if inventory is not None:
-        return await _publish_rows(
-            inventory, repo, group, names, on_failed, parser, registry=registry, **options
-        )
-    check_choice("on_failed", on_failed, OnFailed)
-    if concurrency is not None:
-        options["concurrency"] = concurrency
-    anonymous = bool(options.get("anonymous"))
-    if is_template(group):
-        of = SourceOptions(url_column=url_column, assets=None if assets is None else tuple(assets))
-        found = read_sources(sources, of, registry=registry, anonymous=anonymous)
-        urls = found["url"].to_pylist()
-        names, group = group_paths(found, group), ""
+        failed = failed_in(inventory, on_failed)
+        plans = _from_rows(inventory, parser or VirtualTIFF())
+        if is_template(group):
+            table = inventory.images.table
+            of_url = dict(zip(table["url"].to_pylist(), group_paths(table, group), strict=True))
+            names, group = cast(Names, of_url.__getitem__), ""
+        urls = list(plans)
+        paths = paths_of(urls, names, group)
+        await asyncio.to_thread(target.check, paths)
+        stores = registry
     else:
-        urls = file_urls(
-            sources,
-            registry=registry,
-            anonymous=anonymous,
-            url_column=url_column,
-            assets=assets,
+        if is_template(group):
+            listing = SourceOptions(
+                url_column=url_column, assets=None if assets is None else tuple(assets)
+            )
+            found = read_sources(sources, listing, registry=registry, anonymous=anonymous)
+            urls = found["url"].to_pylist()
+            names, group = group_paths(found, group), ""
+        else:
+            urls = file_urls(
+                sources,
+                registry=registry,
+                anonymous=anonymous,
+                url_column=url_column,
+                assets=assets,
+            )
+        paths = paths_of(urls, names, group)
+        stores = registry_for(urls, registry, anonymous=anonymous)
+        await asyncio.to_thread(target.check, paths)
+        read, errors = await read_plans(
+            urls, parser or VirtualTIFF(), stores, concurrency, progress or no_progress
         )
-    return await publish_files(
-        urls,
-        repo,
-        group=group,
-        names=names,
-        parser=parser,
-        registry=registry,
-        skip_failed=on_failed == "skip",
-        **options,
+        if errors and not (on_failed == "skip" and read):
+            raise joined(list(errors.values()), len(urls))
+        failed = {urls[i]: error.text for i, error in errors.items()}
+        paths = [paths[i] for i in read]
+        plans = {urls[i]: plan for i, plan in read.items()}
+    needed = dict.fromkeys([*plans, *sources_in(plans.values())])
+    return _Job(
+        target=target,
+        urls=list(plans),
+        groups=dict(zip(paths, plans.values(), strict=True)),
+        containers=containers_for(needed, registry=stores, anonymous=anonymous),
+        failed=failed,
+        message=message,
+        progress=progress,
     )
 
 
-async def _publish_rows(
-    inventory: Inventory,
-    repo: Location | Repository,
-    group: str,
-    names: Names | None,
-    on_failed: OnFailed,
-    parser: VirtualTIFF | None,
-    **options: Any,
-) -> PublishResult:
-    checked(inventory, on_failed)
-    parser = parser or VirtualTIFF()
+def _from_rows(inventory: Inventory, parser: VirtualTIFF) -> dict[str, GroupPlan]:
     if (parser.ifd, parser.bands, parser.band_axis) != (None, None, "first"):
         raise InvalidOptionError(
             "an inventory holds the images, bands and axes that its scan was told to take.",
             remedy="Scan again with these options, or filter the rows.",
         )
-    plans = plan_files(inventory, PlanOptions(parser.ifd_layout, coords=parser.coords))
-    if is_template(group):
-        table = inventory.images.table
-        of_url = dict(zip(table["url"].to_pylist(), group_paths(table, group), strict=True))
-        names, group = cast(Names, of_url.__getitem__), ""
-    result = await publish_plans(plans, repo, group=group, names=names, **options)
-    failed = {row["url"]: row["error"] for row in inventory.failed.to_pylist()}
-    return replace(result, failed=failed)
+    return plan_files(inventory, PlanOptions(parser.ifd_layout, coords=parser.coords))

@@ -57,7 +57,8 @@ class ArrayPlan:
     fill_value
         A Python scalar of the data type: what a missing chunk reads as.
     source
-        The TIFF the references point into; `None` where every chunk is inline.
+        The TIFF that holds the image, which references point into; `None` for coordinates and
+        the like.
     offsets, lengths
         Shape of the chunk grid, uint64, bytes. Length 0 is a missing chunk, or an inline one.
     inline

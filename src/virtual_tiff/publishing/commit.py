@@ -1,197 +1,253 @@
-"""One commit: the repository made ready, the session written, and all anew after a conflict."""
+"""The one commit: the lock, the repository made ready, all parts written, the table of sources."""
 
 from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor
-from contextlib import contextmanager
-from typing import Literal
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import replace
+from typing import Any, Literal
 
 import icechunk
+import numpy as np
 
 from virtual_tiff._version import __version__
-from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.errors import ErrorKind, RepositoryError
-from virtual_tiff.publishing.containers import Container
-from virtual_tiff.publishing.references import Task
-from virtual_tiff.publishing.repository import (
-    COMMIT_KEY,
-    Location,
-    add_containers,
-    create_in,
-    is_published_here,
-    open_repository,
-    repository_error,
-    text_of,
+from virtual_tiff.progress import Progress, no_progress
+from virtual_tiff.publishing.containers import Container, prefixes_for
+from virtual_tiff.publishing.locking import locked
+from virtual_tiff.publishing.parts import Part, Written
+from virtual_tiff.publishing.references import Counts, Task
+from virtual_tiff.publishing.repository import COMMIT_KEY, icechunk_errors, text_of
+from virtual_tiff.publishing.results import Added, PublishResult
+from virtual_tiff.publishing.sources_table import (
+    DIMENSION,
+    GROUP,
+    Sources,
+    add_sources,
+    concatenated,
+    time_of,
 )
-from virtual_tiff.publishing.sources_table import add_sources, concatenated
 from virtual_tiff.publishing.target import Target
-from virtual_tiff.publishing.written import Added, Written
+from virtual_tiff.storage.addresses import checksum_of
+from virtual_tiff.storage.run import run
 
 type Repository = icechunk.Repository
 type Action = Literal["publish", "append"]
 
 #: References in one manifest: a reader fetches a manifest whole, an append rewrites the last.
 MANIFEST_REFERENCES = 50_000
-#: Images whose references are written in one task.
-_TASK_IMAGES = 20_000
+#: Chunks of a column of the table of sources in one manifest.
+_TABLE_CHUNKS = 16
+#: Manifests written at once by a commit. Every array has one, and Icechunk would write them one
+#: after the other: 100 COGs took 29 s in a store that takes 30 ms for each, so 1.2 s.
+_MANIFESTS_AT_ONCE = 64
+#: Largest chunk that may lie in a manifest (the most that Icechunk allows), in bytes. Coordinates
+#: and last strips would cost a PUT and a GET each as objects of their own.
+_LARGEST_INLINE = 65_535
 #: How often a commit is planned anew because another writer was faster.
 TRIES = 20
-
-
-def ensure_repository(target: Target, containers: tuple[Container, ...]) -> Repository:
-    """Make the repository and the branch where they are not there."""
-    if target.repository is None:
-        repository = create_in(target.storage, containers)
-    else:
-        repository = add_containers(target.repository, containers)
-    if target.branch not in repository.list_branches():
-        repository.create_branch(target.branch, repository.lookup_branch(target.start))
-    return repository
-
-
-def check_ours(target: Target, repository: Repository) -> None:
-    """Refuse a repository that somebody else's software wrote.
-
-    Raises
-    ------
-    RepositoryError
-        With kind `repository-exists`.
-    """
-    if not is_published_here(repository, target.start):
-        raise RepositoryError(
-            "the repository holds data that was not published by this package.",
-            kind=ErrorKind.REPOSITORY_EXISTS,
-            url=text_of(target.location),
-            remedy="Name another place, or pass into_existing=True to add to it.",
-        )
-
-
-def with_splitting(repository: Repository, cubes: Mapping[str, CubePlan]) -> Repository:
-    """Save how manifests are cut, so that opening a cube does not grow with its history.
-
-    A repository that has such a rule keeps it.
-    """
-    config = repository.config
-    if config.manifest is not None and config.manifest.splitting is not None:
-        return repository
-    dimensions: dict[str, int] = {}
-    for cube in cubes.values():
-        chunks = max(v.image.offsets.size for v in cube.variables.values())
-        dimensions[cube.dimension] = max(dimensions.get(cube.dimension, 1), chunks)
-    rule = {
-        icechunk.ManifestSplitDimCondition.DimensionName(f"^{re.escape(name)}$"): max(
-            1, MANIFEST_REFERENCES // chunks
-        )
-        for name, chunks in dimensions.items()
-    }
-    splitting = icechunk.ManifestSplittingConfig.from_dict(
-        {icechunk.ManifestSplitCondition.AnyArray(): rule}  # type: ignore[dict-item]
-    )
-    if config.manifest is None:
-        config.manifest = icechunk.ManifestConfig(splitting=splitting)
-    else:
-        manifest = config.manifest
-        manifest.splitting = splitting
-        config.manifest = manifest
-    repository = repository.reopen(config=config)
-    repository.save_config()
-    return repository
-
-
-def reopen(repo: Location | Repository) -> Repository:
-    """Open a repository with the configuration that is stored now.
-
-    Configurations are saved whole, so that one that was read earlier would undo what another
-    writer has added to it since.
-    """
-    if not isinstance(repo, icechunk.Repository):
-        return open_repository(repo)
-    config = icechunk.Repository.fetch_config(repo.storage)
-    return repo if config is None else repo.reopen(config=config)
+#: Key of the metadata that tells the commits of different calls apart.
+_CALL = "call"
+#: Groups that a message names.
+_NAMED = 3
 
 
 def commit(
-    prepare: Callable[[], Repository],
-    branch: str,
-    write: Callable[[icechunk.Session], dict[str, Written]],
-    action: Action,
-    message: str | None,
+    target: Target,
+    parts: Sequence[Part],
+    message: str | None = None,
+    *,
+    action: Action = "publish",
+    containers: tuple[Container, ...] = (),
     executor: Executor | None = None,
-) -> tuple[str | None, dict[str, Added]]:
-    """Write in a session and commit it; where another writer was faster, do both anew.
+    progress: Progress | None = None,
+) -> PublishResult:
+    """Write parts into a session and commit it; where another writer was faster, do it anew.
+
+    A repository in a local folder is locked for the whole of it, and a process killed before the
+    end changes nothing.
 
     Parameters
     ----------
-    prepare
-        Opens the repository, with all it needs for the references.
-    branch
-        To commit to.
-    write
-        Writes into the session, or into a fork of it, all but the references.
-    action, message
-        What the commit is; the message says it in words if `None`.
+    target
+        Where to.
+    parts
+        What to write.
+    message
+        Of the commit; says what was added if `None`.
+    action
+        What the log calls it.
+    containers
+        That the repository needs for the references.
     executor
         To share the references among; this process writes them all if `None`.
+    progress
+        Called as references are written, image by image, and around the commit.
 
     Returns
     -------
-    str or None
-        The snapshot; `None` if there was nothing to commit.
-    dict
-        What was added, by group.
+    PublishResult
+        With `snapshot_id` `None` if there was nothing to commit.
 
     Raises
     ------
     RepositoryError
         With kind `conflict` if other writers were faster every time.
     """
+    call = uuid.uuid4().hex
+    report = progress or no_progress
     conflict: icechunk.ConflictError | None = None
-    for _ in range(TRIES):
-        session = prepare().writable_session(branch)
-        # Workers get copies of a fork that has the arrays already.
-        into = session if executor is None else session.fork()
-        written = write(into)
-        added = {path: each.added for path, each in written.items()}
-        if not any(each.images for each in added.values()):
-            return None, added
-        if executor is None:
-            for task in _tasks(written):
-                task.write(session.store)
-        else:
-            session.merge(*_shared(into, _tasks(written), executor))
-        add_sources(session.store, concatenated([each.sources() for each in written.values()]))
-        try:
-            snapshot = session.commit(
-                message or _message(action, added),
-                metadata={
-                    COMMIT_KEY: __version__,
-                    "action": action,
-                    "added": {path: each.as_json() for path, each in added.items()},
-                },
+    with icechunk_errors(target.location), locked(target.folder):
+        for _ in range(TRIES):
+            try:
+                repository = _prepared(target, parts, containers)
+                session = _for_writing(repository, parts).writable_session(target.branch)
+                written, sources = _write(session, parts, executor, report)
+                added = {each.path: each.added for each in written}
+                images = sum(each.images for each in added.values())
+                snapshot: str | None = None
+                if images:
+                    report("commit", 0, images, 0)
+                    snapshot = _commit(
+                        repository, session, target.branch, message, action, added, call
+                    )
+                    # Should another writer have saved an older configuration, this mends it.
+                    repository = _prepared(target, parts, containers)
+                    report("commit", images, images, 0)
+            except icechunk.ConflictError as error:
+                conflict = error
+                continue
+            return PublishResult(
+                snapshot_id=snapshot,
+                branch=target.branch,
+                added=added,
+                unchecked=_unchecked(sources),
+                containers=prefixes_for(repository.config, containers),
             )
-        except icechunk.ConflictError as error:
-            conflict = error
-            continue
-        # Should another writer have saved an older configuration over ours, this mends it.
-        prepare()
-        return snapshot, added
     raise RepositoryError(
-        f"other writers were faster {TRIES} times.",
+        f"gave up after {TRIES} attempts: concurrent writers.",
         kind=ErrorKind.CONFLICT,
+        url=text_of(target.location),
         remedy="Nothing was committed; try again when they are done.",
     ) from conflict
 
 
-def _tasks(written: Mapping[str, Written]) -> Iterator[Task]:
-    return (task for each in written.values() for task in each.tasks(_TASK_IMAGES))
+def _prepared(
+    target: Target, parts: Sequence[Part], containers: tuple[Container, ...]
+) -> Repository:
+    """Make the repository ready, and save how manifests are cut where arrays grow.
+
+    So opening a cube does not grow with its history. A repository that has such a rule keeps it.
+    """
+    repository = target.ready(containers)
+    chunks: dict[str, int] = {}
+    for part in parts:
+        for name, count in part.grows.items():
+            chunks[name] = max(chunks.get(name, 1), count)
+    config = repository.config
+    manifest = config.manifest or icechunk.ManifestConfig()
+    if not chunks or manifest.splitting is not None:
+        return repository
+    manifest.splitting = _splitting(
+        {
+            icechunk.ManifestSplitCondition.AnyArray(): {
+                name: max(1, MANIFEST_REFERENCES // count) for name, count in chunks.items()
+            }
+        }
+    )
+    config.manifest = manifest
+    repository = repository.reopen(config=config)
+    repository.save_config()
+    return repository
+
+
+def _splitting(rules: Mapping[Any, Mapping[str, int]]) -> icechunk.ManifestSplittingConfig:
+    """Cut manifests after so many chunks along dimensions, by condition on the array."""
+    named = icechunk.ManifestSplitDimCondition.DimensionName
+    return icechunk.ManifestSplittingConfig.from_dict(
+        {
+            condition: {named(f"^{re.escape(name)}$"): size for name, size in sizes.items()}
+            for condition, sizes in rules.items()
+        }
+    )
+
+
+def _for_writing(repository: Repository, parts: Sequence[Part]) -> Repository:
+    """Open a repository with settings for this one commit, which are not saved."""
+    config = repository.config
+    manifest = config.manifest or icechunk.ManifestConfig()
+    manifest.max_concurrent_manifest_fetches_during_commit = _MANIFESTS_AT_ONCE
+    table = _splitting(
+        {icechunk.ManifestSplitCondition.path_matches(f"^/{GROUP}/"): {DIMENSION: _TABLE_CHUNKS}}
+    )
+    saved = {} if manifest.splitting is None else manifest.splitting.to_dict()
+    manifest.splitting = icechunk.ManifestSplittingConfig.from_dict(table.to_dict() | saved)
+    config.manifest = manifest
+    if all(part.is_small for part in parts):
+        config.inline_chunk_threshold_bytes = _LARGEST_INLINE
+    return repository.reopen(config=config)
+
+
+def _write(
+    session: icechunk.Session,
+    parts: Sequence[Part],
+    executor: Executor | None,
+    report: Progress,
+) -> tuple[list[Written], Sources]:
+    """Write all parts with their references, and the table of sources."""
+    # Workers get copies of a fork that has the arrays already.
+    fork = None if executor is None else session.fork()
+    into = fork or session
+    written = [each for part in parts for each in part.write(into)]
+    total = sum(each.added.images for each in written)
+    sources = concatenated([each.sources for each in written])
+    if not total:
+        return written, sources
+    references: Counter[str] = Counter()
+    stored: Counter[str] = Counter()
+    done = 0
+
+    def count(task: Task, counts: Counts) -> None:
+        nonlocal done
+        references[task.group] += counts.references
+        stored[task.group] += counts.stored
+        if task.images:
+            done += task.images
+            report("write", done, total, 0)
+
+    tasks = (task for each in written for task in each.tasks)
+    if executor is None or fork is None:
+
+        async def write_all() -> None:
+            for task in tasks:
+                count(task, await task.write(session.store))
+
+        run(write_all())
+    else:
+        forks = [fork]
+        for task, each, counts in _shared(fork, tasks, executor):
+            forks.append(each)
+            count(task, counts)
+        session.merge(*forks)
+    if len(sources):
+        add_sources(session.store, sources)
+    counted = [
+        replace(
+            each,
+            added=replace(each.added, references=references[each.path], stored=stored[each.path]),
+        )
+        for each in written
+    ]
+    return counted, sources
 
 
 def _shared(
-    fork: icechunk.Session, tasks: Iterator[Task], executor: Executor
-) -> list[icechunk.ForkSession]:
+    fork: icechunk.ForkSession, tasks: Iterator[Task], executor: Executor
+) -> Iterator[tuple[Task, icechunk.ForkSession, Counts]]:
     """Write references in the workers of an executor, each into a fork of its own.
 
     See Icechunk's "cooperative distributed writes".
@@ -199,26 +255,69 @@ def _shared(
     if hasattr(executor, "get_executor"):  # a Dask client
         executor = executor.get_executor()
     content = pickle.dumps(fork)
-    futures = [executor.submit(write_task, content, task) for task in tasks]
-    forks = [pickle.loads(content)]
+    futures: dict[Future[tuple[bytes, Counts]], Task] = {}
     try:
-        forks += [pickle.loads(future.result()) for future in futures]
+        for task in tasks:
+            futures[executor.submit(write_task, content, task)] = task
+        for future in as_completed(futures):
+            found, counts = future.result()
+            yield futures[future], pickle.loads(found), counts
     finally:
         for future in futures:
             future.cancel()
-    return forks
 
 
-def write_task(fork: bytes, task: Task) -> bytes:
+def write_task(fork: bytes, task: Task) -> tuple[bytes, Counts]:
     """Write references into a fork, in a worker, and return the fork."""
     session: icechunk.ForkSession = pickle.loads(fork)
-    task.write(session.store)
-    return pickle.dumps(session)
+    counts = run(task.write(session.store))
+    return pickle.dumps(session), counts
+
+
+def _commit(
+    repository: Repository,
+    session: icechunk.Session,
+    branch: str,
+    message: str | None,
+    action: Action,
+    added: Mapping[str, Added],
+    call: str,
+) -> str:
+    """Commit a session.
+
+    Raises
+    ------
+    icechunk.ConflictError
+        Another writer was faster. Where it was this very call, whose answer a failing connection
+        lost, its snapshot is returned instead.
+    """
+    cubes = {path: each.as_json() for path, each in added.items() if each.source is None}
+    metadata = {
+        COMMIT_KEY: __version__,
+        _CALL: call,
+        "action": action,
+        "groups": len(added),
+        "added": cubes,
+    }
+    base = session.snapshot_id
+    try:
+        return session.commit(message or _message(action, added), metadata=metadata)
+    except icechunk.ConflictError:
+        for snapshot in repository.ancestry(branch=branch):
+            if snapshot.metadata.get(_CALL) == call:
+                return snapshot.id
+            if snapshot.id == base:
+                break
+        raise
 
 
 def _message(action: Action, added: Mapping[str, Added]) -> str:
     """Say in one line what a commit holds."""
     verb = "Publish" if action == "publish" else "Append"
+    files = [path for path, each in added.items() if each.source is not None]
+    if files:
+        more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+        return f"{verb} {', '.join(files[:_NAMED])}{more}"
     images = sum(each.images for each in added.values())
     noun = "image" if images == 1 else "images"
     if len(added) == 1:
@@ -235,11 +334,16 @@ def brief(text: str) -> str:
     return text.removesuffix(".000000").removesuffix("T00:00:00")
 
 
-@contextmanager
-def icechunk_errors(repo: Location | Repository) -> Iterator[None]:
-    """Translate what Icechunk raises."""
-    try:
-        yield
-    except icechunk.IcechunkError as error:
-        location = repo.storage if isinstance(repo, icechunk.Repository) else repo
-        raise repository_error(error, location) from error
+def _unchecked(sources: Sources) -> tuple[str, ...]:
+    """URLs of files of which nothing is known that shows a change."""
+    # Only where the time is not known may there be nothing to compare.
+    doubtful = np.flatnonzero(sources["last_modified"] <= 0).tolist()
+    columns = [sources[name] for name in ("url", "etag", "last_modified")]
+    rows = [tuple(column[row] for column in columns) for row in doubtful]
+    return tuple(
+        dict.fromkeys(
+            str(url)
+            for url, etag, modified in rows
+            if checksum_of(str(url), str(etag) or None, time_of(int(modified))) is None
+        )
+    )

@@ -1,71 +1,24 @@
-"""Coordinates of a cube that grow: how they are stored, read back and merged."""
+"""The coordinate of a cube in its group: stored, made longer, read back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError
+from virtual_tiff.cubes.coordinate import EPOCH, UNITS, encoded
+from virtual_tiff.errors import ErrorKind, RepositoryError
 
 #: Steps in one chunk of a coordinate: a reader fetches it in one request, an append rewrites one.
 CHUNK_STEPS = 32_768
-_EPOCH = "1970-01-01T00:00:00"
-_UNITS = {"s": "seconds", "us": "microseconds"}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Merged:
-    """Coordinate values of a cube and of what is added to it, together.
-
-    Parameters
-    ----------
-    values
-        Sorted, without repeats.
-    old, new
-        Where the values of the cube and the added ones are in `values`.
-    """
-
-    values: NDArray[Any]
-    old: NDArray[np.int64]
-    new: NDArray[np.int64]
-
-    @property
-    def is_extension(self) -> bool:
-        """Whether everything of the cube stays where it was."""
-        return bool(np.array_equal(self.old, np.arange(self.old.size)))
-
-
-def merge(existing: NDArray[Any], added: NDArray[Any]) -> Merged:
-    """Merge sorted coordinate values.
-
-    Raises
-    ------
-    MismatchError
-        They are of different kinds, such as times and numbers.
-    """
-    if existing.dtype.kind != added.dtype.kind:
-        raise MismatchError(
-            f"the coordinate of the cube is {existing.dtype}, that of the images {added.dtype}.",
-            remedy="Stack along the column that the cube was made with.",
-        )
-    values = np.unique(np.concatenate([existing, added]))
-    return Merged(
-        values,
-        np.searchsorted(values, existing).astype(np.int64),
-        np.searchsorted(values, added).astype(np.int64),
-    )
 
 
 def write_coordinate(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
     """Store the coordinate of the first dimension; what was there is replaced.
 
-    Times are int64 counts of seconds (of microseconds where they are finer) since 1970 in UTC,
-    as CF section 4.4 has them; numbers and text are stored as they are. Chunks that stay as they
-    were are not written again.
+    Chunks that stay as they were are not written again.
 
     Parameters
     ----------
@@ -74,7 +27,7 @@ def write_coordinate(group: zarr.Group, name: str, values: NDArray[Any]) -> None
     name
         Of the coordinate and its dimension.
     values
-        `datetime64[us]`, numbers or text.
+        `datetime64[us]`, numbers or text; see `virtual_tiff.cubes.coordinate.encoded`.
     """
     stored, attributes = encoded(name, values)
     if name not in group:
@@ -119,36 +72,12 @@ def read_coordinate(group: zarr.Group, name: str) -> NDArray[Any]:
     units = array.attrs.get("units")
     if not isinstance(units, str) or " since " not in units:
         return values
-    for resolution, word in _UNITS.items():
-        if units == f"{word} since {_EPOCH}":
+    for resolution, word in UNITS.items():
+        if units == f"{word} since {EPOCH}":
             return values.astype(f"datetime64[{resolution}]").astype("datetime64[us]")
     raise RepositoryError(
         f"coordinate {name!r} counts {units!r}, which was not written by this package."
     )
-
-
-def encoded(name: str, values: NDArray[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Values as they are stored, and the attributes that say how."""
-    if values.dtype.kind != "M":
-        return values, {}
-    counts = values.astype("datetime64[us]").astype(np.int64)
-    resolution = "us"
-    if not np.any(counts % 1_000_000):
-        counts, resolution = counts // 1_000_000, "s"
-    attributes = {
-        "standard_name": "time",
-        "axis": "T",
-        "units": f"{_UNITS[resolution]} since {_EPOCH}",
-        "calendar": "proleptic_gregorian",
-    }
-    return counts, attributes
-
-
-def as_text(values: NDArray[Any]) -> list[str]:
-    """Coordinate values as text, equal where they are equal: ISO 8601 for times."""
-    if values.dtype.kind == "M":
-        return [str(text) for text in np.datetime_as_string(values.astype("datetime64[us]"))]
-    return [str(value) for value in values.tolist()]
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -1,47 +1,72 @@
-"""One writer at a time in a repository on a local path."""
+"""One writer at a time in a repository in a local folder."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import icechunk
-
-from virtual_tiff.publishing.repository import Location, text_of
+from virtual_tiff.errors import RepositoryError
 
 
 @contextmanager
-def locked(repo: Location | icechunk.Repository) -> Iterator[None]:
-    """Keep other writers of this package from a repository on a local path.
+def locked(folder: Path | None) -> Iterator[None]:
+    """Keep other writers of this package out of a local folder while the block runs.
 
-    Icechunk's commits are safe against one another in object stores, by conditional writes, but
-    not in a local folder.
+    Icechunk's commits are safe against each other in object stores, by conditional writes, but
+    not in a local folder. The folder itself is locked (`flock`), so that no file has to lie in
+    it, and the lock ends with the process. The folder is made if it is not there, and removed if
+    nothing was written to it.
+
+    Parameters
+    ----------
+    folder
+        `None` for a repository that is not in one. Windows has no such locks: there, nothing is
+        locked.
+
+    Raises
+    ------
+    RepositoryError
+        The folder cannot be made or locked.
     """
-    folder = None if isinstance(repo, icechunk.Repository) else _local_folder(repo)
-    if folder is None:
-        yield
-        return
     try:
         import fcntl
     except ImportError:  # Windows
+        folder = None
+    if folder is None:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
+    made = not folder.exists()
+    descriptor = -1
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while descriptor < 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder, os.O_RDONLY)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not _is_at(descriptor, folder):
+                # The writer that held the lock has removed the empty folder.
+                os.close(descriptor)
+                descriptor = -1
+    except OSError as error:
+        if descriptor >= 0:
+            os.close(descriptor)
+        raise RepositoryError(
+            f"the folder cannot be locked for writing: {error.strerror}.",
+            url=str(folder),
+            remedy="Name a folder that can be written, on a file system that has locks.",
+        ) from error
+    try:
         yield
     finally:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
         os.close(descriptor)
 
 
-def _local_folder(repo: Location) -> Path | None:
-    text = text_of(repo)
-    if not text or text.startswith("memory"):
-        return None
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        return Path(text)
-    return Path(rest) if scheme == "file" else None
+def _is_at(descriptor: int, folder: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), folder.stat())
+    except FileNotFoundError:
+        return False

@@ -1,25 +1,23 @@
-"""Rows of an inventory → virtual references of a stacked array, straight from numpy."""
+"""Virtual references of images, straight from numpy: columns of an inventory, or one plan."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from icechunk import IcechunkStore
 from numpy.typing import NDArray
+from zarr.buffer.cpu import Buffer
 
-from virtual_tiff.cubes.plan import Band, CubeVariable
+from virtual_tiff.cubes.plan import Band
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.planning.metadata import chunk_key
-from virtual_tiff.publishing.sources_table import NO_TIME, modified_times
-from virtual_tiff.publishing.zarr_store import put
+from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex
+from virtual_tiff.publishing.sources_table import microseconds, modified_times, time_of
 from virtual_tiff.storage.addresses import checksum_of, chunk_location
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,11 +40,11 @@ class References:
 
     urls: Sequence[str]
     etags: Sequence[str | None]
-    last_modified: NDArray[np.int64]
-    starts: NDArray[np.int64]
+    last_modified: Sequence[int] | NDArray[np.int64]
+    starts: Sequence[int] | NDArray[np.int64]
     offsets: NDArray[np.uint64]
     lengths: NDArray[np.uint64]
-    inline: Mapping[int, Sequence[tuple[tuple[int, ...], bytes]]]
+    inline: Mapping[int, Sequence[tuple[ChunkIndex, bytes]]]
 
     @classmethod
     def of(cls, inventory: Inventory, rows: NDArray[np.int64]) -> References:
@@ -71,80 +69,118 @@ class References:
             inline=inline,
         )
 
+    @classmethod
+    def of_plan(cls, plan: ArrayPlan) -> References:
+        """Take those of one array."""
+        if plan.partial:
+            raise AssertionError("partial segments must be completed first")
+        source = plan.source
+        return cls(
+            urls=["" if source is None else source.url],
+            etags=[None if source is None else source.etag],
+            last_modified=[microseconds(None if source is None else source.last_modified)],
+            starts=[0, plan.lengths.size],
+            offsets=np.ascontiguousarray(plan.offsets).reshape(-1),
+            lengths=np.ascontiguousarray(plan.lengths).reshape(-1),
+            inline={0: list(plan.inline.items())},
+        )
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Chunks of an array that were written: references, and stored bytes."""
+
+    references: int
+    stored: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Task:
-    """References that are still to be written: the arguments of `write_references_of`."""
-
-    array_path: str
-    variable: CubeVariable
-    references: References
-    steps: NDArray[np.int64]
-
-    def write(self, store: Any) -> None:
-        """Write them into a session."""
-        write_references_of(store, self.array_path, self.variable, self.references, self.steps)
-
-
-def write_references_of(
-    store: Any,
-    array_path: str,
-    variable: CubeVariable,
-    references: References,
-    steps: NDArray[np.int64],
-) -> None:
-    """Write the references of images into a stacked array.
+    """References of an array that are still to be written.
 
     Parameters
     ----------
-    store
-        Icechunk store of a writable session, or of a fork of one.
-    array_path
-        Such as `/data`.
-    variable
-        Whose array it is; its `rows` are not looked at.
+    group, array
+        Path of the group that they are counted for, and path of the array.
+    grid
+        Chunk grid of an image in the array.
     references
         Of the images.
     steps
-        Shape `(images,)`: where each goes along the first dimension.
-
-    Raises
-    ------
-    RepositoryError
-        No virtual chunk container of the repository holds a URL.
+        Shape `(images,)`: where each goes along the first dimension; `None` where the one image
+        is the array.
+    band
+        The band of planar images that the array holds; `None` for all.
+    images
+        Images that are done with it, for progress.
     """
-    grid = variable.image.grid_shape
-    inner = (0,) * len(grid)
-    starts = references.starts.tolist()
-    for image, step in enumerate(steps.tolist()):
-        part = slice(starts[image], starts[image + 1])
-        offsets = _of_band(references.offsets[part], grid, variable.band)
-        lengths = _of_band(references.lengths[part], grid, variable.band)
-        url = references.urls[image]
-        location = chunk_location(url)
-        locations = [location] * lengths.size
-        if not lengths.all():
-            locations = [location if length else "" for length in lengths.tolist()]
-        refused = store.set_virtual_refs_arr(
-            array_path,
-            (1, *grid),
-            locations,
-            offsets,
-            lengths,
-            arr_offset=(step, *inner),
-            checksum=_checksum(references, image),
-        )
-        if refused:
-            raise RepositoryError(
-                "no virtual chunk container of the repository holds this URL.",
-                kind=ErrorKind.REPOSITORY,
-                url=url,
-                remedy="Open the repository with a container for its prefix, and save that.",
-            )
-        for index, data in references.inline.get(image, ()):
-            place = _place_of_band(index, variable.band)
-            if place is not None:
-                put(store, f"{array_path.lstrip('/')}/{chunk_key((step, *place))}", data)
+
+    group: str
+    array: str
+    grid: tuple[int, ...]
+    references: References
+    steps: NDArray[np.int64] | None = None
+    band: Band | None = None
+    images: int = 0
+
+    async def write(self, store: IcechunkStore) -> Counts:
+        """Write them.
+
+        Parameters
+        ----------
+        store
+            Of a writable session, or of a fork of one.
+
+        Raises
+        ------
+        RepositoryError
+            No virtual chunk container of the repository holds a URL.
+        """
+        found = self.references
+        starts = np.asarray(found.starts).tolist()
+        places = [()] if self.steps is None else [(step,) for step in self.steps.tolist()]
+        grid = self.grid if self.steps is None else (1, *self.grid)
+        inner = (0,) * len(self.grid)
+        references = stored = 0
+        for image, place in enumerate(places):
+            part = slice(starts[image], starts[image + 1])
+            offsets = _of_band(found.offsets[part], self.grid, self.band)
+            lengths = _of_band(found.lengths[part], self.grid, self.band)
+            count = int(np.count_nonzero(lengths))
+            if count:
+                url = found.urls[image]
+                # One string for all, however many there are.
+                locations = [chunk_location(url)] * lengths.size
+                if count < lengths.size:
+                    for missing in np.flatnonzero(lengths == 0).tolist():
+                        locations[missing] = ""
+                refused = store.set_virtual_refs_arr(
+                    f"/{self.array}",
+                    grid,
+                    locations,
+                    offsets,
+                    lengths,
+                    arr_offset=(*place, *inner),
+                    checksum=checksum_of(
+                        url, found.etags[image], time_of(int(found.last_modified[image]))
+                    ),
+                )
+                if refused:
+                    raise RepositoryError(
+                        "no virtual chunk container of the repository holds this URL.",
+                        kind=ErrorKind.REPOSITORY,
+                        url=url,
+                        remedy="Open the repository with a container for its prefix, and save "
+                        "that.",
+                    )
+            references += count
+            for index, data in found.inline.get(image, ()):
+                within = _place_of_band(index, self.band)
+                if within is not None:
+                    key = f"{self.array}/{chunk_key((*place, *within))}"
+                    await store.set(key, Buffer.from_bytes(data))
+                    stored += 1
+        return Counts(references, stored)
 
 
 def _of_band(
@@ -156,7 +192,7 @@ def _of_band(
     return np.ascontiguousarray(whole.take(band.index, band.axis)).reshape(-1)
 
 
-def _place_of_band(index: tuple[int, ...], band: Band | None) -> tuple[int, ...] | None:
+def _place_of_band(index: ChunkIndex, band: Band | None) -> ChunkIndex | None:
     """Index of an inline chunk in the array of a band; `None` if it is of another band."""
     if band is None:
         return index
@@ -165,13 +201,7 @@ def _place_of_band(index: tuple[int, ...], band: Band | None) -> tuple[int, ...]
     return (*index[: band.axis], *index[band.axis + 1 :])
 
 
-def _checksum(references: References, image: int) -> str | datetime | None:
-    modified = int(references.last_modified[image])
-    known = None if modified == NO_TIME else _EPOCH + timedelta(microseconds=modified)
-    return checksum_of(references.urls[image], references.etags[image], known)
-
-
-def _flat(column: Any) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+def _flat(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Values of a column of lists, and where each list starts."""
     arrays = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     sizes = [np.diff(array.offsets.to_numpy()) for array in arrays]

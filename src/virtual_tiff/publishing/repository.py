@@ -9,7 +9,9 @@ tries again where a request fails.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,10 @@ __all__ = [
     "add_containers",
     "create_in",
     "exists",
+    "icechunk_errors",
     "is_published_here",
+    "local_folder",
+    "not_found",
     "open_repository",
     "repository_error",
     "storage_at",
@@ -84,9 +89,10 @@ def storage_at(location: Location, *, anonymous: bool = False) -> icechunk.Stora
         return icechunk.in_memory_storage()
     if not text:
         raise InvalidOptionError("the location of the repository is empty.")
-    scheme, separator, rest = text.partition("://")
-    if not separator or scheme == "file":
-        return icechunk.local_filesystem_storage(str(Path(rest if separator else text).absolute()))
+    folder = local_folder(location)
+    if folder is not None:
+        return icechunk.local_filesystem_storage(str(folder.absolute()))
+    scheme = text.partition("://")[0]
     if scheme in WEB_SCHEMES:
         return icechunk.http_storage(text)
     _, netloc, prefix = split_url(text.rstrip("/"))
@@ -145,16 +151,9 @@ def open_repository(
     storage = storage_at(location, anonymous=anonymous)
     there = exists(storage, location)
     if not there and not create:
-        raise RepositoryError(
-            "there is no Icechunk repository.",
-            kind=ErrorKind.REPOSITORY_NOT_FOUND,
-            url=text_of(location),
-            remedy="Check the location; virtual_tiff.publish makes a new one.",
-        )
-    try:
+        raise not_found(location)
+    with icechunk_errors(location):
         return (_open if there else create_in)(storage, tuple(containers))
-    except icechunk.IcechunkError as error:
-        raise repository_error(error, location) from error
 
 
 def exists(storage: icechunk.Storage, location: Location) -> bool:
@@ -166,7 +165,7 @@ def exists(storage: icechunk.Storage, location: Location) -> bool:
         With kind `not-a-repository`: there are files of something else. Only local folders are
         looked into; in buckets, Icechunk itself refuses to make a repository among other objects.
     """
-    path = _local_path(location)
+    path = local_folder(location)
     if path is not None and path.is_file():
         raise _not_a_repository(location, "this is a file, not an Icechunk repository.")
     try:
@@ -257,9 +256,7 @@ def repository_error(error: icechunk.IcechunkError, location: Location) -> Repos
             location, "the location holds other objects, and no Icechunk repository."
         )
     if isinstance(error, icechunk.RepositoryNotFoundError):
-        return RepositoryError(
-            "there is no Icechunk repository.", kind=ErrorKind.REPOSITORY_NOT_FOUND, url=url
-        )
+        return not_found(location)
     if isinstance(error, icechunk.ConflictError):
         return RepositoryError(
             f"another writer was faster ({cause}).",
@@ -289,16 +286,37 @@ def _not_a_repository(location: Location, message: str) -> RepositoryError:
     )
 
 
-def _local_path(location: Location) -> Path | None:
+def not_found(location: Location) -> RepositoryError:
+    """Make the error for a place without a repository."""
+    return RepositoryError(
+        "there is no Icechunk repository.",
+        kind=ErrorKind.REPOSITORY_NOT_FOUND,
+        url=text_of(location),
+        remedy="Check the location; virtual_tiff.publish makes a new one.",
+    )
+
+
+@contextmanager
+def icechunk_errors(repo: Location | icechunk.Repository) -> Iterator[None]:
+    """Translate what Icechunk raises."""
+    try:
+        yield
+    except icechunk.IcechunkError as error:
+        location = repo.storage if isinstance(repo, icechunk.Repository) else repo
+        raise repository_error(error, location) from error
+
+
+def local_folder(location: Location) -> Path | None:
+    """Return the local folder of a repository; `None` if it is somewhere else."""
     if isinstance(location, icechunk.Storage):
-        return None
+        # No attribute has it, but what a storage prints of itself.
+        found = re.search(r"^type: local filesystem\npath: (.+)$", str(location), re.MULTILINE)
+        return None if found is None else Path(found[1])
     text = os.fspath(location)
-    if text in _IN_MEMORY:
-        return None
     scheme, separator, rest = text.partition("://")
-    if not separator:
-        return Path(text)
-    return Path(rest) if scheme == "file" else None
+    if text in _IN_MEMORY or (separator and scheme != "file"):
+        return None
+    return Path(rest if separator else text)
 
 
 def text_of(location: Location) -> str:

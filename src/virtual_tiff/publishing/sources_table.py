@@ -1,53 +1,70 @@
-"""The table of sources in a repository: which file each image of a cube came from, and its state.
+"""The table of sources of a repository: which file each image came from, and its state.
 
-It is what `verify` compares the files with, and what keeps an image from being added twice. It
-lies in the group `sources` at the root, as one-dimensional arrays that xarray opens as a table.
+`verify` compares the files with it, and it keeps an image from being added twice. It is the group
+`_virtual_tiff/sources`, of one-dimensional arrays that xarray opens as a table: a row for each
+image of each array, whatever published it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import zarr
+from icechunk import IcechunkStore
 from numpy.typing import NDArray
 
-GROUP = "sources"
+from virtual_tiff.planning.names import RESERVED
+
+GROUP = f"{RESERVED}/sources"
 DIMENSION = "image"
 #: Rows in one chunk. Text is encoded a whole chunk at a time, however few rows are new.
-_CHUNK_ROWS = 8_192
+CHUNK_ROWS = 8_192
 #: `last_modified` where it is not known.
 NO_TIME = np.iinfo(np.int64).min
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-#: Columns and their Zarr data types. `array` is the path of the array, `coordinate` where in it
-#: the image is (text; empty where the array is that image), `band` which band of the image the
-#: array holds (from 0; -1 for all), `last_modified` microseconds since 1970 in UTC (the least int64
-#: where unknown).
+#: Columns, their Zarr data types and what they hold.
 COLUMNS = {
-    "array": "string",
-    "coordinate": "string",
-    "url": "string",
-    "ifd": "string",
-    "band": "int64",
-    "size": "uint64",
-    "etag": "string",
-    "last_modified": "int64",
+    "array": ("string", "path of the array"),
+    "position": ("string", "where in the array the image is: a JSON object by name of dimension"),
+    "url": ("string", "address of the file"),
+    "ifd": ("string", "path of the image file directory in the file, the first of a stack"),
+    "band": ("int64", "band of the image that the array holds, from 0; -1 for all"),
+    "size": ("uint64", "length of the file in bytes"),
+    "etag": ("string", "entity tag of the file; empty where unknown"),
+    "last_modified": ("int64", "microseconds since 1970 in UTC; the least int64 where unknown"),
 }
+_DESCRIPTIONS = {
+    RESERVED: "Written by virtual-tiff for its own use; not part of the data.",
+    GROUP: "The files that the images of this repository came from: a row for each image.",
+}
+#: What a row holds where a table that another version wrote lacks the column.
+_DEFAULTS: Mapping[str, Any] = {"position": "{}", "band": -1, "last_modified": NO_TIME}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sources:
     """Columns of the table, of equal length; see `COLUMNS`."""
 
-    columns: dict[str, NDArray[Any]]
+    columns: Mapping[str, NDArray[Any]]
 
     def __post_init__(self) -> None:
         if set(self.columns) != set(COLUMNS):
             raise AssertionError(f"columns {sorted(self.columns)}")
         if len({len(column) for column in self.columns.values()}) > 1:
             raise AssertionError("columns of unequal length")
+
+    @classmethod
+    def of(cls, **columns: Sequence[Any] | NDArray[Any]) -> Sources:
+        """Make a table of columns; `etag` may be `None`."""
+        columns["etag"] = [etag or "" for etag in columns["etag"]]
+        return cls({name: np.asarray(columns[name], _dtype(name)) for name in COLUMNS})
 
     def __len__(self) -> int:
         return len(self.columns["url"])
@@ -56,41 +73,8 @@ class Sources:
         return self.columns[column]
 
     def places(self) -> set[tuple[str, str]]:
-        """Array and coordinate of every image."""
-        return set(zip(self["array"].tolist(), self["coordinate"].tolist(), strict=True))
-
-
-def sources_table(
-    *,
-    arrays: Sequence[str],
-    coordinates: Sequence[str],
-    urls: Sequence[str],
-    ifds: Sequence[str],
-    bands: Sequence[int],
-    sizes: Sequence[int],
-    etags: Sequence[str | None],
-    last_modified: NDArray[np.int64],
-) -> Sources:
-    """Make a table from columns.
-
-    Parameters
-    ----------
-    last_modified
-        Microseconds since 1970, UTC; the least int64 where unknown.
-    """
-    text = np.dtypes.StringDType()
-    return Sources(
-        {
-            "array": np.array(arrays, text),
-            "coordinate": np.array(coordinates, text),
-            "url": np.array(urls, text),
-            "ifd": np.array(ifds, text),
-            "band": np.array(bands, np.int64),
-            "size": np.array(sizes, np.uint64),
-            "etag": np.array([etag or "" for etag in etags], text),
-            "last_modified": last_modified,
-        }
-    )
+        """Array and position of every image."""
+        return set(zip(self["array"].tolist(), self["position"].tolist(), strict=True))
 
 
 def concatenated(tables: Sequence[Sources]) -> Sources:
@@ -98,31 +82,37 @@ def concatenated(tables: Sequence[Sources]) -> Sources:
     return Sources({name: np.concatenate([t[name] for t in tables]) for name in COLUMNS})
 
 
-def modified_times(column: Any) -> NDArray[np.int64]:
-    """An Arrow column of timestamps as microseconds since 1970, the least int64 for null."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def microseconds(time: datetime | None) -> int:
+    """A time as the table holds it."""
+    return NO_TIME if time is None else (time - _EPOCH) // timedelta(microseconds=1)
 
+
+def time_of(count: int) -> datetime | None:
+    """The time that the table holds."""
+    return None if count == NO_TIME else _EPOCH + timedelta(microseconds=count)
+
+
+def modified_times(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """An Arrow column of timestamps as the table holds them."""
     counts = pc.fill_null(column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()), NO_TIME)
     values: NDArray[np.int64] = counts.to_numpy()
     return values
 
 
-def add_sources(store: Any, sources: Sources) -> None:
+def add_sources(store: IcechunkStore, sources: Sources) -> None:
     """Add rows to the table of a repository, which is made if it is not there."""
-    if not len(sources):
-        return
-    group = zarr.open_group(store, path=GROUP, mode="a", zarr_format=3)
+    group = _group(store)
     count = 0
-    for name, kind in COLUMNS.items():
+    for name, (kind, description) in COLUMNS.items():
         values = sources[name]
         if name not in group:
             array: Any = group.create_array(
                 name,
                 shape=values.shape,
-                chunks=(_CHUNK_ROWS,),
+                chunks=(CHUNK_ROWS,),
                 dtype=kind,
                 dimension_names=(DIMENSION,),
+                attributes={"description": description},
             )
         else:
             array = group[name]
@@ -131,14 +121,32 @@ def add_sources(store: Any, sources: Sources) -> None:
         array[count:] = values
 
 
-def read_sources_table(store: Any) -> Sources:
+def _group(store: IcechunkStore) -> zarr.Group:
+    try:
+        return zarr.open_group(store, path=GROUP, mode="r+", zarr_format=3)
+    except FileNotFoundError:
+        for path, description in _DESCRIPTIONS.items():
+            made = zarr.create_group(
+                store, path=path, zarr_format=3, attributes={"description": description}
+            )
+        return made
+
+
+def read_sources_table(store: IcechunkStore) -> Sources:
     """Read the table of a repository; it is empty if there is none."""
     try:
         group = zarr.open_group(store, path=GROUP, mode="r", zarr_format=3)
-        columns = {name: np.asarray(group[name][:]) for name in COLUMNS}  # type: ignore[index]
-    except (FileNotFoundError, KeyError):
-        columns = {
-            name: np.empty(0, np.dtypes.StringDType() if kind == "string" else kind)
-            for name, kind in COLUMNS.items()
-        }
-    return Sources(columns)
+        found = {name: np.asarray(group[name][:]) for name in COLUMNS if name in group}  # type: ignore[index]
+    except FileNotFoundError:
+        found = {}
+    count = max(map(len, found.values()), default=0)
+    for name in COLUMNS.keys() - found.keys():
+        kind = _dtype(name)
+        default = _DEFAULTS.get(name, "" if kind.kind == "T" else 0)
+        found[name] = np.full(count, default, kind)
+    return Sources(found)
+
+
+def _dtype(column: str) -> np.dtype[Any]:
+    kind = COLUMNS[column][0]
+    return np.dtypes.StringDType() if kind == "string" else np.dtype(kind)

@@ -1,0 +1,93 @@
+"""Coordinates along which images are stacked: encoded, as text, and merged with later ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtual_tiff.errors import MismatchError
+
+EPOCH = "1970-01-01T00:00:00"
+UNITS = {"s": "seconds", "us": "microseconds"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Merged:
+    """Coordinate values of a cube and of the images that are added to it, together.
+
+    Parameters
+    ----------
+    values
+        Sorted, without repeats.
+    old, new
+        Where the values of the cube and the added ones are in `values`.
+    """
+
+    values: NDArray[Any]
+    old: NDArray[np.int64]
+    new: NDArray[np.int64]
+
+    @property
+    def is_extension(self) -> bool:
+        """Whether all values of the cube keep their positions."""
+        return bool(np.array_equal(self.old, np.arange(self.old.size)))
+
+
+def merge(existing: NDArray[Any], added: NDArray[Any]) -> Merged:
+    """Merge sorted coordinate values.
+
+    Raises
+    ------
+    MismatchError
+        They are of different kinds, such as times and numbers.
+    """
+    if existing.dtype.kind != added.dtype.kind:
+        raise MismatchError(
+            f"the coordinate of the cube is {existing.dtype}, that of the images {added.dtype}.",
+            remedy="Stack along the column that the cube was made with.",
+        )
+    values = np.unique(np.concatenate([existing, added]))
+    return Merged(
+        values,
+        np.searchsorted(values, existing).astype(np.int64),
+        np.searchsorted(values, added).astype(np.int64),
+    )
+
+
+def encoded(name: str, values: NDArray[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Values as they are stored, and the attributes that say how.
+
+    Times are int64 counts of seconds (of microseconds where they are finer) since 1970 in UTC,
+    as CF section 4.4 has them; numbers and text are stored as they are.
+    """
+    if values.dtype.kind != "M":
+        return values, {}
+    counts = values.astype("datetime64[us]").astype(np.int64)
+    resolution = "us"
+    if not np.any(counts % 1_000_000):
+        counts, resolution = counts // 1_000_000, "s"
+    attributes = {
+        "standard_name": "time",
+        "axis": "T",
+        "units": f"{UNITS[resolution]} since {EPOCH}",
+        "calendar": "proleptic_gregorian",
+    }
+    return counts, attributes
+
+
+def as_text(values: NDArray[Any]) -> list[str]:
+    """Coordinate values as text, equal where they are equal: ISO 8601 for times."""
+    if values.dtype.kind == "M":
+        return [str(text) for text in np.datetime_as_string(values.astype("datetime64[us]"))]
+    return [str(value) for value in values.tolist()]
+
+
+def positions(dimension: str, values: NDArray[Any]) -> list[str]:
+    """Positions along a dimension as JSON, such as `{"time": "2024-01-30T00:00:00.000000"}`."""
+    plain = values.dtype.kind in "iub"
+    found = values.tolist() if plain else as_text(values)
+    return [json.dumps({dimension: value}, ensure_ascii=False) for value in found]

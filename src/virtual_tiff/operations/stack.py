@@ -1,0 +1,203 @@
+"""`stack` and `append`: images as cubes of a repository, in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Unpack
+
+import icechunk
+import pyarrow as pa
+
+from virtual_tiff.choices import OnFailed, OnPresent, OutOfOrder, check_choice
+from virtual_tiff.cubes.grouping import checked_group, group_paths, is_template
+from virtual_tiff.cubes.placing import stackable
+from virtual_tiff.cubes.plan import CubePlan
+from virtual_tiff.cubes.stack import CubeOptions, plan_cube
+from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.operations.inputs import as_inventory, failed_in
+from virtual_tiff.operations.options import (
+    AppendOptions,
+    StackOptions,
+    check_options,
+    cube_options,
+    documented,
+)
+from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.planning.names import check_apart
+from virtual_tiff.publishing.commit import Action, commit
+from virtual_tiff.publishing.containers import containers_for
+from virtual_tiff.publishing.cube import MoreImages, NewCube
+from virtual_tiff.publishing.parts import Part
+from virtual_tiff.publishing.repository import Location
+from virtual_tiff.publishing.results import PublishResult
+from virtual_tiff.publishing.target import Target
+
+type Repository = icechunk.Repository
+
+
+@documented(StackOptions)
+def stack(
+    sources: object, repo: Location | Repository, **options: Unpack[StackOptions]
+) -> PublishResult:
+    r"""Publish images on one grid as a cube, without copying their pixels, in one commit.
+
+    The cube has an array for each variable, along time or another column. Images must share CRS,
+    grid, data type and encoding; what differs is named, and nothing is resampled. With a template
+    for `group`, there is a cube for each of its values.
+
+    Parameters
+    ----------
+    sources
+        As for `publish`.
+    repo
+        As for `publish`.
+    **options
+        See below, and the fields of `CubeOptions`.
+
+    Returns
+    -------
+    PublishResult
+        The snapshot, and what was added.
+
+    Raises
+    ------
+    InvalidOptionError
+        An argument is wrong; nothing was written.
+    MismatchError
+        Images that cannot share an array; names the first, and what to do.
+    RepositoryError
+        As for `publish`.
+    VirtualTIFFError
+        Files cannot be read.
+
+    Examples
+    --------
+    >>> from virtual_tiff import stack
+    >>> names = "examples/reflectance_*_red.tif"
+    >>> stack(names, "cube", datetime_pattern=r"_(\d{8})_").images
+    3
+    """
+    check_options("stack", options, StackOptions)
+    given: dict[str, Any] = dict(options)
+    coordinates = cube_options(dict(given)).coordinates
+    target = Target.of(
+        repo,
+        given.get("branch", "main"),
+        into_existing=given.pop("into_existing", False),
+    )
+
+    def part(path: str, cube: CubePlan) -> Part:
+        return NewCube(path, cube, coordinates)
+
+    return _commit(target, sources, part, "publish", **given)
+
+
+@documented(AppendOptions)
+def append(
+    sources: object, repo: Location | Repository, **options: Unpack[AppendOptions]
+) -> PublishResult:
+    """Add later images to a cube, in one commit.
+
+    Where another writer commits first, the work is planned anew on top of that: both end up in
+    the cube, or this one is refused for what the other has added. Nothing is half-done.
+
+    Parameters
+    ----------
+    sources
+        As for `publish`.
+    repo
+        Of the cube.
+    **options
+        See below, and the fields of `CubeOptions`.
+
+    Returns
+    -------
+    PublishResult
+        With `snapshot_id` `None` if all images were there and are skipped.
+
+    Raises
+    ------
+    MismatchError
+        Images that do not fit the cube.
+    InvalidOptionError
+        With kind `duplicate` if images are there already.
+    RepositoryError
+        There is no such cube; or with kind `conflict`, other writers were faster every time.
+    """
+    check_options("append", options, AppendOptions)
+    given: dict[str, Any] = dict(options)
+    on_present: OnPresent = given.pop("on_present", "raise")
+    out_of_order: OutOfOrder = given.pop("out_of_order", "raise")
+    check_choice("on_present", on_present, OnPresent)
+    check_choice("out_of_order", out_of_order, OutOfOrder)
+    # A cube of other writers is one too.
+    target = Target.of(repo, given.get("branch", "main"), create=False, into_existing=True)
+
+    def part(path: str, cube: CubePlan) -> Part:
+        return MoreImages(path, cube, on_present, out_of_order)
+
+    return _commit(target, sources, part, "append", **given)
+
+
+def _commit(
+    target: Target,
+    sources: object,
+    part: Callable[[str, CubePlan], Part],
+    action: Action,
+    *,
+    group: str = "",
+    on_failed: OnFailed = "raise",
+    message: str | None = None,
+    branch: str = "main",
+    **given: Any,
+) -> PublishResult:
+    """Read and plan all that is to be written, then commit it."""
+    check_choice("on_failed", on_failed, OnFailed)
+    group = checked_group(group)
+    options = cube_options(given)
+    if given.get("parser") is None and options.overviews:
+        given["parser"] = VirtualTIFF()
+    target.check()
+    inventory = as_inventory(sources, **given)
+    failed = failed_in(inventory, on_failed)
+    cubes = _planned(inventory, group, options)
+    containers = containers_for(
+        inventory.images.table["url"].to_pylist(),
+        registry=given.get("registry"),
+        anonymous=given.get("anonymous", False),
+    )
+    result = commit(
+        target,
+        [part(path, cube) for path, cube in cubes.items()],
+        message,
+        action=action,
+        containers=containers,
+        executor=given.get("executor"),
+        progress=given.get("progress"),
+    )
+    return replace(result, failed=failed)
+
+
+def _planned(inventory: Inventory, group: str, options: CubeOptions) -> Mapping[str, CubePlan]:
+    """Plan a cube for each group that a template names.
+
+    Raises
+    ------
+    InvalidOptionError
+        The template names a column that is not there, or a group lies within another.
+    """
+    if not is_template(group):
+        return {group: plan_cube(inventory, options)}
+    # All rows, since overviews are found beside their images.
+    images = inventory.images
+    stackable(images)
+    members: dict[str, list[int]] = {}
+    for row, path in enumerate(group_paths(images.table, group)):
+        members.setdefault(path, []).append(row)
+    urls = images.table["url"]
+    check_apart({path: urls[rows[0]].as_py() for path, rows in members.items()})
+    return {
+        path: plan_cube(Inventory(images.table.take(pa.array(rows))), options)
+        for path, rows in members.items()
+    }

@@ -1,0 +1,141 @@
+"""Documents of groups and arrays in an Icechunk session.
+
+They are set as they are: no xarray and no zarr object for each node. Nothing is visible to others
+before the commit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from icechunk import IcechunkStore
+from zarr.buffer.cpu import Buffer, buffer_prototype
+
+from virtual_tiff.errors import ErrorKind, RepositoryError
+from virtual_tiff.planning.metadata import array_document, group_document, to_bytes
+from virtual_tiff.planning.plan import GroupPlan
+from virtual_tiff.storage.run import run
+
+#: Nodes that an error names.
+_NAMED = 3
+
+
+def key_prefix(path: str) -> str:
+    """Start of the keys below a group: empty for the root, else with a slash at its end."""
+    return f"{path}/" if path else ""
+
+
+def get_json(store: IcechunkStore, key: str) -> dict[str, Any] | None:
+    """Read a document; `None` if it is not there."""
+    return run(_get_json(store, key))
+
+
+async def get_document(store: IcechunkStore, path: str) -> dict[str, Any] | None:
+    """Read the document of a node; `None` if it is not there."""
+    return await _get_json(store, f"{key_prefix(path)}zarr.json")
+
+
+async def _get_json(store: IcechunkStore, key: str) -> dict[str, Any] | None:
+    found = await store.get(key, buffer_prototype)
+    return None if found is None else json.loads(found.to_bytes())
+
+
+async def set_document(store: IcechunkStore, path: str, document: bytes) -> None:
+    """Set the document of a node."""
+    await store.set(f"{key_prefix(path)}zarr.json", Buffer.from_bytes(document))
+
+
+async def write_group(store: IcechunkStore, path: str, plan: GroupPlan) -> None:
+    """Write the documents of a group, of its arrays and of the groups below it."""
+    for within, group in plan.walk(path):
+        await set_document(store, within, to_bytes(group_document(group)))
+        for name, array in group.arrays.items():
+            await set_document(store, key_prefix(within) + name, to_bytes(array_document(array)))
+
+
+async def write_parents(store: IcechunkStore, paths: Collection[str]) -> None:
+    """Write the groups above some paths that are not there yet, the root among them.
+
+    Raises
+    ------
+    RepositoryError
+        With kind `conflict`: one of them is an array.
+    """
+    above = {parent: path for path in paths if path for parent in _parents(path)}
+    for parent, path in above.items():
+        there = await get_document(store, parent)
+        if there is None:
+            await set_document(store, parent, to_bytes(group_document(GroupPlan())))
+        elif there["node_type"] != "group":
+            raise RepositoryError(
+                f"{parent!r} is an array, so it cannot hold {path!r}.",
+                kind=ErrorKind.CONFLICT,
+                remedy="Give the group another name.",
+            )
+
+
+async def check_free(store: IcechunkStore, paths: Sequence[str], *, remedy: str) -> None:
+    """Check that no node of a repository has one of these paths.
+
+    Raises
+    ------
+    RepositoryError
+        With kind `conflict`; names the first of them.
+    """
+    taken = [path for path in paths if await store.exists(f"{key_prefix(path)}zarr.json")]
+    if not taken:
+        return
+    named = ", ".join(map(repr, taken[:_NAMED]))
+    more = f" and {len(taken) - _NAMED} more" if len(taken) > _NAMED else ""
+    raise RepositoryError(
+        f"the repository has {named}{more} already.", kind=ErrorKind.CONFLICT, remedy=remedy
+    )
+
+
+async def check_outside(store: IcechunkStore, paths: Iterable[str]) -> None:
+    """Refuse groups within an array, a cube, a pyramid or the group of a file.
+
+    A DataTree that holds them could not be opened: its groups inherit coordinates. A cube at the
+    root may have groups beside it.
+
+    Parameters
+    ----------
+    store
+        Store of a session of the repository.
+    paths
+        Paths of the groups, without slashes at their ends.
+
+    Raises
+    ------
+    RepositoryError
+        With kind `conflict`.
+    """
+    above = {parent: path for path in paths for parent in _parents(path)[1:]}
+    for parent, path in above.items():
+        if await _holds_arrays(store, parent):
+            raise RepositoryError(
+                f"the group {path!r} would lie within {parent!r}, which holds arrays.",
+                kind=ErrorKind.CONFLICT,
+                remedy="Name a group beside it.",
+            )
+
+
+async def _holds_arrays(store: IcechunkStore, path: str) -> bool:
+    """Whether a path is an array, a pyramid, or a group with arrays in it."""
+    document = await get_document(store, path)
+    if document is None:
+        return False
+    if document["node_type"] == "array" or "multiscales" in document.get("attributes", {}):
+        return True
+    async for name in store.list_dir(path):
+        child = await get_document(store, f"{key_prefix(path)}{name}")
+        if child is not None and child["node_type"] == "array":
+            return True
+    return False
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(len(parts))]

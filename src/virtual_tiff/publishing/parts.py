@@ -1,0 +1,58 @@
+"""What is handed to the one commit: parts that write themselves into a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import icechunk
+
+from virtual_tiff.publishing.references import Task
+from virtual_tiff.publishing.results import Added
+from virtual_tiff.publishing.sources_table import Sources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Written:
+    """A group that a session holds now, and what has to be put into it still.
+
+    Parameters
+    ----------
+    path
+        Of the group.
+    added
+        A summary, in which references and stored chunks are not counted yet.
+    tasks
+        References to write.
+    sources
+        Rows for the table of sources.
+    """
+
+    path: str
+    added: Added
+    tasks: Iterable[Task]
+    sources: Sources
+
+
+class Part(Protocol):
+    """A tree of files, a new cube, or more images of a cube."""
+
+    @property
+    def grows(self) -> Mapping[str, int]:
+        """Chunks of one step, by name of a dimension along which arrays grow."""
+
+    @property
+    def is_small(self) -> bool:
+        """Whether stored chunks are so few that they may all lie in manifests."""
+
+    def write(self, session: icechunk.Session) -> Sequence[Written]:
+        """Write groups, arrays and coordinates, but no references, into a session.
+
+        It is called again, with a new session, where another writer was faster.
+
+        Raises
+        ------
+        VirtualTIFFError
+            What the session holds leaves no room for this.
+        """

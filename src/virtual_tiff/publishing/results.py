@@ -1,0 +1,135 @@
+"""What a commit added, in all and group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from virtual_tiff.json_type import JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What was added to one group.
+
+    Parameters
+    ----------
+    images
+        Images that were added; in the group of a file, its arrays that hold images.
+    arrays
+        Arrays that were made or extended, coordinates included.
+    references
+        Chunks that point into the files.
+    stored
+        Chunks whose bytes are in the repository, such as a short last strip.
+    source
+        URL of the file that the group was made of; `None` for a cube.
+    has_groups
+        Whether the group holds groups, which xarray opens as a DataTree.
+    steps
+        New steps of the first dimension of a cube.
+    first, last
+        Least and greatest coordinate of the images in a cube, as text.
+    variables
+        Names of the variables of a cube that the images went into.
+    skipped
+        Images that were in the cube before.
+    levels
+        Levels of resolution of a cube; more than one with overviews.
+    """
+
+    images: int
+    arrays: int
+    references: int = 0
+    stored: int = 0
+    source: str | None = None
+    has_groups: bool = False
+    steps: int = 0
+    first: str = ""
+    last: str = ""
+    variables: tuple[str, ...] = ()
+    skipped: int = 0
+    levels: int = 1
+
+    def as_json(self) -> dict[str, JSON]:
+        """For machines, and for the metadata of a commit."""
+        return {**asdict(self), "variables": list(self.variables)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishResult:
+    """What was published: by `publish`, `stack` and `append` alike.
+
+    Parameters
+    ----------
+    snapshot_id
+        The commit; `None` if there was nothing to commit.
+    branch
+        Where it was made.
+    added
+        What was added, by path of the group.
+    failed
+        URLs of files that were left out (`on_failed="skip"`), and why.
+    unchecked
+        URLs of files whose server tells nothing that shows a change: readers will not notice one.
+    containers
+        Prefixes that a reader has to authorise.
+    copied
+        URLs of files with images that no Zarr codec expresses, and the reasons why their pixels
+        were copied (`on_unsupported="copy"`).
+    """
+
+    snapshot_id: str | None
+    branch: str
+    added: Mapping[str, Added]
+    failed: Mapping[str, str] = field(default_factory=dict)
+    unchecked: tuple[str, ...] = ()
+    containers: tuple[str, ...] = ()
+    copied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """Path of the group of each file, by URL; empty for cubes."""
+        return {a.source: path for path, a in self.added.items() if a.source is not None}
+
+    @property
+    def trees(self) -> tuple[str, ...]:
+        """Paths of the groups that hold groups, which xarray opens as a DataTree."""
+        return tuple(path for path, added in self.added.items() if added.has_groups)
+
+    @property
+    def images(self) -> int:
+        """Images that were added, in all groups."""
+        return sum(added.images for added in self.added.values())
+
+    @property
+    def arrays(self) -> int:
+        """Arrays that were made or extended, in all groups."""
+        return sum(added.arrays for added in self.added.values())
+
+    @property
+    def references(self) -> int:
+        """Chunks that point into the files, in all groups."""
+        return sum(added.references for added in self.added.values())
+
+    @property
+    def stored(self) -> int:
+        """Chunks whose bytes are in the repository, in all groups."""
+        return sum(added.stored for added in self.added.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        totals = ("images", "arrays", "references", "stored")
+        return {
+            "snapshot_id": self.snapshot_id,
+            "branch": self.branch,
+            **{name: getattr(self, name) for name in totals},
+            "groups": dict(self.groups),
+            "trees": list(self.trees),
+            "added": {path: added.as_json() for path, added in self.added.items()},
+            "failed": dict(self.failed),
+            "unchecked": list(self.unchecked),
+            "containers": list(self.containers),
+            "copied": {url: list(reasons) for url, reasons in self.copied.items()},
+        }

@@ -1,0 +1,113 @@
+"""A group for each file → a part of a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import icechunk
+
+from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.publishing.nodes import (
+    check_free,
+    check_outside,
+    key_prefix,
+    write_group,
+    write_parents,
+)
+from virtual_tiff.publishing.parts import Written
+from virtual_tiff.publishing.references import References, Task
+from virtual_tiff.publishing.results import Added
+from virtual_tiff.publishing.sources_table import Sources, microseconds
+from virtual_tiff.storage.run import run
+
+#: Bytes of stored chunks in one manifest, which readers fetch as a whole, up to which they may
+#: all lie in it.
+_INLINE_IN_ALL = 1024 * 1024
+TAKEN = "Put the new ones into another one (group=…). Or name each of them (names=…)."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tree:
+    """Groups of files.
+
+    Parameters
+    ----------
+    groups
+        Plans by path, without partial segments.
+    urls
+        URL of the file of each of them.
+    """
+
+    groups: Mapping[str, GroupPlan]
+    urls: Sequence[str]
+    grows: Mapping[str, int] = field(default_factory=dict, init=False)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether no array has more than a MiB of stored chunks."""
+        return all(
+            sum(map(len, array.inline.values())) <= _INLINE_IN_ALL
+            for plan in self.groups.values()
+            for _, group in plan.walk()
+            for array in group.arrays.values()
+        )
+
+    def write(self, session: icechunk.Session) -> list[Written]:
+        """Write the documents of all groups.
+
+        Raises
+        ------
+        RepositoryError
+            With kind `conflict`: there are such groups, or an array is above one.
+        """
+        run(self._write(session.store))
+        return [
+            _written(path, plan, url)
+            for (path, plan), url in zip(self.groups.items(), self.urls, strict=True)
+        ]
+
+    async def _write(self, store: icechunk.IcechunkStore) -> None:
+        await check_free(store, list(self.groups), remedy=TAKEN)
+        await check_outside(store, self.groups)
+        await write_parents(store, self.groups)
+        for path, plan in self.groups.items():
+            await write_group(store, path, plan)
+
+
+def _written(path: str, plan: GroupPlan, url: str) -> Written:
+    arrays = dict(_arrays(path, plan))
+    images = {name: a for name, a in arrays.items() if a.ifd is not None and a.source is not None}
+    sources = [array.source for array in images.values() if array.source is not None]
+    return Written(
+        path=path,
+        added=Added(
+            images=len(images), arrays=len(arrays), source=url, has_groups=bool(plan.groups)
+        ),
+        tasks=(
+            Task(
+                group=path,
+                array=name,
+                grid=array.grid_shape,
+                references=References.of_plan(array),
+                images=int(name in images),
+            )
+            for name, array in arrays.items()
+        ),
+        sources=Sources.of(
+            array=list(images),
+            position=["{}"] * len(images),
+            url=[source.url for source in sources],
+            ifd=[".".join(map(str, array.ifd or ())) for array in images.values()],
+            band=[-1] * len(images),
+            size=[source.size for source in sources],
+            etag=[source.etag for source in sources],
+            last_modified=[microseconds(source.last_modified) for source in sources],
+        ),
+    )
+
+
+def _arrays(path: str, plan: GroupPlan) -> Iterator[tuple[str, ArrayPlan]]:
+    for within, group in plan.walk(path):
+        for name, array in group.arrays.items():
+            yield key_prefix(within) + name, array
