@@ -189,7 +189,7 @@ def test_somebody_elses_repository(tmp_path: Path, capsys: Output) -> None:
     assert run(*arguments, "--group", "/again/") == 0
     store = theirs.readonly_session("main").store
     assert {name for name, _ in zarr.open_group(store, mode="r").members()} == {
-        *("a", "again", "theirs")
+        *("_virtual_tiff", "a", "again", "theirs")
     }
 
 

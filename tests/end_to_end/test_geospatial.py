@@ -320,7 +320,7 @@ def test_pages_have_to_be_chosen(tmp_path: Path) -> None:
     assert caught.value.kind == ErrorKind.INVALID_OPTION
     assert caught.value.url == f"file://{path}"
     assert caught.value.remedy is not None
-    assert "ifd=0, 4" in caught.value.remedy
+    assert "ifd=0, ifd=4" in caught.value.remedy
     for ifd, expected in ((0, [(0,), (3,), (1,)]), (4, [(4,), (6,), (5,)])):
         plan = plan_pyramid(path, ifd=ifd)
         assert [group.arrays["image"].ifd for group in plan.groups.values()] == expected

@@ -121,12 +121,18 @@ def test_bad_names_are_refused_before_anything_is_written(
     if "\ud800" in name and door.endswith(("template", "inventory", "column", "along")):
         pytest.skip("Arrow holds no lone surrogate")
     repo = tmp_path / "repository"
+    before = None
+    if door.startswith("append"):
+        before = stack(inventory_of(archive), str(repo)).snapshot_id
     with pytest.raises(InvalidOptionError) as caught:
         (GROUPS | VARIABLES | DIMENSIONS)[door](archive, name, str(repo))
     assert caught.value.kind == ErrorKind.INVALID_OPTION
     assert caught.value.remedy
     assert str(caught.value).isprintable()
-    assert not repo.exists()
+    if before is None:
+        assert not repo.exists()
+    else:
+        assert open_repository(str(repo)).lookup_branch("main") == before
 
 
 @pytest.mark.parametrize("name", ["/", "/a", "a/", "/a/", "é", "e\u0301", "a b", "c", "0"])

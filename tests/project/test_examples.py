@@ -111,7 +111,7 @@ def test_the_demonstration(tmp_path: Path) -> None:
     assert "(time: 3, y: 250, x: 300)" in done.stdout
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert "4 images of nir, red at 2 dates" in lines
-    assert "2 images added, 4 were there already" in lines
+    assert "2 images added, 4 skipped: the cube has them" in lines
     assert "groups images/aerial, images/elevation, images/land_cover, images/wind" in lines
     messages = re.findall(r"^ +\d\d:\d\d:\d\d  [0-9A-Z]{20}  (.*)$", done.stdout, re.MULTILINE)
     assert messages == [

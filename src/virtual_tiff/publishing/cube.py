@@ -184,8 +184,8 @@ class MoreImages:
         group = _open_group(store, path)
         existing = read_coordinate(group, cube.dimension)
         check_grid(store, path, cube)
-        check_fits(store, path, cube)
         check_bands(group, path, cube)
+        check_fits(store, path, cube)
         cube, skipped = without_present(key_prefix(path), cube, present, self.on_present)
         if cube.images == 0:
             return _Level(path, cube, np.empty(0, np.int64), skipped=skipped)
