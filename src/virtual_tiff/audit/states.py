@@ -124,7 +124,7 @@ def difference(
     return None
 
 
-async def find_refused(store: Any, references: Sequence[Reference]) -> States:
+async def find_refused(store: icechunk.IcechunkStore, references: Sequence[Reference]) -> States:
     """Read a byte through Icechunk of files of which it alone knows what they were."""
     wrong: States = {}
     for reference in references:

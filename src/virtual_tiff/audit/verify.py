@@ -12,10 +12,11 @@ from collections import defaultdict
 from typing import Any
 
 import icechunk
+from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.audit.decoding import compare
 from virtual_tiff.audit.report import Finding, Status, VerifyReport
-from virtual_tiff.audit.samples import samples_of, unlisted, unlisted_arrays
+from virtual_tiff.audit.samples import Reference, samples_of, unlisted, unlisted_arrays
 from virtual_tiff.audit.states import (
     Progress,
     find_changed,
@@ -23,7 +24,12 @@ from virtual_tiff.audit.states import (
     recorded_states,
 )
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
-from virtual_tiff.publishing.repository import Location, icechunk_errors, open_repository
+from virtual_tiff.publishing.repository import (
+    Location,
+    icechunk_errors,
+    is_published_here,
+    open_repository,
+)
 from virtual_tiff.publishing.sources_table import read_sources_table
 from virtual_tiff.storage.run import run
 from virtual_tiff.storage.stores import AddressRegistry, default_registry
@@ -39,7 +45,7 @@ def verify(
     sample: int | None = DEFAULT_SAMPLE,
     chunks: int = 1,
     seed: int = 0,
-    registry: Any | None = None,
+    registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
     progress: Progress | None = None,
@@ -83,7 +89,9 @@ def verify(
     with icechunk_errors(repo):
         store = repository.readonly_session(branch=branch).store
         sources = read_sources_table(store)
-        others = run(unlisted(store, unlisted_arrays(store, sources)))
+        others: list[Reference] = []
+        if not len(sources) or not is_published_here(repository, branch, alone=True):
+            others = run(unlisted(store, run(unlisted_arrays(store, sources))))
     recorded = recorded_states(sources)
     urls = list(dict.fromkeys([*recorded, *(other.url for other in others)]))
     if not urls:
