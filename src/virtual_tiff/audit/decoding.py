@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, cast
@@ -13,11 +13,14 @@ import icechunk
 import numpy as np
 import tifffile
 import zarr
+from icechunk import IcechunkStore
 from numpy.typing import NDArray
 from obspec_utils.readers import BlockStoreReader
 
 from virtual_tiff.planning.axes import axis_of
+from virtual_tiff.publishing.nodes import get_json, key_prefix
 from virtual_tiff.storage.resolve import resolve_store
+from virtual_tiff.storage.stores import AddressRegistry
 
 #: Codecs of lossy streams, whose decoders may differ by a few grey levels.
 _LOSSY = frozenset({"imagecodecs_jpeg", "imagecodecs_webp", "imagecodecs_jpegxl"})
@@ -69,7 +72,9 @@ class Outcome:
     reason: str = ""
 
 
-def compare(store: Any, sample: Sample, registry: Any, chunks: int, seed: int) -> Iterator[Outcome]:
+def compare(
+    store: IcechunkStore, sample: Sample, registry: AddressRegistry, chunks: int, seed: int
+) -> Iterator[Outcome]:
     """Compare some chunks of an image.
 
     Parameters
@@ -98,7 +103,8 @@ def compare(store: Any, sample: Sample, registry: Any, chunks: int, seed: int) -
     every = int(np.prod(grid))
     dimensions = array.metadata.dimension_names  # type: ignore[union-attr]
     names = tuple(axis_of(name or "") for name in dimensions or ())
-    with _Page(sample, registry) as page:
+    numbers = _band_numbers(store, sample.array, dimensions or ())
+    with _Page(sample, registry, numbers) as page:
         for number in sorted(chooser.sample(range(every), min(chunks, every))):
             index = [int(i) for i in np.unravel_index(number, grid)]
             cut = zip(index, chunk, shape, strict=True)
@@ -140,6 +146,19 @@ def _compare(
     return Outcome(decided=1)
 
 
+def _band_numbers(
+    store: IcechunkStore, array: str, dimensions: Sequence[str | None]
+) -> NDArray[np.int64] | None:
+    """Numbers of the bands that were chosen, from 1, where a coordinate has them."""
+    name = next((name for name in dimensions if name and axis_of(name) == "band"), None)
+    group = array.rpartition("/")[0]
+    if name is None or get_json(store, f"{key_prefix(group)}{name}/zarr.json") is None:
+        return None
+    found = zarr.open_array(store, path=f"{key_prefix(group)}{name}", mode="r", zarr_format=3)
+    values = np.asarray(found[:])
+    return values if values.dtype.kind in "iu" else None
+
+
 def _codecs(array: zarr.Array[Any]) -> tuple[Any, ...]:
     return tuple(getattr(array.metadata, "codecs", ()))
 
@@ -160,8 +179,11 @@ def _cause(error: BaseException) -> str:
 class _Page:
     """One directory of a TIFF, decoded by tifffile where it is asked for."""
 
-    def __init__(self, sample: Sample, registry: Any) -> None:
+    def __init__(
+        self, sample: Sample, registry: AddressRegistry, numbers: NDArray[np.int64] | None
+    ) -> None:
         self._sample = sample
+        self._numbers = numbers
         self._registry = registry
         self._file: tifffile.TiffFile | None = None
 
@@ -184,6 +206,11 @@ class _Page:
         if page.samplesperpixel == 1:
             return np.asarray(pixels[rows, columns])
         bands = region[names.index("band")] if band < 0 else slice(band, band + 1)
+        if band < 0 and self._numbers is not None:
+            one, *others = self._numbers[bands].tolist()
+            if others != list(range(one + 1, one + 1 + len(others))):
+                raise NotImplementedError("its bands stand in another order")
+            bands = slice(one - 1, one + len(others))
         if page.planarconfig == 1:
             found = np.asarray(pixels[rows, columns, bands])
         else:

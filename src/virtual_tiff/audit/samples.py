@@ -16,6 +16,7 @@ from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.planning.metadata import chunk_key
 from virtual_tiff.planning.names import RESERVED
 from virtual_tiff.publishing.coordinate import read_coordinate
+from virtual_tiff.publishing.nodes import get_document, key_prefix
 from virtual_tiff.publishing.sources_table import Sources
 from virtual_tiff.storage.addresses import WEB_SCHEMES
 
@@ -108,27 +109,26 @@ async def unlisted(store: IcechunkStore, arrays: Iterable[str]) -> list[Referenc
     return found
 
 
-def unlisted_arrays(store: IcechunkStore, sources: Sources) -> list[str]:
+async def unlisted_arrays(store: IcechunkStore, sources: Sources) -> list[str]:
     """Paths of the arrays that other writers may have made.
 
     The arrays beside one that is in the table of sources are its coordinates.
     """
-    ours = {str(array).rpartition("/")[0] for array in sources["array"]}
-    try:
-        root = zarr.open_group(store, mode="r", zarr_format=3)
-    except FileNotFoundError:
-        return []
+    listed = set(sources["array"].tolist())
+    ours = {array.rpartition("/")[0] for array in listed}
     found: list[str] = []
-    pending = [("", root)]
+    pending = [""]
     while pending:
-        path, group = pending.pop()
-        for name, node in group.members():
-            where = f"{path}/{name}" if path else name
-            if isinstance(node, zarr.Group):
-                if where != RESERVED:
-                    pending.append((where, node))
-            elif path not in ours:
-                found.append(where)
+        group = pending.pop()
+        async for name in store.list_dir(group):
+            path = f"{key_prefix(group)}{name}"
+            if name == "zarr.json" or path in listed or path == RESERVED:
+                continue
+            document = await get_document(store, path) or {}
+            if document.get("node_type") == "group":
+                pending.append(path)
+            elif document and group not in ours:
+                found.append(path)
     return sorted(found)
 
 

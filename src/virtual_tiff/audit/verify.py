@@ -16,7 +16,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.audit.decoding import compare
 from virtual_tiff.audit.report import Finding, Status, VerifyReport
-from virtual_tiff.audit.samples import samples_of, unlisted, unlisted_arrays
+from virtual_tiff.audit.samples import Reference, samples_of, unlisted, unlisted_arrays
 from virtual_tiff.audit.states import (
     find_changed,
     find_refused,
@@ -24,7 +24,12 @@ from virtual_tiff.audit.states import (
 )
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.progress import Progress
-from virtual_tiff.publishing.repository import Location, icechunk_errors, open_repository
+from virtual_tiff.publishing.repository import (
+    Location,
+    icechunk_errors,
+    is_published_here,
+    open_repository,
+)
 from virtual_tiff.publishing.sources_table import read_sources_table
 from virtual_tiff.storage.run import run
 from virtual_tiff.storage.stores import registry_for
@@ -84,7 +89,9 @@ def verify(
     with icechunk_errors(repo):
         store = repository.readonly_session(branch=branch).store
         sources = read_sources_table(store)
-        others = run(unlisted(store, unlisted_arrays(store, sources)))
+        others: list[Reference] = []
+        if not len(sources) or not is_published_here(repository, branch, alone=True):
+            others = run(unlisted(store, run(unlisted_arrays(store, sources))))
     recorded = recorded_states(sources)
     urls = list(dict.fromkeys([*recorded, *(other.url for other in others)]))
     if not urls:

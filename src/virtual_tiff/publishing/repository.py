@@ -232,15 +232,18 @@ def _virtual_chunk_container(container: Container) -> icechunk.VirtualChunkConta
     return icechunk.VirtualChunkContainer(container.prefix, container.store)
 
 
-def is_published_here(repository: icechunk.Repository, branch: str) -> bool:
-    """Whether this package published to a branch, or nobody has written to it at all."""
-    written = False
-    for snapshot in repository.ancestry(branch=branch):
-        if COMMIT_KEY in snapshot.metadata:
-            return True
-        # The first snapshot of every repository has no parent and holds nothing.
-        written = written or snapshot.parent_id is not None
-    return not written
+def is_published_here(repository: icechunk.Repository, branch: str, *, alone: bool = False) -> bool:
+    """Whether this package published to a branch, or nobody has written to it at all.
+
+    With `alone`, whether nobody else has.
+    """
+    # The first snapshot of every repository has no parent and holds nothing.
+    snapshots = repository.ancestry(branch=branch)
+    ours = (COMMIT_KEY in snapshot.metadata for snapshot in snapshots if snapshot.parent_id)
+    if alone:
+        return all(ours)
+    first = next(ours, True)
+    return first or any(ours)
 
 
 def repository_error(error: icechunk.IcechunkError, location: Location) -> RepositoryError:

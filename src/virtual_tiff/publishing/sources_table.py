@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from virtual_tiff.planning.names import RESERVED
 
 GROUP = f"{RESERVED}/sources"
-DIMENSION = "image"
+#: No dimension of a cube at the root has this name, which `open_datatree` would align it with.
+DIMENSION = f"{RESERVED}_row"
 #: Rows in one chunk. Text is encoded a whole chunk at a time, however few rows are new.
 CHUNK_ROWS = 8_192
 #: `last_modified` where it is not known.
