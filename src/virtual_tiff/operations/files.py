@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
@@ -24,7 +25,7 @@ def urls_of(sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
     Raises
     ------
     InvalidOptionError
-        With kind `no-sources`: there are none.
+        With kind `no-sources`: there are none; or `duplicate`: one is named twice.
     """
     several = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     if not several:
@@ -33,7 +34,12 @@ def urls_of(sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
             kind=ErrorKind.NO_SOURCES,
             remedy="Name at least one TIFF.",
         )
-    return [source_url(source) for source in several]
+    urls = [source_url(source) for source in several]
+    if repeated := [url for url, count in Counter(urls).items() if count > 1]:
+        raise InvalidOptionError(
+            "this source is named more than once.", kind=ErrorKind.DUPLICATE, url=repeated[0]
+        )
+    return urls
 
 
 def paths_of(urls: Sequence[str], names: Names | None, group: str) -> list[str]:
@@ -62,21 +68,23 @@ async def read_plans(
     registry: AddressRegistry,
     concurrency: int,
     report: Progress,
-) -> tuple[dict[int, GroupPlan], dict[int, VirtualTIFFError]]:
-    """Plan all files, so many at once: plans, and what went wrong, by position."""
-    plans: dict[int, GroupPlan] = {}
-    errors: dict[int, VirtualTIFFError] = {}
+) -> tuple[dict[str, GroupPlan], dict[str, VirtualTIFFError]]:
+    """Plan all files, so many at once: plans, and what went wrong, by URL."""
+    plans: dict[str, GroupPlan] = {}
+    errors: dict[str, VirtualTIFFError] = {}
 
-    async def read(item: tuple[int, str]) -> None:
-        position, url = item
+    async def read(url: str) -> None:
         try:
-            plans[position] = await parser.plan_async(url, registry)
+            plans[url] = await parser.plan_async(url, registry)
         except VirtualTIFFError as error:
-            errors[position] = error
+            errors[url] = error
         report("read", len(plans) + len(errors), len(urls), len(errors))
 
-    await in_flight(enumerate(urls), min(concurrency, len(urls)), read)
-    return dict(sorted(plans.items())), dict(sorted(errors.items()))
+    await in_flight(urls, min(concurrency, len(urls)), read)
+    return (
+        {url: plans[url] for url in urls if url in plans},
+        {url: errors[url] for url in urls if url in errors},
+    )
 
 
 def copied_in(plan: GroupPlan) -> tuple[str, ...]:
