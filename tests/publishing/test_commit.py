@@ -171,6 +171,24 @@ def test_an_answer_that_is_lost(repo: str, tmp_path: Path, monkeypatch: pytest.M
     assert len(snapshots(repo)) == 2
 
 
+def test_a_conflict_over_settings_is_none_over_the_commit(
+    repo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_scenes(tmp_path / "a", 1)[0]
+    original = Target.ready
+    calls: list[int] = []
+
+    def ready(*arguments: Any) -> icechunk.Repository:
+        calls.append(1)
+        if len(calls) == 2:
+            raise icechunk.ConflictError("settings")
+        return original(*arguments)
+
+    monkeypatch.setattr(Target, "ready", ready)
+    assert publish([path], repo).snapshot_id == snapshots(repo)[0]
+    assert len(calls) == 2
+
+
 def test_gives_up(repo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_scenes(tmp_path / "a", 1)[0]
     calls: list[int] = []

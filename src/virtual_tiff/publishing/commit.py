@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
@@ -92,7 +93,7 @@ def commit(
     with icechunk_errors(target.location), locked(target.folder):
         for _ in range(TRIES):
             try:
-                repository = _prepared(target, parts, containers)
+                repository = with_splitting(target.ready(containers), parts)
                 session = for_writing(repository, parts).writable_session(target.branch)
                 written, sources = _write(session, parts, executor, report)
                 added = {each.path: each.added for each in written}
@@ -103,12 +104,15 @@ def commit(
                     snapshot = _commit(
                         repository, session, target.branch, message, action, added, call
                     )
-                    # Should another writer have saved an older configuration, this mends it.
-                    repository = _prepared(target, parts, containers)
-                    report("commit", images, images, 0)
             except icechunk.ConflictError as error:
                 conflict = error
                 continue
+            if images:
+                # Should another writer have saved an older configuration, this mends it; a
+                # conflict here is one over that, not over the commit.
+                with suppress(icechunk.ConflictError):
+                    repository = with_splitting(target.ready(containers), parts)
+                report("commit", images, images, 0)
             return PublishResult(
                 snapshot_id=snapshot,
                 branch=target.branch,
@@ -122,12 +126,6 @@ def commit(
         url=text_of(target.location),
         remedy="Nothing was committed; try again when they are done.",
     ) from conflict
-
-
-def _prepared(
-    target: Target, parts: Sequence[Part], containers: tuple[Container, ...]
-) -> Repository:
-    return with_splitting(target.ready(containers), parts)
 
 
 def _write(
