@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from virtual_tiff.publishing.commit import MANIFEST_REFERENCES
 from virtual_tiff.publishing.coordinate import CHUNK_STEPS
+from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 
 MIB = 1 << 20
 

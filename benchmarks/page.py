@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import _charts
 from benchmarks._model import MIB, Model, measured
-from virtual_tiff.publishing.commit import MANIFEST_REFERENCES
+from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "benchmarks" / "results.json"

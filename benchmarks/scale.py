@@ -19,7 +19,7 @@ from benchmarks._options import Options
 from benchmarks._report import Result, Target, rows
 from benchmarks._rows import header, repeated
 from tests.helpers.range_server import RangeServer
-from virtual_tiff.publishing.commit import MANIFEST_REFERENCES
+from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 
 OURS = "write"
 GRID = 10

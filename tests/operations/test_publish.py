@@ -75,8 +75,8 @@ def groups(location: Any) -> set[str]:
 
 
 def write_tree(location: Any, groups: dict[str, GroupPlan], containers: Any = ()) -> None:
-    urls = [f"file:///{path}" for path in groups]
-    commit(Target.of(location), [Tree(groups, urls)], containers=tuple(containers))
+    tree = Tree({path: (f"file:///{path}", plan) for path, plan in groups.items()})
+    commit(Target.of(location), [tree], containers=tuple(containers))
 
 
 def messages(location: Path) -> list[str]:

@@ -272,6 +272,12 @@ def test_what_the_door_refuses(archive: list[Path], repo: str) -> None:
     with pytest.raises(InvalidOptionError) as caught:
         publish(twice, repo)
     assert caught.value.kind == ErrorKind.DUPLICATE
+    one = pa.table({"url": [str(archive[0])] * 2, "tile": ["a", "b"]})
+    with pytest.raises(InvalidOptionError) as named:
+        publish([archive[0]] * 2, repo, names=["a", "b"])
+    with pytest.raises(InvalidOptionError) as listed:
+        publish(one, repo, group="{tile}")
+    assert named.value.kind == listed.value.kind == ErrorKind.DUPLICATE
     with pytest.raises(InvalidOptionError) as empty:
         publish([], repo)
     assert empty.value.kind == ErrorKind.NO_SOURCES

@@ -20,7 +20,7 @@ from benchmarks._environment import Environment
 from benchmarks._measure import Contender, Sample, interleave
 from benchmarks._options import Options
 from benchmarks._report import Result, Target, as_json, rows
-from virtual_tiff.publishing.commit import MANIFEST_REFERENCES
+from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_INSTALLED = "not installed here"

@@ -258,7 +258,7 @@ def test_foreign_repositories_are_left_alone(tmp_path: Path, repo: str) -> None:
 
 def test_appending_rewrites_only_the_last_manifest(tmp_path: Path, repo: str) -> None:
     """Manifests are cut along the dimension that grows, so history is not written again."""
-    import virtual_tiff.publishing.commit as committing
+    import virtual_tiff.publishing.manifests as committing
 
     write_scenes(tmp_path / "a", 6)
     with pytest.MonkeyPatch.context() as patch:
@@ -358,7 +358,7 @@ def test_other_branch(tmp_path: Path, repo: str) -> None:
 def test_work_is_shared_among_processes(tmp_path: Path, repo: str) -> None:
     """Scan and references in a Dask cluster of two workers, one commit."""
     distributed = pytest.importorskip("distributed")
-    import virtual_tiff.publishing.cube as cubes
+    import virtual_tiff.publishing.levels as cubes
 
     paths = write_scenes(tmp_path / "a", 5)
     later = write_scenes(tmp_path / "b", 3, first=5)

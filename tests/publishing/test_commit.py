@@ -25,7 +25,7 @@ from virtual_tiff.audit.report import Status
 from virtual_tiff.errors import ErrorKind, RepositoryError, VirtualTIFFError
 from virtual_tiff.planning.names import RESERVED
 from virtual_tiff.publishing import commit as committing
-from virtual_tiff.publishing import sources_table
+from virtual_tiff.publishing import manifests, sources_table
 from virtual_tiff.publishing import target as targets
 from virtual_tiff.publishing.commit import commit
 from virtual_tiff.publishing.locking import locked
@@ -171,6 +171,24 @@ def test_an_answer_that_is_lost(repo: str, tmp_path: Path, monkeypatch: pytest.M
     assert len(snapshots(repo)) == 2
 
 
+def test_a_conflict_over_settings_is_none_over_the_commit(
+    repo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_scenes(tmp_path / "a", 1)[0]
+    original = Target.ready
+    calls: list[int] = []
+
+    def ready(*arguments: Any) -> icechunk.Repository:
+        calls.append(1)
+        if len(calls) == 2:
+            raise icechunk.ConflictError("settings")
+        return original(*arguments)
+
+    monkeypatch.setattr(Target, "ready", ready)
+    assert publish([path], repo).snapshot_id == snapshots(repo)[0]
+    assert len(calls) == 2
+
+
 def test_gives_up(repo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_scenes(tmp_path / "a", 1)[0]
     calls: list[int] = []
@@ -305,18 +323,18 @@ def test_the_table_is_not_written_again(
 ) -> None:
     """Chunks and manifests of rows that are there stay, however often rows are added."""
     monkeypatch.setattr(sources_table, "CHUNK_ROWS", 2)
-    monkeypatch.setattr(committing, "_TABLE_CHUNKS", 1)
+    monkeypatch.setattr(manifests, "_TABLE_CHUNKS", 1)
     paths = write_scenes(tmp_path / "a", 6)
     publish(paths[:4], repo)
 
-    def manifests() -> set[str]:
+    def manifest_files() -> set[str]:
         repository = open_repository(repo)
         snapshot = repository.lookup_branch("main")
         return {str(m.id) for m in repository.list_manifest_files(snapshot)}
 
-    before = manifests()
+    before = manifest_files()
     publish(paths[4:], repo)
-    assert before < manifests()
+    assert before < manifest_files()
     sources = read_sources_table(open_repository(repo).readonly_session("main").store)
     assert sources["url"].tolist() == [path.as_uri() for path in paths]
 
@@ -348,7 +366,7 @@ def test_parts_of_both_kinds_in_one_commit(repo: str, tmp_path: Path) -> None:
     paths = write_scenes(tmp_path / "a", 3)
     inventory = scanned(tmp_path / "a")
     plans = plan_files(inventory, PlanOptions())
-    tree = Tree({f"images/{n}": plan for n, plan in enumerate(plans.values())}, list(plans))
+    tree = Tree({f"images/{n}": each for n, each in enumerate(plans.items())})
     result = commit(
         Target.of(repo),
         [NewCube("cube", plan_cube(inventory)), tree],

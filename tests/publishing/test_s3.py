@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import icechunk
@@ -13,13 +13,16 @@ from obstore.store import S3Store
 
 from tests.helpers.archive import PATTERN, opened, read_paths, write_scene, write_scenes
 from tests.helpers.s3 import make_bucket, moto_server, s3_environment
+from tests.publishing.test_commit import at_once
 from tests.publishing.test_faults import race_urls
 from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.verify import verify
-from virtual_tiff.errors import ErrorKind
+from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.inventory.scan import scan
+from virtual_tiff.operations.publish import publish
 from virtual_tiff.operations.stack import append, stack
 from virtual_tiff.publishing.repository import open_repository
+from virtual_tiff.publishing.results import PublishResult
 
 BUCKET = "archive"
 
@@ -81,6 +84,24 @@ def test_processes_append_at_once(bucket: S3Store, tmp_path: Path) -> None:
     assert len(present) == len(days) == (5 if outcomes[1] == "committed" else 3)
     assert np.array_equal(dataset["data"].values, read_paths(present))
     assert verify(repo, sample=None).exit_status == 0
+
+
+def test_a_repository_that_several_make_at_once(bucket: S3Store, tmp_path: Path) -> None:
+    repo = f"s3://{BUCKET}/repository"
+    urls = upload(bucket, write_scenes(tmp_path, 4), "scenes")
+
+    def one(url: str) -> Callable[[], PublishResult]:
+        return lambda: publish([url], repo)
+
+    results = at_once([one(url) for url in urls])
+    there = {snapshot.id for snapshot in open_repository(repo).ancestry(branch="main")}
+    assert {result.snapshot_id for result in results} < there
+    report = verify(repo, sample=None)
+    assert (report.exit_status, len(report.findings)) == (0, len(urls))
+    # Something else is there: that is said at once.
+    with pytest.raises(RepositoryError) as caught:
+        publish(urls[:1], f"s3://{BUCKET}/scenes")
+    assert caught.value.kind == ErrorKind.NOT_A_REPOSITORY
 
 
 def test_a_source_replaced_is_noticed_at_once(bucket: S3Store, tmp_path: Path) -> None:

@@ -19,8 +19,7 @@ from obspec_utils.readers import BlockStoreReader
 
 from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.publishing.nodes import get_json, key_prefix
-from virtual_tiff.storage.resolve import resolve_store
-from virtual_tiff.storage.stores import AddressRegistry
+from virtual_tiff.storage.resolve import AddressRegistry, resolve_store
 
 #: Codecs of lossy streams, whose decoders may differ by a few grey levels.
 _LOSSY = frozenset({"imagecodecs_jpeg", "imagecodecs_webp", "imagecodecs_jpegxl"})

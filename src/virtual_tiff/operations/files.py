@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from virtual_tiff.errors import VirtualTIFFError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.operations.options import Names
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.names import check_group_names, group_names, group_path
@@ -15,6 +16,20 @@ from virtual_tiff.storage.resolve import AddressRegistry
 
 #: Headers in flight at once unless more are asked for.
 DEFAULT_CONCURRENCY = 64
+
+
+def check_unique(urls: Sequence[str]) -> None:
+    """Refuse a source that is named twice.
+
+    Raises
+    ------
+    InvalidOptionError
+        With kind `duplicate`.
+    """
+    if repeated := [url for url, count in Counter(urls).items() if count > 1]:
+        raise InvalidOptionError(
+            "this source is named more than once.", kind=ErrorKind.DUPLICATE, url=repeated[0]
+        )
 
 
 def paths_of(urls: Sequence[str], names: Names | None, group: str) -> list[str]:
@@ -43,21 +58,23 @@ async def read_plans(
     registry: AddressRegistry,
     concurrency: int,
     report: Progress,
-) -> tuple[dict[int, GroupPlan], dict[int, VirtualTIFFError]]:
-    """Plan all files, so many at once: plans, and what went wrong, by position."""
-    plans: dict[int, GroupPlan] = {}
-    errors: dict[int, VirtualTIFFError] = {}
+) -> tuple[dict[str, GroupPlan], dict[str, VirtualTIFFError]]:
+    """Plan all files, so many at once: plans, and what went wrong, by URL."""
+    plans: dict[str, GroupPlan] = {}
+    errors: dict[str, VirtualTIFFError] = {}
 
-    async def read(item: tuple[int, str]) -> None:
-        position, url = item
+    async def read(url: str) -> None:
         try:
-            plans[position] = await parser.plan_async(url, registry)
+            plans[url] = await parser.plan_async(url, registry)
         except VirtualTIFFError as error:
-            errors[position] = error
+            errors[url] = error
         report("read", len(plans) + len(errors), len(urls), len(errors))
 
-    await in_flight(enumerate(urls), min(concurrency, len(urls)), read)
-    return dict(sorted(plans.items())), dict(sorted(errors.items()))
+    await in_flight(urls, min(concurrency, len(urls)), read)
+    return (
+        {url: plans[url] for url in urls if url in plans},
+        {url: errors[url] for url in urls if url in errors},
+    )
 
 
 def copied_in(plan: GroupPlan) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
+import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypedDict, cast
@@ -158,7 +159,7 @@ def documented[F: Callable[..., Any]](options: type) -> Callable[[F], F]:
     lines = ["Other Parameters", "----------------"]
     for name, (kind, meaning) in _MEANINGS.items():
         if name in known and meaning:
-            lines += [f"{name} : {kind}", f"    {meaning}"]
+            lines += [f"{name} : {kind}", textwrap.indent(textwrap.fill(meaning, 90), "    ")]
 
     def add(function: F) -> F:
         text = inspect.cleandoc(function.__doc__ or "")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import icechunk
+import pyarrow as pa
 
 from virtual_tiff.choices import OnFailed, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
@@ -17,6 +18,7 @@ from virtual_tiff.inventory.sources import SourceOptions, read_sources
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.files import (
     DEFAULT_CONCURRENCY,
+    check_unique,
     copied_in,
     paths_of,
     read_plans,
@@ -115,8 +117,7 @@ class _Job:
     """Groups to write, and how they are committed."""
 
     target: Target
-    urls: Sequence[str]
-    groups: Mapping[str, GroupPlan]
+    groups: Mapping[str, tuple[str, GroupPlan]]
     containers: tuple[Container, ...]
     failed: Mapping[str, str]
     message: str | None
@@ -125,15 +126,13 @@ class _Job:
     def commit(self) -> PublishResult:
         result = commit(
             self.target,
-            [Tree(self.groups, self.urls)],
+            [Tree(self.groups)],
             self.message,
             containers=self.containers,
             progress=self.progress,
         )
         copied = {
-            url: reasons
-            for url, plan in zip(self.urls, self.groups.values(), strict=True)
-            if (reasons := copied_in(plan))
+            url: reasons for url, plan in self.groups.values() if (reasons := copied_in(plan))
         }
         return replace(result, failed=self.failed, copied=copied)
 
@@ -167,13 +166,9 @@ async def _plan(
     if inventory is not None:
         failed = failed_in(inventory, on_failed)
         plans = _from_rows(inventory, parser or VirtualTIFF())
-        if is_template(group):
-            table = inventory.images.table
-            of_url = dict(zip(table["url"].to_pylist(), group_paths(table, group), strict=True))
-            names, group = cast(Names, of_url.__getitem__), ""
-        urls = list(plans)
-        paths = paths_of(urls, names, group)
-        await asyncio.to_thread(target.check, paths)
+        names, group = _named(inventory.images.table, group, names)
+        paths = dict(zip(plans, paths_of(list(plans), names, group), strict=True))
+        await asyncio.to_thread(target.check, list(paths.values()))
         stores = registry
     else:
         if is_template(group):
@@ -182,7 +177,7 @@ async def _plan(
             )
             found = read_sources(sources, listing, registry=registry, anonymous=anonymous)
             urls = found["url"].to_pylist()
-            names, group = group_paths(found, group), ""
+            names, group = _named(found, group, names)
         else:
             urls = file_urls(
                 sources,
@@ -191,27 +186,33 @@ async def _plan(
                 url_column=url_column,
                 assets=assets,
             )
-        paths = paths_of(urls, names, group)
+        check_unique(urls)
+        paths = dict(zip(urls, paths_of(urls, names, group), strict=True))
         stores = registry_for(urls, registry, anonymous=anonymous)
-        await asyncio.to_thread(target.check, paths)
-        read, errors = await read_plans(
+        await asyncio.to_thread(target.check, list(paths.values()))
+        plans, errors = await read_plans(
             urls, parser or VirtualTIFF(), stores, concurrency, progress or no_progress
         )
-        if errors and not (on_failed == "skip" and read):
+        if errors and not (on_failed == "skip" and plans):
             raise joined(list(errors.values()), len(urls))
-        failed = {urls[i]: error.text for i, error in errors.items()}
-        paths = [paths[i] for i in read]
-        plans = {urls[i]: plan for i, plan in read.items()}
+        failed = {url: error.text for url, error in errors.items()}
     needed = dict.fromkeys([*plans, *sources_in(plans.values())])
     return _Job(
         target=target,
-        urls=list(plans),
-        groups=dict(zip(paths, plans.values(), strict=True)),
+        groups={paths[url]: (url, plan) for url, plan in plans.items()},
         containers=containers_for(needed, registry=stores, anonymous=anonymous),
         failed=failed,
         message=message,
         progress=progress,
     )
+
+
+def _named(table: pa.Table, group: str, names: Names | None) -> tuple[Names | None, str]:
+    """Names of the groups that a template gives, and the group that holds them."""
+    if not is_template(group):
+        return names, group
+    of_url = dict(zip(table["url"].to_pylist(), group_paths(table, group), strict=True))
+    return cast(Names, of_url.__getitem__), ""
 
 
 def _from_rows(inventory: Inventory, parser: VirtualTIFF) -> dict[str, GroupPlan]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import icechunk
 import numpy as np
@@ -19,13 +19,12 @@ from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.publishing.containers import Container, prefixes_for
 from virtual_tiff.publishing.locking import locked
+from virtual_tiff.publishing.manifests import for_writing, with_splitting
 from virtual_tiff.publishing.parts import Part, Written
 from virtual_tiff.publishing.references import Counts, Task
 from virtual_tiff.publishing.repository import COMMIT_KEY, icechunk_errors, text_of
 from virtual_tiff.publishing.results import Added, PublishResult
 from virtual_tiff.publishing.sources_table import (
-    DIMENSION,
-    GROUP,
     Sources,
     add_sources,
     concatenated,
@@ -38,16 +37,6 @@ from virtual_tiff.storage.run import run
 type Repository = icechunk.Repository
 type Action = Literal["publish", "append"]
 
-#: References in one manifest: a reader fetches a manifest whole, an append rewrites the last.
-MANIFEST_REFERENCES = 50_000
-#: Chunks of a column of the table of sources in one manifest.
-_TABLE_CHUNKS = 16
-#: Manifests written at once by a commit. Every array has one, and Icechunk would write them one
-#: after the other: 100 COGs took 29 s in a store that takes 30 ms for each, so 1.2 s.
-_MANIFESTS_AT_ONCE = 64
-#: Largest chunk that may lie in a manifest (the most that Icechunk allows), in bytes. Coordinates
-#: and last strips would cost a PUT and a GET each as objects of their own.
-_LARGEST_INLINE = 65_535
 #: How often a commit is planned anew because another writer was faster.
 TRIES = 20
 #: Key of the metadata that tells the commits of different calls apart.
@@ -104,8 +93,8 @@ def commit(
     with icechunk_errors(target.location), locked(target.folder):
         for _ in range(TRIES):
             try:
-                repository = _prepared(target, parts, containers)
-                session = _for_writing(repository, parts).writable_session(target.branch)
+                repository = with_splitting(target.ready(containers), parts)
+                session = for_writing(repository, parts).writable_session(target.branch)
                 written, sources = _write(session, parts, executor, report)
                 added = {each.path: each.added for each in written}
                 images = sum(each.images for each in added.values())
@@ -115,12 +104,15 @@ def commit(
                     snapshot = _commit(
                         repository, session, target.branch, message, action, added, call
                     )
-                    # Should another writer have saved an older configuration, this mends it.
-                    repository = _prepared(target, parts, containers)
-                    report("commit", images, images, 0)
             except icechunk.ConflictError as error:
                 conflict = error
                 continue
+            if images:
+                # Should another writer have saved an older configuration, this mends it; a
+                # conflict here is one over that, not over the commit.
+                with suppress(icechunk.ConflictError):
+                    repository = with_splitting(target.ready(containers), parts)
+                report("commit", images, images, 0)
             return PublishResult(
                 snapshot_id=snapshot,
                 branch=target.branch,
@@ -134,62 +126,6 @@ def commit(
         url=text_of(target.location),
         remedy="Nothing was committed; try again when they are done.",
     ) from conflict
-
-
-def _prepared(
-    target: Target, parts: Sequence[Part], containers: tuple[Container, ...]
-) -> Repository:
-    """Make the repository ready, and save how manifests are cut where arrays grow.
-
-    So opening a cube does not grow with its history. A repository that has such a rule keeps it.
-    """
-    repository = target.ready(containers)
-    chunks: dict[str, int] = {}
-    for part in parts:
-        for name, count in part.grows.items():
-            chunks[name] = max(chunks.get(name, 1), count)
-    config = repository.config
-    manifest = config.manifest or icechunk.ManifestConfig()
-    if not chunks or manifest.splitting is not None:
-        return repository
-    manifest.splitting = _splitting(
-        {
-            icechunk.ManifestSplitCondition.AnyArray(): {
-                name: max(1, MANIFEST_REFERENCES // count) for name, count in chunks.items()
-            }
-        }
-    )
-    config.manifest = manifest
-    repository = repository.reopen(config=config)
-    repository.save_config()
-    return repository
-
-
-def _splitting(rules: Mapping[Any, Mapping[str, int]]) -> icechunk.ManifestSplittingConfig:
-    """Cut manifests after so many chunks along dimensions, by condition on the array."""
-    named = icechunk.ManifestSplitDimCondition.DimensionName
-    return icechunk.ManifestSplittingConfig.from_dict(
-        {
-            condition: {named(f"^{re.escape(name)}$"): size for name, size in sizes.items()}
-            for condition, sizes in rules.items()
-        }
-    )
-
-
-def _for_writing(repository: Repository, parts: Sequence[Part]) -> Repository:
-    """Open a repository with settings for this one commit, which are not saved."""
-    config = repository.config
-    manifest = config.manifest or icechunk.ManifestConfig()
-    manifest.max_concurrent_manifest_fetches_during_commit = _MANIFESTS_AT_ONCE
-    table = _splitting(
-        {icechunk.ManifestSplitCondition.path_matches(f"^/{GROUP}/"): {DIMENSION: _TABLE_CHUNKS}}
-    )
-    saved = {} if manifest.splitting is None else manifest.splitting.to_dict()
-    manifest.splitting = icechunk.ManifestSplittingConfig.from_dict(table.to_dict() | saved)
-    config.manifest = manifest
-    if all(part.is_small for part in parts):
-        config.inline_chunk_threshold_bytes = _LARGEST_INLINE
-    return repository.reopen(config=config)
 
 
 def _write(

@@ -172,12 +172,6 @@ def _is_known(scheme: str) -> bool:
     return scheme == "file" or scheme in WEB_SCHEMES or cloud(scheme) is not None
 
 
-def is_covered(url: str, containers: Iterable[Container]) -> bool:
-    """Whether a file lies in one of the containers."""
-    location = chunk_location(url)
-    return any(location.startswith(container.prefix) for container in containers)
-
-
 def _says_anonymous(store: ContainerStore) -> bool:
     options = _options(store)
     if options:

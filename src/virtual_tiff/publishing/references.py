@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zarr.buffer.cpu import Buffer
 
 from virtual_tiff.cubes.plan import Band
-from virtual_tiff.errors import ErrorKind, RepositoryError
+from virtual_tiff.errors import RepositoryError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.planning.metadata import chunk_key
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex
@@ -136,51 +136,48 @@ class Task:
         RepositoryError
             No virtual chunk container of the repository holds a URL.
         """
-        found = self.references
-        starts = np.asarray(found.starts).tolist()
-        places = [()] if self.steps is None else [(step,) for step in self.steps.tolist()]
-        grid = self.grid if self.steps is None else (1, *self.grid)
-        inner = (0,) * len(self.grid)
+        starts = np.asarray(self.references.starts).tolist()
+        steps = [()] if self.steps is None else [(step,) for step in self.steps.tolist()]
         references = stored = 0
-        for image, place in enumerate(places):
-            part = slice(starts[image], starts[image + 1])
-            offsets = _of_band(found.offsets[part], self.grid, self.band)
-            lengths = _of_band(found.lengths[part], self.grid, self.band)
-            count = int(np.count_nonzero(lengths))
-            if count:
-                url = found.urls[image]
-                # One string for all, however many there are.
-                locations = [chunk_location(url)] * lengths.size
-                if count < lengths.size:
-                    for missing in np.flatnonzero(lengths == 0).tolist():
-                        locations[missing] = ""
-                refused = store.set_virtual_refs_arr(
-                    f"/{self.array}",
-                    grid,
-                    locations,
-                    offsets,
-                    lengths,
-                    arr_offset=(*place, *inner),
-                    checksum=checksum_of(
-                        url, found.etags[image], time_of(int(found.last_modified[image]))
-                    ),
-                )
-                if refused:
-                    raise RepositoryError(
-                        "no virtual chunk container of the repository holds this URL.",
-                        kind=ErrorKind.REPOSITORY,
-                        url=url,
-                        remedy="Open the repository with a container for its prefix, and save "
-                        "that.",
-                    )
-            references += count
-            for index, data in found.inline.get(image, ()):
+        for image, step in enumerate(steps):
+            references += self._refer(store, image, slice(starts[image], starts[image + 1]), step)
+            for index, data in self.references.inline.get(image, ()):
                 within = _place_of_band(index, self.band)
                 if within is not None:
-                    key = f"{self.array}/{chunk_key((*place, *within))}"
+                    key = f"{self.array}/{chunk_key((*step, *within))}"
                     await store.set(key, Buffer.from_bytes(data))
                     stored += 1
         return Counts(references, stored)
+
+    def _refer(self, store: IcechunkStore, image: int, chunks: slice, step: ChunkIndex) -> int:
+        """Write the references of one image, and count them."""
+        found = self.references
+        lengths = _of_band(found.lengths[chunks], self.grid, self.band)
+        count = int(np.count_nonzero(lengths))
+        if not count:
+            return 0
+        url = found.urls[image]
+        # One string for all, however many there are.
+        locations = [chunk_location(url)] * lengths.size
+        if count < lengths.size:
+            for missing in np.flatnonzero(lengths == 0).tolist():
+                locations[missing] = ""
+        refused = store.set_virtual_refs_arr(
+            f"/{self.array}",
+            (*(1 for _ in step), *self.grid),
+            locations,
+            _of_band(found.offsets[chunks], self.grid, self.band),
+            lengths,
+            arr_offset=(*step, *(0 for _ in self.grid)),
+            checksum=checksum_of(url, found.etags[image], time_of(int(found.last_modified[image]))),
+        )
+        if refused:
+            raise RepositoryError(
+                "no virtual chunk container of the repository holds this URL.",
+                url=url,
+                remedy="Open the repository with a container for its prefix, and save that.",
+            )
+        return count
 
 
 def _of_band(

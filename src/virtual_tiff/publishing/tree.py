@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import icechunk
@@ -34,13 +34,10 @@ class Tree:
     Parameters
     ----------
     groups
-        Plans by path, without partial segments.
-    urls
-        URL of the file of each of them.
+        URL and plan, without partial segments, by path.
     """
 
-    groups: Mapping[str, GroupPlan]
-    urls: Sequence[str]
+    groups: Mapping[str, tuple[str, GroupPlan]]
     grows: Mapping[str, int] = field(default_factory=dict, init=False)
 
     @property
@@ -48,7 +45,7 @@ class Tree:
         """Whether no array has more than a MiB of stored chunks."""
         return all(
             sum(map(len, array.inline.values())) <= _INLINE_IN_ALL
-            for plan in self.groups.values()
+            for _, plan in self.groups.values()
             for _, group in plan.walk()
             for array in group.arrays.values()
         )
@@ -62,20 +59,17 @@ class Tree:
             With kind `conflict`: there are such groups, or an array is above one.
         """
         run(self._write(session.store))
-        return [
-            _written(path, plan, url)
-            for (path, plan), url in zip(self.groups.items(), self.urls, strict=True)
-        ]
+        return [_written(path, url, plan) for path, (url, plan) in self.groups.items()]
 
     async def _write(self, store: icechunk.IcechunkStore) -> None:
         await check_free(store, list(self.groups), remedy=TAKEN)
         await check_outside(store, self.groups)
         await write_parents(store, self.groups)
-        for path, plan in self.groups.items():
+        for path, (_, plan) in self.groups.items():
             await write_group(store, path, plan)
 
 
-def _written(path: str, plan: GroupPlan, url: str) -> Written:
+def _written(path: str, url: str, plan: GroupPlan) -> Written:
     arrays = dict(_arrays(path, plan))
     images = {name: a for name, a in arrays.items() if a.ifd is not None and a.source is not None}
     sources = [array.source for array in images.values() if array.source is not None]

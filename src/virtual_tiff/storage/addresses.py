@@ -17,7 +17,6 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urljoin
 
 from virtual_tiff.errors import InvalidOptionError
-from virtual_tiff.storage.source import Source
 
 #: Schemes whose addresses are URLs; all others hold keys verbatim.
 WEB_SCHEMES = ("http", "https")
@@ -137,7 +136,7 @@ def chunk_location(url: str) -> str:
     Parameters
     ----------
     url
-        Address of a file, such as `Source.url`.
+        Address of a file.
     """
     scheme, netloc, key = split_url(url)
     if scheme == "abfs":
@@ -156,21 +155,16 @@ def is_plain(path: str) -> bool:
     return quote(path, safe=_PATH_CHARACTERS) == path
 
 
-def chunk_checksum(source: Source) -> str | datetime | None:
+def checksum_of(
+    url: str, etag: str | None, last_modified: datetime | None
+) -> str | datetime | None:
     """Return what Icechunk compares to notice that a file changed; `None` if nothing is known.
 
     On S3 it is the ETag. Elsewhere it is the time of the last change: Icechunk 2.3 strips an
     ETag's quotes, so web servers and its own reader of local files, which compare strictly
     (RFC 9110 section 13.1.1), never find it equal. Icechunk keeps whole seconds, so a time is
-    rounded up lest a file look newer than itself.
+    rounded up so that the file does not appear modified.
     """
-    return checksum_of(source.url, source.etag, source.last_modified)
-
-
-def checksum_of(
-    url: str, etag: str | None, last_modified: datetime | None
-) -> str | datetime | None:
-    """As `chunk_checksum`, from the parts."""
     if url.startswith("s3://") and etag is not None and not etag.startswith("W/"):
         return etag
     if last_modified is None or last_modified <= _EPOCH:
