@@ -1,6 +1,6 @@
-"""Options that take one of a fixed set of values, and the one check of them.
+"""Types of options with a fixed set of values, and the check of their values.
 
-Imports the standard library alone, so that `virtual-tiff --help` can list the values at once.
+Imports only the standard library, so that `virtual-tiff --help` lists the values quickly.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def values_of(choice: TypeAliasType) -> tuple[str, ...]:
 
 
 def check_choice(option: str, value: object, choice: TypeAliasType) -> None:
-    """Raise an InvalidOptionError unless a value is one of those of a type.
+    """Raise an InvalidOptionError unless a value is one of a type.
 
     Parameters
     ----------
     option
         Name of the option, for the message.
     value
-        What was given for it.
+        Value of the option.
     choice
         One of the types above.
     """

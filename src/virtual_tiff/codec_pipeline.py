@@ -1,15 +1,15 @@
-"""An optional codec pipeline for Zarr, with which whole arrays are read in less time.
+"""An optional codec pipeline for zarr-python that reads whole arrays in less time.
 
-Nobody needs it: zarr-python's own pipeline gives the same values from the same codecs. Importing
-this module registers the pipeline, and the configuration of zarr-python chooses it::
+Optional; zarr-python's own pipeline returns the same values from the same codecs. Importing this
+module registers the pipeline; the configuration of zarr-python selects it::
 
     import zarr
     import virtual_tiff.codec_pipeline
 
     zarr.config.set({"codec_pipeline.path": "virtual_tiff.codec_pipeline.ChunkwiseCodecPipeline"})
 
-The file imports nothing of this package. A copy under another name works as well, and the path in
-the configuration is then the copy's.
+The file imports nothing of this package. A copy under another name works too; then use its path in
+the configuration.
 """
 
 from __future__ import annotations
@@ -38,29 +38,30 @@ if TYPE_CHECKING:
     from zarr.abc.buffer import Buffer, NDBuffer
 
     type Codec = ArrayArrayCodec | ArrayBytesCodec | BytesBytesCodec
-    # Where a chunk is, its ArraySpec, which part of it goes where, and whether that is all of it.
+    # Location of a chunk, its ArraySpec, the selections in chunk and output, and whether it is
+    # complete.
     type Item = tuple[Any, Any, Any, Any, bool]
 
 with zarr.config.set({"codec_pipeline.path": "zarr.core.codec_pipeline.BatchedCodecPipeline"}):
     _Default = get_pipeline_class()
 
-# Decoders that gain from a known size of their output. They raise, or give another number of
-# bytes, where the stream does not hold just that; the registered codec then has the last word.
+# Decoders that are faster with a known size of their output. If the stream has another size, they
+# raise or return another number of bytes; the registered codec decodes it then.
 _SIZED: dict[str, Callable[..., Any]] = {
     "numcodecs.zlib": imagecodecs.deflate_decode,  # libdeflate instead of zlib
-    "imagecodecs_lzw": imagecodecs.lzw_decode,  # without a pass that only counts
+    "imagecodecs_lzw": imagecodecs.lzw_decode,  # without a pass that counts the output
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkwiseCodecPipeline(CodecPipeline):
-    """Each chunk is fetched, then decoded and put in its place by one thread, by itself.
+    """A pipeline that fetches, decodes and copies each chunk independently, in one thread.
 
-    zarr-python's pipeline changes threads for each codec, copies every chunk into the result in
-    the thread of the event loop, and cannot tell a decoder how much it will decode. Writing, and
-    arrays with sharding or with codecs that are only asynchronous, are left to that pipeline.
+    zarr-python's pipeline changes threads for each codec, copies every chunk into the result in the
+    thread of the event loop, and cannot tell a decoder the size of its output. Writing, and arrays
+    with sharding or asynchronous codecs, use zarr-python's pipeline.
 
-    At most `async.concurrency` chunks are under way; `threading.max_workers` threads decode.
+    At most `async.concurrency` chunks are in flight; `threading.max_workers` threads decode.
     """
 
     codecs: tuple[Codec, ...]
@@ -68,17 +69,18 @@ class ChunkwiseCodecPipeline(CodecPipeline):
     _names: tuple[Any, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # That of Zarr v2 has no name. To ask is not cheap: it may encode whole tables for JPEG.
+        # Codecs of Zarr v2 have no name. `to_dict` is expensive: it may encode whole tables for
+        # JPEG.
         object.__setattr__(self, "_names", tuple(c.to_dict().get("name") for c in self.codecs))
 
     @classmethod
     def from_codecs(cls, codecs: Iterable[Codec]) -> Self:
-        """Make the pipeline of an array."""
+        """Make the pipeline for an array."""
         codecs = tuple(codecs)
         return cls(codecs, _Default.from_codecs(codecs))
 
     def evolve_from_array_spec(self, array_spec: Any) -> Self:
-        """Let every codec see the chunk as it reaches that codec."""
+        """Give every codec the specification of the chunk that it receives."""
         codecs: list[Codec] = []
         default = self.default.evolve_from_array_spec(array_spec)
         for codec in self.codecs:
@@ -94,8 +96,8 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         Raises
         ------
         Exception
-            What the store or a codec raises for the first chunk that fails. No more chunks are
-            begun then.
+            Error of the store or a codec for the first chunk that fails. No further chunks are
+            started then.
         """
         if not all(map(_is_synchronous, self.codecs)):
             return await self.default.read(batch_info, out, drop_axes)
@@ -104,7 +106,7 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         waiting = iter(enumerate(items))
 
         async def work() -> None:
-            # They share `waiting`, so that millions of chunks do not make millions of tasks.
+            # Workers share `waiting`, so that millions of chunks do not need millions of tasks.
             for number, (getter, spec, chunk_selection, out_selection, _) in waiting:
                 chunk = await getter.get(prototype=spec.prototype)
                 await asyncio.to_thread(
@@ -133,9 +135,9 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         out: NDBuffer,
         drop_axes: tuple[int, ...],
     ) -> None:
-        """Decode a chunk into its part of `out`, which is no other chunk's."""
+        """Decode a chunk into its part of `out`; parts of chunks do not overlap."""
         if chunk is None:
-            # Only Zarr v2 has arrays without a fill value.
+            # Only Zarr v2 arrays may have no fill value.
             missing = spec.fill_value is None
             out[out_selection] = spec.dtype.default_scalar() if missing else spec.fill_value
             return
@@ -143,7 +145,7 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         out[out_selection] = decoded.squeeze(axis=drop_axes) if drop_axes else decoded
 
     def _decode_chunk(self, chunk: Buffer, spec: Any) -> NDBuffer:
-        """Undo the codecs, the last one first."""
+        """Apply the decoders, the last codec first."""
         steps: list[tuple[Any, Any, Any, int | None]] = []
         size: int | None = prod(spec.shape) * spec.dtype.to_native_dtype().itemsize
         for name, codec in zip(self._names, self.codecs, strict=True):
@@ -156,30 +158,30 @@ class ChunkwiseCodecPipeline(CodecPipeline):
             data = codec._decode_sync(data, spec) if sized is None else sized
         return data  # type: ignore[no-any-return]  # an array after the first of `codecs`
 
-    # The rest is zarr-python's.
+    # Everything else is delegated to zarr-python's pipeline.
 
     @property
     def supports_partial_decode(self) -> bool:
-        """Whether parts of a chunk can be fetched."""
+        """Whether parts of a chunk can be read."""
         return self.default.supports_partial_decode
 
     @property
     def supports_partial_encode(self) -> bool:
-        """Whether parts of a chunk can be stored."""
+        """Whether parts of a chunk can be written."""
         return self.default.supports_partial_encode
 
     def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:
-        """Raise what a codec raises for an array that it cannot hold."""
+        """Let every codec raise for an array that it does not support."""
         self.default.validate(shape=shape, dtype=dtype, chunk_grid=chunk_grid)
 
     def compute_encoded_size(self, byte_length: int, array_spec: Any) -> int:
-        """Bytes of an encoded chunk, where they do not depend on its values."""
+        """Return the size of an encoded chunk, if it does not depend on its values."""
         return self.default.compute_encoded_size(byte_length, array_spec)
 
     async def decode(
         self, chunk_bytes_and_specs: Iterable[tuple[Buffer | None, Any]]
     ) -> Iterable[NDBuffer | None]:
-        """Decode chunks that are fetched already."""
+        """Decode chunks that were fetched already."""
         return await self.default.decode(chunk_bytes_and_specs)
 
     async def encode(
@@ -196,14 +198,14 @@ class ChunkwiseCodecPipeline(CodecPipeline):
 
 
 def _is_synchronous(codec: Codec) -> bool:
-    """Whether `codec` decodes whole chunks without an event loop; sharding may not."""
+    """Return whether `codec` decodes whole chunks without an event loop."""
     return isinstance(codec, SupportsSyncCodec) and not isinstance(
         codec, ArrayBytesCodecPartialDecodeMixin
     )
 
 
 def _encoded_size(codec: Codec, size: int | None, spec: Any) -> int | None:
-    """Bytes that `codec` makes of `size` bytes; `None` where that depends on the values."""
+    """Return the size of `size` bytes after encoding; `None` if it depends on the values."""
     try:
         return None if size is None else codec.compute_encoded_size(size, spec)
     except NotImplementedError:
@@ -211,11 +213,11 @@ def _encoded_size(codec: Codec, size: int | None, spec: Any) -> int | None:
 
 
 def _decode_sized(name: Any, data: Any, spec: Any, size: int | None) -> Buffer | None:
-    """What `data` decodes to if that is `size` bytes and there is a decoder that likes to know."""
+    """Decode `data` to `size` bytes, if a decoder can use the size; else return `None`."""
     decode = _SIZED.get(name)
     if decode is None or size is None:
         return None
-    # One byte more than wanted: decoders of LZW stop in silence at the end of the memory.
+    # One byte more than expected: decoders of LZW stop at the end of the memory without an error.
     memory = np.empty(size + 1, np.uint8)
     try:
         decoded = decode(data.as_numpy_array(), out=memory)

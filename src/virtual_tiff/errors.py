@@ -3,16 +3,16 @@
 The tree::
 
     VirtualTIFFError
-    ├── SourceError            (also OSError)     the bytes could not be had
-    ├── InvalidTIFFError       (also ValueError)  the bytes are not a TIFF that can be trusted
-    ├── UnsupportedTIFFError                      a good TIFF that no Zarr codec can express
+    ├── SourceError            (also OSError)     the bytes could not be read
+    ├── InvalidTIFFError       (also ValueError)  the bytes are not a valid TIFF
+    ├── UnsupportedTIFFError                      a valid TIFF that no Zarr codec can express
     ├── InvalidOptionError     (also ValueError)  an argument is wrong
     ├── MismatchError          (also ValueError)  images that cannot share one array
-    ├── RepositoryError                           the Icechunk repository stands in the way
-    └── SourcesError                              several files failed; `errors` has them all
+    ├── RepositoryError                           the Icechunk repository does not allow it
+    └── SourcesError                              several files failed; `errors` has one for each
 
-Every error carries `url`, `ifd` and `tag` where they are known, a `remedy` that says what to do
-next, and a `kind`: a stable code (`ErrorKind`) to match on instead of the text.
+Every error has `url`, `ifd` and `tag` where they are known, a `remedy` that tells what to do next,
+and a `kind`: a stable code (`ErrorKind`) to match instead of the text.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import ClassVar, Self
 
 
 class ErrorKind(StrEnum):
-    """Stable codes of the `kind` attribute of `VirtualTIFFError`; append-only."""
+    """Stable codes of `VirtualTIFFError.kind`; codes are added, never changed."""
 
     # the source
     NOT_FOUND = "not-found"
@@ -71,12 +71,12 @@ class ErrorKind(StrEnum):
 
 
 class VirtualTIFFError(Exception):
-    """Base of every error this package raises.
+    """Base class of every error that this package raises.
 
     Parameters
     ----------
     message
-        What is wrong, in one line, with the rule and the value.
+        Description of the problem in one line, with the rule and the value.
     kind
         A stable code; see `ErrorKind`.
     url
@@ -85,9 +85,9 @@ class VirtualTIFFError(Exception):
         Path to the image file directory: `(0,)` is the first one, `(0, 1)` the second
         sub-IFD of the first.
     tag
-        The TIFF tag number, if one is to blame.
+        Number of the TIFF tag at fault, if there is one.
     remedy
-        What the reader of the message can do about it.
+        What the user can do about it.
     """
 
     default_kind: ClassVar[ErrorKind]
@@ -111,14 +111,14 @@ class VirtualTIFFError(Exception):
         self.remedy = remedy
 
     def at(self, *, url: str | None = None, ifd: tuple[int, ...] | None = None) -> Self:
-        """Fill in the place, where a function nearer to the fault did not know it."""
+        """Fill in URL and directory where they are not set yet."""
         self.url = url if self.url is None else self.url
         self.ifd = ifd if self.ifd is None else self.ifd
         return self
 
     @property
     def text(self) -> str:
-        """What is wrong and what to do about it, without the place."""
+        """Message and remedy, without URL, directory and tag."""
         return f"{self.message} {self.remedy}" if self.remedy else self.message
 
     def __str__(self) -> str:
@@ -140,13 +140,13 @@ class VirtualTIFFError(Exception):
 
 
 class SourceError(VirtualTIFFError, OSError):
-    """The bytes could not be had: missing, forbidden, unreachable, or no store for the URL."""
+    """The bytes could not be read: missing, forbidden, unreachable, or no store for the URL."""
 
     default_kind = ErrorKind.STORAGE
 
 
 class InvalidTIFFError(VirtualTIFFError, ValueError):
-    """The bytes are not a TIFF, or break TIFF 6.0 in a way that makes pixels doubtful."""
+    """The bytes are not a TIFF, or violate TIFF 6.0 such that pixels cannot be trusted."""
 
     default_kind = ErrorKind.INVALID_IFD
 
@@ -170,13 +170,13 @@ class MismatchError(VirtualTIFFError, ValueError):
 
 
 class RepositoryError(VirtualTIFFError):
-    """The Icechunk repository cannot take or give what was asked."""
+    """The Icechunk repository does not allow the requested operation."""
 
     default_kind = ErrorKind.REPOSITORY
 
 
 def shorten(values: object) -> str:
-    """Text of a value for a message, at a length that can be read."""
+    """Return a value as text for a message, shortened if it is long."""
     text = str(values)
     return text if len(text) <= 60 else f"{text[:56]} …"
 
@@ -184,8 +184,8 @@ def shorten(values: object) -> str:
 class SourcesError(VirtualTIFFError):
     """Several files failed.
 
-    `errors` has one error for each, in the order of the files. `kind` is theirs where they all
-    have the same, else `several`.
+    `errors` has one error for each, in the order of the files. `kind` is their common kind, or
+    `several`.
     """
 
     default_kind = ErrorKind.SEVERAL
@@ -193,14 +193,14 @@ class SourcesError(VirtualTIFFError):
 
     @classmethod
     def of(cls, errors: Sequence[VirtualTIFFError], total: int) -> Self:
-        """Make one error of many.
+        """Combine several errors into one.
 
         Parameters
         ----------
         errors
-            What was raised for each file that failed.
+            The error of each file that failed.
         total
-            Number of files in all.
+            Total number of files.
         """
         shown = "; ".join(str(error) for error in errors[:_SHOWN])
         more = f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
@@ -217,16 +217,16 @@ class SourcesError(VirtualTIFFError):
 
 
 def joined(errors: Sequence[VirtualTIFFError], total: int) -> VirtualTIFFError:
-    """What went wrong with the one file of so many, or with all of several."""
+    """Return the error of a single file, or a `SourcesError` of several."""
     return errors[0] if len(errors) == 1 else SourcesError.of(errors, total)
 
 
-#: Errors that are spelled out where many are reported together.
+#: Number of errors that a combined message shows in full.
 _SHOWN = 3
 
 
 def _tag_name(tag: int) -> str:
-    from virtual_tiff.tags import Tag  # errors must import with the standard library alone
+    from virtual_tiff.tags import Tag  # Imported here: this module needs only the standard library.
 
     try:
         return f"{Tag(tag).title} ({tag})"

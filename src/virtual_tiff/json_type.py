@@ -1,4 +1,4 @@
-"""The values that JSON has (RFC 8259), as Python types."""
+"""Python types of JSON values (RFC 8259)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans → VirtualiZarr's manifest arrays, groups and stores."""
+"""Convert plans to VirtualiZarr's manifest arrays, groups and stores."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 
 
 def manifest_store(plan: GroupPlan, registry: ObjectStoreRegistry[Any]) -> ManifestStore:
-    """Make a read-only Zarr store of a plan, which reads chunks through the registry."""
+    """Make a read-only Zarr store from a plan; it reads chunks through the registry."""
     return ManifestStore(manifest_group(plan), registry=registry)
 
 
 def manifest_group(plan: GroupPlan) -> ManifestGroup:
-    """Make the group of a plan and all below it."""
+    """Make the manifest group of a plan, with all groups and arrays below it."""
     return ManifestGroup(
         arrays={name: manifest_array(array) for name, array in plan.arrays.items()},
         groups={name: manifest_group(group) for name, group in plan.groups.items()},
@@ -30,7 +30,7 @@ def manifest_group(plan: GroupPlan) -> ManifestGroup:
 
 
 def manifest_array(plan: ArrayPlan) -> ManifestArray:
-    """Make the array of a plan.
+    """Make the manifest array of a plan.
 
     Raises
     ------
@@ -46,8 +46,8 @@ def manifest_array(plan: ArrayPlan) -> ManifestArray:
         document["fill_value"], zarr_format=3
     )
     with warnings.catch_warnings():
-        # zarr warns that numcodecs.* names are not in the specification; they are in the table
-        # of supported readers instead.
+        # zarr warns that numcodecs.* names are not in the specification; the table of readers in
+        # the documentation lists who reads them.
         warnings.simplefilter("ignore")
         return ManifestArray(metadata=document, chunkmanifest=_chunk_manifest(plan))
 
@@ -56,7 +56,7 @@ def _chunk_manifest(plan: ArrayPlan) -> ChunkManifest:
     url = "" if plan.source is None else plan.source.url
     paths = np.full(plan.grid_shape, url, np.dtypes.StringDType())
     paths[plan.lengths == 0] = MISSING_CHUNK_PATH
-    # Not ascontiguousarray, which gives scalars a dimension.
+    # Not ascontiguousarray, which adds a dimension to scalars.
     lengths = np.asarray(plan.lengths, order="C")
     if plan.inline:
         lengths = lengths.copy()

@@ -1,4 +1,4 @@
-"""`VirtualTIFF`: the parser that VirtualiZarr calls."""
+"""`VirtualTIFF`: a VirtualiZarr parser for TIFFs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
 if TYPE_CHECKING:
     from virtualizarr.manifests import ManifestStore
 
-#: Decoded bytes of one image that are copied unless more is asked for.
+#: Default limit of decoded bytes of one image that is copied.
 DEFAULT_COPY_LIMIT = 256 * 1024 * 1024
 
 
@@ -48,36 +48,37 @@ class VirtualTIFF:
         its `mask`; the root carries the `multiscales` Zarr convention. `ifd` then names the
         full-resolution image, which a file with several (pages) needs. `pages`: the pages of each
         image as one array `image`, with dimensions such as `t`, `c` and `z` before rows and
-        columns, as OME-TIFF, ImageJ, slides, or the pages themselves have it; in groups with
-        OME-Zarr metadata, `0`, `1`, … for the levels of a pyramid, and above them `0`, `1`, … for
+        columns, according to OME-TIFF, ImageJ, the slide format, or the pages themselves; in groups
+        with OME-Zarr metadata, `0`, `1`, … for the levels of a pyramid, and above them `0`, `1`, …
+        for
         the images of a file with several. `ifd` then names any page of the one image to parse.
     band_axis
-        `first`: `(band, y, x)`, as rioxarray has it. `last`: `(y, x, band)`, as chunky samples
-        are stored, so that no reader has to transpose.
+        `first`: `(band, y, x)`, as in rioxarray. `last`: `(y, x, band)`, the order in which chunky
+        samples are stored, so that readers need not transpose.
     bands
-        Bands to keep, in this order, counted from 1 as GDAL counts them. Only where every band
-        has segments of its own (PlanarConfiguration 2); elsewhere, select from the dataset.
+        Bands to keep, in this order, counted from 1 as in GDAL. Only for images with separate
+        segments for each band (PlanarConfiguration 2); otherwise select from the dataset.
     coords
         Whether to write `x` and `y`, the pixel centres in CRS units (where the grid is parallel
         to the axes, and no longer than 4,194,304 pixels), and `band`.
     on_unsupported
-        What to do with an image that no Zarr codec expresses. `raise`: an
+        How to handle an image that no Zarr codec expresses. `raise`: an
         `UnsupportedTIFFError`. `copy`: decode it now, and store its pixels in the manifest; the
-        attribute `copied_because` tells which arrays these are.
+        attribute `copied_because` marks these arrays.
     copy_limit
-        Decoded bytes of one image that may be copied.
+        Largest image that is copied, in decoded bytes.
     sidecars
-        Whether to look for the files beside a TIFF that GDAL reads with it: `True`, or some of
+        Whether to read the files beside a TIFF that GDAL reads with it: `True`, or some of
         `ovr` (overviews), `msk` (a mask), `aux.xml` (metadata) and `world` (world files). Each
-        costs requests, all at once, after that of the header. The layout `pages` takes metadata
-        alone.
+        costs requests, which are sent together after that of the header. The layout `pages` uses
+        only metadata.
     prefetch
-        Bytes of the first GET. A header that fits costs no other request.
+        Bytes of the first GET. A header that fits needs no other request.
 
     Raises
     ------
     InvalidOptionError
-        An argument is not one of these; raised before anything is read.
+        An argument is invalid; raised before anything is read.
 
     Examples
     --------
@@ -103,7 +104,7 @@ class VirtualTIFF:
         kinds = sidecar_kinds(self.sidecars)
         if self.ifd_layout == "pages" and self.sidecars is not True and kinds & {"ovr", "msk"}:
             raise InvalidOptionError(
-                "the layout 'pages' has no place for images in sidecars.",
+                "the layout 'pages' cannot include images of sidecars.",
                 remedy='Pass sidecars=("aux.xml", "world"), or another layout.',
             )
         path = self.ifd if isinstance(self.ifd, tuple) else (self.ifd,)
@@ -139,7 +140,7 @@ class VirtualTIFF:
         url
             Absolute URL, such as `s3://bucket/image.tif` or `file:///data/image.tif`.
         registry
-            Finds the store of the URL, and reads the chunks later.
+            Finds the store of the URL; chunks are read through it later.
 
         Returns
         -------
@@ -149,22 +150,22 @@ class VirtualTIFF:
         Raises
         ------
         VirtualTIFFError
-            The tree is in `virtual_tiff.errors`.
+            See the tree of errors in `virtual_tiff.errors`.
         """
         from virtual_tiff.manifest import manifest_store
 
         return manifest_store(self.plan(url, registry), registry)
 
     def plan(self, url: str, registry: ObjectStoreRegistry[Any]) -> GroupPlan:
-        """Plan one TIFF, without making a store of it."""
+        """Plan one TIFF without making a store."""
         return run(self.plan_async(url, registry))
 
     async def plan_async(self, url: str, registry: ObjectStoreRegistry[Any]) -> GroupPlan:
-        """Plan one TIFF; many at once where many calls are gathered."""
+        """Plan one TIFF; gather calls to plan many concurrently."""
         header, source = await self.read_async(url, registry)
         beside: dict[str, ByteSource] = {}
         if self.sidecars:
-            # The overviews and masks of an image are planned with it, or with all others.
+            # Overviews and masks are planned together with their image, or with all images.
             first = self.ifd_layout == "multiscale" and self._path == (0,)
             images = self.ifd_layout != "pages" and (self.ifd is None or first)
             kinds = sidecar_kinds(self.sidecars)
@@ -176,9 +177,9 @@ class VirtualTIFF:
     async def read_async(
         self, url: str, registry: ObjectStoreRegistry[Any]
     ) -> tuple[Header, ByteSource]:
-        """Read the directories that `plan_async` makes its plan of, but no sidecars."""
+        """Read the directories that `plan_async` plans, without sidecars."""
         path = self._path
-        # The overviews of an image come after it.
+        # Overviews follow their image, so all directories are needed.
         whole = path is None or self.ifd_layout in ("multiscale", "pages")
         only = None if whole or path is None else path[0]
         return await read_header(url, registry, prefetch=self.prefetch, only=only)
@@ -196,10 +197,10 @@ class VirtualTIFF:
         beside: Mapping[str, ByteSource] | None = None,
         alone: bool = False,
     ) -> GroupPlan:
-        """Plan what `read_async` has read: one image, or all where `path` is `None`.
+        """Plan the directories that `read_async` read: one image, or all if `path` is `None`.
 
-        `beside` has the bytes of the sidecars by URL. With `alone`, leave out coordinates and
-        the attributes of groups, which a cube has once for all its images.
+        `beside` has the bytes of the sidecars by URL. With `alone`, omit coordinates and attributes
+        of groups, which a cube has once for all its images.
         """
         url = header.source.url
         sources = {url: source, **(beside or {})}
@@ -217,7 +218,7 @@ class VirtualTIFF:
             check_undamaged(header)
             series = await _read_series(source, header)
         elif self.ifd_layout == "multiscale" and may_hide_levels(header.ifds, path):
-            # Without an order of pages, what is marked counts.
+            # Without an order of pages, use the levels that are marked as such.
             with suppress(VirtualTIFFError):
                 found = await _read_series(source, header)
                 header = replace(header, ifds=mark_levels(header.ifds, found))
@@ -250,7 +251,7 @@ class VirtualTIFF:
         reason: UnsupportedTIFFError,
         options: ImageOptions,
     ) -> ArrayPlan:
-        # Imported here, since few files need it and it needs tifffile and zarr.
+        # Imported here: few files need it, and it imports tifffile and zarr.
         from virtual_tiff.completing.copying import copy_image
 
         if reason.ifd is None:
@@ -268,13 +269,13 @@ class VirtualTIFF:
 
 
 def _holding(header: Header, url: str) -> Header:
-    """The header of a TIFF or of one of its sidecars."""
+    """Return the header of a TIFF or of one of its sidecars."""
     beside = (sidecar.header for sidecar in header.sidecars)
     return next((one for one in beside if one.source.url == url), header)
 
 
 async def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
-    # Imported here, since it needs tifffile.
+    # Imported here: it imports tifffile.
     from virtual_tiff.tiff.reader._series import read_series
 
     return await read_series(source, header)
@@ -290,7 +291,7 @@ async def _completed(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> Grou
     )
     if not partial and not lerc:
         return plan
-    # Imported here, since it needs zarr and most files do not need it.
+    # Imported here: it imports zarr, and most files do not need it.
     from virtual_tiff.completing.segments import complete
 
     return await complete(plan, sources)

@@ -1,16 +1,16 @@
-"""The one callback by which long work reports how far it is."""
+"""The callback with which long operations report their progress."""
 
 from __future__ import annotations
 
 from typing import Literal, Protocol
 
-#: What is being done: sources are listed, headers read, chunks completed, references written, the
-#: commit made, or files checked.
+#: What is in progress: listing sources, reading headers, writing references, committing, or
+#: checking files.
 type Stage = Literal["list", "read", "write", "commit", "check"]
 
 
 class Progress(Protocol):
-    """A callable that reports the progress of long work."""
+    """A callable that receives progress reports."""
 
     def __call__(self, stage: Stage, done: int, total: int, failed: int, /) -> None:
         """Report progress.
@@ -18,9 +18,9 @@ class Progress(Protocol):
         Parameters
         ----------
         stage
-            What is being done.
+            What is in progress.
         done, total
-            Items of this stage that are done, failures included, and all its items.
+            Completed items of this stage, failures included, and their total number.
         failed
             Items that failed.
         """

@@ -10,7 +10,7 @@ from enum import IntEnum, IntFlag
 
 
 class Tag(IntEnum):
-    """Tag numbers this package gives a meaning to."""
+    """Tag numbers that this package interprets."""
 
     NEW_SUBFILE_TYPE = 254
     SUBFILE_TYPE = 255
@@ -72,7 +72,7 @@ class Tag(IntEnum):
 
     @property
     def title(self) -> str:
-        """The name the specification uses, such as `RowsPerStrip`."""
+        """Name in the specification, such as `RowsPerStrip`."""
         return _TITLES[self]
 
 
@@ -110,7 +110,7 @@ class FieldType(IntEnum):
 
     @property
     def size(self) -> int:
-        """Bytes of one value."""
+        """Size of one value in bytes."""
         return _FIELD_SIZES[self]
 
 
@@ -135,7 +135,7 @@ _FIELD_SIZES = {
 
 
 class Compression(IntEnum):
-    """Values of Compression that this package names; others stay plain integers."""
+    """Values of Compression that have a name here; others stay integers."""
 
     NONE = 1
     CCITT_RLE = 2

@@ -155,7 +155,7 @@ def test_remedies_are_found() -> None:
         'Pass on_unsupported="copy" to store the image itself.',  # error.remedy = …
         "Warp it to square pixels.",  # an argument of a function
         "Leave overviews out.",  # by way of a variable
-        'The layout "flat" goes by the directories.',  # a constant
+        'The layout "flat" uses the directories.',  # a constant
     ):
         assert remedy in texts
 

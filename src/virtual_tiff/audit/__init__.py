@@ -1,1 +1,1 @@
-"""What a repository holds, and whether it is still true."""
+"""Check and describe a repository: sources, history, STAC Items."""

@@ -1,4 +1,4 @@
-"""Chunks as readers get them, against what tifffile decodes from the same TIFF."""
+"""Compare chunks as readers get them with tifffile's decode of the TIFF."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.publishing.nodes import get_json, key_prefix
 from virtual_tiff.storage.resolve import AddressRegistry, resolve_store
 
-#: Codecs of lossy streams, whose decoders may differ by a few grey levels.
+#: Lossy codecs, whose decoders may differ by a few grey levels.
 _LOSSY = frozenset({"imagecodecs_jpeg", "imagecodecs_webp", "imagecodecs_jpegxl"})
 _LEVELS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """An image whose chunks are to be compared.
+    """An image whose chunks are compared.
 
     Parameters
     ----------
     url, ifd
         The image.
     array
-        Path of the array that holds it.
+        Path of the array that contains it.
     step
-        Where it is along the first dimension; `None` where the array is the image.
+        Position along the first dimension; `None` if the array is the image.
     band
-        The band of the image that the array holds; -1 for all.
+        The band of the image that the array contains; -1 for all.
     """
 
     url: str
@@ -51,18 +51,18 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of one chunk.
+    """Result of comparing one chunk.
 
     Parameters
     ----------
     decided
         1 if it was compared, 0 if tifffile cannot decode it.
     fault
-        What is wrong, in one line.
+        Description of the difference, in one line.
     changed
-        Whether Icechunk itself refused, since the source is not what was published.
+        Whether Icechunk refused to read, since the source changed after it was published.
     reason
-        Why it was not compared.
+        Why the chunk was not compared.
     """
 
     decided: int
@@ -79,15 +79,15 @@ def compare(
     Parameters
     ----------
     store
-        Of a session.
+        Icechunk store of a session.
     sample
         The image.
     registry
         Finds the store of its URL.
     chunks
-        How many chunks to take; all if the image has fewer.
+        Number of chunks to compare; all if the image has fewer.
     seed
-        Chooses among them, with the URL.
+        Seed of the selection, together with the URL.
     """
     with warnings.catch_warnings():
         # zarr warns that numcodecs.* names are not in the specification.
@@ -124,7 +124,7 @@ def _compare(
     try:
         expected = page.read(region, names, sample.band)
     except Exception as error:
-        # What tifffile makes of a file it does not understand is anything at all.
+        # tifffile can raise any exception for files that it does not support.
         reason = f"tifffile: {type(error).__name__}: {_cause(error)}"
     try:
         found = np.asarray(array[place])
@@ -176,7 +176,7 @@ def _cause(error: BaseException) -> str:
 
 
 class _Page:
-    """One directory of a TIFF, decoded by tifffile where it is asked for."""
+    """One directory of a TIFF, decoded by tifffile on request."""
 
     def __init__(
         self, sample: Sample, registry: AddressRegistry, numbers: NDArray[np.int64] | None
@@ -194,7 +194,7 @@ class _Page:
             self._file.close()
 
     def read(self, region: tuple[slice, ...], names: tuple[str, ...], band: int) -> NDArray[Any]:
-        """Pixels of a region, in the order of the dimensions that have these names."""
+        """Return the pixels of a region, in the order of these dimensions."""
         page = self._page()
         if not set(names) <= {"band", "z", "y", "x"} or ("z" in names and page.imagedepth == 1):
             raise NotImplementedError("the array is a stack of pages")
@@ -229,7 +229,7 @@ class _Page:
             page = pages[position]
             pages = page.pages
         if page.compression == 1:
-            # TIFF 6.0 section 14 has predictors for compressed data alone; libtiff and GDAL
-            # leave the tag out of account elsewhere, tifffile does not.
+            # TIFF 6.0 section 14 defines predictors for compressed data only; libtiff and GDAL
+            # ignore the tag otherwise, tifffile does not.
             page.predictor = 1
         return page

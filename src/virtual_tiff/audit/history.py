@@ -1,4 +1,4 @@
-"""What was published to a repository, commit by commit."""
+"""List the commits of a repository."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Commit:
     Parameters
     ----------
     snapshot_id, time, message
-        As Icechunk has them; the time is UTC.
+        Id, time (UTC) and message of the snapshot.
     action
-        `publish` or `append`; `None` for a commit that was not made by this package.
+        `publish` or `append`; `None` for a commit of other software.
     groups
         Number of groups that were written.
     added
@@ -37,13 +37,13 @@ class Commit:
 
     @property
     def images(self) -> int | None:
-        """Images that were added to cubes; `None` for a commit of something else."""
+        """Number of images added to cubes; `None` for other commits."""
         if not self.added:
             return None
         return sum(int(str(group["images"])) for group in self.added.values())
 
     def as_json(self) -> dict[str, Any]:
-        """For machines."""
+        """Return this record as JSON."""
         return {
             "snapshot_id": self.snapshot_id,
             "time": self.time.isoformat(),
@@ -61,9 +61,9 @@ def log(repo: Location | icechunk.Repository, *, branch: str = "main") -> list[C
     Parameters
     ----------
     repo
-        The repository, or where it is.
+        The repository, or its location.
     branch
-        Whose history to list.
+        Branch to list.
 
     Raises
     ------

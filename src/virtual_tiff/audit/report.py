@@ -1,4 +1,4 @@
-"""What `verify` finds: a status for each source, and an exit status for all."""
+"""Results of `verify`: a status for each source, and an exit status."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pyarrow as pa
 
 
 class Status(StrEnum):
-    """What is the matter with a source."""
+    """Status of a source."""
 
     OK = "ok"
-    #: There is no such file any more.
+    #: The file does not exist any more.
     MISSING = "missing"
-    #: Its ETag, size or time of last change is another one.
+    #: Its ETag, size or time of the last change differs.
     CHANGED = "changed"
-    #: A chunk reads as other pixels than the TIFF holds, or cannot be read.
+    #: A chunk has other pixels than the TIFF, or cannot be read.
     DAMAGED = "damaged"
-    #: The store did not answer, or refused.
+    #: The store did not answer, or refused access.
     UNREACHABLE = "unreachable"
 
 
@@ -34,9 +34,9 @@ class Finding:
     url
         The file.
     status
-        What is the matter.
+        Status of the file.
     detail
-        In one line; empty if nothing is.
+        Description in one line; empty if the status is `ok`.
     decoded
         Chunks that were decoded and compared.
     """
@@ -54,9 +54,9 @@ class VerifyReport:
     Parameters
     ----------
     findings
-        One for each file, in the order they were published.
+        A finding for each file, in the order of publication.
     undecided
-        Chunks that could not be compared, since tifffile does not decode them: why.
+        Reasons for chunks that were not compared, since tifffile does not decode them.
     """
 
     findings: tuple[Finding, ...]
@@ -64,12 +64,12 @@ class VerifyReport:
 
     @property
     def faults(self) -> tuple[Finding, ...]:
-        """Those that are not `ok`."""
+        """Findings that are not `ok`."""
         return tuple(f for f in self.findings if f.status != Status.OK)
 
     @property
     def decoded(self) -> int:
-        """Chunks that were compared."""
+        """Number of chunks that were compared."""
         return sum(finding.decoded for finding in self.findings)
 
     @property
@@ -79,7 +79,7 @@ class VerifyReport:
 
     @property
     def exit_status(self) -> int:
-        """0 if all is well, 1 if a source is not what was published, 2 if that is not known."""
+        """0 without differences, 1 if a source is missing, changed or damaged, 2 if unknown."""
         statuses = {finding.status for finding in self.faults}
         return 0 if not statuses else 2 if statuses == {Status.UNREACHABLE} else 1
 

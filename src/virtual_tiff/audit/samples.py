@@ -20,9 +20,9 @@ from virtual_tiff.publishing.nodes import get_document, key_prefix
 from virtual_tiff.publishing.sources_table import Sources
 from virtual_tiff.storage.addresses import WEB_SCHEMES
 
-#: Kind of a virtual chunk in what `IcechunkStore.array_chunk_iterator` yields.
+#: Kind of virtual chunks in `IcechunkStore.array_chunk_iterator`.
 _VIRTUAL = 2
-#: Names of arrays that `VirtualTIFF` gives: the path of a directory, in a sidecar or not.
+#: Names of arrays of `VirtualTIFF`: the path of a directory, of the TIFF or a sidecar.
 _IFD = re.compile(r"(?:(?:ovr|msk|msk\.ovr)\.)?(\d+(?:\.\d+)*)")
 
 
@@ -37,9 +37,9 @@ class Reference:
     array
         Path of the array.
     key
-        Of the first chunk of the array that is in the file.
+        Key of the first chunk of the array that is in the file.
     sample
-        The image, where the array is one that `VirtualTIFF` names; else `None`.
+        The image, if the array is named by `VirtualTIFF`; else `None`.
     """
 
     url: str
@@ -49,7 +49,7 @@ class Reference:
 
 
 def samples_of(store: IcechunkStore, sources: Sources, rows: list[int]) -> Iterator[Sample]:
-    """Find the images of some rows of the table of sources in their arrays."""
+    """Yield the images of rows of the table of sources, with their positions."""
     places = _Places(store)
     for row in rows:
         array = str(sources["array"][row])
@@ -70,7 +70,7 @@ class _Places:
         self._known: dict[str, dict[str, int]] = {}
 
     def find(self, array: str, position: str) -> int | None:
-        """Step of an image; `None` where the array is the image."""
+        """Return the step of an image; `None` if the array is the image."""
         if position == "{}":
             return None
         if array not in self._known:
@@ -86,7 +86,7 @@ class _Places:
 
 
 async def unlisted(store: IcechunkStore, arrays: Iterable[str]) -> list[Reference]:
-    """Find the files of arrays that are not in the table of sources, by their references.
+    """Find files from references of arrays that are not in the table of sources.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ async def unlisted_arrays(store: IcechunkStore, sources: Sources) -> list[str]:
 
 
 def _address(location: str) -> str:
-    """Undo `virtual_tiff.storage.addresses.chunk_location`."""
+    """Invert `virtual_tiff.storage.addresses.chunk_location`."""
     scheme, _, rest = location.partition("://")
     return location if scheme in WEB_SCHEMES else f"{scheme}://{unquote(rest)}"
 

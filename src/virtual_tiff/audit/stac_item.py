@@ -1,4 +1,4 @@
-"""A STAC Item that describes a published cube (STAC 1.1; Datacube 2.2, Projection 2.0)."""
+"""Describe a published cube as a STAC Item (STAC 1.1; Datacube 2.2, Projection 2.0)."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def stac_item(
     Parameters
     ----------
     repo
-        Where the repository is.
+        The repository, or its location.
     group
-        Of the cube; one with overviews is described by its full resolution.
+        Group of the cube; of one with overviews the full resolution is described.
     identifier
-        Of the Item; made from the names of the repository and the group if `None`.
+        Id of the Item; by default made from the names of repository and group.
     branch
-        To describe.
+        Branch to describe.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def stac_item(
     Raises
     ------
     RepositoryError
-        There is no such repository, or no cube in that group.
+        The repository does not exist, or the group is no cube.
     """
     repository = open_repository(repo)
     with icechunk_errors(repo):
@@ -110,7 +110,7 @@ def stac_item(
 
 
 class _Cube:
-    """What a group says of itself."""
+    """Variables and grid of the group of a cube."""
 
     def __init__(self, arrays: Mapping[str, zarr.Array[Any]], grid: ImageGrid, first: Any) -> None:
         self.arrays = arrays
@@ -212,7 +212,7 @@ def _no_cube(group: str) -> RepositoryError:
     return RepositoryError(
         f"there is no cube in the group {group or '/'!r}.",
         kind=ErrorKind.NOT_FOUND,
-        remedy="Name the group that one was published to.",
+        remedy="Name the group of a cube.",
     )
 
 
@@ -234,7 +234,7 @@ def _code(crs: str) -> str | None:
 
 
 def _reference_system(crs: str | None) -> int | dict[str, Any] | None:
-    """EPSG number or PROJJSON, as the Datacube extension wants."""
+    """Return the CRS as EPSG number or PROJJSON, for the Datacube extension."""
     if crs is None:
         return None
     code = _code(crs)

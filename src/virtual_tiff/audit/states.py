@@ -21,25 +21,25 @@ from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.errors import storage_error
 from virtual_tiff.storage.resolve import AddressRegistry, resolve_store
 
-#: By URL: what is the matter with it, and in what way.
+#: Status and description by URL.
 type States = dict[str, tuple[Status, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a file was when it was published."""
+    """Metadata of a file at publish time."""
 
     size: int
     etag: str
     last_modified: datetime | None
 
     def difference(self, now: Mapping[str, object]) -> str | None:
-        """Say in what the file differs from that; see `difference`."""
+        """Describe how the file differs; see `difference`."""
         return difference(self.size, self.etag, self.last_modified, now)
 
 
 def recorded_states(sources: Sources) -> dict[str, Recorded]:
-    """What is recorded of each file, by URL."""
+    """Return the recorded metadata of each file, by URL."""
     found: dict[str, Recorded] = {}
     columns = (sources[name].tolist() for name in ("url", "size", "etag", "last_modified"))
     for url, size, etag, modified in zip(*columns, strict=True):
@@ -53,7 +53,7 @@ async def find_changed(
     concurrency: int,
     progress: Progress | None,
 ) -> States:
-    """Ask for every file, and return what is wrong with those that are not as recorded."""
+    """Request the metadata of every file, and return the status of those that differ."""
     wrong: States = {}
     report = progress or no_progress
     done = 0
@@ -85,7 +85,7 @@ async def _head(url: str, registry: AddressRegistry) -> ObjectMeta:
         translated = storage_error(error, url)
         if translated.kind != ErrorKind.STORAGE:
             raise translated from error
-    # Some servers answer GET alone.
+    # Some servers answer only GET.
     try:
         response = await store.get_async(path, options={"range": (0, 1)})
         return response.meta
@@ -96,19 +96,19 @@ async def _head(url: str, registry: AddressRegistry) -> ObjectMeta:
 def difference(
     size: int, etag: str, last_modified: datetime | None, now: Mapping[str, object]
 ) -> str | None:
-    """Say in what a file differs from what was recorded.
+    """Describe how the metadata of a file differs from the recorded values.
 
     Parameters
     ----------
     size, etag, last_modified
-        Recorded; an empty ETag and `None` where the store gave none.
+        Recorded values; an empty ETag and `None` if the store gave none.
     now
-        What the store says: `size`, `e_tag`, `last_modified`.
+        Current metadata: `size`, `e_tag`, `last_modified`.
 
     Returns
     -------
     str or None
-        `None` if nothing tells it apart.
+        `None` if they are equal.
     """
     if now["size"] != size:
         return f"it has {now['size']} bytes, but had {size}"
@@ -121,7 +121,7 @@ def difference(
 
 
 async def find_refused(store: icechunk.IcechunkStore, references: Sequence[Reference]) -> States:
-    """Read a byte through Icechunk of files of which it alone knows what they were."""
+    """Read a byte of files through Icechunk, which has their only recorded metadata."""
     wrong: States = {}
     for reference in references:
         try:

@@ -1,4 +1,4 @@
-"""Whether all that a repository refers to is still there, unchanged, and read right.
+"""Check that all sources of a repository exist, are unchanged and are decoded correctly.
 
 Every source gets one HEAD request; a sample of chunks is read through Icechunk, as readers do,
 and compared with what tifffile decodes from the same TIFF. Arrays of other writers are not in the
@@ -57,13 +57,13 @@ def verify(
     repo
         The repository, or where it is.
     branch
-        To check.
+        Branch to check.
     sample
-        Images of which chunks are decoded; `None` for all, 0 for none.
+        Number of images of which chunks are decoded; `None` for all, 0 for none.
     chunks
-        Chunks of each of them.
+        Number of chunks of each of them.
     seed
-        Another one takes another sample.
+        Seed of the random sample.
     registry, anonymous
         Stores for the files, as for `virtual_tiff.publish`.
     concurrency
@@ -98,7 +98,7 @@ def verify(
         raise RepositoryError(
             "the repository refers to no files.",
             kind=ErrorKind.NOT_FOUND,
-            remedy="Name the branch that something was published to.",
+            remedy="Name a branch with published data.",
         )
     stores = registry_for(urls, registry, anonymous=anonymous)
     states = run(

@@ -1,7 +1,7 @@
 """The command line: arguments, progress and exit statuses.
 
-0 is success, 1 a file or a repository that stands in the way, 2 a wrong argument. Errors are one
-line on stderr that names the cause and the remedy; standard output has results alone.
+Exit status: 0 for success, 1 for an error of a file or repository, 2 for a wrong argument. Errors
+are one line on stderr with cause and remedy; standard output has only results.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from virtual_tiff.cli._stack import APPEND_EXAMPLES, STACK_EXAMPLES, append, sta
 from virtual_tiff.cli._verify import LOG_EXAMPLES, VERIFY_EXAMPLES, log, verify
 from virtual_tiff.errors import InvalidOptionError, SourcesError, VirtualTIFFError
 
-# What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
+# Commands import what they need, so that `--help` does not wait for zarr and Icechunk.
 
 _DATA, _USAGE, _INTERRUPTED = 1, 2, 130
-#: What people try where they look for the other command.
+#: Options of the other command that users may try.
 _OF_STACK = ("--layout", "--stack")
-#: What typer raises for wrong arguments; releases differ in where it is.
+#: Exception of typer for wrong arguments, whose module depends on the release.
 _CLICK_EXCEPTION: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
@@ -42,11 +42,11 @@ app = typer.Typer(
     help="""
     Publish TIFFs and COGs as versioned Zarr v3 data, without copying the pixels.
 
-    [bold]Look into a file[/bold], here or anywhere:
+    [bold]Inspect a file[/bold], local or remote:
 
         virtual-tiff info image.tif https://example.com/cog.tif
 
-    [bold]Publish files[/bold] to an Icechunk repository, that any Zarr v3 client then reads:
+    [bold]Publish files[/bold] to an Icechunk repository, for any Zarr v3 client:
 
         virtual-tiff publish images/*.tif --to repository
 
@@ -102,10 +102,10 @@ def info(
     table: TableChoices,
     anonymous: Anonymous = False,
 ) -> None:
-    """Show what is in TIFFs: images, overviews, masks, chunks, codecs, and who can read them.
+    """Show what is in TIFFs: images, overviews, masks, chunks, codecs, and which clients read them.
 
-    Reads the headers alone, usually in one request of 32 KiB for each file. The exit status is 1
-    if one cannot be read; the others are shown all the same.
+    Reads only headers, usually in one request of 32 KiB for each file. The exit status is 1 if one
+    cannot be read; the others are shown.
     """
     if tms:
         _print_tile_matrix_set(sources, anonymous=anonymous, sidecars=sidecar_names(sidecars))
@@ -135,7 +135,7 @@ def _print_tile_matrix_set(sources: Sequence[str], **options: Any) -> None:
 
 
 def _help(docstring: str) -> str:
-    """Join the lines of each paragraph, which rich would break where the source does."""
+    """Join the lines of each paragraph, since rich would keep the line breaks."""
     paragraphs = inspect.cleandoc(docstring).split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _about_arguments(error: Exception) -> str:
-    """What is wrong with arguments, and where to read about them."""
+    """Return the message for wrong arguments, with the command for help."""
     context = getattr(error, "ctx", None)
     about = "virtual-tiff" if context is None else context.command_path
     message = error.format_message().replace("Value error, ", "")  # type: ignore[attr-defined]
@@ -192,7 +192,7 @@ def _about_arguments(error: Exception) -> str:
 
 
 def _speak_of_options(error: VirtualTIFFError, command: str) -> None:
-    """Name options where an error, or one that it quotes, names arguments of Python."""
+    """Replace arguments of Python by options in an error and the errors it contains."""
     message = error.message
     for each in error.errors if isinstance(error, SourcesError) else ():
         if each.remedy is not None:

@@ -1,4 +1,4 @@
-"""What several commands need."""
+"""Functions that several commands share."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from virtual_tiff.choices import SidecarKind, values_of
 
 
 def ifd_path(text: str | None) -> int | tuple[int, ...] | None:
-    """Read the argument of `--ifd`.
+    """Parse the argument of `--ifd`.
 
     Raises
     ------
     typer.BadParameter
-        It is neither a number such as `0` nor a path such as `0.1`.
+        The text is neither a number such as `0` nor a path such as `0.1`.
     """
     if text is None:
         return None
@@ -30,12 +30,12 @@ def ifd_path(text: str | None) -> int | tuple[int, ...] | None:
 
 
 def sidecar_names(text: str | None) -> bool | tuple[SidecarKind, ...]:
-    """Read the argument of `--sidecars`: `all`, or some kinds with commas between.
+    """Parse the argument of `--sidecars`: `all`, or kinds separated by commas.
 
     Raises
     ------
     typer.BadParameter
-        There is no such kind.
+        A kind is unknown.
     """
     if text is None or text == "all":
         return text is not None
@@ -49,7 +49,7 @@ def sidecar_names(text: str | None) -> bool | tuple[SidecarKind, ...]:
 
 
 def quieten_icechunk() -> None:
-    """Keep Icechunk's log of warnings off the terminal, unless a log was requested."""
+    """Hide Icechunk's warnings, unless a log was requested."""
     if "ICECHUNK_LOG" not in os.environ:
         import icechunk
 
@@ -57,5 +57,5 @@ def quieten_icechunk() -> None:
 
 
 def count(number: int, what: str) -> str:
-    """Say how many of something there are."""
+    """Return a number with a noun."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

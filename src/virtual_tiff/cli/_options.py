@@ -1,7 +1,7 @@
-"""Options that several commands share, each written down once.
+"""Options that several commands share, each defined once.
 
-Groups of them are dataclasses. `flattened` makes an option of each of their fields, so that a
-command takes the groups, and the user sees options. Options with a fixed set of values have a
+Groups of options are dataclasses. `flattened` makes an option of each field, so that commands take
+groups, and users see options. Options with a fixed set of values have a
 type of `virtual_tiff.choices`, whose values `--help` then lists.
 """
 
@@ -40,7 +40,7 @@ To = Annotated[
     str,
     typer.Option(
         metavar="REPOSITORY",
-        help="Local path, or file, s3, gs, az or abfs URL; publish and stack make it.",
+        help="Local path, or file, s3, gs, az or abfs URL; publish and stack create it.",
         show_default=False,
     ),
 ]
@@ -52,7 +52,7 @@ Anonymous = Annotated[
 ]
 IntoExisting = Annotated[
     bool,
-    typer.Option("--into-existing", help="Add to a repository that holds data of others."),
+    typer.Option("--into-existing", help="Add to a repository that has data of other software."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, and no example.")]
@@ -67,8 +67,8 @@ Sidecars = Annotated[
     str | None,
     typer.Option(
         metavar="KINDS",
-        help="Files beside the TIFFs to read too: all, or some of "
-        f"{', '.join(choices.values_of(choices.SidecarKind))}, with commas between.",
+        help="Files beside the TIFFs to read: all, or some of "
+        f"{', '.join(choices.values_of(choices.SidecarKind))}, separated by commas.",
         show_default=False,
     ),
 ]
@@ -83,7 +83,7 @@ Group = Annotated[
 
 
 class ParserOptions(TypedDict, total=False):
-    """Arguments of `VirtualTIFF` that are options of some commands."""
+    """Arguments of `VirtualTIFF` that some commands have as options."""
 
     ifd: int | tuple[int, ...] | None
     ifd_layout: choices.IFDLayout
@@ -92,7 +92,7 @@ class ParserOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableChoices:
-    """What a table of sources, or STAC Items, hold."""
+    """Options for tables of sources and STAC Items."""
 
     url_column: Annotated[str, typer.Option(help="Column of a table that holds the URLs.")] = "url"
     asset: Annotated[
@@ -100,13 +100,13 @@ class TableChoices:
     ] = None
 
     def arguments(self) -> dict[str, Any]:
-        """Arguments of what reads a table."""
+        """Return the arguments for reading a table."""
         return {"url_column": self.url_column, "assets": self.asset}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadChoices(TableChoices):
-    """Which sources are read, and what each image becomes."""
+    """Options for reading sources."""
 
     band_axis: Annotated[
         choices.BandAxis,
@@ -121,7 +121,7 @@ class ReadChoices(TableChoices):
         typer.Option(
             metavar="BYTES",
             min=0,
-            help="Decoded bytes of one image that may be copied; by default 256 MiB.",
+            help="Largest image to copy, in decoded bytes; by default 256 MiB.",
         ),
     ] = None
 
@@ -139,38 +139,38 @@ class ReadChoices(TableChoices):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanChoices(ReadChoices):
-    """Which images are read, and where their times come from."""
+    """Options for selecting images and their times."""
 
     ifd: Annotated[
         str | None,
         typer.Option(
-            help="Image to take: 0, or 0.1 for the second sub-IFD of the first, or all. By "
-            "default the first, or all where stack and append are told --overviews."
+            help="Image to read: 0, or 0.1 for the second sub-IFD of the first, or all. By "
+            "default the first, or all if stack and append have --overviews."
         ),
     ] = None
     datetime_column: Annotated[
-        str | None, typer.Option(help="Column, or STAC property, that holds the time.")
+        str | None, typer.Option(help="Column, or STAC property, with the time.")
     ] = None
     datetime_pattern: Annotated[
         str | None,
         typer.Option(help=r"Regular expression that finds the time in a name, such as '_(\d{8})'."),
     ] = None
     datetime_tag: Annotated[
-        bool, typer.Option("--datetime-tag", help="Take DateTime of the TIFF.")
+        bool, typer.Option("--datetime-tag", help="Use DateTime of the TIFF.")
     ] = False
     concurrency: Annotated[int, typer.Option(min=1, help="Headers in flight at once.")] = 256
 
     def scan_parser(self, *, overviews: bool = False) -> VirtualTIFF:
-        """Make the parser of a scan, which takes one image of each file unless told otherwise."""
+        """Make the parser of a scan, which reads one image of each file by default."""
         ifd = self.ifd or ("all" if overviews else "0")
         return self.parser(ifd=None if ifd == "all" else ifd_path(ifd))
 
     def wants_times(self) -> bool:
-        """Whether it was said where times come from."""
+        """Whether an option defines where times come from."""
         return bool(self.datetime_column or self.datetime_pattern or self.datetime_tag)
 
     def arguments(self) -> dict[str, Any]:
-        """Arguments of `scan`, but for the parser."""
+        """Return the arguments of `scan`, without the parser."""
         return {
             **ReadChoices.arguments(self),
             "datetime_column": self.datetime_column,
@@ -190,9 +190,7 @@ class CubeChoices:
         str | None,
         typer.Option(help="Regular expression that finds their names in URLs: '_(red|nir)'."),
     ] = None
-    name: Annotated[
-        str, typer.Option(help="Name of the variable, where nothing names several.")
-    ] = "data"
+    name: Annotated[str, typer.Option(help="Name of the variable, if there is only one.")] = "data"
     split_bands: Annotated[
         bool, typer.Option("--split-bands", help="Make each band of planar images a variable.")
     ] = False
@@ -203,7 +201,7 @@ class CubeChoices:
     on_duplicate: Annotated[
         choices.OnDuplicate,
         typer.Option(
-            metavar="RULE", help="Several images at one place: raise, first, last or newest."
+            metavar="RULE", help="Several images at one position: raise, first, last or newest."
         ),
     ] = "raise"
 
@@ -225,22 +223,25 @@ class CubeChoices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitChoices:
-    """What to commit to, how, and what to print."""
+    """Options of the commit and the output."""
 
     group: Group = ""
     skip_failed: Annotated[
-        bool, typer.Option("--skip-failed", help="Leave out what could not be read.")
+        bool, typer.Option("--skip-failed", help="Leave out files that cannot be read.")
     ] = False
     message: Annotated[
-        str | None, typer.Option("--message", "-m", help="Of the commit.", show_default=False)
+        str | None,
+        typer.Option("--message", "-m", help="Message of the commit.", show_default=False),
     ] = None
-    branch: Annotated[str, typer.Option(help="To commit to; made if it is not there.")] = "main"
+    branch: Annotated[
+        str, typer.Option(help="Branch to commit to; created if it does not exist.")
+    ] = "main"
     anonymous: Anonymous = False
     as_json: Json = False
     quiet: Quiet = False
 
     def arguments(self) -> dict[str, Any]:
-        """Arguments of `publish`, `stack` and `append`."""
+        """Return the arguments of `publish`, `stack` and `append`."""
         return {
             "group": self.group,
             "on_failed": "skip" if self.skip_failed else "raise",
@@ -252,9 +253,9 @@ class CommitChoices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkChoices:
-    """Where a scan runs, and where its progress is kept."""
+    """Options for running a scan."""
 
     executor: Executor = None
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Folder that lets an interrupted scan go on.")
+        Path | None, typer.Option(help="Folder with which an interrupted scan can continue.")
     ] = None

@@ -14,7 +14,7 @@ from virtual_tiff.planning.encoding.readers import Reader
 if TYPE_CHECKING:
     from virtual_tiff.inspection import FileInfo, ImageInfo, SeriesInfo
 
-#: One letter for each client in the table, and what it stands for.
+#: A letter for each client in the table, and its meaning.
 _LETTERS = {
     Reader.ZARR_PYTHON: ("P", "zarr-python alone"),
     Reader.IMAGECODECS: ("I", "with imagecodecs-zarr"),
@@ -25,7 +25,7 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def print_files(files: Sequence[FileInfo]) -> None:
-    """Print a table for each file, and what the letters in them stand for."""
+    """Print a table for each file, and the meaning of its letters."""
     console = Console(highlight=False)
     for file in files:
         _print_file(console, file)
@@ -72,7 +72,7 @@ def _print_file(console: Console, file: FileInfo) -> None:
 
 
 def _series(series: SeriesInfo) -> str:
-    """One line about an image that is made of pages."""
+    """Return a line about an image that consists of pages."""
     rows, columns = series.levels[0]
     sizes = series.sizes | {"y": rows, "x": columns}
     shape = " × ".join(f"{name} {size}" for name, size in sizes.items())
@@ -107,7 +107,7 @@ def _size(size: int) -> str:
 
 
 def print_reading_code(location: str, containers: Sequence[str], **what: Any) -> None:
-    """Print the lines that open what was published; `what` is that of `reading_code`."""
+    """Print code that opens the published data; `what` has the options of `reading_code`."""
     from virtual_tiff.publishing.reading_code import reading_code
 
     code = reading_code(location, containers, **what)

@@ -52,7 +52,7 @@ def publish(
         IFDLayout,
         typer.Option(
             metavar="LAYOUT",
-            help="The images of one file. flat: arrays 0, 1, … in one group. nested: a group "
+            help="Layout of one file's images. flat: arrays 0, 1, … in one group. nested: a group "
             "each. multiscale: a group for each level of one image. pages: the pages of each "
             "image as one array, as OME-Zarr.",
         ),
@@ -61,12 +61,12 @@ def publish(
     read: ReadChoices,
     commit: CommitChoices,
     into_existing: IntoExisting = False,
-    concurrency: Annotated[int, typer.Option(min=1, help="Files read at once.")] = 64,
+    concurrency: Annotated[int, typer.Option(min=1, help="Files to read concurrently.")] = 64,
 ) -> None:
     """Publish TIFFs to an Icechunk repository: a group for each file, in one commit.
 
-    The pixels stay where they are. If any file cannot be published, none is, unless --skip-failed
-    leaves it out. Images on one grid become a cube with stack.
+    Pixels are not copied. If any file cannot be published, none is, unless --skip-failed leaves it
+    out. To make a cube of images on one grid, use stack.
     """
     from virtual_tiff.cli._progress import progress_bar
     from virtual_tiff.operations.publish import publish as publish_sources

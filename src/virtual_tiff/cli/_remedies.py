@@ -1,4 +1,4 @@
-"""Remedies in the words of the command line.
+"""Translate remedies into options of the command line.
 
 Errors name arguments of Python: `on_duplicate="first"`. The options of a command are known by the
 parameters of its function, which have the names of the arguments; `SPELLINGS` has the others.
@@ -14,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 from typer.models import OptionInfo
 
-#: What stands for something else than an option of the same name.
+#: Arguments that are not an option of the same name.
 SPELLINGS = {
     'on_failed="skip"': "--skip-failed",
     "parser=VirtualTIFF()": "--ifd all",
@@ -22,7 +22,7 @@ SPELLINGS = {
     "skip_signature=True": "--anonymous",
     "Remove the folder": "Pass --restart",
 }
-#: Arguments, xarray's too, that are for Python alone: a sentence that names one is left out.
+#: Arguments, also of xarray, that exist only in Python: sentences with them are omitted.
 PYTHON_ONLY = frozenset({"band", "bands", "coords", "names", "parser", "prefetch", "registry"})
 
 #: The functions of the commands by name; `virtual_tiff.cli` fills it.
@@ -51,27 +51,27 @@ def options_of(command: str) -> dict[str, str]:
 
 
 def _declared(info: OptionInfo) -> str | None:
-    # Inside of Annotated, what looks like the default is the first of the declarations.
+    # Within Annotated, the first declaration looks like the default.
     declared = (info.default, *(info.param_decls or ()))
     return next((d for d in declared if isinstance(d, str) and d.startswith("--")), None)
 
 
 def in_options(text: str, command: str) -> str:
-    """Name the options of a command where a text names arguments of Python that it has."""
+    """Replace arguments of Python by the options of a command in a text."""
     return _translated(text, command)[0]
 
 
 def remedy_in_options(remedy: str, command: str) -> str | None:
-    """Say what someone who runs a command can do.
+    """Return a remedy for users of a command.
 
-    Sentences about what the command has no option for are left out; `None` if none is left.
+    Sentences about arguments without an option are omitted; `None` if none remains.
     """
     sentences = (_translated(sentence, command) for sentence in _SENTENCE.split(remedy))
     return " ".join(text for text, is_whole in sentences if is_whole) or None
 
 
 def _translated(text: str, command: str) -> tuple[str, bool]:
-    """Translate what can be, and tell whether that is all."""
+    """Translate arguments, and return whether all could be translated."""
     options = options_of(command)
     foreign = PYTHON_ONLY.union(*map(options_of, COMMANDS)) - options.keys()
     left = []
@@ -98,7 +98,7 @@ def _translated(text: str, command: str) -> tuple[str, bool]:
 
 
 def _value(literal: str | None) -> str | None:
-    """How a value is typed after its option; `None` if there is no way."""
+    """Return a value as typed after its option; `None` if that is not possible."""
     if literal is None:
         return ""
     try:

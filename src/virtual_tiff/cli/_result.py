@@ -1,4 +1,4 @@
-"""What `publish`, `stack` and `append` print of their result."""
+"""Print the results of `publish`, `stack` and `append`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from virtual_tiff.cli._remedies import in_options
 if TYPE_CHECKING:
     from virtual_tiff.publishing.results import Added, PublishResult
 
-#: Files, and groups, that are named where there are many.
+#: Number of files and groups that are named if there are many.
 _SHOWN = 10
 
 
@@ -24,15 +24,15 @@ def print_result(
     Parameters
     ----------
     result
-        What `publish`, `stack` or `append` returned.
+        Result of `publish`, `stack` or `append`.
     to
-        Where the repository is.
+        Location of the repository.
     command
-        Name of the command, whose options remedies name.
+        Name of the command, for options in remedies.
     as_json
-        Print JSON and nothing else.
+        Print only JSON.
     example
-        Print the lines that open the first group, too.
+        Also print code that opens the first group.
     anonymous
         Whether readers need no credentials for the files.
     """
@@ -84,7 +84,7 @@ def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:
 
 
 def _cubes(groups: Mapping[str, Added]) -> Iterator[str]:
-    """Return a line for each of the cubes that something was added to."""
+    """Yield a line for each cube that images were added to."""
     from virtual_tiff.publishing.commit import brief
 
     lines = []

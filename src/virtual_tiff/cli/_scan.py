@@ -35,14 +35,14 @@ def scan(
     anonymous: Anonymous = False,
     executor: Executor = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Forget what an interrupted scan has read.")
+        bool, typer.Option("--restart", help="Ignore the results of an interrupted scan.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Read the headers of TIFFs into a table, one request each; bad files are rows with an error.
 
-    A scan that is interrupted goes on where it was when the same command is run again. So does one
-    with rows that have an error, for which the exit status is 1: fix the files, and run it again.
+    Run the same command again to continue an interrupted scan, or to read files with errors again
+    after fixing them. The exit status is 1 if there are rows with an error.
     """
     from virtual_tiff.inventory.checkpoint import Checkpoint
     from virtual_tiff.inventory.scan import scan as scan_sources

@@ -58,8 +58,8 @@ def stack(
 ) -> None:
     """Publish images as a cube: one array for each variable, along time, in one commit.
 
-    Images must share CRS, grid, data type and encoding; what differs is named, and nothing is
-    resampled. For a group of its own for each file, see publish.
+    Images must share CRS, grid, data type and encoding; an error names differences, and nothing is
+    resampled. To make a group for each file, use publish.
     """
     from virtual_tiff.operations.stack import stack as stack_images
 
@@ -90,13 +90,13 @@ def append(
     commit: CommitChoices,
     work: WorkChoices,
     on_present: Annotated[
-        OnPresent, typer.Option(help="Images that are there already: raise, or skip them.")
+        OnPresent, typer.Option(help="Images that the cube has already: raise, or skip them.")
     ] = "raise",
     out_of_order: Annotated[
         OutOfOrder, typer.Option(help="Images before the last of the cube: raise, or insert them.")
     ] = "raise",
 ) -> None:
-    """Add later images to a cube, in one commit; the cube stays as it was if anything fails."""
+    """Add images to a cube, in one commit; if anything fails, the cube does not change."""
     from virtual_tiff.operations.stack import append as append_images
 
     with _arguments(cube, scan, commit, work) as arguments:
@@ -122,7 +122,7 @@ def append(
 def _arguments(
     cube: CubeChoices, scan: ScanChoices, commit: CommitChoices, work: WorkChoices
 ) -> Iterator[dict[str, Any]]:
-    """Arguments that both commands hand on, while a bar shows progress."""
+    """Return the arguments of both commands, while a bar shows progress."""
     quieten_icechunk()
     silent = commit.quiet or commit.as_json
     with progress_bar(quiet=silent) as progress, executor_named(work.executor) as workers:

@@ -34,10 +34,10 @@ _Branch = Annotated[str, typer.Option(help="Branch of the repository.")]
 def verify(
     repository: Repository,
     sample: Annotated[
-        int, typer.Option(min=-1, help="Images of which a chunk is decoded; -1 for all.")
+        int, typer.Option(min=-1, help="Number of images of which a chunk is decoded; -1 for all.")
     ] = 20,
-    chunks: Annotated[int, typer.Option(min=1, help="Chunks of each of them.")] = 1,
-    seed: Annotated[int, typer.Option(help="Another one takes another sample.")] = 0,
+    chunks: Annotated[int, typer.Option(min=1, help="Number of chunks of each of them.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the random sample.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write a row for each file (.parquet or .csv)."),
@@ -48,10 +48,10 @@ def verify(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check that every source is there and unchanged, and that chunks read as the TIFFs do.
+    """Check that every source exists and is unchanged, and that chunks equal the TIFFs.
 
-    The exit status is 0 if all is well, 1 if a source is gone, changed or damaged, 2 if a store
-    did not answer.
+    The exit status is 0 without differences, 1 if a source is missing, changed or damaged, 2 if a
+    store did not answer.
     """
     from virtual_tiff.audit.verify import verify as verify_repository
 
@@ -74,7 +74,7 @@ def verify(
 
 
 def log(repository: Repository, branch: _Branch = "main", as_json: Json = False) -> None:
-    """List the commits of a repository, the newest first, and what each added."""
+    """List the commits of a repository, the newest first, with the images that each added."""
     from virtual_tiff.audit.history import log as commits_of
 
     quieten_icechunk()

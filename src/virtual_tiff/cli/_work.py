@@ -11,7 +11,7 @@ import typer
 
 @contextmanager
 def executor_named(name: str | None) -> Iterator[Any]:
-    """Make the executor that was asked for."""
+    """Make the executor with this name."""
     if name is None:
         yield None
     elif name == "dask":

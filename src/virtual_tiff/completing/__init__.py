@@ -1,1 +1,1 @@
-"""Chunks that cannot be referenced as they are: padded, or copied."""
+"""Complete chunks that cannot be referenced: pad short strips, or copy images."""

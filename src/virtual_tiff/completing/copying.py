@@ -1,7 +1,7 @@
-"""What no codec expresses, decoded once and stored: `on_unsupported="copy"`.
+"""Decode images that no codec expresses, and store their pixels: `on_unsupported="copy"`.
 
-The image becomes ordinary Zstandard chunks inside the manifest. Its pixels no longer come from
-the TIFF, and its attributes say so.
+The image becomes Zstandard chunks inside the manifest. Its attributes record that its pixels do not
+come from the TIFF.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ async def copy_image(
     source
         Its TIFF.
     reason
-        Why it cannot be referenced; goes into the attributes.
+        Why it cannot be referenced; recorded in the attributes.
     options
-        Where the bands go, and which of them.
+        Position of the band dimension, and which bands to keep.
     limit
         Largest number of decoded bytes to copy.
 
     Raises
     ------
     UnsupportedTIFFError
-        With kind `copy-limit`, or with that of `reason` where no decoder reads it either.
+        With kind `copy-limit`, or with that of `reason` if no decoder reads it.
     InvalidOptionError
         There is no such band.
     """
@@ -80,7 +80,7 @@ async def copy_image(
 
 
 def _decoded_bytes(directory: ImageFileDirectory) -> int:
-    """Bytes of the image, or of one of its tiles if that is larger."""
+    """Return the decoded bytes of the image, or of one tile if that is larger."""
     rows, columns = directory.segment_shape
     sample = max(1, max(directory.bits_per_sample) // 8)
     image = directory.image_width * directory.image_length * directory.image_depth
@@ -94,13 +94,13 @@ def _decoded_bytes(directory: ImageFileDirectory) -> int:
 def _decode(
     directory: ImageFileDirectory, source: ByteSource, reason: UnsupportedTIFFError, limit: int
 ) -> tuple[NDArray[Any], bool]:
-    """Return the pixels, and whether bands or slices come before rows and columns."""
+    """Return the pixels, and whether bands or slices precede rows and columns."""
     decoders: list[Callable[[], tuple[NDArray[Any], bool]]] = [
         lambda: _decode_with_tifffile(directory, source),
         lambda: _decode_with_gdal(directory, source, limit),
     ]
     if directory.compression == Compression.LERC:
-        # tifffile asks for no masks.
+        # tifffile does not request masks.
         decoders = decoders[1:]
     failures = []
     for decoder in decoders:
@@ -135,7 +135,7 @@ def _decode_with_tifffile(
 def _decode_with_gdal(
     directory: ImageFileDirectory, source: ByteSource, limit: int
 ) -> tuple[NDArray[Any], bool]:
-    # Optional: GDAL reads some encodings that nothing else does, but is large to install.
+    # Optional: GDAL reads some encodings that no other decoder reads, but is a large dependency.
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
     from rasterio.io import MemoryFile

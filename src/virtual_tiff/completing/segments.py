@@ -1,7 +1,7 @@
-"""Segments that hold fewer rows than a chunk: fetch, decode, pad, encode again.
+"""Pad segments that have fewer rows than a chunk: fetch, decode, pad, encode.
 
-The rows are decoded and encoded by the very codecs that readers will use, through a Zarr array in
-memory, and the result is decoded once more and compared before it is trusted.
+Rows are decoded and encoded with the codecs that readers will use, through a Zarr array in memory,
+and the result is decoded again and compared with the original.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ from virtual_tiff.planning.stacks import samples_of
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.concurrency import in_flight
 
-#: Segments looked at at the same time.
+#: Segments that are processed concurrently.
 _CONCURRENCY = 64
-#: Bytes of a compressed LERC segment that surely hold its first 30 bytes: one block of a
-#: Zstandard frame at most (RFC 8878 section 3.1.1.2.4), and much more than Deflate needs.
+#: Bytes of a compressed LERC segment that contain its first 30 decoded bytes in any case: one block
+#: of a Zstandard frame at most (RFC 8878 section 3.1.1.2.4), and more than Deflate needs.
 _LERC_HEAD_BYTES = 160 * 1024
 
 
 async def complete(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> GroupPlan:
-    """Look into the segments that a directory does not tell enough about.
+    """Inspect the segments that a directory does not describe completely.
 
-    Partial segments become inline chunks. LERC segments are refused if they hide pixels.
+    Partial segments become inline chunks. LERC segments that mask pixels are refused.
 
     Parameters
     ----------
     plan
         A plan whose references point into `sources`.
     sources
-        The TIFF and its sidecars by URL; one GET for each segment that is looked into.
+        The TIFF and its sidecars by URL; one GET for each inspected segment.
 
     Raises
     ------
@@ -109,9 +109,9 @@ def _is_lerc(plan: ArrayPlan) -> bool:
 
 
 async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
-    """Refuse masked pixels, which decoders silently turn into 0.
+    """Refuse masked pixels, for which decoders return 0 without an error.
 
-    A segment without any valid pixel is a missing chunk where the fill value says the same.
+    A segment without valid pixels becomes a missing chunk if the fill value is NaN.
     """
     outer = str(plan.codecs[-1]["name"])
     head_bytes = HEADER_BYTES if outer == "imagecodecs_lerc" else _LERC_HEAD_BYTES
@@ -123,7 +123,7 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
         headers[index] = lerc_header(_first_bytes(data, outer))
 
     async def hides_pixels(index: ChunkIndex, head: LercHeader) -> bool:
-        """Whether a masked pixel lies inside the image, and not in the padding of an edge tile."""
+        """Return whether a masked pixel is inside the image, not in the padding of an edge tile."""
         rows, columns = _inside(plan, index)
         if head.valid < rows * columns:
             return True
@@ -155,7 +155,7 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
 
 
 def _inside(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
-    """Rows and columns of a chunk that lie inside the image."""
+    """Return the rows and columns of a chunk that are inside the image."""
     inside = {
         name: min(chunk, shape - i * chunk)
         for name, i, chunk, shape in zip(
@@ -166,7 +166,7 @@ def _inside(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
 
 
 def _lerc_mask(data: bytes, outer: str) -> NDArray[np.bool_]:
-    """Which pixels of a segment are valid."""
+    """Return which pixels of a segment are valid."""
     try:
         if outer == "numcodecs.zlib":
             data = bytes(imagecodecs.zlib_decode(data))
@@ -181,7 +181,7 @@ def _lerc_mask(data: bytes, outer: str) -> NDArray[np.bool_]:
 
 
 def _first_bytes(data: bytes, outer: str) -> bytes:
-    """Return the start of what a segment decompresses to."""
+    """Return the first bytes of a decompressed segment."""
     try:
         if outer == "numcodecs.zlib":
             return zlib.decompressobj().decompress(data, HEADER_BYTES)
@@ -195,9 +195,9 @@ def _first_bytes(data: bytes, outer: str) -> bytes:
     return data
 
 
-#: Attribute: by how much the rows of the last strip differ from those of the TIFF at most.
+#: Attribute: largest difference between the rows of the last strip and those of the TIFF.
 _DIFFERENCE = "largest_difference_in_last_strip"
-#: Grey levels by which a lossy strip may differ where its stream had to be lengthened.
+#: Largest difference in grey levels of a lossy strip whose stream was lengthened.
 _TOLERANCE = 4
 
 
@@ -209,11 +209,11 @@ def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[
     bytes
         The chunk, encoded.
     int
-        Largest difference of a sample: 0 except for JPEG streams with vertically subsampled
-        chroma, whose last row depends on what lies below it.
+        Largest difference of a sample: 0 except for JPEG streams with vertically subsampled chroma,
+        whose last row depends on the row below it.
 
-    Returns `None` for a segment that decodes to a whole chunk as it is, since some writers fill
-    the last strip up.
+    Returns `None` for a segment that decodes to a whole chunk, since some writers pad the last
+    strip.
     """
     try:
         rows = decode(plan, segment.shape, data)
@@ -255,10 +255,10 @@ def decode(plan: ArrayPlan, shape: tuple[int, ...], data: bytes) -> NDArray[Any]
 def _pad_jpeg(
     plan: ArrayPlan, segment: PartialSegment, data: bytes, rows: NDArray[Any]
 ) -> tuple[bytes, int]:
-    """Say in the stream itself that it has more rows, rather than lose by encoding again.
+    """Raise the number of rows in the stream, which avoids a lossy encoding.
 
-    Where chroma is subsampled vertically and the row below the last one matters too much, the
-    strip is encoded again, at the highest quality and without subsampling.
+    If chroma is subsampled vertically and the last row changes too much, the strip is encoded
+    again, at the highest quality and without subsampling.
     """
     height = plan.chunk_shape[[*map(axis_of, plan.dimension_names)].index("y")]
     patched = with_frame_height(data, height)
@@ -279,14 +279,14 @@ def _pad_jpeg(
 def _difference(
     plan: ArrayPlan, segment: PartialSegment, encoded: bytes, rows: NDArray[Any]
 ) -> int:
-    """Largest difference between the rows of a segment and those of a padded chunk."""
+    """Return the largest difference between the rows of a segment and of a padded chunk."""
     whole = decode(plan, plan.chunk_shape, encoded)
     valid = whole[tuple(slice(size) for size in segment.shape)]
     return int(np.abs(valid.astype(np.int64) - rows.astype(np.int64)).max(initial=0))
 
 
-#: Configurations with which a codec loses nothing (JPEG: as little as it can); a decoder does not
-#: look at them.
+#: Configurations with which a codec is lossless (JPEG: of the highest quality); decoders ignore
+#: them.
 _FOR_ENCODING: dict[str, dict[str, JSON]] = {
     "imagecodecs_webp": {"lossless": True},
     "imagecodecs_jpegxl": {"lossless": True},
@@ -297,10 +297,10 @@ _FOR_ENCODING: dict[str, dict[str, JSON]] = {
 
 
 def encode(plan: ArrayPlan, values: NDArray[Any]) -> bytes:
-    """Encode one chunk with the codecs of a plan, without loss if they can."""
+    """Encode one chunk with the codecs of a plan, lossless if they support it."""
     plan = replace(plan, codecs=tuple(_for_encoding(codec) for codec in plan.codecs))
     if plan.codecs[0]["name"] == "transpose":
-        # Encoders of whole images want contiguous samples, and zarr transposes without a copy.
+        # Encoders of whole images need contiguous samples, and zarr transposes without a copy.
         plan = replace(plan, codecs=plan.codecs[1:])
         values = np.ascontiguousarray(values.transpose(1, 2, 0))
     document = to_bytes(array_document(_one_chunk(plan, values.shape)))
@@ -344,9 +344,9 @@ def _one_chunk(plan: ArrayPlan, shape: tuple[int, ...]) -> ArrayPlan:
 def _open(items: Mapping[str, bytes]) -> tuple[zarr.Array[Any], dict[str, Any]]:
     buffers: dict[str, Any] = {key: Buffer.from_bytes(data) for key, data in items.items()}
     with warnings.catch_warnings():
-        # zarr warns that numcodecs.* names are not in the specification; they are in the table
-        # of supported readers instead.
+        # zarr warns that numcodecs.* names are not in the specification; the table of readers in
+        # the documentation lists who reads them.
         warnings.simplefilter("ignore")
         array = zarr.open_array(MemoryStore(buffers), mode="r+", zarr_format=3)
-    # Chunks of nothing but the fill value too; zarr 3.4.0 does not heed this when opening.
+    # Store chunks that equal the fill value too; zarr 3.4.0 ignores this setting when opening.
     return array.with_config({"write_empty_chunks": True}), buffers

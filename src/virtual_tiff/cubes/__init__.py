@@ -1,1 +1,1 @@
-"""Arrays over many images of an inventory: places, agreement, levels. No I/O."""
+"""Plan cubes, arrays over many images of an inventory: positions, agreement, levels. No I/O."""

@@ -24,11 +24,11 @@ from virtual_tiff.planning.agreement import (
 
 GRID = ("crs", "transform", "width", "height", "grid_mapping")
 _ENCODING = ("data_type", "dimensions", "shape", "chunk_shape", "codecs", "fill_value")
-_OWN_VARIABLE = "need variables of their own, or a cube of their own."
+_OWN_VARIABLE = "need separate variables, or a separate cube."
 #: What can be done about a difference in a column or an attribute.
 _REMEDIES = {
-    **dict.fromkeys(GRID, "Images on other grids need cubes, or groups, of their own."),
-    **dict.fromkeys(MEANING, f"Images whose values mean something else {_OWN_VARIABLE}"),
+    **dict.fromkeys(GRID, "Images on other grids need separate cubes, or groups."),
+    **dict.fromkeys(MEANING, f"Images whose values have another meaning {_OWN_VARIABLE}"),
     **dict.fromkeys(
         (*ORDER, "band_numbers"), f"Images with their bands in another order {_OWN_VARIABLE}"
     ),
@@ -43,28 +43,28 @@ def check_grids(table: pa.Table) -> None:
     Raises
     ------
     MismatchError
-        They differ; names the first image, and counts the others.
+        They differ; names the first image and counts the others.
     """
     _raise_first(differences(table, GRID), table.num_rows)
 
 
 def check_encodings(table: pa.Table) -> dict[str, JSON]:
-    """Compare how images are stored, and what their values mean.
+    """Compare encodings and meanings of the values of images.
 
     Returns
     -------
     dict
-        The attributes that all of them have, with the same values.
+        The attributes that all of them have, with equal values.
 
     Raises
     ------
     MismatchError
-        They differ; names the first image, and counts the others.
+        They differ; names the first image and counts the others.
     """
     _raise_first(differences(table, _ENCODING), table.num_rows)
     column = table["attributes"]
     codes = codes_of(column)
-    # Most images of an archive say the same, or the same but for their dates.
+    # Most images of an archive have equal attributes, except for dates.
     texts = column.take(np.unique(codes, return_index=True)[1]).to_pylist()
     documents: list[Document] = [json.loads(text) for text in texts]
 
@@ -75,7 +75,7 @@ def check_encodings(table: pa.Table) -> dict[str, JSON]:
 
 
 def shared_band_names(table: pa.Table) -> tuple[str, ...] | None:
-    """Names of the bands that all images have; `None` where they do not agree, or have none.
+    """Return the band names of all images; `None` if they differ, or there are none.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def shared_band_names(table: pa.Table) -> tuple[str, ...] | None:
     found = column.take(np.unique(codes, return_index=True)[1]).to_pylist()
     if len(found) == 1:
         return None if found[0] is None else tuple(found[0])
-    # Numbers are what was asked for, so that images without must have been read in another way.
+    # Band numbers come from `bands=`, so images without them were read with other options.
     numbered = any(each is not None and all(name.isdecimal() for name in each) for each in found)
     key = "band_numbers" if numbered else "band_names"
     documents: list[Document] = [{key: each} for each in found]
@@ -138,5 +138,5 @@ def _mismatch(found: Sequence[Difference], count: int) -> MismatchError:
         f"images.{others}",
         url=first.url,
         ifd=first.ifd,
-        remedy=_REMEDIES.get(first.column, "Leave it out, or give it a cube of its own."),
+        remedy=_REMEDIES.get(first.column, "Leave it out, or publish it as a separate cube."),
     )

@@ -22,9 +22,9 @@ class Merged:
     Parameters
     ----------
     values
-        Sorted, without repeats.
+        Sorted, distinct values.
     old, new
-        Where the values of the cube and the added ones are in `values`.
+        Positions of the values of the cube and of the added ones in `values`.
     """
 
     values: NDArray[Any]
@@ -80,7 +80,7 @@ def encoded(name: str, values: NDArray[Any]) -> tuple[NDArray[Any], dict[str, An
 
 
 def as_text(values: NDArray[Any]) -> list[str]:
-    """Coordinate values as text, equal where they are equal: ISO 8601 for times."""
+    """Return coordinate values as text, ISO 8601 for times."""
     if values.dtype.kind == "M":
         return [str(text) for text in np.datetime_as_string(values.astype("datetime64[us]"))]
     return [str(value) for value in values.tolist()]

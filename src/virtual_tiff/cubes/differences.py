@@ -1,4 +1,4 @@
-"""Which images differ from the others, and in what."""
+"""Find images that differ from most others."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Difference:
     Parameters
     ----------
     row
-        In the table that was looked at.
+        Row in the table.
     url, ifd
         The image.
     column
-        Of the inventory, or a name of the attributes in it.
+        Column of the inventory, or name of an attribute.
     value, expected
-        As text: what it has, and what most have.
+        Its value and that of most images, as text.
     """
 
     row: int
@@ -53,19 +53,19 @@ class Difference:
 
 
 def differences(table: pa.Table, columns: Sequence[str]) -> list[Difference]:
-    """Compare the rows of a table with what most of them have.
+    """Compare the rows of a table with their most frequent values.
 
     Parameters
     ----------
     table
-        Of an inventory.
+        Table of an inventory.
     columns
-        To compare.
+        Columns to compare.
 
     Returns
     -------
     list of Difference
-        In the order of the rows; empty if all agree.
+        Differences in the order of the rows; empty if all agree.
     """
     found: list[Difference] = []
     for column in columns:
@@ -85,7 +85,7 @@ def differences(table: pa.Table, columns: Sequence[str]) -> list[Difference]:
 
 
 def codes_of(column: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
-    """Number the distinct values of a column, from 0: equal values get equal numbers."""
+    """Return a number for each row, equal for equal values of a column."""
     if isinstance(column, pa.ChunkedArray):
         column = column.unify_dictionaries().combine_chunks()
         if isinstance(column, pa.ChunkedArray):
@@ -107,7 +107,7 @@ def codes_of(column: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def _matrix(column: pa.Array) -> NDArray[np.generic] | None:
-    """Lists of numbers of one length as a matrix; `None` where they are something else."""
+    """Return lists of numbers of one length as a matrix; else `None`."""
     if column.null_count or not len(column):
         return None
     values = column.flatten()
@@ -125,7 +125,7 @@ def _matrix(column: pa.Array) -> NDArray[np.generic] | None:
 
 
 def _same(column: str, value: JSON, expected: JSON, table: pa.Table) -> bool:
-    """Whether values that are written in different ways mean the same."""
+    """Return whether values with different spellings are equivalent."""
     if column == "transform":
         size = (table["width"][0].as_py(), table["height"][0].as_py())
         one, other = (cast("list[float] | None", each) for each in (value, expected))

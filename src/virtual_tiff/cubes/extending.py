@@ -65,7 +65,7 @@ def without_present(
 def check_order(
     cube: CubePlan, existing: NDArray[Any], together: Merged, out_of_order: OutOfOrder
 ) -> None:
-    """Refuse images that come before the last of a cube, unless they are to be inserted.
+    """Refuse images before the last of a cube, unless they are inserted.
 
     Raises
     ------
@@ -80,12 +80,12 @@ def check_order(
         f"{early.size} of {len(cube.coordinate)} steps come before the last of the cube, "
         f"{as_text(existing[-1:])[0]}.",
         url=cube.inventory.table["url"][row].as_py(),
-        remedy='Pass out_of_order="insert" to put them where they belong.',
+        remedy='Pass out_of_order="insert" to insert them.',
     )
 
 
 def url_of(cube: CubePlan, variable: CubeVariable, step: int | None = None) -> str:
-    """URL of the image of a variable at a step; of its first image if `step` is `None`."""
+    """Return the URL of the image at a step; of the first image if `step` is `None`."""
     rows = variable.rows
     row = rows[rows >= 0][0] if step is None else rows[step]
     url: str = cube.inventory.table["url"][int(row)].as_py()

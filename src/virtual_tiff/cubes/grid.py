@@ -1,4 +1,4 @@
-"""The grid of a cube → what is written of it once: x, y, spatial_ref, attributes of the group."""
+"""Plan the variables of the grid of a cube: x, y, spatial_ref, attributes of the group."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def frame(
     Parameters
     ----------
     grid
-        Of the cube.
+        Grid of the cube.
     bands
-        Number of bands, if the arrays have such a dimension.
+        Number of bands, if the arrays have a band dimension.
     band_names
-        Their names, or numbers as text; `None` for 1, 2, ….
+        Names of the bands, or numbers as text; `None` for 1, 2, ….
     coordinates
-        Whether to write x and y, where the grid is not rotated, and band.
+        Whether to write x and y, if the grid is not rotated, and band.
 
     Returns
     -------
     GroupPlan
-        `x` and `y` (pixel centres, CF section 4), `band`, `spatial_ref` (CF section 5.6), and
-        the attributes of the `proj` and `spatial` conventions; what there is of them.
+        `x` and `y` (pixel centres, CF section 4), `band`, `spatial_ref` (CF section 5.6), and the
+        attributes of the `proj` and `spatial` conventions, as far as they are known.
     """
     described = description(grid)
     arrays: dict[str, ArrayPlan] = {}
@@ -69,7 +69,7 @@ def _bands(count: int, names: Sequence[str] | None) -> ArrayPlan:
 
 
 def description(grid: ImageGrid) -> Description:
-    """What the metadata of an image on this grid would say of it."""
+    """Return the metadata of an image on this grid."""
     system = crs_result(grid.crs)
     transform = geotransform(grid)
     mapping = crs_attributes(system)
@@ -88,7 +88,7 @@ def description(grid: ImageGrid) -> Description:
 
 
 def geotransform(grid: ImageGrid) -> GeoTransform | None:
-    """The affine of a grid in GDAL's order."""
+    """Return the affine transform of a grid in GDAL's order."""
     if grid.transform is None:
         return None
     a, b, c, d, e, f = grid.transform
@@ -96,7 +96,7 @@ def geotransform(grid: ImageGrid) -> GeoTransform | None:
 
 
 def grid_of(attributes: Mapping[str, object], width: int, height: int) -> ImageGrid:
-    """Read a grid back from the attributes of its grid mapping variable."""
+    """Read a grid from the attributes of its grid mapping variable."""
     text = attributes.get("GeoTransform")
     transform = None
     if isinstance(text, str):
@@ -115,7 +115,7 @@ def grid_of(attributes: Mapping[str, object], width: int, height: int) -> ImageG
 
 @lru_cache(maxsize=256)
 def crs_result(text: str | None) -> CRSResult:
-    """Read the CRS of an inventory: `EPSG:32633`, or WKT."""
+    """Parse the CRS of an inventory: `EPSG:32633`, or WKT."""
     if text is None:
         return CRSResult()
     system = CRS(text)

@@ -1,4 +1,4 @@
-"""Templates such as `{tile}/{stem}` → the path of a group for each image."""
+"""Fill templates such as `{tile}/{stem}` to get the path of the group of each image."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.table import COLUMNS
 from virtual_tiff.planning.names import check_path, group_names, group_path
 
-#: The name of a file without its suffix.
+#: Field for the name of a file without its suffix.
 _STEM = "stem"
 
 
 def is_template(group: str) -> bool:
-    """Whether a path has names of columns in braces."""
+    """Return whether a path contains names of columns in braces."""
     return "{" in group or "}" in group
 
 
@@ -36,12 +36,12 @@ def checked_group(group: str) -> str:
 
 
 def group_paths(table: pa.Table, template: str) -> list[str]:
-    """Fill a template in for each row.
+    """Fill in a template for each row.
 
     Parameters
     ----------
     table
-        A `pyarrow.Table` with a column `url`, and those that the template names.
+        A `pyarrow.Table` with the column `url` and those that the template names.
     template
         Names of columns in braces; `{stem}` is the name of the file without its suffix. A format
         may follow, as in Python: `{datetime:%Y}`.
@@ -78,7 +78,7 @@ def _names(template: str) -> Sequence[str]:
     if odd := [name for name in names if not name.isidentifier()]:
         raise InvalidOptionError(
             f"{odd[0]!r} in the group {template!r} is no name of a column.",
-            remedy="Write names of columns into braces, such as {tile}/{stem}.",
+            remedy="Write names of columns in braces, such as {tile}/{stem}.",
         )
     return list(dict.fromkeys(names))
 
@@ -90,8 +90,8 @@ def _column(table: pa.Table, name: str) -> list[object]:
         own = [column for column in table.column_names if column not in COLUMNS]
         raise InvalidOptionError(
             f"there is no column {name!r} for the group.",
-            remedy=f"Use stem, datetime, or a column of your own ({', '.join(own) or 'none yet'}) "
-            "in a table of URLs, which may be the one that scan has written.",
+            remedy=f"Use stem, datetime, or another column ({', '.join(own) or 'none yet'}) "
+            "of a table of URLs, such as the one that scan writes.",
         )
     values = table[name]
     if values.null_count:

@@ -1,4 +1,4 @@
-"""Which overviews belong to which images of an inventory, level by level."""
+"""Find the overviews of the images of an inventory, level by level."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def overview_rows(
     Parameters
     ----------
     inventory
-        With rows of overviews.
+        Inventory with rows of overviews.
     images
-        Of the inventory, those of full resolution.
+        Full-resolution images of the inventory.
     chosen
-        Rows of `images` that have to have overviews; negative ones are left out of account.
+        Rows of `images` that must have overviews; negative ones are ignored.
 
     Yields
     ------
     Inventory
         The overviews of one level.
     array
-        Shape `(images,)`, int64: the row of that for each row of `images`, -1 for those that are
-        not chosen.
+        Shape `(images,)`, int64: its row for each row of `images`; -1 for those that are not
+        chosen.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def overview_rows(
         raise InvalidOptionError(
             "the inventory has no overviews.",
             url=images.table["url"][0].as_py(),
-            remedy="Scan all images of each file (parser=VirtualTIFF()), or leave overviews out.",
+            remedy="Scan all images of each file (parser=VirtualTIFF()), or omit overviews out.",
         )
     of_image = _by_image(overviews)
     keys = _keys(images, "ifd")
@@ -68,7 +68,7 @@ def overview_rows(
             f"the image has {len(found[row])} overviews, but {len(rows) - len(odd)} of "
             f"{len(rows)} images have {depth}.",
             url=keys[row][0],
-            remedy="Leave overviews out, or make the same ones for all images.",
+            remedy="Omit overviews, or build the same ones for all images.",
         )
     for level in range(depth):
         members = np.array([found[row][level] for row in rows])
@@ -78,14 +78,14 @@ def overview_rows(
 
 
 def _by_image(overviews: Inventory) -> dict[Key, list[tuple[int, int]]]:
-    """Rows of overviews and their numbers of bands by image, the largest first."""
+    """Return rows and band counts of overviews by image, the largest first."""
     table = overviews.table.select(_COLUMNS)
     area = pc.multiply(table["width"], table["height"]).to_pylist()
     ifds, bands = table["ifd"].to_pylist(), table["bands"].to_pylist()
     found: dict[Key, list[tuple[int, int]]] = defaultdict(list)
     seen: set[Key] = set()
     for row, key in enumerate(_keys(overviews, "full_ifd")):
-        # A file that was named twice has its rows twice.
+        # A file that is named twice has its rows twice.
         if (key[0], ifds[row]) not in seen:
             seen.add((key[0], ifds[row]))
             found[key].append((row, bands[row]))

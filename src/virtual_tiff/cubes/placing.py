@@ -1,4 +1,4 @@
-"""Where images of an inventory go in a cube: which variable, and which step along it."""
+"""Find the position of images in a cube: variable and step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from virtual_tiff.inventory.table import Inventory
 
 
 def stackable(inventory: Inventory) -> Inventory:
-    """The rows that can be stacked: full-resolution images that could be read.
+    """Return the rows that can be stacked: readable full-resolution images.
 
     Raises
     ------
@@ -42,16 +42,16 @@ def variable_names(
     Parameters
     ----------
     column
-        That names it.
+        Column with the names.
     pattern
-        Regular expression with one group, which finds the name in a URL.
+        Regular expression with one group that finds the name in a URL.
     name
-        Of the only variable, where neither is given.
+        Name of the only variable, if neither is given.
 
     Raises
     ------
     InvalidOptionError
-        The column is absent or has nulls; the pattern is none, or finds nothing in a URL.
+        The column is absent or has nulls; the pattern is invalid, or finds nothing in a URL.
     """
     if column is not None and pattern is not None:
         raise InvalidOptionError("variables come from a column or from a pattern, not from both.")
@@ -72,7 +72,7 @@ def _found(inventory: Inventory, pattern: str) -> list[str]:
     if compiled.groups != 1:
         raise InvalidOptionError(
             f"the variable pattern {pattern!r} has {compiled.groups} groups, but needs one.",
-            remedy="Put the name of the variable into parentheses, as in '_(red|nir)'.",
+            remedy="Put the name of the variable in parentheses, as in '_(red|nir)'.",
         )
     names = []
     for url in inventory.table["url"].to_pylist():
@@ -81,14 +81,14 @@ def _found(inventory: Inventory, pattern: str) -> list[str]:
             raise InvalidOptionError(
                 f"the variable pattern {pattern!r} finds nothing.",
                 url=url,
-                remedy="Name only files that it fits, or leave the others out of the table.",
+                remedy="Name only files that it matches, or remove the others from the table.",
             )
         names.append(match[1])
     return names
 
 
 def coordinate_of(inventory: Inventory, column: str) -> tuple[NDArray[np.generic], Rows]:
-    """Sorted values of the coordinate, and the step of each row."""
+    """Return the sorted values of the coordinate, and the step of each row."""
     values = require(inventory, column, "along")
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
@@ -103,7 +103,7 @@ def coordinate_of(inventory: Inventory, column: str) -> tuple[NDArray[np.generic
     else:
         raise InvalidOptionError(
             f"column {column!r} is {values.type}, which cannot be a coordinate.",
-            remedy="Times, numbers and text can.",
+            remedy="Use times, numbers or text.",
         )
     unique, step = np.unique(array, return_inverse=True)
     return unique, step.astype(np.int64)
@@ -115,7 +115,7 @@ def require(inventory: Inventory, column: str, argument: str) -> pa.ChunkedArray
     Raises
     ------
     InvalidOptionError
-        It is absent, or null for an image.
+        The column is absent, or null for an image.
     """
     table = inventory.table
     if column not in table.column_names:
@@ -148,7 +148,7 @@ def placed(
     on_duplicate: OnDuplicate,
     along: str,
 ) -> Rows:
-    """Row at each step of a variable."""
+    """Return the row at each step of a variable."""
     if on_duplicate == "newest":
         modified = inventory.table["last_modified"].take(pa.array(members))
         age = pc.fill_null(modified.cast(pa.int64()), 0).to_numpy()
@@ -165,7 +165,7 @@ def placed(
             f"({inventory.table[along][one].as_py()}).",
             kind=ErrorKind.DUPLICATE,
             url=urls[one].as_py(),
-            remedy='Pass on_duplicate="first" (or last, or newest) to take one of them; or say '
+            remedy='Pass on_duplicate="first" (or last, or newest) to take one, or separate them '
             "with variable_pattern, or with a column for variable=…, what tells them apart.",
         )
     return place

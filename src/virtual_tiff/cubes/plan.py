@@ -1,4 +1,4 @@
-"""A cube as frozen data, and the arrays of images made into arrays of stacks."""
+"""The plan of a cube, as frozen data."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ type Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageGrid:
-    """Where the pixels of a cube are.
+    """The grid of a cube.
 
     Parameters
     ----------
     crs
-        `EPSG:32633` or WKT; `None` where the images have none.
+        `EPSG:32633` or WKT; `None` if the images have none.
     transform
-        a, b, c, d, e, f of the affine, from pixel corners to CRS units.
+        a, b, c, d, e, f of the affine transform from pixel corners to CRS units.
     width, height
         In pixels.
     extra_georeferencing
@@ -40,7 +40,7 @@ class ImageGrid:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One band of planar images: its number, and the axis and number of all of them."""
+    """One band of planar images: its index, and the axis and number of all bands."""
 
     index: int
     axis: int
@@ -54,11 +54,11 @@ class CubeVariable:
     Parameters
     ----------
     image
-        Plan of the array of any one of the images; the attributes are those all of them share.
+        Plan of the array of any of the images, with the attributes that all of them share.
     rows
         Shape `(steps,)`: row of the inventory at each step, -1 where there is no image.
     band
-        The band that this variable is, of planar images that were taken apart; else `None`.
+        The band of planar images that this variable is; else `None`.
     """
 
     image: ArrayPlan
@@ -77,15 +77,15 @@ class CubePlan:
     coordinate
         Shape `(steps,)`, sorted: `datetime64[us]`, numbers, or text.
     variables
-        By name.
+        Variables by name.
     grid
-        Of all images.
+        Grid of all images.
     inventory
-        What the `rows` of the variables count in.
+        Inventory that `rows` of the variables refer to.
     band_names
-        Names or numbers of the bands; `None` where they are 1, 2, ….
+        Names or numbers of the bands; `None` if they are 1, 2, ….
     overviews
-        The same at lower and lower resolution: same coordinate, same variables.
+        Smaller levels with the same coordinate and variables.
     """
 
     dimension: str
@@ -98,12 +98,12 @@ class CubePlan:
 
     @property
     def levels(self) -> tuple[CubePlan, ...]:
-        """This and its overviews."""
+        """This cube and its overviews."""
         return (self, *self.overviews)
 
     @property
     def bands(self) -> int:
-        """Size of the dimension `band` of the variables; 0 if none has it."""
+        """Size of the dimension `band`; 0 if no variable has it."""
         for variable in self.variables.values():
             image = variable.image
             if "band" in image.dimension_names:
@@ -112,14 +112,14 @@ class CubePlan:
 
     @property
     def images(self) -> int:
-        """Number of images in it."""
+        """Number of images."""
         firsts = (v for v in self.variables.values() if v.band is None or v.band.index == 0)
         rows = [v.rows for v in firsts]
         return int(sum(np.count_nonzero(r >= 0) for r in rows))
 
 
 def image_of_band(image: ArrayPlan, axis: int) -> ArrayPlan:
-    """Plan of one band of a planar image, without references."""
+    """Plan one band of a planar image, without references."""
 
     def without[T](values: Sequence[T]) -> tuple[T, ...]:
         return (*values[:axis], *values[axis + 1 :])

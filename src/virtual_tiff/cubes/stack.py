@@ -1,6 +1,7 @@
-"""Images of an inventory → the plan of a cube: same grid, same encoding, one coordinate each.
+"""Plan a cube from the images of an inventory.
 
-Stacking is not mosaicking: what differs is reported, never resampled. Nothing here does I/O.
+Images must share grid and encoding; differences are reported, never resampled. This module does no
+I/O.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ DEFAULT_VARIABLE = "data"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CubeOptions:
-    """How images become a cube.
+    """Options of a cube.
 
     Parameters
     ----------
@@ -45,21 +46,21 @@ class CubeOptions:
     variable
         Column that names the variable of each image.
     variable_pattern
-        Regular expression such as `_(red|nir)` whose group finds the name of the variable in a
-        URL, where no column has it.
+        Regular expression such as `_(red|nir)` whose group finds the name of the variable in a URL,
+        if no column has it.
     name
-        Name of the only variable, where neither is given.
+        Name of the only variable, if neither is given.
     split_bands
         Make each band of planar images a variable, such as `data_1`.
     on_duplicate
-        Which of several images at the same place of the same variable is taken: the `first` or
-        `last` in the inventory, or the `newest` (by last-modified); `raise` refuses.
+        Which of several images at the same position of a variable is used: the `first` or `last` in
+        the inventory, or the `newest` (by time of the last change); `raise` refuses them.
     overviews
         Make a pyramid: a cube of the images in the group `0`, and one of each level of their
         overviews in `1`, `2`, …. All images must have overviews of the same sizes, and the
-        inventory must hold them: `scan(…, parser=VirtualTIFF())` reads all images of a file.
+        inventory must contain them: `scan(…, parser=VirtualTIFF())` reads all images of a file.
     coordinates
-        Whether x, y and band are written.
+        Whether to write x, y and band.
     """
 
     along: str = "datetime"
@@ -89,17 +90,17 @@ def plan_cube(inventory: Inventory, options: CubeOptions | None = None) -> CubeP
     Parameters
     ----------
     inventory
-        Rows with an error and masks are left out; so are overviews, unless they are asked for.
+        Images to stack. Rows with an error, masks and, unless requested, overviews are ignored.
     options
-        How images become a cube.
+        Options of a cube.
 
     Raises
     ------
     MismatchError
-        Images differ in grid or encoding, or in what their values mean; names the first, and
-        counts the others.
+        Images differ in grid, encoding or meaning of their values; names the first and counts the
+        others.
     InvalidOptionError
-        A column is absent or has nulls; two images claim one place (kind `duplicate`); there
+        A column is absent or has nulls; two images have the same position (kind `duplicate`); there
         are no images (kind `no-sources`).
     """
     options = options or CubeOptions()
@@ -133,9 +134,9 @@ def _cube(
     places: Mapping[str, Rows],
     options: CubeOptions,
 ) -> CubePlan:
-    """Make variables of images whose places are known and whose grids agree."""
+    """Make variables of images with known positions and equal grids."""
     variables: dict[str, CubeVariable] = {}
-    # References are most of a table, and nothing here looks at them.
+    # References are most of a table, and are not needed here.
     said = images.table.drop_columns(["offsets", "lengths", "inline"])
     for label, place in places.items():
         members = place[place >= 0]
@@ -165,15 +166,15 @@ def _cube(
 
 
 def _bands(label: str, image: ArrayPlan) -> dict[str, tuple[ArrayPlan, Band | None]]:
-    """Take the bands of planar images apart: each has chunks of its own."""
+    """Split the bands of planar images, which have separate chunks."""
     if "band" not in image.dimension_names:
         return {label: (image, None)}
     axis = image.dimension_names.index("band")
     if image.chunk_shape[axis] != 1:
         raise InvalidOptionError(
-            "the bands share their chunks, so that they cannot be taken apart by reference.",
+            "the bands share their chunks, so they cannot be split by reference.",
             url=None if image.source is None else image.source.url,
-            remedy="Leave split_bands out: the variable has a band dimension.",
+            remedy="Omit split_bands: the variable has a band dimension.",
         )
     count = image.shape[axis]
     one = image_of_band(image, axis)
@@ -187,7 +188,7 @@ def _bands(label: str, image: ArrayPlan) -> dict[str, tuple[ArrayPlan, Band | No
 
 
 def _check_dimensions(variables: Mapping[str, CubeVariable]) -> None:
-    """One name has one size in a group."""
+    """Check that each dimension has one size in the group."""
     sizes: dict[str, tuple[int, str]] = {}
     for name, variable in variables.items():
         image = variable.image
@@ -198,7 +199,7 @@ def _check_dimensions(variables: Mapping[str, CubeVariable]) -> None:
                     f"dimension {dimension!r} is {size} long in variable {name!r}, but {known} in "
                     f"{owner!r}.",
                     url=None if image.source is None else image.source.url,
-                    remedy="Give the variables cubes, or groups, of their own.",
+                    remedy="Publish the variables as separate cubes, or groups.",
                 )
 
 

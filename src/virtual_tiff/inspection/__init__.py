@@ -1,4 +1,4 @@
-"""What is in a TIFF, as data: each image, how it is stored, and who can read it."""
+"""Describe TIFFs: each image, its encoding, and the clients that can read it."""
 
 from virtual_tiff.inspection.describe import describe, describe_image
 from virtual_tiff.inspection.read import examine, info

@@ -1,4 +1,4 @@
-"""A header → what people want to know of the file."""
+"""Describe a file from its header."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _PREDICTORS = {2: "horizontal", 3: "floating point"}
 
 
 def describe(header: Header, series: Iterable[Series] = ()) -> FileInfo:
-    """Describe what was read of a TIFF."""
+    """Describe a TIFF from its header."""
     images = [describe_image(ifd, header.source) for ifd in walk_ifds(header.ifds)]
     images += [
         describe_image(one.directory, one.source or header.source, one.prefix)
@@ -77,7 +77,7 @@ def _describe_series(series: Series) -> SeriesInfo:
 
 
 def describe_image(ifd: ImageFileDirectory, source: Source, prefix: str = "") -> ImageInfo:
-    """Describe one image; `prefix` is that of the names of a sidecar's images."""
+    """Describe one image; `prefix` is the prefix of names of a sidecar's images."""
     plan: ArrayPlan | None = None
     problem: str | None = None
     try:
@@ -159,7 +159,7 @@ def _nodata(ifd: ImageFileDirectory) -> str | None:
 def _crs_name(ifd: ImageFileDirectory) -> str | None:
     if not ifd.geo_keys and ifd.auxiliary is None:
         return None
-    # Imported here, since PROJ takes its time and not every TIFF has a CRS.
+    # Imported here: PROJ is slow to import, and not every TIFF has a CRS.
     from virtual_tiff.tiff.geokeys import crs
 
     found = crs(ifd)

@@ -50,7 +50,7 @@ def info(
     prefetch
         Bytes of the first GET.
     sidecars
-        Files beside the TIFFs to read too, as for `virtual_tiff.VirtualTIFF`.
+        Files beside the TIFFs to read, as for `virtual_tiff.VirtualTIFF`.
     url_column, assets
         Column of a table that holds URLs, and assets of STAC Items, as for `virtual_tiff.scan`.
     concurrency
@@ -61,7 +61,7 @@ def info(
     InvalidOptionError
         There are no such sidecars, or no files are named; nothing was read.
     VirtualTIFFError
-        What is wrong with the one file, or a `SourcesError` of several.
+        The error of a single file, or a `SourcesError` of several.
     """
     found, error = examine(
         sources,
@@ -89,7 +89,7 @@ def examine(
     assets: Sequence[str] | None = None,
     concurrency: int = DEFAULT_CONCURRENCY,
 ) -> tuple[list[FileInfo], VirtualTIFFError | None]:
-    """Read the headers that can be read, and return what `info` raises for the others."""
+    """Describe the readable files, and return the errors of the others."""
     kinds = sidecar_kinds(sidecars)
     urls = file_urls(
         sources, registry=registry, anonymous=anonymous, url_column=url_column, assets=assets
@@ -115,13 +115,13 @@ def examine(
 
 
 async def _series(header: Header, source: ByteSource) -> tuple[Series, ...]:
-    """Series of a file with more than one page, as far as they are known."""
+    """Return the series of a file with several pages, as far as they are known."""
     pages = [directory for directory in header.ifds if not is_dependent(directory)]
     described = str(header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION, ""))
-    # ImageJ has one directory for all pages of a large file.
+    # In large ImageJ files one directory describes all pages.
     if header.damage is not None or (len(pages) < 2 and not described.startswith("ImageJ=")):
         return ()
-    # Imported here, since it needs tifffile.
+    # Imported here: it imports tifffile.
     from virtual_tiff.tiff.reader._series import read_series
 
     try:

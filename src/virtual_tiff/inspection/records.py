@@ -1,4 +1,4 @@
-"""What is known of a TIFF, as data."""
+"""Records that describe a TIFF."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ class ImageInfo:
     Parameters
     ----------
     ifd
-        `0`, or `0.1` for the second sub-IFD of the first; `ovr.0` where a sidecar holds it. Also
+        `0`, or `0.1` for the second sub-IFD of the first; `ovr.0` for an image of a sidecar. Also
         the name of its array.
     kind
-        From NewSubfileType, never from the position alone.
+        Kind of the image, from NewSubfileType, never from the position alone.
     width, height
         In pixels.
     bands
-        SamplesPerPixel.
+        Number of bands (SamplesPerPixel).
     data_type
-        Zarr data type; `None` where there is none.
+        Zarr data type; `None` if there is none.
     bits_per_sample
-        As stored.
+        Stored bits per sample.
     photometric
-        Colour space, in the words of TIFF 6.0.
+        Colour space, by its name in TIFF 6.0.
     layout
         `tiles` or `strips`.
     segment_shape
-        Rows and columns of one.
+        Rows and columns of one tile or strip.
     segments, missing_segments
-        How many there are in all bands, and how many hold nothing.
+        Number of segments of all bands, and number of those without data.
     interleaved
-        Whether a segment holds all bands (PlanarConfiguration 1).
+        Whether a segment contains all bands (PlanarConfiguration 1).
     compression, predictor
-        As in the file; `None` where no predictor is in effect.
+        Compression and predictor in the file; `None` if no predictor is in effect.
     nodata
-        GDAL's tag, untouched, or what a sidecar says instead, with spaces between bands.
+        Text of GDAL's tag, or values from a sidecar, with spaces between bands.
     crs
         Name of the coordinate reference system.
     chunk_shape, codecs
-        Of the Zarr array; `None` where it can only be copied.
+        Chunk shape and codecs of the Zarr array; `None` if the image can only be copied.
     readers
         Zarr clients that decode it.
     problem
-        Why it cannot be referenced.
+        Why the image cannot be referenced.
     """
 
     ifd: str
@@ -78,20 +78,20 @@ class ImageInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesInfo:
-    """Pages that make up one image, which `ifd_layout="pages"` makes one array.
+    """Pages that make up one image, and one array with `ifd_layout="pages"`.
 
     Parameters
     ----------
     name
-        From the metadata of the file; may be empty.
+        Name in the metadata of the file; may be empty.
     kind
-        The format that says so: `ome`, `imagej`, `svs`, `generic`, ….
+        Format that defines the series: `ome`, `imagej`, `svs`, `generic`, ….
     sizes
-        Pages by their dimensions, without those within a page.
+        Sizes of the dimensions of pages, without those within a page.
     levels
-        Rows and columns of each, from full resolution on.
+        Rows and columns of each level, from full resolution on.
     first_ifd
-        The first page there is.
+        Directory of the first existing page.
     """
 
     name: str
@@ -112,15 +112,15 @@ class FileInfo:
     size
         In bytes.
     byte_order, big_tiff
-        Of the file.
+        Byte order of the file, and whether it is a BigTIFF.
     images
-        In the order of the file, each followed by its sub-IFDs.
+        Images in the order of the file, each followed by its sub-IFDs.
     damage
         Why later images cannot be read, if there are any.
     sidecars
-        Addresses of the files beside it that were asked for and are there.
+        Addresses of the requested sidecars that exist.
     series
-        Images that are made of the pages, where there are several pages and their order is known.
+        Images that consist of pages, if there are several pages and their order is known.
     """
 
     url: str
@@ -133,5 +133,5 @@ class FileInfo:
     series: tuple[SeriesInfo, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return this as plain dictionaries, lists and scalars."""
+        """Return this record as dictionaries, lists and scalars."""
         return asdict(self)

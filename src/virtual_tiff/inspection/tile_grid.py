@@ -1,4 +1,4 @@
-"""The tiles of a TIFF and of its overviews as an OGC TileMatrixSet (OGC 17-083r4, version 2.0)."""
+"""Describe the tiles of a TIFF as an OGC TileMatrixSet (OGC 17-083r4, version 2.0)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from morecantile import TileMatrixSet
     from obspec_utils.registry import ObjectStoreRegistry
 
-#: Metres of a pixel on the screen that scale denominators are about (OGC 17-083r4, 6.1.1).
+#: Size in metres of a screen pixel, for scale denominators (OGC 17-083r4, 6.1.1).
 _SCREEN_PIXEL = 0.28e-3
 
 
@@ -55,17 +55,17 @@ def tile_matrix_set(
     prefetch
         Bytes of the first GET.
     sidecars
-        Files beside the TIFF to read too, as for `virtual_tiff.VirtualTIFF`: overviews in an
-        `.ovr` are levels as well.
+        Files beside the TIFF to read, as for `virtual_tiff.VirtualTIFF`; overviews in an `.ovr` are
+        levels too.
 
     Returns
     -------
     morecantile.TileMatrixSet
-        A matrix for each level; `0` is the smallest, the greatest number is the image itself.
-        Tiles are those of the file, so a level has tile sizes and an origin of its own, and
-        `tms.model_dump(exclude_none=True)` is what the standard calls a TileMatrixSet in JSON.
-        Points are in the order of the axes of the CRS, which `orderedAxes` names. `cellSize` is
-        the width of a pixel; where sizes do not divide, pixels of overviews are not quite square.
+        A matrix for each level; `0` is the smallest, the last one the full image. Tiles are those
+        of the file, so each level has its own tile size and origin;
+        `tms.model_dump(exclude_none=True)` is the TileMatrixSet in JSON. Points are in the order of
+        the axes of the CRS, which `orderedAxes` names. `cellSize` is the width of a pixel; if sizes
+        do not divide, pixels of overviews are not exactly square.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def tile_matrix_set(
 
 
 def tile_matrix_set_of(header: Header, path: tuple[int, ...] = (0,)) -> TileMatrixSet:
-    """As `tile_matrix_set`, of what was read already."""
+    """Do the same as `tile_matrix_set`, for a header that was read already."""
     models = _morecantile()
     url = header.source.url
     image = find_ifd(header, path)
@@ -141,7 +141,7 @@ def _morecantile() -> ModuleType:
 
 
 def _georeferencing(image: ImageFileDirectory, url: str) -> tuple[GeoTransform, pyproj.CRS]:
-    """Transform and horizontal CRS of an image whose grid a TileMatrixSet can express."""
+    """Return transform and horizontal CRS of an image, if a TileMatrixSet can express them."""
     found = crs(image).crs
     if found is not None and found.is_compound:
         found = found.sub_crs_list[0]
@@ -165,7 +165,7 @@ def _georeferencing(image: ImageFileDirectory, url: str) -> tuple[GeoTransform, 
         raise _refused(
             image, url, "the grid is rotated, sheared or mirrored", "Warp it to a north-up grid."
         )
-    # Less than half a pixel from one corner to the other.
+    # Less than half a pixel over the whole image.
     if abs(abs(e) / a - 1) * max(_shape(image)) > 0.5:
         raise _refused(
             image,
@@ -177,7 +177,7 @@ def _georeferencing(image: ImageFileDirectory, url: str) -> tuple[GeoTransform, 
 
 
 def _registered(system: pyproj.CRS) -> pyproj.CRS:
-    """The CRS as its registry has it: old WKT leaves the order of axes out."""
+    """Return the CRS from its registry, since old WKT has no order of axes."""
     import pyproj
 
     code = system.to_json_dict().get("id")
@@ -224,7 +224,7 @@ def _matrix(
 
 
 def _is_reduced_evenly(full: tuple[int, int], level: tuple[int, int]) -> bool:
-    """Whether one factor, with sizes rounded up or down, gives both sizes of a level."""
+    """Return whether one factor gives both sizes of a level, rounded up or down."""
     least = max(f / (n + 1) for f, n in zip(full, level, strict=True))
     most = min(f / (n - 1) if n > 1 else float("inf") for f, n in zip(full, level, strict=True))
     return least < most
@@ -240,7 +240,7 @@ def _metres_per_unit(system: pyproj.CRS, image: ImageFileDirectory, url: str) ->
     try:
         return float(meters_per_unit(system))
     except Exception as error:
-        # It raises Exception itself for units that it does not know.
+        # It raises `Exception` for unknown units.
         unit = system.axis_info[0].unit_name
         raise _refused(
             image, url, f"morecantile does not know the unit {unit!r}", "Warp it to another CRS."
@@ -248,19 +248,19 @@ def _metres_per_unit(system: pyproj.CRS, image: ImageFileDirectory, url: str) ->
 
 
 def _definition(system: pyproj.CRS) -> dict[str, object]:
-    """The CRS as the standard wants it: by the URI of a registered one, else as PROJJSON."""
+    """Return the CRS in the form of the standard: URI of a registered one, else PROJJSON."""
     definition = system.to_json_dict()
     code = definition.get("id")
     if code is None:
         return {"wkt": definition}
-    # PROJ writes `IAU_2015` where the URI has the version between slashes.
+    # PROJ writes `IAU_2015`; the URI has the version between slashes.
     authority, _, version = str(code["authority"]).partition("_")
     uri = f"http://www.opengis.net/def/crs/{authority}/{version or 0}/{code['code']}"
     return {"uri": uri}
 
 
 def _is_north_first(system: pyproj.CRS) -> bool:
-    """Whether the first axis of the CRS counts northings or latitudes."""
+    """Return whether the first axis of the CRS is northing or latitude."""
     first, second = system.axis_info[:2]
     name = first.abbrev.upper()
     if name in ("LAT", "N"):
@@ -269,7 +269,7 @@ def _is_north_first(system: pyproj.CRS) -> bool:
 
 
 def _axis_names(system: pyproj.CRS, *, swapped: bool) -> Sequence[str]:
-    """Names of the axes in the order of the CRS, such that morecantile knows the order."""
+    """Return names of the axes in the order of the CRS, from which morecantile infers it."""
     east, north = ("Lon", "Lat") if system.is_geographic else ("E", "N")
     return [north, east] if swapped else [east, north]
 

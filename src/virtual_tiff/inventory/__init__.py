@@ -1,1 +1,1 @@
-"""Sources as a table of images, one row each."""
+"""Scan sources into an inventory, a table with a row for each image."""

@@ -1,4 +1,4 @@
-"""Arrow tables of other libraries: their types put right without loss."""
+"""Convert types of Arrow tables from other libraries without loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ArrowStream(Protocol):
 
 
 def without_views(table: pa.Table) -> pa.Table:
-    """Return a table whose text and bytes are of types that all of Arrow's functions take."""
+    """Return a table with types of text and bytes that all Arrow functions support."""
     for position, field in enumerate(table.schema):
         column = table.column(position)
         kind = field.type
@@ -36,12 +36,12 @@ def without_views(table: pa.Table) -> pa.Table:
 
 
 def converted(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    """Return a column with the type that is wanted.
+    """Return a column with another type.
 
     Raises
     ------
     pyarrow.ArrowException
-        That would lose something.
+        The conversion would lose information.
     """
     if column.type == wanted:
         return column

@@ -1,4 +1,4 @@
-"""A folder that keeps what a scan has read, so that an interrupted one can go on."""
+"""Save the results of a scan in a folder, so that an interrupted scan can continue."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _LASTING = (
 
 
 class Checkpoint:
-    """Parts of a table, one Parquet file each, that appear only when they are whole.
+    """Parts of a table, one Parquet file each, which appear only when they are complete.
 
     Parameters
     ----------
     folder
-        Where they are; made if it is not there.
+        Folder of the parts; created if it does not exist.
     options
-        Text that tells scans apart whose rows would differ.
+        Text that identifies the options of the scan.
     """
 
     def __init__(self, folder: Path, options: str) -> None:
@@ -41,12 +41,12 @@ class Checkpoint:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str] | None, options: object) -> Self | None:
-        """Open or make the folder of a scan; `None` if no folder is named.
+        """Open or create the folder of a scan; return `None` without a folder.
 
         Raises
         ------
         InvalidOptionError
-            It holds parts of a scan with other options.
+            The folder has parts of a scan with other options.
         """
         if folder is None:
             return None
@@ -56,7 +56,7 @@ class Checkpoint:
             metadata = pq.read_schema(file).metadata or {}
             if metadata.get(_OPTIONS, b"").decode() != checkpoint.options:
                 raise InvalidOptionError(
-                    f"{folder} holds a scan with other options.",
+                    f"{folder} has a scan with other options.",
                     remedy="Remove the folder to start again. Or name another with checkpoint=….",
                 )
             break
@@ -66,7 +66,7 @@ class Checkpoint:
         return sorted(self.folder.glob("part-*.parquet"))
 
     def write(self, part: pa.Table) -> None:
-        """Keep a part."""
+        """Save a part."""
         name = f"part-{len(self._files()):06}-{uuid4().hex[:8]}.parquet"
         partial = self.folder / f".{name}.partial"
         metadata = {**(part.schema.metadata or {}), _OPTIONS: self.options.encode()}
@@ -74,12 +74,12 @@ class Checkpoint:
         partial.replace(self.folder / name)
 
     def parts(self, positions: Mapping[str, int]) -> Iterator[pa.Table]:
-        """Yield the parts that are there, without rows that are worth another try.
+        """Yield the saved parts, without rows that have to be read again.
 
         Parameters
         ----------
         positions
-            Where the URLs are in the list of this scan; rows of others are left out.
+            Positions of the URLs in the list of this scan; rows of other URLs are ignored.
         """
         seen: set[str] = set()
         lasting = pa.array([str(kind) for kind in _LASTING])
@@ -98,7 +98,7 @@ class Checkpoint:
                 yield part.set_column(index, part.schema.field(POSITION), where)
 
     def remove(self) -> None:
-        """Remove the parts, and the folder if nothing else is in it."""
+        """Remove the parts, and the folder if it is empty then."""
         for file in (*self._files(), *self.folder.glob(".part-*.partial")):
             file.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):

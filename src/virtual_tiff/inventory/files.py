@@ -47,7 +47,7 @@ def file_urls(
     plain = [source_url(s) for s in several if isinstance(s, str | os.PathLike)]
     if len(plain) == len(several) and all(map(is_file, plain)):
         return plain
-    # Only now, since a table takes longer to import than the header of a file to read.
+    # Imported here: the import takes longer than reading the header of a file.
     from virtual_tiff.inventory.sources import SourceOptions, read_sources
 
     options = SourceOptions(url_column=url_column, assets=None if assets is None else tuple(assets))

@@ -1,7 +1,7 @@
-"""CRS, transform and shape of an image → its outline and bounds in longitude and latitude.
+"""Compute the outline and bounds of an image in longitude and latitude.
 
-Outlines are what GeoParquet 1.1 and STAC 1.0 want: EPSG:4326 in the order longitude, latitude,
-cut at the antimeridian (RFC 7946 section 3.1.9), as well-known binary (OGC 06-103r4 section 8).
+Outlines follow GeoParquet 1.1 and STAC 1.0: EPSG:4326 in the order longitude, latitude, split at
+the antimeridian (RFC 7946 section 3.1.9), as well-known binary (OGC 06-103r4 section 8).
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from pyproj.exceptions import ProjError
 type Affine = tuple[float, float, float, float, float, float]
 type Points = NDArray[np.float64]
 
-#: Points on each edge of an image: edges that are straight in its CRS are curved on the globe.
+#: Points on each edge of an image, since straight edges in its CRS are curved in longitude and
+#: latitude.
 _POINTS_PER_EDGE = 8
 _POLYGON, _MULTI_POLYGON = 3, 6
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Where an image is on the globe.
+    """Outline and bounds of an image.
 
     Parameters
     ----------
     rings
-        Outer rings, each closed, as (longitude, latitude) in degrees; more than one where the
-        image crosses the antimeridian.
+        Outer rings, each closed, as (longitude, latitude) in degrees; more than one if the image
+        crosses the antimeridian.
     bbox
-        West, south, east and north, in degrees. West is greater than east where the image
-        crosses the antimeridian (RFC 7946 section 5.2).
+        West, south, east and north, in degrees. West is greater than east if the image crosses the
+        antimeridian (RFC 7946 section 5.2).
     """
 
     rings: tuple[tuple[tuple[float, float], ...], ...]
@@ -43,7 +44,7 @@ class Footprint:
 
     @property
     def wkb(self) -> bytes:
-        """Polygon or MultiPolygon, little-endian."""
+        """Return a Polygon or MultiPolygon as little-endian WKB."""
         polygons = [_polygon_wkb(ring) for ring in self.rings]
         if len(polygons) == 1:
             return polygons[0]
@@ -51,7 +52,7 @@ class Footprint:
 
     @property
     def geojson(self) -> dict[str, object]:
-        """Geometry object of RFC 7946."""
+        """Return a geometry object of RFC 7946."""
         coordinates = [[[list(point) for point in ring]] for ring in self.rings]
         if len(coordinates) == 1:
             return {"type": "Polygon", "coordinates": coordinates[0]}
@@ -65,7 +66,7 @@ def footprint(crs: str, transform: Affine, width: int, height: int) -> Footprint
     Parameters
     ----------
     crs
-        What pyproj takes: `EPSG:32633`, or WKT.
+        Input of pyproj: `EPSG:32633`, or WKT.
     transform
         a, b, c, d, e, f: x = a·column + b·row + c, y = d·column + e·row + f, with the origin at
         the outer corner of the first pixel.
@@ -75,7 +76,7 @@ def footprint(crs: str, transform: Affine, width: int, height: int) -> Footprint
     Returns
     -------
     Footprint or None
-        `None` where the CRS cannot be transformed to longitude and latitude there.
+        `None` if the CRS cannot be transformed to longitude and latitude there.
     """
     try:
         to_degrees = _transformer(crs)
@@ -83,8 +84,8 @@ def footprint(crs: str, transform: Affine, width: int, height: int) -> Footprint
         lon, lat = np.asarray(longitude), np.asarray(latitude)
         if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
             return None
-        # Neighbouring points are near each other: a jump of more than half the globe is the
-        # antimeridian, not a distance.
+        # Neighbouring points are close, so a difference of more than 180 degrees is a crossing of
+        # the antimeridian.
         unwrapped = np.degrees(np.unwrap(np.radians(lon)))
         if abs(unwrapped[-1] - unwrapped[0]) > 180:
             return _around_pole(to_degrees, transform, width, height, lat)
@@ -101,7 +102,7 @@ def _transformer(crs: str) -> Transformer:
 
 
 def _outline(transform: Affine, width: int, height: int) -> tuple[Points, Points]:
-    """Closed ring of CRS coordinates, counter-clockwise where rows run down."""
+    """Return a closed ring of CRS coordinates, counter-clockwise if rows run down."""
     steps = np.arange(_POINTS_PER_EDGE) / _POINTS_PER_EDGE
     nothing, whole = np.zeros_like(steps), np.ones_like(steps)
     column = np.concatenate([nothing, steps, whole, 1 - steps, [0.0]]) * width
@@ -111,7 +112,7 @@ def _outline(transform: Affine, width: int, height: int) -> tuple[Points, Points
 
 
 def _cut(lon: Points, lat: Points) -> Footprint:
-    """Make a footprint of a ring whose westernmost longitude is within -180 and 180."""
+    """Make a footprint of a ring whose westernmost longitude is from -180 to 180."""
     west, east = float(lon.min()), float(lon.max())
     south, north = float(lat.min()), float(lat.max())
     ring = _counter_clockwise(list(zip(lon.tolist(), lat.tolist(), strict=True)))
@@ -137,7 +138,7 @@ def _clip(ring: list[tuple[float, float]], *, keep_below: bool) -> list[tuple[fl
 def _around_pole(
     to_degrees: Transformer, transform: Affine, width: int, height: int, lat: Points
 ) -> Footprint:
-    """A ring once around the globe: the image holds a pole, and every longitude."""
+    """Return the footprint of an image that contains a pole, and so every longitude."""
     a, b, c, d, e, f = transform
     _, centre = to_degrees.transform(
         a * width / 2 + b * height / 2 + c, d * width / 2 + e * height / 2 + f
@@ -148,7 +149,7 @@ def _around_pole(
 
 
 def _counter_clockwise(ring: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Turn a ring the way RFC 7946 section 3.1.6 wants outer rings."""
+    """Orient a ring counter-clockwise, as RFC 7946 section 3.1.6 requires of outer rings."""
     doubled_area = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(ring))
     return ring if doubled_area >= 0 else ring[::-1]
 

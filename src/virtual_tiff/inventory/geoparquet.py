@@ -1,4 +1,4 @@
-"""The metadata that make a table of footprints GeoParquet 1.1."""
+"""Add GeoParquet 1.1 metadata to a table of footprints."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def with_geo_metadata(table: pa.Table) -> pa.Table:
 
 
 def _bounds(boxes: pa.ChunkedArray) -> list[float] | None:
-    """Bounds of all boxes; every longitude where one of several crosses the antimeridian."""
+    """Return the bounds of all boxes; all longitudes if one of several crosses the antimeridian."""
     sides = {side: pc.struct_field(boxes, [side]) for side in _SIDES}
     edges = [(pc.min if s.endswith("min") else pc.max)(sides[s]).as_py() for s in _SIDES]
     if None in edges:

@@ -24,16 +24,16 @@ DEFAULT_CONCURRENCY = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanOptions:
-    """What is the same for every file of a scan.
+    """Options of a scan.
 
     Parameters
     ----------
     parser
-        Which images of a file, and how; `ifd=None` takes all.
+        Images of a file to read, and how; `ifd=None` reads all.
     datetime_pattern
         Regular expression that finds the time in a URL; see `virtual_tiff.inventory.times`.
     datetime_tag
-        Whether DateTime (tag 306) is the time.
+        Whether to use DateTime (tag 306) as time.
     concurrency
         Headers in flight at once, in one process.
     """
@@ -52,7 +52,7 @@ class ScanOptions:
 
 @dataclass(slots=True)
 class ScannedImage:
-    """One image of a file; see `Rows.add_image`."""
+    """One image of a file; see `Rows.add_image` for the fields."""
 
     directory: ImageFileDirectory
     plan: ArrayPlan
@@ -64,14 +64,14 @@ class ScannedImage:
 
 @dataclass(slots=True)
 class ScannedFile:
-    """What came of one file."""
+    """Result of reading one file: images or errors."""
 
     header: Header | None = None
     images: list[ScannedImage] = field(default_factory=list)
     errors: list[VirtualTIFFError] = field(default_factory=list)
 
     def add_to(self, rows: Rows, position: int, url: str) -> int:
-        """Add the rows of the file, and return how many of them are errors."""
+        """Add the rows of the file, and return the number of errors."""
         source = None if self.header is None else self.header.source
         for image in self.images:
             if source is not None:
@@ -91,7 +91,7 @@ class ScannedFile:
 
 
 class FileReader:
-    """Reads one file after the other, with the same options."""
+    """Reads files with the same options."""
 
     def __init__(self, registry: AddressRegistry, options: ScanOptions) -> None:
         self.registry = registry
@@ -102,7 +102,7 @@ class FileReader:
             self.pattern = check_pattern(options.datetime_pattern)
 
     async def read(self, url: str) -> ScannedFile:
-        """Read the images of one file; what is wrong with it comes back with them."""
+        """Read the images of one file; errors are part of the result."""
         parser = self.parser
         try:
             header, source = await parser.read_async(url, self.registry)
@@ -148,7 +148,7 @@ def _is_chosen(directory: ImageFileDirectory, ifd: int | tuple[int, ...] | None)
 def _band_names(
     array: ArrayPlan, full: ImageFileDirectory, bands: Sequence[int] | None
 ) -> Sequence[str] | None:
-    """What an image alone would have in its coordinate `band`; `None` where that is 1, 2, …."""
+    """Return the values of the coordinate `band` of an image; `None` if they are 1, 2, …."""
     if "band" not in array.dimension_names:
         return None
     size = array.shape[array.dimension_names.index("band")]
@@ -164,7 +164,7 @@ def _band_names(
 def _array(
     plan: GroupPlan, directory: ImageFileDirectory
 ) -> tuple[ArrayPlan, Mapping[str, JSON] | None]:
-    """Pick the array of an image, and the attributes of its grid mapping, from a plan."""
+    """Return the array of an image, and the attributes of its grid mapping, from a plan."""
     for _, group in plan.walk():
         for array in group.arrays.values():
             if array.ifd == directory.index:

@@ -14,14 +14,14 @@ from virtual_tiff.inventory.table import SCHEMA, Inventory
 
 
 def joined(listed: pa.Table, urls: Sequence[str], parts: Sequence[pa.Table]) -> Inventory:
-    """Put the rows that were read beside the columns of the caller.
+    """Join the rows of the scan with the columns of the caller.
 
     Parameters
     ----------
     listed
-        From `read_sources`: a row for each thing that the caller named.
+        Table of `read_sources`: a row for each source.
     urls
-        The different URLs among them, in order.
+        Distinct URLs among them, in order.
     parts
         Rows with the position of their URL in `urls`, in any order.
     """
@@ -31,7 +31,7 @@ def joined(listed: pa.Table, urls: Sequence[str], parts: Sequence[pa.Table]) -> 
     counts = np.bincount(position, minlength=len(urls))
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     named = pc.index_in(listed["url"], value_set=pa.array(urls, pa.string())).to_numpy()
-    # A URL that was named twice gets its rows twice; one with three images takes three rows.
+    # A URL that is named twice gets its rows twice; a file with three images has three rows.
     repeats = counts[named]
     callers = np.repeat(np.arange(len(named)), repeats)
     within = np.arange(callers.size) - np.repeat(np.cumsum(repeats) - repeats, repeats)

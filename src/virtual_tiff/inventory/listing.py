@@ -15,7 +15,7 @@ from virtual_tiff.storage.addresses import is_local, is_web, local_path
 from virtual_tiff.storage.errors import storage_error
 from virtual_tiff.storage.resolve import resolve_store
 
-#: Ends of the names of what names files.
+#: Suffixes of files that list other files.
 _LISTS = (".txt", ".lst", ".json", ".geojson", ".parquet", ".geoparquet", ".csv")
 _GLOB = frozenset("*?[")
 
@@ -31,7 +31,7 @@ def each(sources: object) -> Iterable[object]:
 
 
 def is_file(url: str) -> bool:
-    """Whether an address is that of a file to scan, rather than of something that names files."""
+    """Return whether an address is that of a file to scan, not of a list of files."""
     return not (is_folder(url) or is_glob(url) or url.lower().endswith(_LISTS))
 
 
@@ -43,13 +43,13 @@ def is_folder(url: str) -> bool:
 def is_glob(url: str) -> bool:
     """Whether an address may be a pattern: in a bucket it may also be the name of a file."""
     if is_web(url):
-        # There is nothing to be found by it, so that brackets are part of the name.
+        # Web servers have no listings, so brackets are part of the name.
         return "*" in url
     return bool(_GLOB & set(url)) and not (is_local(url) and local_path(url).exists())
 
 
 def listed(url: str, registry: ObjectStoreRegistry[Any], suffixes: tuple[str, ...]) -> list[str]:
-    """Addresses below a prefix that end in one of the suffixes, sorted."""
+    """Return the sorted addresses below a prefix that end in one of the suffixes."""
     _check_listing(url)
     store, prefix = resolve_store(url, registry)
     root = url[: len(url) - len(prefix)] if prefix else url
@@ -88,7 +88,7 @@ def _exists(store: Head, path: str) -> bool:
 
 
 def read_bytes(url: str, registry: ObjectStoreRegistry[Any]) -> bytes:
-    """Content of a file that names others."""
+    """Return the content of a file that lists others."""
     try:
         if is_local(url):
             return local_path(url).read_bytes()
@@ -105,5 +105,5 @@ def _check_listing(url: str) -> None:
         raise InvalidOptionError(
             "a web server has no listing.",
             url=url,
-            remedy="Name the files, or a text file or table that names them.",
+            remedy="Name the files, or a text file or table with their addresses.",
         )

@@ -15,17 +15,17 @@ from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.storage.run import run
 
-#: Rows, and references of chunks, after which a part of the table is put away.
+#: Number of rows, and of chunk references, after which a part of the table is saved.
 _PART_ROWS = 2_000
 _PART_REFERENCES = 2_000_000
-#: URLs of one task of an executor: few enough to share work, enough to be worth a task.
+#: URLs of one task of an executor: few enough to balance load, enough to amortise a task.
 _TASK_URLS = 500
 
 
 def read_batch(
     batch: Sequence[tuple[int, str]], registry: AddressRegistry, options: ScanOptions
 ) -> pa.Table:
-    """Read some headers, in a worker of an executor."""
+    """Read headers in a worker of an executor."""
     rows = Rows()
 
     def add(position: int, url: str, file: ScannedFile) -> None:
@@ -41,7 +41,7 @@ async def read_all(
     options: ScanOptions,
     add: Callable[[int, str, ScannedFile], None],
 ) -> None:
-    """Read headers, so many at once, and hand over each as it comes."""
+    """Read headers concurrently, and pass on each result as it completes."""
     reader = FileReader(registry, options)
 
     async def read(item: tuple[int, str]) -> None:
@@ -126,11 +126,11 @@ class Reading:
         try:
             await read_all(self.left, self.registry, self.options, add)
         finally:
-            # Also when it is interrupted: what was read need not be read again.
+            # Also when interrupted, so that files need not be read again.
             self._keep(rows.take())
 
     def run_with(self, executor: Executor) -> None:
-        """Share what is left among the workers of an executor."""
+        """Distribute the remaining files to the workers of an executor."""
         if hasattr(executor, "get_executor"):  # a Dask client
             executor = executor.get_executor()
         futures = [

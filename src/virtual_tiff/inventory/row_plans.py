@@ -1,4 +1,4 @@
-"""One row of an inventory → the plan of its array, as the parser made it."""
+"""Rebuild the plan of an array from a row of an inventory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from virtual_tiff.storage.source import Source
 
 
 def source_of(values: Mapping[str, Any]) -> Source:
-    """What the GET of the header said of the file of a row."""
+    """Return URL and metadata of the file of a row."""
     modified = values["last_modified"]
     return Source(
         url=values["url"],
@@ -25,7 +25,7 @@ def source_of(values: Mapping[str, Any]) -> Source:
 
 
 def plan_of(values: Mapping[str, Any]) -> ArrayPlan:
-    """Rebuild the plan of a row; nothing is fetched."""
+    """Rebuild the plan of a row without a request."""
     shape, chunk_shape = tuple(values["shape"]), tuple(values["chunk_shape"])
     grid = tuple(-(-s // c) for s, c in zip(shape, chunk_shape, strict=True))
     inline = {tuple(chunk["index"]): chunk["data"] for chunk in values["inline"] or ()}

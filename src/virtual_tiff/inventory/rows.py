@@ -1,4 +1,4 @@
-"""Images → rows of an inventory."""
+"""Make rows of an inventory from images."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from virtual_tiff.tags import Compression
 from virtual_tiff.tiff.geokeys import crs, geotransform, overview_transform
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
-#: Position of a row's URL in the list that was scanned; not part of an inventory.
+#: Position of a row's URL in the list of the scan; not part of an inventory.
 POSITION: Final = "_position"
 _REFERENCES = ("offsets", "lengths")
 _COMPRESSIONS = {int(member): member.name for member in Compression}
 
 
 class Rows:
-    """Collects rows, and makes a table of them."""
+    """Collects rows and makes a table of them."""
 
     def __init__(self) -> None:
         self._clear()
@@ -60,18 +60,18 @@ class Rows:
         Parameters
         ----------
         position
-            Of its URL in the list that is scanned.
+            Position of its URL in the list of the scan.
         directory, plan, source
             The image, its array, and its file.
         full
-            The directory that holds the georeferencing: `directory` itself, or the
-            full-resolution image of an overview or a mask.
+            The directory with the georeferencing: `directory` itself, or the full-resolution image
+            of an overview or a mask.
         time
-            When it was taken, UTC.
+            Time of acquisition, UTC.
         grid_mapping
             Attributes of its grid mapping variable.
         band_names
-            Names or numbers of its bands; `None` where they are 1, 2, ….
+            Names or numbers of its bands; `None` if they are 1, 2, ….
         """
         system, transform = _georeferencing(directory, full)
         width, height = directory.image_width, directory.image_length
@@ -133,7 +133,7 @@ class Rows:
             cells.append(values.get(name))
 
     def take(self) -> pa.Table:
-        """Make a `pyarrow.Table` of the rows, and start again without any."""
+        """Return the rows as a `pyarrow.Table`, and clear them."""
         columns = [pa.array(self._cells[POSITION], pa.int64())]
         for field in SCHEMA:
             cells = self._cells[field.name]
@@ -149,7 +149,7 @@ class Rows:
 
 
 def role(directory: ImageFileDirectory) -> str:
-    """What an image is to others of its file: `image`, `overview`, `mask`, `mask overview`."""
+    """Return the role of an image: `image`, `overview`, `mask` or `mask overview`."""
     if directory.is_mask:
         return "mask overview" if directory.is_reduced else "mask"
     return "overview" if directory.is_reduced else "image"
@@ -176,7 +176,7 @@ def _georeferencing(
 
 
 def _extra_georeferencing(mapping: Mapping[str, JSON] | None) -> str | None:
-    """What a grid mapping says beyond the CRS and the transform, which have columns."""
+    """Return the attributes of a grid mapping that have no column, as JSON."""
     found = (
         {key: mapping[key] for key in EXTRA_GEOREFERENCING if key in mapping} if mapping else None
     )
@@ -187,7 +187,7 @@ def _bbox(edges: tuple[float, float, float, float]) -> dict[str, float]:
     return dict(zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True))
 
 
-# Made once: `json.dumps` makes a new encoder for every call with options.
+# Made once, since `json.dumps` makes a new encoder for every call with options.
 _json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 

@@ -39,36 +39,37 @@ def scan(
     checkpoint: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Inventory:
-    r"""Read the headers of many TIFFs into a table: one GET a file.
+    r"""Read the headers of many TIFFs into an inventory, usually with one GET for each file.
 
     Parameters
     ----------
     sources
         URLs, paths, folders and prefixes (ending in `/`), globs, text files, STAC Items and
         ItemCollections, STAC GeoParquet, or any Arrow, Polars, pandas or DuckDB table with a
-        column of URLs; one or several. The columns of a table come back untouched.
+        column of URLs; one or several. The columns of a table are kept.
     registry
-        Finds the store of a URL; made from the URLs if `None`.
+        Finds the store of a URL; by default obstore's stores, with credentials from the
+        environment.
     parser
-        Which images of a file; the first if `None`.
+        Images of a file to read; by default the first.
     url_column, datetime_column, assets
         Columns of a table, property and assets of STAC Items; see
         `virtual_tiff.inventory.sources.SourceOptions`.
     datetime_pattern
         Regular expression such as `(\d{8})` that finds the time in a URL.
     datetime_tag
-        Whether the TIFF's DateTime is the time. A table comes before the pattern, the pattern
-        before the tag; where none of them gives a time, there is none.
+        Whether to use the TIFF's DateTime. A table takes precedence over the pattern, the pattern
+        over the tag; without any of them, the time is null.
     anonymous
         Read the files without credentials, as for public buckets.
     concurrency
         Headers in flight at once, in each process.
     executor
-        Any `concurrent.futures` executor, or a Dask client, to share the work; this process
-        does it all if `None`.
+        Any `concurrent.futures` executor, or a Dask client, to distribute the work; by default this
+        process does it.
     checkpoint
-        Folder to keep what has been read in. A scan that was interrupted goes on from there,
-        and tries again what failed for want of the store.
+        Folder to save results in. An interrupted scan continues from there, and reads files with
+        temporary errors again.
     progress
         Called with the stage `list` once the files are known, and `read` as each is done; see
         `virtual_tiff.progress.Progress`.
@@ -76,7 +77,7 @@ def scan(
     Returns
     -------
     Inventory
-        In the order of the sources. A file that could not be read is a row with its error.
+        Images in the order of the sources. A file that could not be read is a row with its error.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def scan(
     """
     if parser is not None and parser.sidecars:
         raise InvalidOptionError(
-            "an inventory does not keep what stands in sidecars.",
+            "an inventory has no columns for sidecars.",
             remedy="Scan without sidecars, or publish the files with virtual_tiff.publish.",
         )
     options = ScanOptions(
@@ -110,7 +111,7 @@ def scan(
     urls = listed["url"].unique().to_pylist()
     (progress or no_progress)("list", len(urls), len(urls), 0)
     stores = registry_for(urls, registry, anonymous=anonymous)
-    # How many are in flight changes nothing in the rows.
+    # The number of headers in flight does not affect rows.
     same = replace(options, concurrency=DEFAULT_CONCURRENCY)
     reading = Reading(urls, stores, options, Checkpoint.open(checkpoint, same), progress)
     if executor is None:

@@ -89,7 +89,7 @@ def _linked(table: pa.Table, url: str | None) -> pa.Table:
 
 
 def _with_time(table: pa.Table, datetime_column: str | None) -> pa.Table:
-    """Make the column of times, and move names out of the way of the inventory's."""
+    """Make the column of times, and rename columns that an inventory has itself."""
     column = datetime_column or "datetime"
     times = pa.nulls(table.num_rows, _TIME)
     if column in table.column_names:

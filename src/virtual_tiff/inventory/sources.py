@@ -35,21 +35,21 @@ from virtual_tiff.storage.errors import storage_error
 from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.storage.stores import registry_for
 
-#: Ends of the names that a listing takes for TIFFs, in lower case.
+#: Suffixes of TIFFs in a listing, in lower case.
 SUFFIXES = (".tif", ".tiff", ".btf", ".gtiff", ".svs", ".ndpi", ".scn", ".lsm", ".stk")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """How sources are understood.
+    """Options for resolving sources.
 
     Parameters
     ----------
     url_column
         Column of a table that holds URLs or paths.
     datetime_column
-        Column of a table, or property of a STAC Item, that holds the time. A column that is
-        named `datetime` needs no naming.
+        Column of a table, or property of a STAC Item, that holds the time. By default a column
+        named `datetime`.
     assets
         Keys of the assets of STAC Items; `None` for all whose media type is TIFF.
     """
@@ -66,7 +66,7 @@ def read_sources(
     registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
 ) -> pa.Table:
-    """List what is to be scanned.
+    """List the files to scan.
 
     Parameters
     ----------
@@ -80,14 +80,14 @@ def read_sources(
     Returns
     -------
     pyarrow.Table
-        Columns `url` (absolute), `datetime` (UTC, null where unknown), and the caller's own,
-        with `source_` before a name that an inventory needs itself.
+        Columns `url` (absolute), `datetime` (UTC, null if unknown), and those of the caller, with
+        the prefix `source_` if an inventory has a column of this name.
 
     Raises
     ------
     InvalidOptionError
-        With kind `no-sources` if there are none; or a table lacks a column; or a source is
-        nothing of the kind.
+        With kind `no-sources` if there are none; or a table lacks a column; or a source has an
+        unsupported type.
     SourceError
         A listing or a text file cannot be read.
     """
@@ -113,7 +113,7 @@ class _Reader:
         return registry_for([url], self.given, anonymous=self.anonymous)
 
     def tables(self, sources: object, base: Path | None = None) -> Iterable[pa.Table]:
-        """Tables of a source, or of several; neighbouring URLs share one."""
+        """Yield tables of one or several sources; consecutive URLs share one."""
         plain: list[str] = []
         for source in each(sources):
             if isinstance(source, str | os.PathLike):
@@ -140,8 +140,8 @@ class _Reader:
         if hasattr(source, "to_dict"):  # pystac's Item and ItemCollection
             return [self._stac(source.to_dict(), None)]
         raise InvalidOptionError(
-            f"{type(source).__name__} is no source: a URL, a path, a STAC Item or "
-            "ItemCollection, or a table with a column of URLs is.",
+            f"{type(source).__name__} is no source. Use a URL, a path, a STAC Item or "
+            "ItemCollection, or a table with a column of URLs.",
         )
 
     def _text(self, text: str, base: Path | None) -> str | Iterable[pa.Table]:
@@ -195,7 +195,7 @@ def _of_inventory(inventory: Inventory) -> pa.Table:
 
 
 def _only(sources: object) -> str | None:
-    """Address of the only source, for an error."""
+    """Return the address of a single source, for an error."""
     if isinstance(sources, list | tuple) and len(sources) == 1:
         return _only(sources[0])
     return source_url(sources) if isinstance(sources, str | os.PathLike) else None

@@ -1,4 +1,4 @@
-"""STAC 1.0 Items, ItemCollections and STAC GeoParquet → one row for each asset."""
+"""List assets of STAC 1.0 Items, ItemCollections and STAC GeoParquet, a row for each."""
 
 from __future__ import annotations
 
@@ -23,24 +23,23 @@ def items_to_table(document: Mapping[str, Any], assets: Sequence[str] | None) ->
     document
         GeoJSON Feature or FeatureCollection (STAC 1.0, Item specification).
     assets
-        Keys of the assets to take; `None` for all whose media type is TIFF.
+        Keys of the assets to use; `None` for all whose media type is TIFF.
 
     Returns
     -------
     pyarrow.Table
-        Columns `url`, `item`, `collection`, `asset`, and the properties; those that are
-        objects or lists as JSON.
+        Columns `url`, `item`, `collection`, `asset`, and the properties; objects and lists as JSON.
 
     Raises
     ------
     InvalidOptionError
-        It is neither, or an Item lacks an asset that was asked for.
+        The document is neither, or an Item lacks a requested asset.
     """
     items = document.get("features") if document.get("type") == "FeatureCollection" else [document]
     if not isinstance(items, list) or not all(_is_item(item) for item in items):
         raise InvalidOptionError(
             "this is not a STAC Item or ItemCollection.",
-            remedy="A list of URLs goes into a text file, one in each line.",
+            remedy="Put a list of URLs into a text file, one on each line.",
         )
     names: dict[str, None] = {}
     rows: list[dict[str, Any]] = []
@@ -68,9 +67,9 @@ def stac_table_to_urls(table: pa.Table, assets: Sequence[str] | None) -> pa.Tabl
     Parameters
     ----------
     table
-        With a struct column `assets` that has a field for each asset.
+        Table with a struct column `assets` that has a field for each asset.
     assets
-        Keys of the assets to take; `None` for all whose media type is TIFF.
+        Keys of the assets to use; `None` for all whose media type is TIFF.
 
     Returns
     -------
@@ -80,7 +79,7 @@ def stac_table_to_urls(table: pa.Table, assets: Sequence[str] | None) -> pa.Tabl
     Raises
     ------
     InvalidOptionError
-        No Item has an asset that was asked for.
+        No Item has a requested asset.
     """
     kind = table.schema.field("assets").type
     present = [kind.field(i).name for i in range(kind.num_fields)]
@@ -157,7 +156,7 @@ def _plain(value: object) -> object:
 
 
 def _column(values: list[object]) -> pa.Array:
-    """One Arrow type for a property; text where Items disagree about it."""
+    """Return a property as an Arrow array; as text if Items have different types."""
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):

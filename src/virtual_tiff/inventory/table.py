@@ -1,4 +1,4 @@
-"""`Inventory`: a table of images, one row each, with all that publishing needs.
+"""`Inventory`: a table with a row for each image and all data that publishing needs.
 
 An Arrow table in memory and GeoParquet 1.1 on disk, so that DuckDB, Polars, GeoPandas and pandas
 read it without this package. A file that could not be read is a row too, with its error.
@@ -22,13 +22,13 @@ from virtual_tiff.inventory.row_plans import plan_of, source_of
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.storage.source import Source
 
-# Long text that most rows share, such as codecs and WKT.
+# Long text that is equal in most rows, such as codecs and WKT.
 _SHARED = pa.dictionary(pa.int32(), pa.string())
 _TIME = pa.timestamp("us", "UTC")
 _BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
 _INLINE = pa.list_(pa.struct([("index", pa.list_(pa.int64())), ("data", pa.binary())]))
 
-#: Columns of every inventory; those of the caller follow.
+#: Columns of every inventory; columns of the caller follow.
 SCHEMA = pa.schema(
     [
         pa.field("url", pa.string(), nullable=False),
@@ -65,7 +65,7 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS = frozenset(SCHEMA.names)
-#: Attributes of a grid mapping that neither the CRS nor the transform gives back.
+#: Attributes of a grid mapping that cannot be derived from CRS and transform.
 EXTRA_GEOREFERENCING = ("gcps", "rpcs", "coordinate_epoch", "geo_keys", "crs_note")
 
 _SOURCE = ["url", "size", "etag", "last_modified"]
@@ -73,33 +73,33 @@ _SOURCE = ["url", "size", "etag", "last_modified"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inventory:
-    """Images that were found by a scan.
+    """Table of the images found by a scan.
 
     Parameters
     ----------
     table
-        A `pyarrow.Table` with the columns of `SCHEMA`, and the caller's own after them.
+        A `pyarrow.Table` with the columns of `SCHEMA`, followed by those of the caller.
 
     Notes
     -----
     It implements the Arrow PyCapsule interface: `polars.DataFrame(inventory)`,
-    `pyarrow.table(inventory)` and DuckDB take it as it is. The columns:
+    `pyarrow.table(inventory)` and DuckDB accept it. The columns:
 
     =================  =========================================================================
     `url`, `ifd`       Where the image is; `0.1` is the second sub-IFD of the first directory
     `role`             `image`, `overview`, `mask` or `mask overview` (NewSubfileType)
     `full_ifd`         The image that an overview or a mask belongs to; itself for an image
-    `error_kind`,      Why there is nothing else in this row
+    `error_kind`,      Why the file or image could not be read
     `error`
-    `size`, `etag`,    What the GET of the header said of the file
+    `size`, `etag`,    Metadata of the file from the GET of the header
     `last_modified`
-    `datetime`         UTC; null unless the scan was told where to find it
-    `width` … `nodata` What the image is; `shape`, `chunk_shape` are in the order of `dimensions`
+    `datetime`         UTC; null unless an option of the scan told where to find it
+    `width` … `nodata` Properties; `shape` and `chunk_shape` are in the order of `dimensions`
     `band_names`       Names of the bands, or their numbers; null where they are 1, 2, …
     `crs`,             `EPSG:32633` or WKT, and a, b, c, d, e, f of the affine
     `transform`
     `grid_mapping`     Further georeferencing, JSON: `gcps`, `rpcs`, `coordinate_epoch`, keys that
-                       are not understood
+                       are not resolved
     `bbox`,            In longitude and latitude
     `geometry`
     `codecs`,          Zarr v3 metadata of the array, JSON
@@ -107,7 +107,7 @@ class Inventory:
     `attributes`
     `offsets`,         Of the chunks, bytes, in C order of the chunk grid; length 0 is a missing
     `lengths`          chunk or one of `inline`
-    `inline`           Chunks that are kept as bytes: index in the grid and content
+    `inline`           Chunks stored as bytes: index in the grid and content
     =================  =========================================================================
     """
 
@@ -124,7 +124,7 @@ class Inventory:
                 raise InvalidOptionError(
                     f"column {field.name!r} is {self.table.schema.field(field.name).type}, "
                     f"but must be {field.type}.",
-                    remedy="Add columns of your own, and leave those of the scan as they are.",
+                    remedy="Add other columns, but do not change those of the scan.",
                 )
 
     def __len__(self) -> int:
@@ -136,12 +136,12 @@ class Inventory:
         return f"<Inventory of {len(self) - failed} images{failures}>"
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Hand the table to any library that speaks Arrow."""
+        """Export the table to libraries that support Arrow."""
         return self.table.__arrow_c_stream__(requested_schema)
 
     @property
     def images(self) -> Inventory:
-        """The rows without an error."""
+        """Inventory of the rows without an error."""
         return Inventory(self.table.filter(pc.is_null(self.table["error_kind"])))
 
     @property
@@ -152,7 +152,7 @@ class Inventory:
 
     @property
     def own_columns(self) -> list[str]:
-        """Names of the columns that came from the caller."""
+        """Names of the columns of the caller."""
         return [name for name in self.table.column_names if name not in COLUMNS]
 
     def filter(self, condition: pc.Expression | pa.BooleanArray) -> Inventory:
@@ -167,7 +167,7 @@ class Inventory:
         return Inventory(self.table.filter(condition))
 
     def source(self, row: int) -> Source:
-        """What the GET of the header said of the file of a row."""
+        """Return URL and metadata of the file of a row."""
         return source_of(self.table.slice(row, 1).select(_SOURCE).to_pylist()[0])
 
     def plan(self, row: int) -> ArrayPlan:
@@ -188,11 +188,11 @@ class Inventory:
         return plan_of(values)
 
     def plans(self) -> Iterator[ArrayPlan]:
-        """Plans of all rows, in order; see `plan`."""
+        """Yield the plans of all rows, in order; see `plan`."""
         return (self.plan(row) for row in range(len(self)))
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Save as GeoParquet 1.1; the file appears only when it is whole."""
+        """Save as GeoParquet 1.1; the file appears only when it is complete."""
         target = Path(path)
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
@@ -205,7 +205,7 @@ class Inventory:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Inventory:
-        """Read what `write` saved, also where another program has rewritten it since.
+        """Read a file of `write`, also if another program has rewritten it.
 
         Raises
         ------
@@ -221,13 +221,13 @@ class Inventory:
 
     @classmethod
     def from_arrow(cls, table: ArrowStream) -> Inventory:
-        """Take an inventory back from another library, such as a Polars or pandas data frame.
+        """Make an inventory from a table of another library, such as Polars or pandas.
 
         Parameters
         ----------
         table
-            Anything with the Arrow PyCapsule interface. Types are put right where the other
-            library has changed them without loss (large strings, 64-bit lists, no time zone).
+            Any object with the Arrow PyCapsule interface. Types that the other library changed
+            without loss are restored (large strings, 64-bit lists, no time zone).
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Where the time of an image comes from: a column, its name, or its DateTime tag. Never a guess."""
+"""Find the time of an image: from a column, its name, or its DateTime tag; never guessed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
 _NAMED = ("year", "month", "day", "doy", "hour", "minute", "second")
-#: Digits of one group, by how many there are.
+#: Formats of the digits of one group, by their number.
 _DIGITS = {
     4: "(?P<year>....)",
     6: "(?P<year>....)(?P<month>..)",
@@ -36,7 +36,7 @@ def check_pattern(pattern: str) -> re.Pattern[str]:
     Raises
     ------
     InvalidOptionError
-        It is not a regular expression, or its groups are others.
+        The pattern is not a regular expression, or has other groups.
     """
     try:
         compiled = re.compile(pattern)
@@ -53,13 +53,13 @@ def check_pattern(pattern: str) -> re.Pattern[str]:
     elif compiled.groups != 1:
         raise InvalidOptionError(
             f"the datetime pattern {pattern!r} has {compiled.groups} groups, but needs one.",
-            remedy=r"Put the digits of the date into parentheses, as in '_(\d{8})_'.",
+            remedy=r"Put the digits of the date in parentheses, as in '_(\d{8})_'.",
         )
     return compiled
 
 
 def time_from_name(pattern: re.Pattern[str], name: str) -> datetime | None:
-    """Find the time in a name; the first match counts.
+    """Find the time in a name, from the first match.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def time_from_name(pattern: re.Pattern[str], name: str) -> datetime | None:
     Returns
     -------
     datetime or None
-        In UTC. `None` where nothing matches, or what matches is no date.
+        Time in UTC; `None` if nothing matches, or the match is no date.
     """
     match = pattern.search(name)
     if match is None:
@@ -85,7 +85,7 @@ def time_from_name(pattern: re.Pattern[str], name: str) -> datetime | None:
 
 
 def time_from_tag(ifd: ImageFileDirectory) -> datetime | None:
-    """Read DateTime (TIFF 6.0 section 8), which has no time zone, as UTC."""
+    """Parse DateTime (TIFF 6.0 section 8), which has no time zone, as UTC."""
     value = ifd.other_tags.get(Tag.DATE_TIME)
     if not isinstance(value, str):
         return None
@@ -96,7 +96,7 @@ def time_from_tag(ifd: ImageFileDirectory) -> datetime | None:
 
 
 def as_time(value: object, column: str) -> datetime | None:
-    """Read a cell of a table: a datetime, a date, or text as in ISO 8601. No time zone is UTC.
+    """Convert a cell of a table to a time: a datetime, a date, or ISO 8601 text; UTC by default.
 
     Raises
     ------

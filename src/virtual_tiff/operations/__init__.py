@@ -1,1 +1,1 @@
-"""The public verbs: user input to plans, and plans to one commit."""
+"""The public functions: resolve user input to plans, and commit them."""

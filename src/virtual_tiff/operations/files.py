@@ -14,7 +14,7 @@ from virtual_tiff.progress import Progress
 from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.resolve import AddressRegistry
 
-#: Headers in flight at once unless more are asked for.
+#: Default number of headers in flight.
 DEFAULT_CONCURRENCY = 64
 
 
@@ -78,7 +78,7 @@ async def read_plans(
 
 
 def copied_in(plan: GroupPlan) -> tuple[str, ...]:
-    """Why images of a file were copied."""
+    """Return the reasons why images of a file were copied."""
     return tuple(
         f"{name}: {array.attributes['copied_because']}"
         for name, array in _arrays(plan)

@@ -13,13 +13,13 @@ from virtual_tiff.inventory.table import COLUMNS, Inventory
 
 
 def as_inventory(sources: object, **scan_options: Any) -> Inventory:
-    """Take an inventory as it is, read it from a file, or make it by a scan."""
+    """Return an inventory: the given one, from a file, or made by a scan."""
     inventory = inventory_in(sources)
     return scan(sources, **scan_options) if inventory is None else inventory
 
 
 def inventory_in(sources: object) -> Inventory | None:
-    """Take an inventory as it is, or read it from a file; `None` if it is something else."""
+    """Return the given inventory, or read it from a file; `None` for other sources."""
     if isinstance(sources, Inventory):
         return sources
     if isinstance(sources, list | tuple) and len(sources) == 1:

@@ -99,11 +99,11 @@ _MEANINGS = {
     "message": ("str", "Of the commit."),
     "branch": (
         "str",
-        "To commit to, `main` by default. One that is not there starts where `main` is.",
+        "Branch to commit to, `main` by default. A new branch starts at `main`.",
     ),
     "into_existing": (
         "bool",
-        "Add to a repository although this package did not publish what is in it.",
+        "Add to a repository that has data of other software.",
     ),
     "on_present": (
         '{"raise", "skip"}',

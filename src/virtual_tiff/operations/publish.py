@@ -58,19 +58,19 @@ def publish(
     """Publish a group for each TIFF to an Icechunk repository, without copying their pixels.
 
     All headers are read before anything is written, and nothing is visible before the one commit
-    at the end. Where a file cannot be published, none is, and a repository that was not there is
-    not made. Should the storage of a new repository fail after that, an empty one may be left,
-    which the next call fills. Images on one grid become a cube with `stack`.
+    at the end. If a file cannot be published, none is, and no repository is created. If the
+    storage of a new repository fails later, an empty repository may remain, which the next call
+    uses. Images on one grid become a cube with `stack`.
 
     Parameters
     ----------
     sources
         Local paths, or URLs (`file`, `http`, `https`, `s3`, `gs`, `az`, `abfs`); an `Inventory`,
-        or a file of one; or anything else that `scan` takes. What an inventory says is not read
+        or a file of one; or anything else that `scan` accepts. Files of an inventory are not read
         again.
     repo
-        Where the repository is or shall be: a local path, a URL (`file`, `s3`, `gs`, `az`,
-        `abfs`), an Icechunk storage, or an open repository.
+        Location of the repository, which is created if it does not exist: a local path, a URL
+        (`file`, `s3`, `gs`, `az`, `abfs`), an Icechunk storage, or an open repository.
     **options
         See below.
 
@@ -82,7 +82,7 @@ def publish(
     Raises
     ------
     InvalidOptionError
-        An argument is wrong; nothing was written.
+        An argument is invalid; nothing was written.
     RepositoryError
         With kind `repository-exists` (it holds somebody else's data), `not-a-repository`,
         `conflict` (a group is there already, or other writers were faster every time), or the

@@ -65,7 +65,7 @@ def stack(
     InvalidOptionError
         An argument is wrong; nothing was written.
     MismatchError
-        Images that cannot share an array; names the first, and what to do.
+        Images cannot share an array; names the first, and the remedy.
     RepositoryError
         As for `publish`.
     VirtualTIFFError
@@ -97,10 +97,10 @@ def stack(
 def append(
     sources: object, repo: Location | Repository, **options: Unpack[AppendOptions]
 ) -> PublishResult:
-    """Add later images to a cube, in one commit.
+    """Add images to cubes, in one commit.
 
-    Where another writer commits first, the work is planned anew on top of that: both end up in
-    the cube, or this one is refused for what the other has added. Nothing is half-done.
+    If another writer commits first, the images are planned again on top of its commit: they are
+    added too, or refused if they conflict with it.
 
     Parameters
     ----------
@@ -119,11 +119,12 @@ def append(
     Raises
     ------
     MismatchError
-        Images that do not fit the cube.
+        Images do not fit the cube.
     InvalidOptionError
-        With kind `duplicate` if images are there already.
+        With kind `duplicate` if the cube has images already.
     RepositoryError
-        There is no such cube; or with kind `conflict`, other writers were faster every time.
+        The cube does not exist; or with kind `conflict`, after repeated conflicts with other
+        writers.
     """
     check_options("append", options, AppendOptions)
     given: dict[str, Any] = dict(options)
@@ -185,11 +186,11 @@ def _planned(inventory: Inventory, group: str, options: CubeOptions) -> Mapping[
     Raises
     ------
     InvalidOptionError
-        The template names a column that is not there, or a group lies within another.
+        The template names a missing column, or a group is within another.
     """
     if not is_template(group):
         return {group: plan_cube(inventory, options)}
-    # All rows, since overviews are found beside their images.
+    # All rows, since they include the overviews.
     images = inventory.images
     stackable(images)
     members: dict[str, list[int]] = {}

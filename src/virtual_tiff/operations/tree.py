@@ -1,6 +1,6 @@
-"""Rows of an inventory → a group for each file, as the parser would have planned it.
+"""Plan a group for each file from the rows of an inventory, as the parser does.
 
-Nothing is fetched: all that the parser knows of a file is in its rows.
+Nothing is fetched: the rows have all data that the parser needs.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ def plan_files(inventory: Inventory, options: PlanOptions) -> dict[str, GroupPla
     Parameters
     ----------
     inventory
-        Rows with an error are left out.
+        Images; rows with an error are ignored.
     options
         Layout and coordinates. Axes and bands are those of the scan.
 
     Returns
     -------
     dict
-        By URL, in the order of the rows.
+        Plans by URL, in the order of the rows.
 
     Raises
     ------
     InvalidOptionError
-        A file is named twice (kind `duplicate`), or the layout cannot be made of rows.
+        A file is named twice (kind `duplicate`), or the layout cannot be made from rows.
     """
     if options.layout not in _LAYOUTS:
         raise InvalidOptionError(
@@ -86,10 +86,10 @@ def plan_files(inventory: Inventory, options: PlanOptions) -> dict[str, GroupPla
 
 
 def _plan_file(url: str, rows: Sequence[tuple[Row, ArrayPlan]], options: PlanOptions) -> GroupPlan:
-    """Arrange the images of a file, by the very functions that the parser uses."""
+    """Arrange the images of a file with the functions that the parser uses."""
     directories = {row["ifd"]: _directory(row) for row, _ in rows}
     for row, _ in rows:
-        # The image that this is an overview of may not have been read.
+        # The full-resolution image of an overview may not have been read.
         directories.setdefault(row["full_ifd"], _directory({**row, "role": "image"}))
     found: dict[Related, tuple[Row, ArrayPlan]] = {}
     for row, plan in rows:
@@ -112,7 +112,7 @@ def _plan_file(url: str, rows: Sequence[tuple[Row, ArrayPlan]], options: PlanOpt
 
 
 def _directory(row: Row) -> ImageFileDirectory:
-    """As much of a directory as says how images belong together."""
+    """Make a directory with the fields that relate images to each other."""
     count = row["bands"]
     return ImageFileDirectory(
         index=tuple(int(part) for part in row["ifd"].split(".")),
@@ -133,7 +133,7 @@ def _directory(row: Row) -> ImageFileDirectory:
 
 
 def _numbers(rows: Sequence[Row]) -> tuple[int, ...] | None:
-    """Numbers of the bands that were chosen, where they have no names."""
+    """Return the numbers of chosen bands that have no names."""
     chosen = {tuple(row["band_names"]) for row in rows if row["band_names"] is not None}
     if len(chosen) != 1:
         return None

@@ -1,1 +1,1 @@
-"""What the directories of a TIFF become: arrays and groups as frozen data. No I/O."""
+"""Plan arrays and groups from the directories of a TIFF, as frozen data. No I/O."""

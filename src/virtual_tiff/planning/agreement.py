@@ -21,7 +21,7 @@ from virtual_tiff.json_type import JSON
 
 type Document = Mapping[str, JSON]
 
-#: Attributes without which the stored numbers mean something else.
+#: Attributes that give the stored numbers their meaning.
 MEANING = (
     # which numbers are none (CF section 2.5.1, GDAL's NODATA_VALUES)
     "_FillValue",

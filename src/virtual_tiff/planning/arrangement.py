@@ -1,4 +1,4 @@
-"""Images of a file → groups: arrays, and what they share beside them."""
+"""Arrange the images of a file into groups, with the variables that they share."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class PlanOptions:
         `flat`: all images in one group. `nested`: a group for each image. `multiscale`: a group
         for each level of one image. `pages` is planned by `virtual_tiff.planning.pages.hierarchy`.
     image
-        What each image becomes.
+        Options of each image.
     coords
         Whether to write coordinates of pixel centres.
     alone
-        Leave out coordinates and the attributes of groups, for a caller that writes them once for
-        many files.
+        Omit coordinates and attributes of groups, for a caller that writes them once for many
+        files.
     """
 
     layout: IFDLayout = "flat"
@@ -41,16 +41,16 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArrangedImage:
-    """An image on its way into a group.
+    """An image to be put into a group.
 
     Parameters
     ----------
     name
-        Of its array.
+        Name of its array.
     related
-        The directory, and which image it belongs to.
+        The directory, and the image it belongs to.
     array, description
-        What it becomes, and what is said of it.
+        Plan of its array, and its metadata.
     """
 
     name: str
@@ -60,14 +60,14 @@ class ArrangedImage:
 
 
 def arrange(images: Sequence[ArrangedImage], options: PlanOptions) -> GroupPlan:
-    """Put images into one group, or with the layout `nested` into a group each."""
+    """Put images into one group, or with the layout `nested` each into its own."""
     if options.layout == "nested":
         return GroupPlan(groups={image.name: _group([image], options) for image in images})
     return _group(images, options)
 
 
 def arrange_levels(levels: Sequence[Sequence[ArrangedImage]], options: PlanOptions) -> GroupPlan:
-    """Put the images of each level into a group of its own."""
+    """Put the images of each level into a separate group."""
     return GroupPlan(
         groups={str(i): _group(images, options) for i, images in enumerate(levels)},
         attributes=multiscales_attributes([images[0].description for images in levels]),
@@ -75,7 +75,7 @@ def arrange_levels(levels: Sequence[Sequence[ArrangedImage]], options: PlanOptio
 
 
 def _group(images: Sequence[ArrangedImage], options: PlanOptions) -> GroupPlan:
-    """Put images into one group, with what they share beside them."""
+    """Put images into one group, with the variables that they share."""
     arrays: dict[str, ArrayPlan] = {}
     beside: dict[str, ArrayPlan] = {}
     names = _Names()
@@ -105,7 +105,7 @@ def _group(images: Sequence[ArrangedImage], options: PlanOptions) -> GroupPlan:
 
 
 def _mapping_key(description: Description, attributes: Mapping[str, JSON]) -> tuple[object, ...]:
-    """What makes one grid mapping different from another, without its long texts."""
+    """Return a key that distinguishes grid mappings, without their long texts."""
     return (description.crs, *(attributes.get(name) for name in ("GeoTransform", "gcps", "rpcs")))
 
 
@@ -133,10 +133,10 @@ def _coordinates(
 
 
 class _Names:
-    """Names for dimensions such that one name has one size and one position, as xarray wants.
+    """Names of dimensions such that each has one size and one position, as xarray requires.
 
-    The first image keeps the plain names. A later one that differs gets its own name after an
-    underscore, and images that follow and agree with it share that.
+    The first image keeps the plain names. A later one that differs gets the name of its array as a
+    suffix, which later images of the same size share.
     """
 
     def __init__(self) -> None:

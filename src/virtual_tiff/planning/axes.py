@@ -14,24 +14,24 @@ from virtual_tiff.tiff.ifd import ImageFileDirectory
 
 
 def axis_of(dimension: str) -> str:
-    """Which axis a dimension is: `y` also for `y_1`, where images of two sizes share a group."""
+    """Return the axis of a dimension: `y` also for `y_1`, if images of two sizes share a group."""
     return dimension.partition("_")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """Where bands (or the slices of a volume), rows and columns go.
+    """Order of bands (or slices of a volume), rows and columns.
 
     Parameters
     ----------
     planes
-        Number of bands or slices; with one, there is no such dimension.
+        Number of bands or slices; if 1, there is no such dimension.
     chunk_planes
-        Of these, how many one segment holds.
+        Number of planes in one segment.
     name
         `band` or `z`.
     last
-        Whether the dimension comes after rows and columns rather than before.
+        Whether the dimension follows rows and columns instead of preceding them.
     """
 
     planes: int
@@ -46,14 +46,14 @@ class Axes:
         band_axis: BandAxis,
         bands: Sequence[int] | None = None,
     ) -> Axes:
-        """Axes of an image whose segments are referenced as they are.
+        """Return the axes of an image whose segments are referenced.
 
         Parameters
         ----------
         directory
             The image.
         band_axis
-            Where its bands go.
+            Position of the band dimension.
         bands
             Chosen bands, if not all.
         """
@@ -66,7 +66,7 @@ class Axes:
         )
 
     def arrange[T](self, plane: T, y: T, x: T) -> tuple[T, ...]:
-        """Put one thing per dimension in order."""
+        """Put one item for each dimension in order."""
         if self.planes == 1:
             return (y, x)
         return (y, x, plane) if self.last else (plane, y, x)

@@ -1,4 +1,4 @@
-"""Directories of a TIFF → a group of arrays, in one of the layouts."""
+"""Plan a group of arrays from the directories of a TIFF, in one of the layouts."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def plan_header(
     Parameters
     ----------
     header
-        What the reader found.
+        Directories of the file and its sidecars.
     options
-        Layout and axes.
+        Layout, axes and coordinates.
     ifd
         Path of the one image to plan, in the layout `multiscale` with its overviews and masks;
         `None` for all, sub-IFDs included.
@@ -42,7 +42,7 @@ def plan_header(
     Raises
     ------
     InvalidTIFFError, UnsupportedTIFFError
-        With the URL and the directory to blame.
+        With the URL and the directory at fault.
     InvalidOptionError
         With kind `ifd-out-of-range`; or the layout `multiscale` needs another `ifd`.
     """
@@ -67,7 +67,7 @@ def plan_header(
 
 
 def check_undamaged(header: Header) -> None:
-    """Raise what ends the chain of directories early, if anything does."""
+    """Raise an error if the chain of directories ends early."""
     damage, readable = header.damage, len(header.ifds)
     if damage is not None:
         choice = "ifd=0" if readable == 1 else f"ifd=0 to ifd={readable - 1}"
@@ -81,7 +81,7 @@ def find_ifd(header: Header, path: IFDPath) -> ImageFileDirectory:
     Raises
     ------
     InvalidOptionError
-        With kind `ifd-out-of-range`; says how many there are.
+        With kind `ifd-out-of-range`; the message has the number of directories.
     """
     found: ImageFileDirectory | None = None
     candidates = header.ifds
@@ -102,7 +102,7 @@ def find_ifd(header: Header, path: IFDPath) -> ImageFileDirectory:
 
 
 def array_name(path: IFDPath) -> str:
-    """Name of the array of a directory: `0`, or `0.1` for a sub-IFD."""
+    """Return the name of the array of a directory: `0`, or `0.1` for a sub-IFD."""
     return ".".join(str(i) for i in path)
 
 

@@ -1,4 +1,4 @@
-"""One directory → the array of its image."""
+"""Plan the array of the image of one directory."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ class ImageOptions:
     band_axis
         Whether the arrays of several samples are `(band, y, x)` or `(y, x, band)`.
     bands
-        Bands to keep, in this order, counted from 1 as GDAL counts them; `None` for all.
+        Bands to keep, in this order, counted from 1 as in GDAL; `None` for all.
     merge_strips
-        Whether uncompressed strips may become chunks of another height, which depends on where
-        they are in the file.
+        Whether uncompressed strips may become chunks of another height, depending on their offsets.
     """
 
     band_axis: BandAxis = "first"
@@ -80,12 +79,12 @@ def _band_nodata(
     data_type: np.dtype[np.generic],
     bands: tuple[int, ...] | None,
 ) -> dict[str, JSON]:
-    """`band_nodata`: the nodata value of each band, where a sidecar tells them apart.
+    """Return the attribute `band_nodata`, if a sidecar has different values for bands.
 
     Raises
     ------
     InvalidTIFFError
-        With kind `invalid-sidecar`: what a missing segment reads as depends on the band.
+        With kind `invalid-sidecar`: the value of a missing segment would depend on the band.
     """
     if directory.auxiliary is None or len(directory.auxiliary.nodata) == 0:
         return {}
@@ -96,7 +95,7 @@ def _band_nodata(
         raise invalid_sidecar(
             directory.auxiliary.urls[0],
             "bands have different nodata values, but an array has one fill value, and some "
-            "segments of the image hold nothing.",
+            "segments of the image are missing.",
         )
     chosen = values if bands is None else [values[band - 1] for band in bands]
     return {"band_nodata": [_as_json(value) for value in chosen]}
@@ -109,7 +108,7 @@ def _as_json(value: Scalar | None) -> JSON:
 
 
 def check_bands(bands: tuple[int, ...], count: int, directory: ImageFileDirectory) -> None:
-    """Raise if there are fewer bands than the largest number that was chosen."""
+    """Raise if a chosen band does not exist."""
     if missing := [band for band in bands if band > count]:
         raise InvalidOptionError(
             f"there is no band {missing[0]}: the image has {count}.", ifd=directory.index
@@ -132,7 +131,7 @@ def _select_bands(
         if bands == tuple(range(1, count + 1)):
             return grid
         raise InvalidOptionError(
-            "bands cannot be chosen by reference where every segment holds all of them "
+            "bands cannot be chosen by reference if every segment contains all of them "
             "(PlanarConfiguration 1).",
             ifd=directory.index,
             tag=Tag.PLANAR_CONFIGURATION,

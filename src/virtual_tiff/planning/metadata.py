@@ -1,4 +1,4 @@
-"""Plans → the `zarr.json` documents of the Zarr v3 core specification."""
+"""Make `zarr.json` documents from plans (Zarr v3 core specification)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def array_document(plan: ArrayPlan) -> dict[str, JSON]:
         },
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": json_scalar(plan.fill_value),
-        # Copies, since some codec classes change the configuration they are made from.
+        # Copies, since some codec classes modify their configuration.
         "codecs": deepcopy(list(plan.codecs)),
         "attributes": deepcopy(dict(plan.attributes)),
         "dimension_names": list(plan.dimension_names),
@@ -38,12 +38,12 @@ def group_document(plan: GroupPlan) -> dict[str, JSON]:
 
 
 def to_bytes(document: dict[str, JSON]) -> bytes:
-    """Serialise a document; NaN and infinities must have been spelled out before."""
+    """Serialise a document; NaN and infinities must be encoded as text already."""
     return json.dumps(document, allow_nan=False, ensure_ascii=False).encode()
 
 
 def chunk_key(index: tuple[int, ...]) -> str:
-    """Key of a chunk below its array, in the default encoding."""
+    """Return the key of a chunk below its array, in the default encoding."""
     return "/".join(["c", *map(str, index)])
 
 

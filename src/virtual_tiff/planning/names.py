@@ -33,7 +33,7 @@ _USE = "Use letters, digits, '-', '_' and '.'"
 _HOLDS_SOURCES = "the group of that name holds the table of sources"
 #: Control characters, lone surrogates (which UTF-8 cannot encode), and separators of paths.
 _IMPOSSIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\\/]")
-#: Ends of names that say nothing but "TIFF".
+#: Suffixes of names that mean "TIFF".
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".gtif", ".gtiff", ".geotiff", ".btf", ".tf8"})
 
 
@@ -111,7 +111,7 @@ def check_path(path: str, *, url: str | None = None) -> None:
 
 
 def check_group_names(names: Sequence[str], urls: Sequence[str]) -> None:
-    """Check that names can be those of groups, one for each file.
+    """Check that names are valid for groups, one for each file.
 
     Raises
     ------
@@ -162,9 +162,9 @@ def check_apart(owners: Mapping[str, str | None]) -> None:
 def group_names(urls: Sequence[str]) -> tuple[str, ...]:
     """Name a group for each file: its name without the suffix of a TIFF.
 
-    Files of the same name have the folders in front that tell them apart, from the deepest folder
-    that they share: `2024/B04` and `2025/B04`. Files of one folder that differ in the suffix alone
-    keep it. What no name can hold becomes `_`.
+    Names that are not unique are prefixed with folders, from the deepest common folder: `2024/B04`
+    and `2025/B04`. Files of one folder that differ only in the suffix keep it. What no name can
+    hold becomes `_`.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def group_names(urls: Sequence[str]) -> tuple[str, ...]:
     Raises
     ------
     InvalidOptionError
-        With kind `duplicate`: a file is named twice, or a group would hold another.
+        With kind `duplicate`: a file is named twice, or a group would contain another.
     """
     if repeated := [url for url, count in Counter(urls).items() if count > 1]:
         raise InvalidOptionError(
@@ -232,7 +232,7 @@ def _legal(text: str) -> str:
 
 
 def _shared_depth(folders: Sequence[Sequence[str]]) -> int:
-    """How many folders all of these paths begin with."""
+    """Return the number of leading folders that all these paths share."""
     depth = 0
     for level in zip(*folders, strict=False):
         if len(set(level)) > 1:

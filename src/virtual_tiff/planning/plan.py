@@ -1,6 +1,7 @@
-"""What will be written, as frozen data: arrays, groups and the references of their chunks.
+"""Plans of arrays, groups and references of chunks, as frozen data.
 
-Nothing here does I/O and nothing here knows VirtualiZarr or Icechunk; both are fed from it.
+This module does no I/O and is independent of VirtualiZarr and Icechunk, which are both written from
+it.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ type ChunkIndex = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class PartialSegment:
-    """A segment that holds fewer rows than its chunk, so that it must be rewritten.
+    """A segment that has fewer rows than its chunk, so that it must be rewritten.
 
     Parameters
     ----------
     index
         Position of the chunk in the chunk grid.
     offset, length
-        Where the segment is in the file, in bytes.
+        Position and size of the segment in the file, in bytes.
     shape
-        Shape of what the segment decodes to, in the order of the dimensions of its image.
+        Shape of the decoded segment, in the order of the dimensions of its image.
     image
-        Plan of the image that the segment is of, where the array is a stack of images; `None`
-        where it is the image itself.
+        Plan of the image that the segment belongs to, if the array is a stack of images; `None` if
+        the array is the image.
     """
 
     index: ChunkIndex
@@ -44,7 +45,7 @@ class PartialSegment:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ArrayPlan:
-    """One Zarr v3 array and where each of its chunks is.
+    """One Zarr v3 array and the references of its chunks.
 
     Parameters
     ----------
@@ -55,21 +56,21 @@ class ArrayPlan:
     codecs
         Zarr v3 codec metadata, array side first.
     fill_value
-        A Python scalar of the data type: what a missing chunk reads as.
+        A Python scalar of the data type: the value of missing chunks.
     source
         The TIFF that holds the image, which references point into; `None` for coordinates and
         the like.
     offsets, lengths
         Shape of the chunk grid, uint64, bytes. Length 0 is a missing chunk, or an inline one.
     inline
-        Encoded bytes of the chunks that are stored in the manifest itself.
+        Encoded bytes of the chunks that are stored in the manifest.
     partial
         Segments that must be fetched, padded and put into `inline` before this can be written.
     attributes
         Attributes of the array, JSON.
     ifd
-        Path of the directory that this is the image of, the first of a stack; `None` for
-        coordinates and the like.
+        Path of the directory of the image, the first one of a stack; `None` for coordinates and
+        other variables.
     """
 
     shape: tuple[int, ...]
@@ -125,7 +126,7 @@ class GroupPlan:
             raise AssertionError(f"names of both an array and a group: {sorted(both)}")
 
     def walk(self, path: str = "") -> Iterator[tuple[str, GroupPlan]]:
-        """This group and all below it, with their paths (the root's is empty)."""
+        """Yield this group and all below it, with their paths (empty for the root)."""
         yield path, self
         for name, group in self.groups.items():
             yield from group.walk(f"{path}/{name}" if path else name)

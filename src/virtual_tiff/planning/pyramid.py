@@ -1,7 +1,7 @@
-"""An image and its overviews: levels, and the `multiscales` Zarr convention (v0.1).
+"""Levels of an image and its overviews, and the `multiscales` Zarr convention (v0.1).
 
-NewSubfileType (TIFF 6.0, tag 254) and sub-IFDs say what is a level, never the position alone: in
-a COG, masks lie between the overviews.
+NewSubfileType (TIFF 6.0, tag 254) and sub-IFDs determine the levels, never the position alone: in a
+COG, masks are between the overviews.
 """
 
 from __future__ import annotations
@@ -17,36 +17,35 @@ from virtual_tiff.planning.attributes import Description
 from virtual_tiff.tiff.ifd import is_dependent
 from virtual_tiff.tiff.relations import Related, masks
 
-#: Of level groups only: the root is about all levels, and each level has a shape of its own.
+#: Attributes of level groups only, since each level has its own shape.
 _OF_ONE_LEVEL = ("spatial:shape", "spatial:transform")
 
 
 def levels_of(
     related: Sequence[Related], ifd: tuple[int, ...] | None, *, url: str | None = None
 ) -> list[dict[str, Related]]:
-    """Levels of one image, from full resolution to the smallest.
+    """Return the levels of one image, from full resolution to the smallest.
 
-    A reduced image with another number of samples is no level, but a thumbnail; GDAL has the
-    same rule.
+    A reduced image with another number of samples is a thumbnail, not a level, as in GDAL.
 
     Parameters
     ----------
     related
         Every directory of the file, at least one.
     ifd
-        Path of the full-resolution image; `None` where the file has only one.
+        Path of the full-resolution image; `None` if the file has only one.
     url
-        Of the file, for errors.
+        Address of the file, for errors.
 
     Returns
     -------
     list of dict
-        For each level the `image` and, where the file has one of this size, its `mask`.
+        For each level the `image` and, if the file has one of this size, its `mask`.
 
     Raises
     ------
     InvalidOptionError
-        The file has several full-resolution images and none was chosen, or what was chosen is an
+        The file has several full-resolution images and none was chosen, or the chosen one is an
         overview or a mask.
     """
     full = _full(related, ifd, url)
@@ -69,7 +68,7 @@ def levels_of(
 
 
 def multiscales_attributes(levels: Sequence[Description]) -> dict[str, JSON]:
-    """Attributes of the group above the levels.
+    """Return the attributes of the group above the levels.
 
     Parameters
     ----------
@@ -79,11 +78,10 @@ def multiscales_attributes(levels: Sequence[Description]) -> dict[str, JSON]:
     Returns
     -------
     dict
-        The `multiscales` convention; with georeferencing also the `proj` and `spatial`
-        conventions, as far as all levels share them. Scales are those of rows and columns; a
-        level is said to be derived from the first, since NewSubfileType says of which image it
-        is a reduced version, but not from which level it was computed. There are no
-        translations: the outer corners of all levels coincide.
+        The `multiscales` convention; with georeferencing also the `proj` and `spatial` conventions,
+        as far as all levels share them. Scales are those of rows and columns. Every level is
+        declared to be derived from the first, since NewSubfileType does not tell from which level
+        it was computed. There are no translations: the outer corners of all levels coincide.
     """
     full = levels[0]
     layout: list[multiscales.LayoutObject] = []
@@ -93,7 +91,7 @@ def multiscales_attributes(levels: Sequence[Description]) -> dict[str, JSON]:
             entry["derived_from"] = "0"
         scale: list[JSON] = [n / m for n, m in zip(full.shape, level.shape, strict=True)]
         entry["transform"] = {"scale": scale, "translation": [0.0, 0.0]}
-        # Where the level is, so that a viewer need not open its group to choose it.
+        # So that a viewer can choose a level without opening its group.
         found = level.group_attributes
         entry.update({key: found[key] for key in _OF_ONE_LEVEL if key in found})
         layout.append(cast("multiscales.LayoutObject", entry))
@@ -119,15 +117,15 @@ def _full(related: Sequence[Related], ifd: tuple[int, ...] | None, url: str | No
         choices = [f"ifd={_argument(page.directory.index)}" for page in pages]
         listed = ", ".join(choices if len(choices) <= 6 else [*choices[:3], "…", choices[-1]])
         raise InvalidOptionError(
-            f"the file has {len(pages)} full-resolution images, and the layout 'multiscale' is "
-            "about one.",
+            f"the file has {len(pages)} full-resolution images, and the layout 'multiscale' is for "
+            "one.",
             url=url,
             remedy=f"Choose one: {listed}.",
         )
-    # A file may hold nothing but an overview of an image that is elsewhere.
+    # A file may consist of an overview of an image in another file.
     return pages[0] if pages else related[0]
 
 
 def _argument(path: tuple[int, ...]) -> str:
-    """A path as an argument of the parser."""
+    """Return a path as an argument of the parser."""
     return str(path[0]) if len(path) == 1 else str(path)

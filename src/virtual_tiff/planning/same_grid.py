@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: Corners may lie apart by this share of a pixel: floating-point noise of different writers.
+#: Tolerance of corners as a fraction of a pixel, for rounding by different writers.
 TOLERANCE = 1e-6
 
 
 def same_crs(one: str | None, other: str | None) -> bool:
-    """Whether two texts name the same CRS."""
+    """Return whether two texts define the same CRS."""
     if one == other or one is None or other is None:
         return one == other
     from pyproj import CRS
@@ -20,7 +20,7 @@ def same_crs(one: str | None, other: str | None) -> bool:
 def same_transform(
     one: Sequence[float] | None, other: Sequence[float] | None, width: int, height: int
 ) -> bool:
-    """Whether two affines put the corners of an image at the same places, but for noise."""
+    """Return whether two transforms place the corners of an image equally, within tolerance."""
     if one is None or other is None:
         return one is other
     a, b, _, d, e, _ = other

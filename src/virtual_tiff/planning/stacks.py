@@ -1,4 +1,4 @@
-"""Arrays of images → the array of a stack of them, with more dimensions and the same chunks."""
+"""Plan the array of a stack of images, with more dimensions and the same chunks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ type ChunkValues = NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class References:
-    """Where the chunks of images are, one image after the other.
+    """References of the chunks of images, one image after the other.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class References:
     inline
         Encoded bytes by index of the image and of its chunk.
     partial
-        Indices of images, and their segments that are to be completed.
+        Indices of images, and their segments that have to be completed.
     """
 
     offsets: ChunkValues
@@ -38,7 +38,7 @@ class References:
 
     @classmethod
     def of(cls, images: Sequence[ArrayPlan | None], grid: tuple[int, ...]) -> References:
-        """Collect the references of images, of which some may be missing."""
+        """Collect the references of images; images may be missing."""
         offsets = np.zeros((len(images), *grid), np.uint64)
         lengths = np.zeros_like(offsets)
         inline: dict[ChunkIndex, bytes] = {}
@@ -54,12 +54,12 @@ class References:
 
 
 def stacked(image: ArrayPlan, dimension: str, steps: int) -> ArrayPlan:
-    """Plan the array of images one after the other, without references.
+    """Plan the array of stacked images, without references.
 
     Parameters
     ----------
     image
-        Plan of any one of the images.
+        Plan of any of the images.
     dimension
         Name of the new first dimension.
     steps
@@ -79,14 +79,14 @@ def stack(
     Parameters
     ----------
     image
-        Plan of any one of the images, which differ in their references only.
+        Plan of any of the images, which differ only in their references.
     sizes
         Names and sizes of the new dimensions; images follow each other in their C order. Chunks
         are of size 1 along them.
     references
-        Of all images.
+        References of all images.
     order
-        Names of all dimensions in the order of the array. Those of an image keep theirs.
+        Names of all dimensions in the order of the array; those of an image keep their order.
     """
     names = (*sizes, *image.dimension_names)
     axes = [names.index(name) for name in order]
@@ -96,7 +96,7 @@ def stack(
         return tuple(values[axis] for axis in axes)
 
     def place(index: ChunkIndex) -> ChunkIndex:
-        """Index of a chunk in the stack, from that of an image and of its chunk."""
+        """Return the index of a chunk in the stack, from the indices of image and chunk."""
         first = np.unravel_index(index[0], new) if new else ()
         return arrange([*(int(i) for i in first), *index[1:]])
 
@@ -120,15 +120,15 @@ def stack(
 
 
 def codec_for_stack(codec: Codec, places: Sequence[int], rank: int) -> Codec:
-    """Make a codec of a chunk do the same to a chunk with more dimensions, all of size 1.
+    """Adapt a codec to a chunk with more dimensions, all of size 1.
 
     Parameters
     ----------
     codec
-        Of the chunks of an image. Axes counted from the end stay: new dimensions never come after
-        those that an axis is counted over.
+        Codec of the chunks of an image. Axes counted from the end do not change: no new dimension
+        follows them.
     places
-        Where each dimension of the image goes.
+        New position of each dimension of the image.
     rank
         Number of dimensions of the stack.
     """
@@ -138,7 +138,7 @@ def codec_for_stack(codec: Codec, places: Sequence[int], rank: int) -> Codec:
     changed: dict[str, JSON] = dict(configuration)
     order, axis = configuration.get("order"), configuration.get("axis")
     if codec["name"] == "transpose" and isinstance(order, list):
-        # Stored: the new dimensions, then those of the image in the order of the segment.
+        # Stored order: the new dimensions, then those of the image in the order of the segment.
         new = [i for i in range(rank) if i not in places]
         changed["order"] = [*new, *(places[int(str(i))] for i in order)]
     elif isinstance(axis, int) and axis >= 0:
@@ -147,6 +147,6 @@ def codec_for_stack(codec: Codec, places: Sequence[int], rank: int) -> Codec:
 
 
 def samples_of(image: ArrayPlan) -> int:
-    """Number of samples per pixel in one chunk, whatever the dimension is called."""
+    """Return the number of samples per pixel in one chunk, for any name of the dimension."""
     sizes = dict(zip(map(axis_of, image.dimension_names), image.chunk_shape, strict=True))
     return math.prod(image.chunk_shape) // (sizes["y"] * sizes["x"])

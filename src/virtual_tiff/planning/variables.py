@@ -1,4 +1,4 @@
-"""What stands beside an image in its group: grid mapping, coordinates, names of bands."""
+"""Plan the variables beside an image in its group: grid mapping, coordinates, band names."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import Description, coordinate_attributes, coordinate_values
 from virtual_tiff.planning.plan import ArrayPlan, Codec
 
-#: Rows or columns up to which there are coordinates. The largest mosaics of the Earth have some
-#: millions; what says more is sparse or hostile, and its affine is in the grid mapping.
+#: Largest number of rows or columns for which coordinates are written. The largest global mosaics
+#: have some millions; larger images are sparse or malicious, and have their transform in the grid
+#: mapping.
 MAX_COORDINATES = 2**22
 _STRING: np.dtype[Any] = np.dtypes.StringDType()
 _DOUBLES: tuple[Codec, ...] = ({"name": "bytes", "configuration": {"endian": "little"}},)
 
 
 def grid_mapping(attributes: Mapping[str, JSON]) -> ArrayPlan:
-    """Plan the scalar that carries the georeferencing (CF 1.11 section 5.6); its value is 0."""
+    """Plan the scalar variable with the georeferencing (CF 1.11 section 5.6); its value is 0."""
     nothing = np.zeros((), np.uint64)
     return ArrayPlan(
         shape=(),
@@ -39,18 +40,18 @@ def grid_mapping(attributes: Mapping[str, JSON]) -> ArrayPlan:
 def coordinate(
     description: Description, dimension: str, size: int, axis: Literal["x", "y"]
 ) -> ArrayPlan | None:
-    """Plan the pixel centres along a dimension, where the grid is parallel to the axes.
+    """Plan the pixel centres along a dimension, if the grid is parallel to the axes.
 
     Parameters
     ----------
     description
-        Of the image.
+        Metadata of the image.
     dimension
-        Name of the dimension, which is that of the coordinate.
+        Name of the dimension and its coordinate.
     size
         Number of rows or columns.
     axis
-        Which of them.
+        `x` or `y`.
 
     Returns
     -------
@@ -77,7 +78,7 @@ def coordinate(
 def positions(
     dimension: str, size: int, start: float, step: float, unit: str | None
 ) -> ArrayPlan | None:
-    """Plan places at equal distances, in `unit`; `None` beyond `MAX_COORDINATES`."""
+    """Plan equally spaced positions, in `unit`; `None` beyond `MAX_COORDINATES`."""
     if size > MAX_COORDINATES:
         return None
     values = start + np.arange(size) * step
@@ -87,7 +88,7 @@ def positions(
 
 
 def band_numbers(size: int, dimension: str, numbers: Sequence[int] | None = None) -> ArrayPlan:
-    """Plan the numbers of bands, counted from 1 as GDAL and rioxarray count them."""
+    """Plan the numbers of bands, counted from 1 as in GDAL and rioxarray."""
     values = np.arange(1, size + 1) if numbers is None else np.asarray(numbers)
     data: NDArray[np.int64] = values.astype("<i8")
     return _inline(data.tobytes(), np.dtype("int64"), 0, _DOUBLES, dimension, size, {})
@@ -95,7 +96,7 @@ def band_numbers(size: int, dimension: str, numbers: Sequence[int] | None = None
 
 def band_names(names: Sequence[str], dimension: str) -> ArrayPlan:
     """Plan the descriptions of bands (Zarr data type `string`, codec `vlen-utf8`)."""
-    # Imported here, since few files describe their bands.
+    # Imported here: few files describe their bands.
     from numcodecs.vlen import VLenUTF8
 
     data = bytes(VLenUTF8().encode(np.array(list(names), dtype=object)))

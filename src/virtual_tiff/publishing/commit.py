@@ -37,7 +37,7 @@ from virtual_tiff.storage.run import run
 type Repository = icechunk.Repository
 type Action = Literal["publish", "append"]
 
-#: How often a commit is planned anew because another writer was faster.
+#: Number of attempts after conflicts with other writers.
 TRIES = 20
 #: Key of the metadata that tells the commits of different calls apart.
 _CALL = "call"
@@ -73,7 +73,7 @@ def commit(
     containers
         That the repository needs for the references.
     executor
-        To share the references among; this process writes them all if `None`.
+        Executor whose workers write references; by default this process writes them.
     progress
         Called as references are written, image by image, and around the commit.
 
@@ -85,7 +85,7 @@ def commit(
     Raises
     ------
     RepositoryError
-        With kind `conflict` if other writers were faster every time.
+        With kind `conflict` after repeated conflicts with other writers.
     """
     call = uuid.uuid4().hex
     report = progress or no_progress
@@ -124,7 +124,7 @@ def commit(
         f"gave up after {TRIES} attempts: concurrent writers.",
         kind=ErrorKind.CONFLICT,
         url=text_of(target.location),
-        remedy="Nothing was committed; try again when they are done.",
+        remedy="Nothing was committed; try again later.",
     ) from conflict
 
 
@@ -266,13 +266,13 @@ def _message(action: Action, added: Mapping[str, Added]) -> str:
 
 
 def brief(text: str) -> str:
-    """Leave out of a time what is zero."""
+    """Omit zero parts of a time."""
     return text.removesuffix(".000000").removesuffix("T00:00:00")
 
 
 def _unchecked(sources: Sources) -> tuple[str, ...]:
     """URLs of files of which nothing is known that shows a change."""
-    # Only where the time is not known may there be nothing to compare.
+    # Only without a time there may be nothing to compare.
     doubtful = np.flatnonzero(sources["last_modified"] <= 0).tolist()
     columns = [sources[name] for name in ("url", "etag", "last_modified")]
     rows = [tuple(column[row] for column in columns) for row in doubtful]

@@ -1,7 +1,7 @@
 """Virtual chunk containers: where Icechunk may fetch the chunks of a repository, and how.
 
-A container allows the URLs that begin with its prefix. Whoever reads has to authorise each prefix
-again; `credentials` is what this package authorises for itself.
+A container allows URLs that begin with its prefix. Readers have to authorise each prefix;
+`credentials` authorises this package.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Container:
     store
         One of Icechunk's `ObjectStoreConfig`.
     anonymous
-        Whether the store is asked without credentials.
+        Whether to access the store without credentials.
     """
 
     prefix: str
@@ -53,7 +53,7 @@ class Container:
 
 
 def credentials(containers: Iterable[Container]) -> dict[str, Any]:
-    """What authorises Icechunk to read from containers, in this environment.
+    """Return credentials with which Icechunk reads from containers, from the environment.
 
     Cloud stores take credentials from the environment, unless a container is anonymous.
     """
@@ -84,20 +84,20 @@ def containers_for(
     registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
 ) -> tuple[Container, ...]:
-    """Find the containers that files need.
+    """Return the virtual chunk containers that files need.
 
-    One for each host or bucket. Local files get the deepest folder that they share, or one for
-    each folder of the root where they share none; a folder whose name has to be escaped in URLs
-    leaves it to the one above, since Icechunk 2.3 compares prefixes with and without escapes.
+    One for each host or bucket. Local files get their deepest common folder, or one for each folder
+    of the root if they have none. A folder whose name has to be escaped in URLs is replaced by its
+    parent, since Icechunk 2.3 compares prefixes with and without escapes.
 
     Parameters
     ----------
     urls
         Addresses of files.
     registry
-        Stores that know their region, endpoint and account; the environment does otherwise.
+        Stores with region, endpoint and account; by default from the environment.
     anonymous
-        Whether the stores are asked without credentials.
+        Whether to access the stores without credentials.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def containers_for(
 
 
 def stored_containers(config: icechunk.RepositoryConfig) -> tuple[Container, ...]:
-    """Containers that a repository has."""
+    """Return the containers of a repository."""
     stored = config.virtual_chunk_containers or {}
     return tuple(
         Container(prefix, container.store, _says_anonymous(container.store))
@@ -138,7 +138,7 @@ def stored_containers(config: icechunk.RepositoryConfig) -> tuple[Container, ...
 
 
 def prefixes_for(config: icechunk.RepositoryConfig, needed: Iterable[Container]) -> tuple[str, ...]:
-    """Prefixes of those containers of a repository that serve some of others."""
+    """Return the prefixes of the containers of a repository that serve other containers."""
     starts = [container.prefix for container in needed]
     stored = [container.prefix for container in stored_containers(config)]
     return tuple(s for s in stored if any(start.startswith(s) for start in starts))
@@ -147,8 +147,8 @@ def prefixes_for(config: icechunk.RepositoryConfig, needed: Iterable[Container])
 def check_accounts(containers: Iterable[Container]) -> None:
     """Check that no two Azure accounts have a container of the same name.
 
-    The locations of chunks name the container alone, so that the files of one account would be
-    looked for in the other.
+    The locations of chunks name only the container, so files of one account would be requested from
+    the other.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def check_accounts(containers: Iterable[Container]) -> None:
                     f"two Azure accounts, {accounts[container.prefix]} and {account}, have a "
                     "container of this name; references name the container alone.",
                     url=container.prefix,
-                    remedy="Publish the files of each account to a repository of their own.",
+                    remedy="Publish the files of each account to a separate repository.",
                 )
 
 
@@ -180,13 +180,13 @@ def _says_anonymous(store: ContainerStore) -> bool:
 
 
 def _options(store: ContainerStore) -> Mapping[str, str]:
-    """Settings of a store of Google Cloud or Azure, as Icechunk keeps them."""
+    """Return the settings of a store of Google Cloud or Azure in Icechunk."""
     options = getattr(store, "_0", None)
     return options if isinstance(options, Mapping) else {}
 
 
 def _config(url: str, registry: ObjectStoreRegistry[Any] | None) -> Mapping[str, Any]:
-    """Settings of the obstore store that serves a URL."""
+    """Return the settings of the obstore store that serves a URL."""
     if registry is None:
         return {}
     try:
@@ -202,7 +202,7 @@ def _remote_container(
     scheme, netloc, _ = split_url(root)
     prefix = chunk_location(root)
     if scheme in WEB_SCHEMES:
-        # Any option here would keep browsers from opening the repository.
+        # With any option, browsers cannot open the repository.
         return Container(prefix, icechunk.http_store())
     skips = str(config.get("skip_signature", "")).lower() == "true"
     anonymous = anonymous or skips or is_anonymous(scheme)
@@ -238,7 +238,7 @@ def _s3_store(config: Mapping[str, Any], *, anonymous: bool) -> ContainerStore:
 
 
 def _azure_options(config: Mapping[str, Any], *, anonymous: bool) -> dict[str, str] | None:
-    """Endpoint, for clouds other than the public one, and access as object_store names them."""
+    """Return endpoint and access by their names in object_store."""
     endpoint = str(config.get("endpoint") or os.environ.get("AZURE_STORAGE_ENDPOINT", ""))
     options = {"endpoint": endpoint} if endpoint else {}
     if endpoint.startswith("http://"):
@@ -249,7 +249,7 @@ def _azure_options(config: Mapping[str, Any], *, anonymous: bool) -> dict[str, s
 
 
 def s3_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Region and endpoint as Icechunk names them, from obstore's settings and the environment."""
+    """Return region and endpoint by their names in Icechunk, from settings or environment."""
     environment = os.environ
     endpoint = (
         config.get("endpoint")
@@ -261,7 +261,7 @@ def s3_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         config.get("region")
         or environment.get("AWS_REGION")
         or environment.get("AWS_DEFAULT_REGION")
-        # What obstore takes, so what the headers were read with.
+        # The default of obstore, with which the headers were read.
         or "us-east-1"
     )
     payer = str(config.get("request_payer") or environment.get("AWS_REQUEST_PAYER", ""))
@@ -269,14 +269,14 @@ def s3_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         "region": region,
         "endpoint_url": endpoint,
         "allow_http": bool(endpoint) and str(endpoint).startswith("http://"),
-        # Servers other than Amazon's seldom have a host name for each bucket.
+        # Servers other than Amazon's rarely have a host name for each bucket.
         "force_path_style": bool(endpoint),
         "requester_pays": payer.lower() in ("requester", "true"),
     }
 
 
 def _shared_folders(paths: list[str]) -> list[str]:
-    """Folders, with a slash at the end, that hold all these files."""
+    """Return folders, with a slash at the end, that contain all these files."""
     by_top: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         by_top[path.split("/")[1]].append(path)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from virtual_tiff.cubes.coordinate import EPOCH, UNITS, encoded
 from virtual_tiff.errors import ErrorKind, RepositoryError
 
-#: Steps in one chunk of a coordinate: a reader fetches it in one request, an append rewrites one.
+#: Steps in one chunk of a coordinate; an append rewrites one chunk.
 CHUNK_STEPS = 32_768
 
 
 def write_coordinate(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
-    """Store the coordinate of the first dimension; what was there is replaced.
+    """Store the coordinate of the first dimension, replacing an existing one.
 
     Chunks that stay as they were are not written again.
 
@@ -25,7 +25,7 @@ def write_coordinate(group: zarr.Group, name: str, values: NDArray[Any]) -> None
     group
         Writable.
     name
-        Of the coordinate and its dimension.
+        Name of the coordinate and its dimension.
     values
         `datetime64[us]`, numbers or text; see `virtual_tiff.cubes.coordinate.encoded`.
     """
@@ -54,12 +54,12 @@ def write_coordinate(group: zarr.Group, name: str, values: NDArray[Any]) -> None
 
 
 def read_coordinate(group: zarr.Group, name: str) -> NDArray[Any]:
-    """Read what `write_coordinate` stored.
+    """Read a coordinate of `write_coordinate`.
 
     Raises
     ------
     RepositoryError
-        There is no such coordinate, or not in a form that was written here.
+        The coordinate does not exist, or was not written by this package.
     """
     if name not in group:
         raise RepositoryError(

@@ -33,9 +33,9 @@ class NewCube:
     Parameters
     ----------
     path
-        Of the group, without slashes at its ends; empty for the root.
+        Path of the group, without slashes at its ends; empty for the root.
     cube
-        What to write.
+        Plan of the cube.
     coordinates
         Whether x, y and band are written.
     """
@@ -91,9 +91,9 @@ class MoreImages:
     Parameters
     ----------
     path
-        Of the group of the cube.
+        Path of the group of the cube.
     cube
-        The images to add, as a cube of their own.
+        The images to add, as a cube.
     on_present
         Whether to `raise` for an image whose place is taken, or to `skip` it.
     out_of_order
@@ -119,11 +119,11 @@ class MoreImages:
         Raises
         ------
         MismatchError
-            The images do not fit, or have other levels than the cube.
+            Images do not fit, or have other levels than the cube.
         InvalidOptionError
-            With kind `duplicate` if they are there already.
+            With kind `duplicate` if they exist already.
         RepositoryError
-            There is no such cube.
+            The cube does not exist.
         """
         there = level_count(session.store, self.path) or 1
         if there != len(self.cube.levels):
@@ -133,7 +133,7 @@ class MoreImages:
                 f"{len(self.cube.levels)}.",
                 remedy=wanted
                 if 1 in (there, len(self.cube.levels))
-                else "Make the same overviews as those of the images that are there.",
+                else "Build the same overviews as those of the existing images.",
             )
         present = read_sources_table(session.store).places()
         levels = [
@@ -174,7 +174,7 @@ def _written(path: str, levels: Sequence[Level]) -> Written:
 
 
 def level_count(store: IcechunkStore, path: str) -> int:
-    """Count the levels of a cube with overviews; 0 where there is none."""
+    """Return the number of levels of a cube with overviews; 0 if there is none."""
     document = get_json(store, f"{key_prefix(path)}zarr.json") or {}
     multiscales = document.get("attributes", {}).get("multiscales", {})
     return len(multiscales.get("layout", ()))

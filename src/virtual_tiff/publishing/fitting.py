@@ -1,4 +1,4 @@
-"""Whether images fit into a cube that is there, and which of them are there already."""
+"""Validate images against an existing cube, and find those that it has already."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from virtual_tiff.planning.same_grid import same_crs, same_transform
 from virtual_tiff.planning.stacks import stacked
 from virtual_tiff.publishing.nodes import get_json, key_prefix
 
-_ANOTHER = "Publish the images as another variable, or as a cube of their own."
-#: What has to be the same in the metadata of an array for more images to go into it.
+_ANOTHER = "Publish the images as another variable, or as a separate cube."
+#: Metadata of an array that has to be equal for images to be appended.
 _SAME = ("dimension_names", "data_type", "shape", "chunk_grid", "codecs", "fill_value")
 
 
 def check_fits(store: IcechunkStore, path: str, cube: CubePlan) -> None:
-    """Compare the arrays of a cube that is there with those of images to add.
+    """Compare the arrays of an existing cube with those of images to add.
 
     Raises
     ------
@@ -50,19 +50,19 @@ def check_fits(store: IcechunkStore, path: str, cube: CubePlan) -> None:
 
 
 def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
-    """Compare the names of the bands of a cube that is there with those of images to add.
+    """Compare the band names of an existing cube with those of images to add.
 
     Parameters
     ----------
     group
-        Of the cube, as zarr opens it.
+        Group of the cube, opened with zarr.
     path, cube
         Its path; the images to add.
 
     Raises
     ------
     MismatchError
-        The cube would give bands the names of others.
+        Bands would get the names of other bands.
     """
     if not cube.bands or "band" not in group:
         return
@@ -71,7 +71,7 @@ def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
     plain = [str(number) for number in range(1, len(theirs) + 1)]
     ours = list(cube.band_names or plain)
     numbers = all(name.isdecimal() for name in ours)
-    # Where the cube has plain numbers, it calls no band by a name.
+    # A cube with band numbers has no names to compare.
     if ours == theirs or (theirs == plain and not numbers):
         return
     raise MismatchError(
@@ -83,7 +83,7 @@ def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
 
 
 def check_grid(store: IcechunkStore, path: str, cube: CubePlan) -> None:
-    """Compare the grid of a cube that is there with that of images to add.
+    """Compare the grid of an existing cube with that of images to add.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def check_grid(store: IcechunkStore, path: str, cube: CubePlan) -> None:
             raise MismatchError(
                 f"the {name} is {shorten(str(one))}, but {shorten(str(other))} in the cube.",
                 url=url,
-                remedy="Images on other grids need a cube of their own.",
+                remedy="Images on other grids need a separate cube.",
             )
 
 

@@ -39,9 +39,9 @@ from virtual_tiff.publishing.references import References, Task
 from virtual_tiff.publishing.sources_table import Sources, modified_times
 from virtual_tiff.storage.run import run
 
-#: Images whose references are written in one task.
+#: Number of images whose references are written in one task.
 TASK_IMAGES = 20_000
-#: Attributes that an array has from its cube, not from its images.
+#: Attributes of an array that come from its cube, not from its images.
 _OF_THE_CUBE = ("grid_mapping", "coordinates")
 TAKEN = "Append to it, or publish into another group."
 
@@ -55,13 +55,13 @@ class Level:
     path
         Of the group.
     cube
-        Whose references are to be written.
+        Cube whose references have to be written.
     steps
-        Shape `(steps of the cube,)`: where they go along the first dimension.
+        Shape `(steps of the cube,)`: their positions along the first dimension.
     grown
-        Steps that the group had not before.
+        Number of new steps of the group.
     skipped
-        Images that were there before.
+        Number of images that the cube had already.
     arrays
         Arrays that were made or extended.
     """
@@ -91,7 +91,7 @@ class Level:
                 )
 
     def sources(self) -> Sources:
-        """Rows for the table of sources."""
+        """Return rows for the table of sources."""
         arrays: list[str] = []
         places: list[str] = []
         bands: list[int] = []
@@ -179,7 +179,7 @@ def extend_level(
 
 
 async def write_frame(store: IcechunkStore, path: str, plan: GroupPlan) -> None:
-    """Write a group, and what is above it; attributes that are there stay."""
+    """Write a group and its parents; existing attributes are kept."""
     await write_parents(store, [path])
     there = await get_document(store, path)
     if there is not None:
@@ -197,7 +197,7 @@ async def write_frame(store: IcechunkStore, path: str, plan: GroupPlan) -> None:
 
 
 def _move(session: icechunk.Session, array_path: str, together: Merged) -> None:
-    """Move the chunks of an array to where its steps are now."""
+    """Move the chunks of an array to the new positions of its steps."""
     to = together.old.tolist()
     back = {new: old for old, new in enumerate(to)}
 
@@ -229,7 +229,7 @@ def _create(
 
 
 def _resize(store: IcechunkStore, array: str, steps: int, variable: CubeVariable | None) -> None:
-    """Make an array longer; of its attributes, those stay that the new images have as well."""
+    """Resize an array; keep only the attributes that the new images have too."""
     document = get_json(store, f"{array}/zarr.json")
     if document is None:
         raise RepositoryError(f"there is no array {array!r}.", kind=ErrorKind.NOT_FOUND)
@@ -242,7 +242,7 @@ def _resize(store: IcechunkStore, array: str, steps: int, variable: CubeVariable
 
 
 def _along(group: zarr.Group, dimension: str) -> list[str]:
-    """Names of the arrays of a group whose first dimension is this one, but for itself."""
+    """Return the names of arrays with this first dimension, without its coordinate."""
     return [
         name
         for name, array in group.arrays()

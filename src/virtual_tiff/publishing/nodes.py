@@ -23,12 +23,12 @@ _NAMED = 3
 
 
 def key_prefix(path: str) -> str:
-    """Start of the keys below a group: empty for the root, else with a slash at its end."""
+    """Return the prefix of keys below a group: empty for the root, else with a slash at its end."""
     return f"{path}/" if path else ""
 
 
 def get_json(store: IcechunkStore, key: str) -> dict[str, Any] | None:
-    """Read a document; `None` if it is not there."""
+    """Read a JSON document; `None` if it does not exist."""
     return run(_get_json(store, key))
 
 
@@ -72,7 +72,7 @@ async def write_parents(store: IcechunkStore, paths: Collection[str]) -> None:
             raise RepositoryError(
                 f"{parent!r} is an array, so it cannot hold {path!r}.",
                 kind=ErrorKind.CONFLICT,
-                remedy="Give the group another name.",
+                remedy="Use another name for the group.",
             )
 
 

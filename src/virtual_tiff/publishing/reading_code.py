@@ -1,4 +1,4 @@
-"""Python that opens a published repository, for people to copy; it does not need this package."""
+"""Generate Python code that opens a published repository without this package."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def reading_code(
     tree: bool = False,
     anonymous: bool = False,
 ) -> str:
-    """Write the lines that open a group of a repository in xarray.
+    """Return code that opens a group of a repository in xarray.
 
     Parameters
     ----------
     location
         Local path or URL of the repository.
     containers
-        Prefixes that have to be authorised.
+        Prefixes to authorise.
     branch, group
-        What to open.
+        Branch and group to open.
     tree
-        Whether the group holds groups.
+        Whether the group contains groups.
     anonymous
         Whether the files are in public buckets.
     """

@@ -22,20 +22,20 @@ from virtual_tiff.storage.addresses import checksum_of, chunk_location
 
 @dataclass(frozen=True, slots=True, eq=False)
 class References:
-    """Where the chunks of many images are, as columns.
+    """References of the chunks of many images, as columns.
 
     Parameters
     ----------
     urls, etags
-        One for each image.
+        URL and ETag of each image.
     last_modified
-        Shape `(images,)`, microseconds since 1970 in UTC; the least int64 where unknown.
+        Shape `(images,)`, microseconds since 1970 in UTC; the least int64 if unknown.
     starts
-        Shape `(images + 1,)`: where the chunks of each image begin in the next two.
+        Shape `(images + 1,)`: start of the chunks of each image in `offsets` and `lengths`.
     offsets, lengths
         Shape `(chunks,)`, uint64, bytes, in C order of each image's chunk grid.
     inline
-        Chunks that are kept as bytes, by image and index in its chunk grid.
+        Chunks stored as bytes, by image and index in its chunk grid.
     """
 
     urls: Sequence[str]
@@ -48,7 +48,7 @@ class References:
 
     @classmethod
     def of(cls, inventory: Inventory, rows: NDArray[np.int64]) -> References:
-        """Take the columns of some rows of an inventory."""
+        """Return the references of rows of an inventory."""
         table = inventory.table.select(
             ["url", "etag", "last_modified", "offsets", "lengths", "inline"]
         ).take(pa.array(rows))
@@ -105,7 +105,7 @@ class Task:
     grid
         Chunk grid of an image in the array.
     references
-        Of the images.
+        References of the images.
     steps
         Shape `(images,)`: where each goes along the first dimension; `None` where the one image
         is the array.
@@ -134,7 +134,7 @@ class Task:
         Raises
         ------
         RepositoryError
-            No virtual chunk container of the repository holds a URL.
+            No virtual chunk container of the repository covers a URL.
         """
         starts = np.asarray(self.references.starts).tolist()
         steps = [()] if self.steps is None else [(step,) for step in self.steps.tolist()]
@@ -157,7 +157,7 @@ class Task:
         if not count:
             return 0
         url = found.urls[image]
-        # One string for all, however many there are.
+        # One string for all chunks.
         locations = [chunk_location(url)] * lengths.size
         if count < lengths.size:
             for missing in np.flatnonzero(lengths == 0).tolist():
@@ -173,7 +173,7 @@ class Task:
         )
         if refused:
             raise RepositoryError(
-                "no virtual chunk container of the repository holds this URL.",
+                "no virtual chunk container of the repository covers this URL.",
                 url=url,
                 remedy="Open the repository with a container for its prefix, and save that.",
             )
@@ -190,7 +190,7 @@ def _of_band(
 
 
 def _place_of_band(index: ChunkIndex, band: Band | None) -> ChunkIndex | None:
-    """Index of an inline chunk in the array of a band; `None` if it is of another band."""
+    """Return the index of an inline chunk in the array of a band; `None` for other bands."""
     if band is None:
         return index
     if index[band.axis] != band.index:
@@ -199,7 +199,7 @@ def _place_of_band(index: ChunkIndex, band: Band | None) -> ChunkIndex | None:
 
 
 def _flat(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """Values of a column of lists, and where each list starts."""
+    """Return the values of a column of lists, and the start of each list."""
     arrays = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     sizes = [np.diff(array.offsets.to_numpy()) for array in arrays]
     values = [array.flatten().to_numpy() for array in arrays]

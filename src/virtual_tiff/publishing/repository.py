@@ -1,9 +1,8 @@
-"""Icechunk repositories: where they are, how they are made, and what may be done with them.
+"""Open and create Icechunk repositories.
 
-Icechunk saves settings of the place where a repository is made, and every reader inherits them for
-every virtual chunk: on a local path that would be five requests of 4 KiB for each object, and one
-try. So repositories are made with settings of this package's own: one request for a chunk, and
-tries again where a request fails.
+Icechunk saves storage settings when a repository is created, and every reader uses them for every
+virtual chunk: by default, on a local path, five requests of 4 KiB for each object without retries.
+This package creates repositories with one request for a chunk, and retries.
 """
 
 from __future__ import annotations
@@ -49,13 +48,13 @@ type Location = str | os.PathLike[str] | icechunk.Storage
 
 #: Metadata of the commits of this package: its version.
 COMMIT_KEY = "virtual_tiff"
-#: Above this, Icechunk asks for parts of an object at once.
+#: Size in bytes above which Icechunk requests an object in parts.
 _REQUEST_SIZE = 12 * 1024 * 1024
 _IN_MEMORY = ("memory", "memory:", "memory://")
 
 
 def storage_settings() -> icechunk.StorageSettings:
-    """Return the settings that new repositories are made with."""
+    """Return the storage settings of new repositories."""
     return icechunk.StorageSettings(
         concurrency=icechunk.StorageConcurrencySettings(
             max_concurrent_requests_for_object=1, ideal_concurrent_request_size=_REQUEST_SIZE
@@ -73,14 +72,14 @@ def storage_at(location: Location, *, anonymous: bool = False) -> icechunk.Stora
     ----------
     location
         Local path, `file://`, `s3://`, `gs://`, `az://` or `abfs://` URL with credentials from
-        the environment, `memory` for a new one that ends with the process, or a storage.
+        the environment, `memory` for a new one in this process, or a storage.
     anonymous
-        Whether a cloud is asked without credentials; for reading.
+        Whether to access a cloud without credentials; for reading.
 
     Raises
     ------
     InvalidOptionError
-        It is nothing of the kind.
+        The location is none of these.
     """
     if isinstance(location, icechunk.Storage):
         return location
@@ -136,16 +135,16 @@ def open_repository(
     location
         As for `storage_at`.
     create
-        Whether to make it where there is none.
+        Whether to create the repository if it does not exist.
     containers
         Containers to add, and to save in the repository; see `containers_for`.
     anonymous
-        Whether a cloud is asked without credentials for the repository itself.
+        Whether to access the repository without credentials.
 
     Raises
     ------
     RepositoryError
-        With kind `repository-not-found`; `not-a-repository` where something else is; or the
+        With kind `repository-not-found`; `not-a-repository` if the location has other data; or the
         storage failed.
     """
     storage = storage_at(location, anonymous=anonymous)
@@ -157,13 +156,13 @@ def open_repository(
 
 
 def exists(storage: icechunk.Storage, location: Location) -> bool:
-    """Whether a repository is there; nothing is written.
+    """Return whether a repository exists; nothing is written.
 
     Raises
     ------
     RepositoryError
-        With kind `not-a-repository`: there are files of something else. Only local folders are
-        looked into; in buckets, Icechunk itself refuses to make a repository among other objects.
+        With kind `not-a-repository`: the location has other files. Only local folders are checked;
+        in buckets, Icechunk refuses to create a repository among other objects.
     """
     path = local_folder(location)
     if path is not None and path.is_file():
@@ -185,7 +184,7 @@ def exists(storage: icechunk.Storage, location: Location) -> bool:
 
 
 def create_in(storage: icechunk.Storage, containers: tuple[Container, ...]) -> icechunk.Repository:
-    """Make a repository, with these containers and the settings of this package."""
+    """Create a repository with containers and the settings of this package."""
     config = icechunk.RepositoryConfig.default()
     config.storage = storage_settings()
     for container in containers:
@@ -207,12 +206,12 @@ def _open(storage: icechunk.Storage, containers: tuple[Container, ...]) -> icech
 def add_containers(
     repository: icechunk.Repository, containers: Iterable[Container]
 ) -> icechunk.Repository:
-    """Save containers in a repository that holds none for the same URLs yet.
+    """Save containers in a repository, unless it has containers for the same URLs.
 
     Raises
     ------
     InvalidOptionError
-        One is that of another Azure account; see `check_accounts`.
+        A container is that of another Azure account; see `check_accounts`.
     """
     config = repository.config
     stored, containers = stored_containers(config), tuple(containers)
@@ -237,7 +236,7 @@ def is_published_here(repository: icechunk.Repository, branch: str, *, alone: bo
 
     With `alone`, whether nobody else has.
     """
-    # The first snapshot of every repository has no parent and holds nothing.
+    # The first snapshot of every repository has no parent and is empty.
     snapshots = repository.ancestry(branch=branch)
     ours = (COMMIT_KEY in snapshot.metadata for snapshot in snapshots if snapshot.parent_id)
     if alone:
@@ -247,7 +246,7 @@ def is_published_here(repository: icechunk.Repository, branch: str, *, alone: bo
 
 
 def repository_error(error: icechunk.IcechunkError, location: Location) -> RepositoryError:
-    """Translate what Icechunk raised into one line that names the cause and the remedy."""
+    """Translate an error of Icechunk into one line with cause and remedy."""
     url = text_of(location)
     kind = str(getattr(error, "kind", ""))
     cause = str(error).split("\n\n", 1)[0].replace("\n", " ").strip()
@@ -262,7 +261,7 @@ def repository_error(error: icechunk.IcechunkError, location: Location) -> Repos
         return not_found(location)
     if isinstance(error, icechunk.ConflictError):
         return RepositoryError(
-            f"another writer was faster ({cause}).",
+            f"another writer committed first ({cause}).",
             kind=ErrorKind.CONFLICT,
             url=url,
             remedy="Nothing was committed; try again.",
@@ -285,7 +284,7 @@ def _not_a_repository(location: Location, message: str) -> RepositoryError:
         message,
         kind=ErrorKind.NOT_A_REPOSITORY,
         url=text_of(location),
-        remedy="Name another place, or one that does not exist yet.",
+        remedy="Name another location, or one that does not exist yet.",
     )
 
 
@@ -323,5 +322,5 @@ def local_folder(location: Location) -> Path | None:
 
 
 def text_of(location: Location) -> str:
-    """Return a location as it was given; empty for a storage."""
+    """Return a location as text; empty for a storage."""
     return "" if isinstance(location, icechunk.Storage) else os.fspath(location)

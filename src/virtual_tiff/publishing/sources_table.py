@@ -24,9 +24,9 @@ from virtual_tiff.planning.names import RESERVED
 GROUP = f"{RESERVED}/sources"
 #: No dimension of a cube at the root has this name, which `open_datatree` would align it with.
 DIMENSION = f"{RESERVED}_row"
-#: Rows in one chunk. Text is encoded a whole chunk at a time, however few rows are new.
+#: Rows in one chunk. Text is encoded by whole chunks, even if few rows are new.
 CHUNK_ROWS = 8_192
-#: `last_modified` where it is not known.
+#: Value of `last_modified` if it is unknown.
 NO_TIME = np.iinfo(np.int64).min
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -79,7 +79,7 @@ class Sources:
 
 
 def concatenated(tables: Sequence[Sources]) -> Sources:
-    """Put the rows of several tables under one another."""
+    """Concatenate tables."""
     return Sources({name: np.concatenate([t[name] for t in tables]) for name in COLUMNS})
 
 
@@ -101,7 +101,7 @@ def modified_times(column: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def add_sources(store: IcechunkStore, sources: Sources) -> None:
-    """Add rows to the table of a repository, which is made if it is not there."""
+    """Add rows to the table of a repository; create it if it does not exist."""
     group = _group(store)
     count = 0
     for name, (kind, description) in COLUMNS.items():
@@ -134,7 +134,7 @@ def _group(store: IcechunkStore) -> zarr.Group:
 
 
 def read_sources_table(store: IcechunkStore) -> Sources:
-    """Read the table of a repository; it is empty if there is none."""
+    """Read the table of a repository; return an empty one if there is none."""
     try:
         group = zarr.open_group(store, path=GROUP, mode="r", zarr_format=3)
         found = {name: np.asarray(group[name][:]) for name in COLUMNS if name in group}  # type: ignore[index]

@@ -44,9 +44,9 @@ class Target:
     Parameters
     ----------
     location
-        As the caller gave it.
+        Location given by the caller.
     storage
-        Of the repository.
+        Storage of the repository.
     branch
         To commit to; one that is not there starts where `main` is.
     create
@@ -75,7 +75,7 @@ class Target:
         Raises
         ------
         InvalidOptionError
-            Nothing can be written to such a place.
+            The location cannot be written to.
         """
         location = repo.storage if isinstance(repo, icechunk.Repository) else repo
         if text_of(location).startswith(tuple(f"{scheme}://" for scheme in WEB_SCHEMES)):
@@ -103,13 +103,13 @@ class Target:
         Parameters
         ----------
         paths
-            Of the groups.
+            Paths of the groups.
 
         Raises
         ------
         RepositoryError
-            With kind `repository-exists`: it holds somebody else's data. With kind `conflict`:
-            there are such groups. With kind `repository-not-found`, where it is not to be made.
+            With kind `repository-exists`: it has data of other software. With kind `conflict`: a
+            group exists already. With kind `repository-not-found`, where it is not to be made.
         """
         with icechunk_errors(self.location):
             try:
@@ -187,5 +187,5 @@ class Target:
             "the repository holds data that virtual-tiff did not publish.",
             kind=ErrorKind.REPOSITORY_EXISTS,
             url=text_of(self.location),
-            remedy="Name another place, or pass into_existing=True to add to it.",
+            remedy="Name another location, or pass into_existing=True to add to it.",
         )

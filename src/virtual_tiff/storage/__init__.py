@@ -1,1 +1,1 @@
-"""Addresses of files, and the object stores behind them."""
+"""Addresses of files, and the object stores that serve them."""

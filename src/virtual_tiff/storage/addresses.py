@@ -20,16 +20,16 @@ from virtual_tiff.errors import InvalidOptionError
 
 #: Schemes whose addresses are URLs; all others hold keys verbatim.
 WEB_SCHEMES = ("http", "https")
-#: Other spellings, by the one that Icechunk takes.
+#: Other spellings, and the one that Icechunk accepts.
 _ALIASES = {"s3a": "s3", "gcs": "gs", "azure": "az", "abfss": "abfs"}
-#: RFC 3986 section 3.3: what a path holds besides letters, digits and `-._~`.
+#: RFC 3986 section 3.3: characters of a path besides letters, digits and `-._~`.
 _PATH_CHARACTERS = "/!$&'()*+,;=:@"
-#: A host that has given a file no time answers with this, or obstore does in its place.
+#: Servers that have no time for a file return this; or obstore does instead.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = "") -> str:
-    """Return the address of what a user named; a `/` at its end stays.
+    """Return the address of a source that a user named; keep a `/` at its end.
 
     Never call it with an address: those of local files hold names verbatim, but the escapes of a
     `file` URL are undone, so that `a%20b.tif` would become `a b.tif`.
@@ -37,15 +37,15 @@ def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = ""
     Parameters
     ----------
     source
-        Local path, or address with a scheme. Escapes in `file` URLs are undone (RFC 8089).
+        Local path, or address with a scheme. Escapes in `file` URLs are decoded (RFC 8089).
     base
         Folder that a relative path starts from; the working directory if it is empty.
 
     Raises
     ------
     InvalidOptionError
-        It is empty; or a `file` URL names a host; or a web URL has a query, which references
-        cannot keep.
+        It is empty; a `file` URL names a host; or a web URL has a query, which references cannot
+        keep.
     """
     text = os.fspath(source)
     if not text:
@@ -101,7 +101,7 @@ def linked_url(base: str, href: str) -> str:
 
 
 def is_local(url: str) -> bool:
-    """Whether an address is that of a local file."""
+    """Return whether an address is that of a local file."""
     return url.startswith("file://")
 
 
@@ -111,7 +111,7 @@ def is_web(url: str) -> bool:
 
 
 def local_path(url: str) -> Path:
-    """Local path of an address."""
+    """Return the local path of an address."""
     return Path(url.removeprefix("file://"))
 
 
@@ -128,7 +128,7 @@ def split_url(url: str) -> tuple[str, str, str]:
 
 
 def chunk_location(url: str) -> str:
-    """Return the URL that Icechunk needs to find a file, with all escapes.
+    """Return the URL of a file for Icechunk, with all escapes.
 
     `abfs://container@account…/key` becomes `az://container/key`; the account is one of the settings
     of the virtual chunk container.
@@ -145,20 +145,20 @@ def chunk_location(url: str) -> str:
 
 
 def split_account(netloc: str) -> tuple[str, str]:
-    """Split the host part of an Azure address into container and account; that may be empty."""
+    """Split the host part of an Azure address into container and account (may be empty)."""
     container, _, host = netloc.partition("@")
     return container, host.partition(".")[0]
 
 
 def is_plain(path: str) -> bool:
-    """Whether a path is spelled the same with and without escapes."""
+    """Return whether a path is the same with and without escapes."""
     return quote(path, safe=_PATH_CHARACTERS) == path
 
 
 def checksum_of(
     url: str, etag: str | None, last_modified: datetime | None
 ) -> str | datetime | None:
-    """Return what Icechunk compares to notice that a file changed; `None` if nothing is known.
+    """Return the value by which Icechunk detects that a file changed, or `None`.
 
     On S3 it is the ETag. Elsewhere it is the time of the last change: Icechunk 2.3 strips an
     ETag's quotes, so web servers and its own reader of local files, which compare strictly

@@ -1,4 +1,4 @@
-"""The bytes of one TIFF: what the first GET brought, and the store for the rest."""
+"""The bytes of one TIFF: those of the first GET, and a store for the rest."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from virtual_tiff.storage.errors import changed, storage_error
 from virtual_tiff.storage.resolve import Store
 from virtual_tiff.storage.source import Source
 
-#: Reads beyond the first GET are widened to whole blocks of this many bytes, since a header
-#: that lies at the end of a file is read in many small steps.
+#: Reads beyond the first GET are extended to whole blocks of this many bytes, since a header at the
+#: end of a file is read in many small steps.
 BLOCK_SIZE = 64 * 1024
-#: Bytes kept of what was read beyond the first GET.
+#: Bytes that are cached of reads beyond the first GET.
 CACHE_SIZE = 64 * 1024 * 1024
 
 
 class ByteSource:
-    """Random access to a TIFF whose first bytes are already here.
+    """Random access to a TIFF whose first bytes were fetched already.
 
-    Implements the parts of obspec that obspec-utils' readers ask for (`get_range`, `get_ranges`,
-    `head`). The `path` arguments they pass are those of the one file this object stands for.
+    Implements the parts of obspec that obspec-utils' readers use (`get_range`, `get_ranges`,
+    `head`). Their `path` arguments are ignored, since this object is one file.
 
     Parameters
     ----------
     store, path
-        Where to fetch what is not here.
+        Store and path for further bytes.
     source
         URL, size, ETag and time of last change, from the first GET.
     prefix
@@ -39,7 +39,7 @@ class ByteSource:
     Attributes
     ----------
     failure
-        The last error of a read from a thread: libraries that read so may hide it.
+        The last error of a read from a thread, since libraries may hide it.
     """
 
     failure: VirtualTIFFError | None = None
@@ -58,7 +58,7 @@ class ByteSource:
         return self.source.size
 
     def peek(self, start: int, length: int) -> bytes | None:
-        """Return `length` bytes from `start` if the first GET brought them all."""
+        """Return `length` bytes from `start` if the first GET contains all of them."""
         end = start + length
         return self.prefix[start:end] if end <= len(self.prefix) else None
 
@@ -89,7 +89,9 @@ class ByteSource:
         except Exception as error:
             raise storage_error(error, self.source.url) from error
         if len(data) != end - start:
-            raise changed(self.source.url, f"{len(data)} bytes came where {end - start} were due")
+            raise changed(
+                self.source.url, f"{len(data)} bytes were received instead of {end - start}"
+            )
         return data
 
     async def read_uncached(self, start: int, length: int) -> bytes:
@@ -102,7 +104,7 @@ class ByteSource:
     # -- from threads ------------------------------------------------------------------
 
     def read_sync(self, start: int, length: int) -> bytes:
-        """As `read`, for a thread that is not the event loop's."""
+        """Do the same as `read`, from a thread other than that of the event loop."""
         end = min(start + length, self.size)
         if end <= start:
             return b""
@@ -119,8 +121,8 @@ class ByteSource:
         return data[start - first : end - first]
 
     def get(self, path: str, *, options: GetOptions | None = None) -> NoReturn:
-        """Refuse: a whole file is never fetched to read its header."""
-        raise AssertionError("a header reader asked for the whole file")
+        """Refuse, since reading a header never needs a whole file."""
+        raise AssertionError("a header reader requested the whole file")
 
     def get_range(
         self, path: str, *, start: int, end: int | None = None, length: int | None = None

@@ -1,4 +1,4 @@
-"""Work on many items at once, with a bounded number in flight."""
+"""Process many items concurrently, with a bounded number in flight."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ async def in_flight[T](
     Parameters
     ----------
     items
-        Taken one by one, as work on others ends; may be endless in principle.
+        Consumed one by one, as others complete; may be infinite.
     limit
         Items in flight at once.
     work
-        Called with each item. An exception ends the work on all other items.
+        Called with each item. An exception cancels all other items.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from obstore.store import from_url
 from virtual_tiff.errors import ErrorKind, SourceError
 from virtual_tiff.storage.addresses import split_url
 
-#: Stores of a cloud, by scheme, and the variables any of which holds credentials for them.
+#: Environment variables that can have credentials, by scheme of the cloud.
 _CLOUD_VARIABLES = {
     "s3": (
         "AWS_ACCESS_KEY_ID",
@@ -44,7 +44,7 @@ _SKIP_SIGNATURE = {
     "gs": "GOOGLE_SKIP_SIGNATURE",
     "az": "AZURE_SKIP_SIGNATURE",
 }
-#: For one request that finds out whether there are credentials at all.
+#: Settings of the request that checks whether there are credentials.
 _SHORT: dict[str, Any] = {
     "client_options": {"timeout": "3s", "connect_timeout": "2s", "allow_http": True},
     "retry_config": {"max_retries": 0, "retry_timeout": timedelta(seconds=5)},
@@ -52,24 +52,24 @@ _SHORT: dict[str, Any] = {
 
 
 def cloud(scheme: str) -> str | None:
-    """Which cloud serves a scheme: `s3`, `gs`, `az`, or `None`."""
+    """Return the cloud that serves a scheme: `s3`, `gs`, `az`, or `None`."""
     name = "az" if scheme == "abfs" else scheme
     return name if name in _CLOUD_VARIABLES else None
 
 
 def is_anonymous(scheme: str) -> bool:
-    """Whether the environment says to ask the stores of a scheme without credentials."""
+    """Return whether the environment disables credentials for a scheme."""
     name = cloud(scheme)
     value = "" if name is None else os.environ.get(_SKIP_SIGNATURE[name], "")
     return value.lower() in ("1", "true", "yes", "on", "y")
 
 
 def check_access(urls: Iterable[str]) -> None:
-    """Fail soon where a cloud's credentials are missing altogether.
+    """Fail early if there are no credentials for a cloud.
 
-    Without any, obstore asks the cloud's metadata service, which answers inside that cloud alone,
-    and waits and tries again for minutes for every file. So where the environment has none, this
-    asks for one byte of one file of every bucket, in vain at most for some seconds.
+    Without credentials, obstore queries the cloud's metadata service, which exists only inside that
+    cloud, and retries for minutes for every file. Therefore, if the environment has none, this
+    requests one byte of one file of every bucket, with a timeout of some seconds.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def check_access(urls: Iterable[str]) -> None:
                     kind=ErrorKind.NOT_AUTHORIZED,
                     url=url,
                     remedy=(
-                        f"Set {_CLOUD_VARIABLES[name][0]} and what belongs to it in the "
+                        f"Set {_CLOUD_VARIABLES[name][0]} and the related variables in the "
                         "environment, or pass anonymous=True for a public bucket."
                     ),
                 ) from error
@@ -111,7 +111,7 @@ def _has_credentials(name: str) -> bool:
 
 
 def _is_about_credentials(error: Exception) -> bool:
-    """Whether a request failed before it went to the bucket."""
+    """Return whether a request failed before it was sent to the bucket."""
     text = str(error).lower()
     endpoint = os.environ.get("AWS_METADATA_ENDPOINT", "169.254.169.254").lower()
     signs = ("169.254.169.254", "metadata.google.internal", "credential", "token request", endpoint)

@@ -1,4 +1,4 @@
-"""Errors of stores, translated into errors of this package."""
+"""Translate errors of stores into errors of this package."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from virtual_tiff.errors import ErrorKind, InvalidTIFFError, SourceError, Virtua
 
 
 def changed(url: str, detail: str) -> SourceError:
-    """The file is not the one whose first bytes were read."""
+    """Return the error for a file that changed after its first bytes were read."""
     return SourceError(
         f"the file changed while it was read ({detail}).",
         kind=ErrorKind.SOURCE_CHANGED,
         url=url,
-        remedy="Try again once whatever writes it has finished.",
+        remedy="Try again when the file is complete.",
     )
 
 
 def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
-    """Translate what a store raised into an error that names the cause and the remedy."""
+    """Translate an exception of a store into an error with cause and remedy."""
     text = str(error).split("\n", 1)[0].strip()
     lowered = str(error).lower()
     if isinstance(error, FileNotFoundError | obstore.exceptions.NotFoundError):
@@ -35,7 +35,7 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
             url=url,
             remedy="Check the spelling."
             if url.startswith("file://")
-            else "Check the spelling, and that the store's bucket and prefix fit the URL.",
+            else "Check the spelling, and that the bucket and prefix of the store match the URL.",
         )
     if isinstance(
         error,
@@ -50,7 +50,7 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
             remedy="Give the store credentials, or pass skip_signature=True for a public bucket.",
         )
     if isinstance(error, obstore.exceptions.PreconditionError):
-        return changed(url, "its ETag is another one")
+        return changed(url, "its ETag is different")
     if "toolarge" in lowered or "only 0 bytes long" in lowered or "416 range" in lowered:
         return InvalidTIFFError(
             "the file is empty.", kind=ErrorKind.EMPTY_FILE, url=url, remedy="Upload it again."

@@ -14,7 +14,7 @@ from virtual_tiff.storage.source import Source
 
 
 async def open_source(url: str, registry: ObjectStoreRegistry[Any], *, prefetch: int) -> ByteSource:
-    """Fetch the first `prefetch` bytes of a file, and what the store says of it, in one GET.
+    """Fetch the first `prefetch` bytes of a file and its metadata in one GET.
 
     Raises
     ------

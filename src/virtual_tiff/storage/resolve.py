@@ -13,7 +13,7 @@ from virtual_tiff.storage.addresses import split_url
 
 
 class Store(GetAsync, GetRange, Protocol):
-    """What this package asks of a store: single ranges, from async code and from threads."""
+    """The capabilities this package needs of a store: ranges, async and from threads."""
 
 
 # The type of stores is open, since registries are invariant in it: a user's registry of S3 stores
@@ -24,8 +24,8 @@ class AddressRegistry(ObjectStoreRegistry[Any]):
     Parameters
     ----------
     registry
-        Whose stores to use; obspec-utils' own registry cuts keys at `?`, `#` and `;`, and asks web
-        servers for the names with their escapes.
+        Registry whose stores to use; obspec-utils' registry cuts keys at `?`, `#` and `;`, and does
+        not decode escapes of web addresses.
     """
 
     def __init__(self, registry: ObjectStoreRegistry[Any] | None = None) -> None:

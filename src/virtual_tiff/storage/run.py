@@ -1,4 +1,4 @@
-"""Coroutines, from code that is not asynchronous."""
+"""Run coroutines from synchronous code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TIFF as a store describes it."""
+"""Object metadata of a TIFF."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a TIFF's bytes are, and what the GET of its header said about them.
+    """URL of a TIFF, and its metadata from the GET of the header.
 
     Parameters
     ----------

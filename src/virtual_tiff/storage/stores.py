@@ -31,14 +31,14 @@ def registry_for(
     registry
         The caller's stores. By default obstore's, one for each host or bucket.
     anonymous
-        Ask cloud stores without credentials, as for public buckets. Else obstore takes them
+        Send no credentials to cloud stores, as for public buckets. Otherwise obstore takes them
         from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`) or the cloud's metadata service.
         Neither this nor the credentials matter where the caller has a registry.
 
     Raises
     ------
     SourceError
-        With kind `no-store`: nothing serves the scheme of a URL. With kind `not-authorized`: there
+        With kind `no-store`: no store serves the scheme of a URL. With kind `not-authorized`: there
         are no credentials; see `check_access`.
     """
     if registry is not None:

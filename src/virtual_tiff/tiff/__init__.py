@@ -1,1 +1,1 @@
-"""What a TIFF says: directories, tags, georeferencing, metadata, sidecars."""
+"""Read TIFFs: directories, tags, georeferencing, metadata, sidecars."""

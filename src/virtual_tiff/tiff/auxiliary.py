@@ -1,8 +1,9 @@
-"""GDAL's metadata beside a file: `.aux.xml` documents (PAM) and world files.
+"""Parse GDAL's metadata beside a file: `.aux.xml` documents (PAM) and world files.
 
-PAM has no specification but GDAL's documentation of its data model and `data/pamdataset.xsd`. What
-GDAL 3.12 makes of documents, and what of them comes before a TIFF's own tags, was tried out. The
-XML comes from strangers: entities and document types are refused; the caller bounds the size.
+PAM is specified only by GDAL's documentation of its data model and `data/pamdataset.xsd`. How GDAL
+3.12 interprets documents, and which items take precedence over a TIFF's own tags, was found by
+experiment. The XML is untrusted: entities and document types are refused; the caller limits the
+size.
 """
 
 from __future__ import annotations
@@ -22,39 +23,39 @@ from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.tiff.gdal_metadata import BandMetadata, GDALMetadata, finite_number
 
-#: As GDAL's: x0, dx per column, dx per row, y0, dy per column, dy per row.
+#: In GDAL's order: x0, dx per column, dx per row, y0, dy per column, dy per row.
 type GeoTransform = tuple[float, float, float, float, float, float]
 
-#: A number at the start of a line; GDAL reads it so, with a decimal comma too.
+#: A number at the start of a line, as GDAL reads it, also with a decimal comma.
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
-#: Lines of a world file that are looked at.
+#: Lines of a world file that are parsed.
 _WORLD_LINES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Auxiliary:
-    """What sidecars say of an image; it comes before what its own tags say.
+    """Metadata of an image from sidecars; it takes precedence over the tags.
 
     Parameters
     ----------
     crs
-        Definition of the CRS, as WKT or a code; empty if the sidecar says there is none, `None`
-        if it says nothing.
+        Definition of the CRS, as WKT or a code; empty if the sidecar declares that there is none,
+        `None` if it has no such item.
     coordinate_epoch
-        Decimal year for which coordinates in that CRS hold.
+        Decimal year at which coordinates in that CRS are valid.
     geotransform
-        In GDAL's order, from corners of pixels; `None` if the sidecars have none.
+        Affine transform in GDAL's order, from corners of pixels; `None` if there is none.
     control_points
-        GeoJSON FeatureCollection, as made by `tiff.geokeys.gcps`; `None` if there are
-        none. They count where there is no affine transform.
+        GeoJSON FeatureCollection, as made by `tiff.geokeys.gcps`; `None` if there are none. They
+        are used where there is no affine transform.
     metadata
-        Items, and descriptions, units, scales and offsets of bands.
+        Metadata items, and descriptions, units, scales and offsets of bands.
     nodata
         Text of the nodata value by index of the band.
     color_table
-        Red, green and blue of each index, from 0 to 255; empty if there is none.
+        Red, green and blue of each index, 0 to 255; empty if there is none.
     urls
-        Of the sidecars.
+        Addresses of the sidecars.
     """
 
     crs: str | None = None
@@ -68,19 +69,19 @@ class Auxiliary:
 
 
 def parse_aux_xml(data: bytes, url: str) -> Auxiliary:
-    """Read a PAM document.
+    """Parse a PAM document.
 
     Parameters
     ----------
     data
-        The file.
+        Content of the file.
     url
         Its address, for errors.
 
     Raises
     ------
     InvalidTIFFError
-        With kind `invalid-sidecar`: GDAL could not read it either.
+        With kind `invalid-sidecar`, for documents that GDAL cannot read either.
     """
     try:
         root: Element = fromstring(data, forbid_dtd=True)
@@ -118,13 +119,13 @@ def parse_aux_xml(data: bytes, url: str) -> Auxiliary:
 
 
 def parse_world_file(data: bytes) -> GeoTransform | None:
-    """Read a world file: six numbers, one a line, the last two the centre of the first pixel.
+    """Parse a world file: six numbers, one a line; the last two are the first pixel's centre.
 
     Returns
     -------
     tuple or None
-        From corners of pixels, in GDAL's order. `None` where GDAL takes it for no world file:
-        fewer lines, or steps of 0.
+        From corners of pixels, in GDAL's order. `None` where GDAL does not accept it as a world
+        file: fewer lines, or steps of 0.
     """
     texts = (line for line in data.decode("latin-1").splitlines() if line.strip())
     lines = list(islice(texts, _WORLD_LINES))
@@ -137,17 +138,17 @@ def parse_world_file(data: bytes) -> GeoTransform | None:
 
 
 def invalid_sidecar(url: str, message: str) -> InvalidTIFFError:
-    """Make an error that blames a file beside a TIFF."""
+    """Make an error about a file beside a TIFF."""
     return InvalidTIFFError(
         message,
         kind=ErrorKind.INVALID_SIDECAR,
         url=url,
-        remedy="Mend or remove it, or leave its kind out of sidecars.",
+        remedy="Fix or remove it, or leave its kind out of sidecars.",
     )
 
 
 def _children(element: Element, name: str) -> Iterator[Element]:
-    """Children of a name; GDAL does not look at case."""
+    """Yield children with a name; like GDAL, ignore case."""
     return (child for child in element if str(child.tag).lower() == name)
 
 
@@ -208,7 +209,7 @@ def _control_points(root: Element) -> tuple[dict[str, JSON] | None, str]:
 
 
 def _domains(element: Element) -> dict[str, dict[str, str]]:
-    """Items by domain; domains that are documents (`xml:`, `json:`) are left out."""
+    """Return items by domain, without domains that are documents (`xml:`, `json:`)."""
     domains: dict[str, dict[str, str]] = {}
     for metadata in _children(element, "metadata"):
         if _attribute(metadata, "format") in ("xml", "json"):
@@ -223,7 +224,7 @@ def _domains(element: Element) -> dict[str, dict[str, str]]:
 def _band(element: Element) -> BandMetadata:
     scale, offset = finite_number(_text(element, "scale")), finite_number(_text(element, "offset"))
     if scale is not None or offset is not None:
-        # GDAL takes both from here where one is here.
+        # GDAL takes both scale and offset from here if one is present.
         scale = 1.0 if scale is None else scale
         offset = 0.0 if offset is None else offset
     return BandMetadata(
@@ -241,7 +242,7 @@ def _nodata(element: Element) -> str | None:
     if found is None:
         return None
     try:
-        # The eight bytes of a double, where its decimal digits would not do.
+        # The eight bytes of a double, where decimal digits are not exact.
         (value,) = struct.unpack("<d", bytes.fromhex(_attribute(found, "le_hex_equiv") or ""))
     except (ValueError, struct.error):
         return (found.text or "").strip() or None

@@ -1,12 +1,12 @@
-"""GDAL's private XML metadata (tag 42112) → scales, offsets, units, descriptions, items.
+"""Parse GDAL's XML metadata (tag 42112): scales, offsets, units, descriptions, items.
 
 The document is `<GDALMetadata>` with `<Item name= sample= role= domain=>` children, as GDAL's
-GTiff driver documentation describes it: `sample` counts bands from 0, `role` marks what belongs
-to a band rather than to its metadata. What GDAL 3.12 makes of documents that break these rules
-was tried out, and is followed.
+GTiff driver documentation describes it: `sample` counts bands from 0, `role` marks properties of a
+band as opposed to its metadata. Documents that break these rules are interpreted as GDAL 3.12 does,
+found by experiment.
 
-The XML comes from strangers: it is parsed without building a tree, entities and DTDs are refused,
-and depth and size are bounded.
+The XML is untrusted: it is parsed without building a tree, entities and DTDs are refused, and depth
+and size are limited.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ type Domains = Mapping[str, Mapping[str, str]]
 """Items by domain; the default domain is the empty string."""
 
 MAX_CHARACTERS = 4 * 1024 * 1024
-"""Longest document that is looked at; GDAL writes some kilobytes."""
+"""Longest document that is parsed; GDAL writes some kilobytes."""
 MAX_DEPTH = 32
 _MAX_CACHED_CHARACTERS = 16 * 1024
 _EMPTY: Domains = MappingProxyType({})
@@ -38,16 +38,16 @@ _QUOTES = {"&quot;": '"', "&apos;": "'"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BandMetadata:
-    """What the document says about one band.
+    """Metadata of one band.
 
     Parameters
     ----------
     scale, offset
-        `value * scale + offset` is in `units`; `None` where not given.
+        `value * scale + offset` is in `units`; `None` if absent.
     units, description, color_interpretation
-        As written; `None` where not given.
+        Text as in the document; `None` if absent.
     domains
-        All other items of the band.
+        Other items of the band, by domain.
     """
 
     scale: float | None = None
@@ -58,7 +58,7 @@ class BandMetadata:
     domains: Domains = field(default_factory=lambda: _EMPTY)
 
     def overridden_by(self, other: BandMetadata) -> BandMetadata:
-        """As `GDALMetadata.overridden_by`."""
+        """Do the same as `GDALMetadata.overridden_by`."""
         scaled = self if other.scale is None and other.offset is None else other
         return BandMetadata(
             scale=scaled.scale,
@@ -79,16 +79,16 @@ def _overridden(domains: Domains, others: Domains) -> Domains:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GDALMetadata:
-    """The whole document.
+    """Metadata of an image and its bands.
 
     Parameters
     ----------
     domains
-        Items of the dataset.
+        Items of the dataset, by domain.
     bands
-        Items of the bands that have any, by index from 0.
+        Metadata of the bands that have any, by index from 0.
     note
-        Why the document could not be read, in one line.
+        Reason in one line why the document could not be read.
     """
 
     domains: Domains = field(default_factory=lambda: _EMPTY)
@@ -96,13 +96,13 @@ class GDALMetadata:
     note: str | None = None
 
     def band(self, index: int) -> BandMetadata:
-        """Metadata of one band, empty where it has none."""
+        """Return the metadata of one band; empty if it has none."""
         return self.bands.get(index, _NO_BAND)
 
     def overridden_by(self, other: GDALMetadata) -> GDALMetadata:
-        """This with what another document says in its place, item by item.
+        """Return this metadata with the items of another document in place of its own.
 
-        A scale goes with its offset: the other's count where it has either.
+        Scale and offset belong together: both are taken from the other if it has either.
         """
         bands = dict(self.bands)
         for index, band in other.bands.items():
@@ -126,14 +126,14 @@ def parse_gdal_metadata(text: str | None) -> GDALMetadata:
     if text is None or not text.strip("\0 \t\r\n"):
         return _NOTHING
     try:
-        # A file repeats the document in its overviews, and an archive in its files.
+        # Overviews repeat the document of the image, and files of an archive that of others.
         return _parse(text) if len(text) > _MAX_CACHED_CHARACTERS else _parse_cached(text)
     except InvalidTIFFError as error:
         return GDALMetadata(note=error.message)
 
 
 def published(domains: Domains) -> dict[str, dict[str, str]]:
-    """Items worth publishing: statistics are of the pixels once, not of what is read later."""
+    """Return the items to publish, without statistics, which may not match the pixels."""
     kept = {
         domain: {k: v for k, v in items.items() if not k.startswith("STATISTICS_")}
         for domain, items in domains.items()
@@ -150,7 +150,7 @@ def _parse(text: str) -> GDALMetadata:
     if len(text) > MAX_CHARACTERS:
         raise _invalid(f"is {len(text)} characters long, more than {MAX_CHARACTERS}")
     target = _Target()
-    # An XML declaration names the encoding of the file, but this text is decoded already.
+    # An XML declaration names the encoding of the file, but the text is decoded already.
     parser = DefusedXMLParser(target=target, encoding="utf-8", forbid_dtd=True)
     try:
         parser.feed(text.strip("\0 \t\r\n").encode("utf-8", "replace"))
@@ -169,7 +169,7 @@ def _invalid(what: str) -> InvalidTIFFError:
 
 
 class _Target:
-    """Collects items from parser events."""
+    """Collect items from parser events."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -200,7 +200,7 @@ class _Target:
         self._depth -= 1
 
     def close(self) -> None:
-        """Called by the parser at the end of the document."""
+        """Do nothing; the parser calls this at the end of the document."""
 
     def _add(self, item: Mapping[str, str], value: str) -> None:
         name = item.get("name")
@@ -219,7 +219,7 @@ class _Target:
             domains.setdefault(item.get("domain", ""), {})[name] = value
 
     def result(self) -> GDALMetadata:
-        """Freeze what was collected."""
+        """Return the collected items."""
         bands = {}
         for index in sorted(self._bands.keys() | self._roles.keys()):
             roles = self._roles.get(index, {})
@@ -246,7 +246,7 @@ def _band_index(sample: str | None) -> int | None:
 
 
 def finite_number(text: str | None) -> float | None:
-    """Read a number; `None` where there is none, or none that JSON has."""
+    """Parse a number; return `None` if there is none, or none that JSON can hold."""
     try:
         value = float(text or "nan")
     except ValueError:

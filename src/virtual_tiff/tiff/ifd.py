@@ -1,6 +1,6 @@
-"""A frozen image file directory, with the defaults of TIFF 6.0 filled in.
+"""A frozen image file directory with the defaults of TIFF 6.0.
 
-Both header readers produce this one class, so nothing downstream knows which of them ran.
+Both header readers produce this class, so other modules do not depend on the reader.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from virtual_tiff.tags import NewSubfileType, PlanarConfiguration, Tag
 if TYPE_CHECKING:
     from virtual_tiff.tiff.auxiliary import Auxiliary
 
-# As plain integers: flags of an enumeration are slow to combine.
+# Plain integers, since flags of an enumeration are slow to combine.
 _REDUCED = int(NewSubfileType.REDUCED_RESOLUTION)
 _MASK = int(NewSubfileType.MASK)
 
@@ -29,7 +29,7 @@ type GeoKeyValue = int | float | str | tuple[float, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageFileDirectory:
-    """One image of a TIFF: its tags, with names as in TIFF 6.0.
+    """A directory of a TIFF: its tags, named as in TIFF 6.0.
 
     Parameters
     ----------
@@ -37,21 +37,21 @@ class ImageFileDirectory:
         Path of this directory: `(2,)` is the third of the main chain, `(0, 1)` the second
         sub-IFD (tag 330) of the first.
     position
-        Where the directory itself is, in bytes from the start of the file.
+        Offset of the directory in the file, in bytes.
     byte_order
         Byte order of the whole file.
     offsets, byte_counts
-        Shape `(segments,)`, uint64, in bytes. TileOffsets/TileByteCounts where the image is
-        tiled, else StripOffsets/StripByteCounts. `byte_counts` is empty if the tag is absent.
+        Shape `(segments,)`, uint64, in bytes. TileOffsets/TileByteCounts if the image is tiled,
+        else StripOffsets/StripByteCounts. `byte_counts` is empty if the tag is absent.
     bits_per_sample, sample_format
         One value per sample.
     rows_per_strip
-        RowsPerStrip, clipped to the image; `image_length` where the tag is absent (TIFF 6.0:
-        the default is one strip).
+        RowsPerStrip, clipped to the image; `image_length` if the tag is absent (TIFF 6.0: the
+        default is one strip).
     image_depth, tile_depth
         Slices of a volume, and of one tile of it (SGI's tags 32997 and 32998).
     photometric_interpretation
-        `None` where the tag is absent; TIFF 6.0 requires it but real files lack it.
+        `None` if the tag is absent; TIFF 6.0 requires it, but real files lack it.
     color_map
         Shape `(3, 2**bits)`, uint16: red, green, blue.
     geo_keys
@@ -59,13 +59,13 @@ class ImageFileDirectory:
     geo_key_revision
         KeyRevision and MinorRevision of the GeoKeyDirectory: `(1, 0)` is GeoTIFF 1.0.
     model_pixel_scale, model_tiepoint, model_transformation
-        GeoTIFF 1.1 section 7.1.3, in CRS units; empty where absent.
+        GeoTIFF 1.1 section 7.1.3, in CRS units; empty if absent.
     gdal_nodata, gdal_metadata
-        Text of GDAL's private tags, untouched.
+        Text of GDAL's private tags, unchanged.
     sub_ifds
         Directories that tag 330 points to.
     auxiliary
-        What sidecars say of the image; `None` where there are none, or nobody asked for them.
+        Metadata of the image from sidecars; `None` if there are none, or not requested.
     other_tags
         All remaining tags, number to value. Strings are stripped of NUL; rationals are floats.
     """
@@ -144,17 +144,17 @@ class ImageFileDirectory:
                 )
 
     def invalid(self, tag: int, message: str) -> InvalidTIFFError:
-        """An error that blames `tag` of this directory."""
+        """Return an error about a tag of this directory."""
         return InvalidTIFFError(message, kind=ErrorKind.INVALID_TAG, ifd=self.index, tag=tag)
 
     @property
     def is_tiled(self) -> bool:
-        """Whether the segments are tiles rather than strips."""
+        """Whether the segments are tiles, not strips."""
         return self.tile_width is not None
 
     @property
     def is_planar(self) -> bool:
-        """Whether every sample has segments of its own (and there is more than one)."""
+        """Whether every sample has separate segments (and there is more than one sample)."""
         return (
             self.planar_configuration == PlanarConfiguration.PLANAR and self.samples_per_pixel > 1
         )
@@ -197,33 +197,33 @@ class ImageFileDirectory:
 
 
 def walk_ifds(ifds: Iterable[ImageFileDirectory]) -> Iterator[ImageFileDirectory]:
-    """Every directory, each followed by its sub-IFDs."""
+    """Yield every directory, each followed by its sub-IFDs."""
     for directory in ifds:
         yield directory
         yield from walk_ifds(directory.sub_ifds)
 
 
 def is_dependent(directory: ImageFileDirectory) -> bool:
-    """Whether an image is an overview or a mask of another."""
+    """Return whether an image is an overview or a mask of another."""
     return directory.is_reduced or directory.is_mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Header:
-    """Everything that was read from one TIFF before any pixel.
+    """The directories of one TIFF and its sidecars.
 
     Parameters
     ----------
     source
-        Where the bytes are.
+        URL and metadata of the file.
     big_tiff
         Whether offsets are 64 bits wide.
     ifds
         Directories of the main chain, in order.
     damage
-        Why the chain ends early, where a directory after the last of `ifds` cannot be read.
+        Why the chain ends early, if a directory after the last of `ifds` cannot be read.
     sidecars
-        TIFFs with overviews and masks of the first image, where somebody asked for them.
+        TIFFs with overviews and masks of the first image, if requested.
     """
 
     source: Source
@@ -236,14 +236,14 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sidecar:
-    """A TIFF beside another, with overviews or masks of the other's first image.
+    """A TIFF with overviews or masks of the first image of another TIFF.
 
     Parameters
     ----------
     suffix
-        What its name has more than that of the other: `ovr`, `msk` or `msk.ovr`.
+        Suffix that its name adds to that of the other: `ovr`, `msk` or `msk.ovr`.
     header
-        What was read of it. NewSubfileType of its directories is what they are to the other file.
+        Its directories, with the NewSubfileType that they have for the other file.
     """
 
     suffix: str

@@ -1,4 +1,4 @@
-"""OME-XML (schema 2016-06) in the ImageDescription of a TIFF → sizes, spacings, channels."""
+"""Parse OME-XML (schema 2016-06) in the ImageDescription: sizes, spacings, channels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Longest document, in characters: one with an element for each of 100,000 planes has 40 million.
 MAX_TEXT = 64 * 1024 * 1024
 
-#: Units of OME-XML to those of OME-Zarr 0.5, which are UDUNITS-2's.
+#: Units of OME-XML, and those of OME-Zarr 0.5 (UDUNITS-2).
 _PREFIXES = {
     **{"Y": "yotta", "Z": "zetta", "E": "exa", "P": "peta", "T": "tera", "G": "giga", "M": "mega"},
     **{"k": "kilo", "h": "hecto", "": "", "d": "deci", "c": "centi", "m": "milli", "µ": "micro"},
@@ -32,7 +32,7 @@ LENGTHS = {f"{short}m": f"{long}meter" for short, long in _PREFIXES.items()} | {
     "yd": "yard",
     "mi": "mile",
     "pc": "parsec",
-    # The Greek letter, and what ASCII has for it.
+    # The Greek letter, and its replacement in ASCII.
     "μm": "micrometer",
     "um": "micrometer",
 }
@@ -50,13 +50,13 @@ class OMEImage:
     Parameters
     ----------
     name
-        For people; may be empty.
+        Display name; may be empty.
     sizes
         SizeX, SizeY, SizeZ, SizeC and SizeT by the last letter, in lower case.
     planes
-        Largest number of planes that a TiffData element of it, or a modulo annotation, asks for.
+        Largest number of planes that a TiffData element or a modulo annotation declares.
     elsewhere
-        Names of other files that planes of it are in.
+        Names of other files that contain planes of it.
     spacing, channels, bits
         As in `Series`.
     """
@@ -78,13 +78,12 @@ def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
     text
         ImageDescription of the first directory.
     file_name
-        Of the TIFF, without folders: what a document calls it tells its planes from those of
-        other files.
+        Name of the TIFF, without folders, which distinguishes its planes from those of other files.
 
     Raises
     ------
     InvalidTIFFError
-        Not XML, or one with entities, or numbers that are none.
+        The text is not XML, has entities, or has invalid numbers.
     """
     if len(text) > MAX_TEXT:
         raise _invalid(f"has {len(text)} characters, more than {MAX_TEXT}")
@@ -101,7 +100,7 @@ def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
             for pixels in _children(image, "Pixels")
         )
     except (KeyError, ValueError, OverflowError) as error:
-        raise _invalid(f"has a value that makes no sense ({str(error)[:80]})") from error
+        raise _invalid(f"has an invalid value ({str(error)[:80]})") from error
 
 
 def _image(
@@ -136,16 +135,16 @@ def _image(
 
 
 def _children(element: Element, name: str) -> Iterator[Element]:
-    """Children by their local name: the namespace has the version in it."""
+    """Yield children by their local name, since the namespace contains the version."""
     return (child for child in element if child.tag.rpartition("}")[2] == name)
 
 
 def _quantity(
     pixels: Element, name: str, default_unit: str, units: Mapping[str, str]
 ) -> tuple[float, str | None]:
-    """A positive number and its unit; 0 where there is none, or in a unit that is no unit.
+    """Return a positive number and its unit; 0 if there is none, or an undefined unit.
 
-    OME-XML has `pixel` and `reference frame` too.
+    Undefined units of OME-XML are `pixel` and `reference frame`.
     """
     try:
         value = float(pixels.get(name, "0"))
@@ -156,10 +155,10 @@ def _quantity(
 
 
 def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator[str]:
-    """Files that planes are in, but for this one.
+    """Yield the other files that contain planes.
 
-    As strict as tifffile, which takes for another file what is called by another UUID, and for
-    one by its name only where the document has no UUID: its planes would read as missing.
+    As in tifffile, another UUID means another file; the name is compared only if the document has
+    no UUID. Planes of other files would be read as missing.
     """
     for element in data:
         for uuid in _children(element, "UUID"):
@@ -171,14 +170,14 @@ def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator
 
 
 def _channels(pixels: Element) -> Iterator[Channel]:
-    """Channels, if all have names; their IDs say nothing."""
+    """Return the channels if all have names; IDs are not names."""
     elements = list(_children(pixels, "Channel"))
     names = [element.get("Name") for element in elements]
     for element, name in zip(elements, names, strict=True):
         if name is None or not all(names):
             return
         try:
-            # Red, green, blue and alpha in the bytes of a signed 32-bit number.
+            # Red, green, blue and alpha are the bytes of a signed 32-bit number.
             color = f"{(int(element.attrib['Color']) & 0xFFFFFFFF) >> 8:06X}"
         except (KeyError, ValueError):
             yield Channel(name=name)
@@ -187,7 +186,7 @@ def _channels(pixels: Element) -> Iterator[Channel]:
 
 
 def _most_along(root: Element) -> int:
-    """Largest number of steps that a modulo annotation (6D, 7D and 8D storage) speaks of."""
+    """Return the largest number of steps in a modulo annotation (6D, 7D, 8D storage)."""
     most = 1.0
     for element in root.iter():
         if {"Start", "End"} <= element.attrib.keys():
@@ -205,5 +204,5 @@ def _invalid(what: str) -> InvalidTIFFError:
         kind=ErrorKind.INVALID_TAG,
         ifd=(0,),
         tag=Tag.IMAGE_DESCRIPTION,
-        remedy='The layout "flat" does without it.',
+        remedy='The layout "flat" does not need it.',
     )

@@ -1,7 +1,8 @@
-"""Which image an overview or a mask belongs to.
+"""Find the image that an overview or a mask belongs to.
 
-NewSubfileType (TIFF 6.0, tag 254) and sub-IFDs say so, never the position alone: GDAL interleaves
-the masks of a COG with its overviews. Formats of slides, such as Aperio's, say so in other ways.
+NewSubfileType (TIFF 6.0, tag 254) and sub-IFDs determine it, never the position alone: GDAL
+interleaves the masks of a COG with its overviews. Slide formats, such as Aperio's, use other
+metadata.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ class Related:
     directory
         The image, overview or mask.
     full
-        The image that this is an overview or a mask of; `None` for an image of its own.
+        The image that this is an overview or a mask of; `None` for a full-resolution image.
     source
-        The sidecar that holds it; `None` for the file of the image itself.
+        Source of the sidecar that contains it; `None` for the TIFF itself.
     prefix
-        Of its name: `ovr.` where a sidecar `.ovr` holds it.
+        Prefix of its name: `ovr.` for an image in a sidecar `.ovr`.
     """
 
     directory: ImageFileDirectory
@@ -43,12 +44,12 @@ class Related:
 
 
 def relate(ifds: Iterable[ImageFileDirectory]) -> tuple[Related, ...]:
-    """Every directory of a file with the image it belongs to, sub-IFDs after their parents."""
+    """Relate every directory of a file to its image; sub-IFDs follow their parents."""
     return tuple(_relate(ifds, parent=None))
 
 
 def relate_sidecars(header: Header) -> tuple[Related, ...]:
-    """Every directory of the sidecars of a file, which belong to its first image."""
+    """Relate every directory of the sidecars of a file to its first image."""
     return tuple(
         Related(directory, header.ifds[0], sidecar.header.source, f"{sidecar.suffix}.")
         for sidecar in header.sidecars
@@ -70,7 +71,7 @@ def _relate(
 
 
 def masks(images: Iterable[Related]) -> dict[Related, Related]:
-    """Pair images and overviews with their masks: same full-resolution image, same size."""
+    """Pair images and overviews with their masks, by full-resolution image and size."""
     found: dict[tuple[int, tuple[int, int]], Related] = {}
     others = []
     for image in images:
@@ -87,14 +88,14 @@ def masks(images: Iterable[Related]) -> dict[Related, Related]:
 
 
 def may_hide_levels(ifds: Sequence[ImageFileDirectory], path: tuple[int, ...] | None) -> bool:
-    """Whether an image may have smaller levels that are not marked as such.
+    """Return whether an image may have smaller levels that are not marked as such.
 
     Parameters
     ----------
     ifds
-        Of the main chain.
+        Directories of the main chain.
     path
-        Of the image; the first of the file if `None`.
+        Path of the image; the first of the file if `None`.
     """
     full = next((d for d in ifds if path in (None, d.index)), None)
     if full is None or not full.is_tiled or is_dependent(full):
@@ -112,14 +113,14 @@ def may_hide_levels(ifds: Sequence[ImageFileDirectory], path: tuple[int, ...] | 
 def mark_levels(
     ifds: Sequence[ImageFileDirectory], series: Iterable[Series]
 ) -> tuple[ImageFileDirectory, ...]:
-    """Mark the levels of slides as what they are, and put them after their image.
+    """Mark the levels of slides as overviews, and move them after their image.
 
     Parameters
     ----------
     ifds
-        Of the main chain.
+        Directories of the main chain.
     series
-        Of the file; those of slides count, with levels of one page each.
+        Series of the file; only those of slides with levels of one page are used.
     """
     by_path = {directory.index: directory for directory in ifds}
     levels_of: dict[tuple[int, ...], list[tuple[int, ...]]] = {}

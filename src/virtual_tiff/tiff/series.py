@@ -1,4 +1,4 @@
-"""Series of pages: which directories of a TIFF make up one image of more dimensions."""
+"""Series of pages: directories of a TIFF that make up one image with more dimensions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 type IFDPath = tuple[int, ...]
 
-#: Formats of slides, which say what their pages are in their own ways.
+#: Slide formats, which describe their pages in their own metadata.
 SLIDES = frozenset(
     {"avs", "huron", "indica", "mikroscan", "motic", "ndpi", "philips", "qpi", "svs", "trestle"}
 )
@@ -15,14 +15,14 @@ SLIDES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Spacing:
-    """Distance between neighbours along a dimension.
+    """Distance between neighbouring pixels or pages along a dimension.
 
     Parameters
     ----------
     step
-        More than 0, in `unit`.
+        Distance, greater than 0, in `unit`.
     unit
-        As OME-Zarr 0.5 names it, such as `micrometer` or `second`; `None` where it is unknown.
+        Name of OME-Zarr 0.5, such as `micrometer` or `second`; `None` if unknown.
     """
 
     step: float
@@ -31,14 +31,14 @@ class Spacing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """What is known of a channel.
+    """Name and colour of a channel.
 
     Parameters
     ----------
     name
-        For people.
+        Display name.
     color
-        Red, green and blue as six hexadecimal digits; `None` where it is not known.
+        Red, green and blue as six hexadecimal digits; `None` if unknown.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Level:
     Parameters
     ----------
     pages
-        Directories in C order of the series' sizes; `None` where the file has no such page.
+        Paths of directories in C order of the series' sizes; `None` for a missing page.
     size
         Rows and columns.
     """
@@ -68,24 +68,24 @@ class Series:
     Parameters
     ----------
     name
-        From the metadata of the file; may be empty.
+        Name in the metadata of the file; may be empty.
     kind
-        The format that says so, as tifffile calls it: `ome`, `imagej`, `svs`, `generic`, ….
+        Name of the format in tifffile: `ome`, `imagej`, `svs`, `generic`, ….
     sizes
-        Names and sizes of the dimensions that pages are laid out along, none of size 1.
+        Names and sizes of the dimensions of the pages, none of size 1.
     levels
-        From full resolution to the smallest, at least one.
+        Levels from full resolution to the smallest, at least one.
     contiguous
-        Whether the one directory of the (only) level speaks for all pages, which lie one after the
-        other in the file: what ImageJ writes beyond 4 GB.
+        Whether one directory describes all pages of the (only) level, which follow each other in
+        the file, as ImageJ writes beyond 4 GB.
     samples
         Name of the dimension of several samples, or slices, within a page.
     spacing
-        By dimension, `y` and `x` included, at full resolution; those that are known.
+        Known spacings at full resolution by dimension, `y` and `x` included.
     channels
-        In order; as many as the image has, samples counted together, or none.
+        Channels in order: as many as the image has, samples included, or none.
     bits
-        Significant bits of a sample, where they are fewer than its type has.
+        Significant bits of a sample, if fewer than those of its type.
     """
 
     name: str
@@ -99,5 +99,5 @@ class Series:
     bits: int | None = None
 
     def holds(self, path: IFDPath) -> bool:
-        """Whether a directory is a page of this, at whatever resolution."""
+        """Return whether a directory is a page of this series, at any resolution."""
         return any(path in level.pages for level in self.levels)

@@ -1,6 +1,6 @@
-"""Attributes of what is published: CF, the `proj` and `spatial` conventions, TIFF and GDAL tags.
+"""Make attributes: CF, the `proj` and `spatial` conventions, TIFF and GDAL tags.
 
-`describe` makes all of an image's attributes; the other functions are its parts.
+`describe` makes all attributes of an image; the other functions are its parts.
 """
 
 from virtual_tiff.planning.attributes._array import (

@@ -1,10 +1,9 @@
-"""Attributes of an array: values, bands, tags, and GDAL's items.
+"""Make the attributes of an array: values, bands, tags, and GDAL's items.
 
-What xarray makes of an array's attributes decides their form (CF 1.11 sections 2.5.1, 3.1, 5.6
-and 8.1): `_FillValue` is encoded as its Zarr v3 backend decodes it; `scale_factor` and
-`add_offset` are there only where one pair holds for all bands and for real numbers, so that
-`mask_and_scale=True` gives what rioxarray gives; `units` is left to `band_units` where xarray
-would take it for a time axis it cannot decode.
+Their form follows xarray's decoding (CF 1.11 sections 2.5.1, 3.1, 5.6 and 8.1): `_FillValue` is
+encoded for its Zarr v3 backend; `scale_factor` and `add_offset` are written only if one pair is
+valid for all bands and the numbers are real, so that `mask_and_scale=True` gives the same as
+rioxarray; a unit that xarray would decode as time is written as `band_units` instead of `units`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ type Attributes = dict[str, JSON]
 type FillValue = bool | int | float | complex
 
 MAX_TEXT = 1024 * 1024
-"""Longest text, in characters, that a tag or an item may bring into the metadata."""
+"""Longest text of a tag or an item in the metadata, in characters."""
 
 _DESCRIPTIVE_TAGS = (
     Tag.DOCUMENT_NAME,
@@ -55,7 +54,7 @@ def array_attributes(
     fill_value: FillValue | None = None,
     full: ImageFileDirectory | None = None,
 ) -> Attributes:
-    """Attributes of an array: values, bands, colours, tags, and GDAL's items.
+    """Return the attributes of an array: values, bands, colours, tags, and GDAL's items.
 
     Parameters
     ----------
@@ -64,7 +63,7 @@ def array_attributes(
     metadata
         GDAL's metadata of the image.
     system
-        The CRS; heights have their unit in it.
+        The CRS, which has the unit of heights.
     """
     count = ifd.samples_per_pixel
     bands = [metadata.band(i) for i in range(count)] if metadata.bands else []
@@ -88,10 +87,10 @@ def array_attributes(
 
 
 def encode_fill_value(value: int | float | complex) -> JSON:
-    """`_FillValue` as xarray's Zarr v3 backend decodes it.
+    """Encode `_FillValue` as xarray's Zarr v3 backend decodes it.
 
-    Integers are numbers; floats, of whatever width, the base64 of a little-endian double;
-    complex numbers two of those.
+    Integers are numbers; floats of any width the base64 of a little-endian double; complex numbers
+    two of those.
     """
     if isinstance(value, complex):
         return [encode_fill_value(value.real), encode_fill_value(value.imag)]
@@ -129,15 +128,15 @@ def _scaling(
 
 
 def _is_uniform(scales: Sequence[float], offsets: Sequence[float]) -> bool:
-    """Whether one scale and one offset serve all bands: decoding one without the other is wrong.
+    """Return whether all bands have the same scale and offset, which belong together.
 
-    A scale of 0 would make all pixels equal; GDAL does not apply it either.
+    A scale of 0 would make all pixels equal; GDAL ignores it too.
     """
     return len(set(scales)) == 1 and len(set(offsets)) == 1 and scales[0] != 0
 
 
 def _units(bands: Sequence[BandMetadata], count: int, system: CRSResult) -> Attributes:
-    # GDAL: heights of a compound CRS are in its vertical unit unless a band says otherwise.
+    # GDAL: heights of a compound CRS are in its vertical unit unless a band has a unit.
     units = [band.units or system.vertical_unit for band in bands or [BandMetadata()] * count]
     if not any(units):
         return {}
@@ -148,7 +147,7 @@ def _units(bands: Sequence[BandMetadata], count: int, system: CRSResult) -> Attr
 
 
 def _descriptions(bands: Sequence[BandMetadata]) -> Attributes:
-    """`long_name`, as rioxarray has it: one text, or a list with a text for each band."""
+    """Return `long_name` as in rioxarray: one text, or a list with a text for each band."""
     texts = [None if band.description is None else _text(band.description) for band in bands]
     if not any(texts):
         return {}
@@ -158,7 +157,7 @@ def _descriptions(bands: Sequence[BandMetadata]) -> Attributes:
 
 
 def band_names(metadata: GDALMetadata, count: int) -> tuple[str, ...]:
-    """One name per band, its number where it has no description; empty where none has."""
+    """Return a name for each band, its number without a description; empty if none has one."""
     names = [metadata.band(i).description for i in range(count)] if metadata.bands else []
     if not any(names):
         return ()
@@ -166,7 +165,7 @@ def band_names(metadata: GDALMetadata, count: int) -> tuple[str, ...]:
 
 
 def tag_attributes(ifd: ImageFileDirectory) -> Attributes:
-    """Tags for people, under the names of TIFF 6.0, and the nodata text as written."""
+    """Return informative tags by their names of TIFF 6.0, and the nodata text as written."""
     tags: Attributes = {}
     for tag in _DESCRIPTIVE_TAGS:
         value = ifd.other_tags.get(tag)
@@ -185,7 +184,7 @@ def tag_attributes(ifd: ImageFileDirectory) -> Attributes:
 
 
 def _items(metadata: GDALMetadata, bands: Sequence[BandMetadata]) -> Attributes:
-    """GDAL's items by domain; the default domain is the empty string, as in GDAL."""
+    """Return GDAL's items by domain; the default domain is the empty string, as in GDAL."""
     attributes: Attributes = {}
     if dataset := _json_domains(metadata.domains):
         attributes["gdal_metadata"] = dataset
@@ -196,7 +195,7 @@ def _items(metadata: GDALMetadata, bands: Sequence[BandMetadata]) -> Attributes:
 
 
 def _nodata_values(metadata: GDALMetadata, count: int) -> list[JSON]:
-    """Values of all bands that together mean no data, as GDAL's NODATA_VALUES item has them."""
+    """Return the values of all bands that together mean no data (GDAL's NODATA_VALUES)."""
     texts = metadata.domains.get("", {}).get("NODATA_VALUES", "").split()
     try:
         values = [float(text) for text in texts]
@@ -213,7 +212,7 @@ def _json_domains(domains: Mapping[str, Mapping[str, str]]) -> JSON:
 
 
 def _text(text: str) -> str:
-    """A text that JSON can hold, and that is not unreasonably long."""
+    """Return a text that JSON can hold, truncated if it is very long."""
     if len(text) > MAX_TEXT:
         text = text[:MAX_TEXT] + "…"
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""Attributes of an image → those of some of its bands, or of one as an array of its own."""
+"""Derive the attributes of some bands, or of one band as an array, from those of an image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from virtual_tiff.json_type import JSON
 
 type Attributes = dict[str, JSON]
 
-#: Attributes that may be lists with a value for each band.
+#: Attributes that may be lists with one value for each band.
 _BY_BAND = (
     "scales",
     "offsets",
@@ -21,14 +21,14 @@ _BY_BAND = (
 
 
 def of_bands(attributes: Attributes, bands: Sequence[int], count: int) -> Attributes:
-    """Attributes of an image of which some bands were chosen.
+    """Return the attributes of an image of which some bands were chosen.
 
     Parameters
     ----------
     attributes
-        Of all bands, from `array_attributes`.
+        Attributes of all bands, from `array_attributes`.
     bands
-        Those that were chosen, in their order, counted from 1.
+        Chosen bands in their order, counted from 1.
     count
         Number of all bands.
     """
@@ -41,16 +41,16 @@ def of_bands(attributes: Attributes, bands: Sequence[int], count: int) -> Attrib
 
 
 def of_one_band(attributes: Attributes, band: int, count: int, *, real: bool) -> Attributes:
-    """Attributes of one band as an array of its own.
+    """Return the attributes of one band as a separate array.
 
     Parameters
     ----------
     attributes, count
         As for `of_bands`.
     band
-        Counted from 1.
+        Number of the band, counted from 1.
     real
-        Whether its numbers are real: xarray cannot scale others.
+        Whether its values are real numbers, since xarray cannot scale others.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Colours: what the samples of a pixel mean (TIFF 6.0 sections 4 to 8, 16, 18 and 20 to 23)."""
+"""Make attributes on colour (TIFF 6.0 sections 4 to 8, 16, 18 and 20 to 23)."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _EXTRA_SAMPLE_NAMES: dict[int, str] = {
     ExtraSample.UNSPECIFIED: "unspecified",
     ExtraSample.ASSOCIATED_ALPHA: "associated_alpha",
     ExtraSample.UNASSOCIATED_ALPHA: "unassociated_alpha",
-    999: "unassociated_alpha",  # CorelDRAW's number for it, which libtiff knows too
+    999: "unassociated_alpha",  # CorelDRAW's value, which libtiff also accepts
 }
 _RGB = ("red", "green", "blue")
-# GDAL's names of the photometric samples, as rasterio has them.
+# GDAL's names of the photometric samples, as in rasterio.
 _INTERPRETATIONS: dict[int, tuple[str, ...]] = {
     PhotometricInterpretation.WHITE_IS_ZERO: ("gray",),
     PhotometricInterpretation.BLACK_IS_ZERO: ("gray",),
@@ -51,16 +51,15 @@ _JPEG = frozenset(
 
 
 def color_attributes(ifd: ImageFileDirectory, bands: Sequence[BandMetadata]) -> dict[str, JSON]:
-    """Attributes on colour.
+    """Return the attributes on colour.
 
     Returns
     -------
     dict
         `photometric_interpretation`
-            What the file says, by the name TIFF 6.0 gives it; absent where the tag is.
+            The value in the file, by its name of TIFF 6.0; absent if the tag is absent.
         `color_interpretation`
-            One name per band for the samples as a reader of the array gets them: JPEG
-            decoders turn YCbCr into RGB.
+            One name for each band of the decoded array: JPEG decoders convert YCbCr to RGB.
         `extra_samples`
             `associated_alpha` (colours are premultiplied), `unassociated_alpha` or
             `unspecified`, for the bands after the photometric ones.
@@ -76,7 +75,7 @@ def color_attributes(ifd: ImageFileDirectory, bands: Sequence[BandMetadata]) -> 
     if ifd.extra_samples:
         attributes["extra_samples"] = [_extra_sample_name(value) for value in ifd.extra_samples]
     if ifd.auxiliary is not None and ifd.auxiliary.color_table:
-        # From 8 bits to 16, so that the high byte is the color.
+        # From 8 bits to 16, with the colour in the high byte.
         table: list[JSON] = [[c * 257 for c in color] for color in ifd.auxiliary.color_table]
         attributes["color_map"] = table
     elif (
@@ -89,7 +88,7 @@ def color_attributes(ifd: ImageFileDirectory, bands: Sequence[BandMetadata]) -> 
 
 
 def photometric_name(value: int) -> str:
-    """TIFF 6.0's name of a photometric interpretation, or the number where it has none."""
+    """Return the TIFF 6.0 name of a photometric interpretation, or its number."""
     try:
         return _PHOTOMETRIC_NAMES[PhotometricInterpretation(value)]
     except ValueError:
@@ -101,14 +100,14 @@ def _extra_sample_name(value: int) -> str:
 
 
 def color_interpretation(ifd: ImageFileDirectory, bands: Sequence[BandMetadata]) -> tuple[str, ...]:
-    """One name per band: what GDAL's metadata says first, then what the tags imply.
+    """Return a name for each band, from GDAL's metadata or else from the tags.
 
     Parameters
     ----------
     ifd
         The image.
     bands
-        GDAL's metadata of its bands, empty where it has none.
+        GDAL's metadata of its bands; empty if there is none.
     """
     photometric = ifd.photometric_interpretation
     if photometric is None:

@@ -1,4 +1,4 @@
-"""All attributes of an image, in one call."""
+"""Make all attributes of an image."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from virtual_tiff.tiff.ifd import ImageFileDirectory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """Everything the metadata of an image says, ready for a plan.
+    """All attributes of an image, for a plan.
 
     Parameters
     ----------
     array_attributes
-        Of the array itself.
+        Attributes of the array.
     spatial_ref_attributes
-        Of the scalar variable `array_attributes["grid_mapping"]` names; `None` where the image
-        has no georeferencing at all.
+        Attributes of the variable that `array_attributes["grid_mapping"]` names; `None` if the
+        image has no georeferencing.
     crs
-        What the GeoKeys say.
+        CRS of the GeoKeys.
     geotransform
-        Corner of the image and steps, in GDAL's order; of this image, not of the one it is an
-        overview of.
+        Affine transform of this image (for an overview not of the full image), in GDAL's order.
     band_names
-        One name per band where any band has a description, else empty: the `band` coordinate.
+        Values of the `band` coordinate: a name for each band if any band has a description, else
+        empty.
     notes
-        What in the metadata could not be understood, one line each.
+        Metadata that could not be interpreted, one line each.
     shape
         Rows and columns.
     """
@@ -50,7 +50,7 @@ class Description:
 
     @property
     def group_attributes(self) -> Attributes:
-        """The `proj` and `spatial` conventions, for the group the array is in."""
+        """Return the `proj` and `spatial` conventions for the group of the array."""
         return group_attributes(self.crs, self.geotransform, self.shape)
 
 
@@ -67,12 +67,12 @@ def describe(
     ifd
         The image.
     fill_value
-        The nodata value in the data type of the array, `None` where there is none; its Python
-        type decides how `_FillValue` is written.
+        The nodata value in the data type of the array, or `None`; its Python type determines the
+        form of `_FillValue`.
     full
-        The image that this is an overview or a mask of. Its GeoKeys hold for both, and its
-        transform is stretched to the size of this one; its scales, units and band descriptions
-        are those of overviews too, but not of masks.
+        The image that this is an overview or a mask of. Its GeoKeys apply to both, and its
+        transform is scaled to the size of this one; its scales, units and band descriptions apply
+        to overviews, but not to masks.
     """
     source = ifd if full is None else full
     shape = (ifd.image_length, ifd.image_width)
@@ -86,7 +86,7 @@ def describe(
     attributes = array_attributes(ifd, metadata, system=system, fill_value=fill_value, full=full)
     if spatial_ref is not None:
         attributes["grid_mapping"] = "spatial_ref"
-        # So that xarray makes a coordinate of it without being told to.
+        # So that xarray makes it a coordinate by default.
         attributes["coordinates"] = "spatial_ref"
     return Description(
         array_attributes=attributes,
@@ -100,7 +100,7 @@ def describe(
 
 
 def _metadata(ifd: ImageFileDirectory, full: ImageFileDirectory | None) -> GDALMetadata:
-    """What is said of the samples: an overview's own document only says how it was made."""
+    """Return the metadata of the samples; an overview's document only tells how it was made."""
     if full is None or ifd.is_mask or full.samples_per_pixel != ifd.samples_per_pixel:
         full = ifd
     own = parse_gdal_metadata(full.gdal_metadata)

@@ -1,4 +1,4 @@
-"""Georeferencing as attributes: CF's grid mapping, the `proj` and `spatial` conventions.
+"""Make attributes of georeferencing: CF grid mapping, `proj` and `spatial` conventions.
 
 CF 1.11 section 5.6 and appendix F; GDAL's `GeoTransform` and rioxarray's `gcps` and `rpcs` on the
 grid mapping variable; Zarr conventions `proj` and `spatial`, v0.1 both (r3 in zarr-cm).
@@ -35,21 +35,21 @@ def spatial_ref_attributes(
     transform: GeoTransform | None,
     level_shape: tuple[int, int] | None = None,
 ) -> Attributes | None:
-    """Attributes of the grid mapping variable.
+    """Return the attributes of the grid mapping variable.
 
     Parameters
     ----------
     ifd
         The directory with the GeoKeys and tiepoints.
     transform
-        Of the image that is described, which may be an overview.
+        Affine transform of the image, which may be an overview.
     level_shape
-        Rows and columns of the overview, if it is one.
+        Rows and columns of the image if it is an overview.
 
     Returns
     -------
     dict or None
-        `None` where there is no georeferencing: no CRS, no transform, no control points.
+        `None` if there is no georeferencing: no CRS, no transform, no control points.
     """
     points, polynomials = gcps(ifd, level_shape), rpcs(ifd, level_shape)
     attributes = _grid_mapping(crs(ifd), transform)
@@ -70,14 +70,14 @@ def _grid_mapping(result: CRSResult, transform: GeoTransform | None) -> Attribut
 
 
 def crs_attributes(result: CRSResult) -> Attributes:
-    """The part of the grid mapping that comes from the CRS alone.
+    """Return the attributes of the grid mapping that depend only on the CRS.
 
     Returns
     -------
     dict
-        `crs_wkt` and `spatial_ref` (WKT 2:2019, under both names that readers look for), CF's
-        parameters where CF has the projection, `coordinate_epoch` as a decimal year; where
-        keys could not be resolved, they are in `geo_keys` and `crs_note` says why.
+        `crs_wkt` and `spatial_ref` (WKT 2:2019, under both names that readers use), CF's parameters
+        if CF has the projection, `coordinate_epoch` as a decimal year; keys that could not be
+        resolved are in `geo_keys`, with the reason in `crs_note`.
     """
     attributes: Attributes = {}
     system = result.crs
@@ -99,17 +99,17 @@ def crs_attributes(result: CRSResult) -> Attributes:
 def _cf_parameters(result: CRSResult) -> Attributes:
     system = result.crs
     if system is None or not (system.is_geographic or system.is_projected):
-        return {}  # CF has no others
+        return {}  # CF has only these
     try:
         parameters = system.to_cf()
     except (CRSError, KeyError, AttributeError):
-        return {}  # a projection CF does not name, in a way pyproj does not foresee
+        return {}  # a projection that CF does not have, for which pyproj raises
     parameters.pop("crs_wkt", None)
     return {name: value for name, raw in parameters.items() if (value := _plain(raw)) is not None}
 
 
 def _plain(value: object) -> JSON:
-    """A CF parameter as JSON, `None` where JSON has no such number."""
+    """Return a CF parameter as JSON; `None` if JSON has no such number."""
     if isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -132,24 +132,23 @@ def _key_value(value: GeoKeyValue) -> JSON:
 def group_attributes(
     result: CRSResult, transform: GeoTransform | None, shape: tuple[int, int]
 ) -> Attributes:
-    """The `proj` and `spatial` conventions of an image, for the group it is in.
+    """Return the `proj` and `spatial` conventions of an image for its group.
 
     Parameters
     ----------
     result
-        The CRS. A registered one is given by code and as WKT, for readers without a registry.
+        The CRS. A registered one is written as code and as WKT, for readers without a registry.
     transform
-        Of the image.
+        Affine transform of the image.
     shape
         Rows and columns.
 
     Returns
     -------
     dict
-        Attributes with their `zarr_conventions`; empty where there is no georeferencing. One and
-        the same for all images of a grid, so not to be changed. The
-        transform maps outer corners of pixels, hence `spatial:registration` is `pixel`,
-        whatever GTRasterTypeGeoKey says.
+        Attributes with their `zarr_conventions`; empty if there is no georeferencing. The object is
+        shared by all images of a grid: do not modify it. The transform maps outer corners of
+        pixels, so `spatial:registration` is `pixel`, independent of GTRasterTypeGeoKey.
     """
     declared: list[JSON] = []
     attributes: Attributes = {}
@@ -180,33 +179,33 @@ def _proj(result: CRSResult) -> Attributes:
 def coordinate_values(
     transform: GeoTransform, size: int, axis: Literal["x", "y"]
 ) -> NDArray[np.float64] | None:
-    """Pixel centres along one axis.
+    """Return the pixel centres along one axis.
 
     Parameters
     ----------
     transform
-        Of the image.
+        Affine transform of the image.
     size
-        Number of columns, or of rows.
+        Number of columns or rows.
     axis
         Which of them.
 
     Returns
     -------
     array or None
-        Shape `(size,)`, float64, in CRS units; `None` where the grid is rotated or sheared, so
-        that no vector of coordinates describes it.
+        Shape `(size,)`, float64, in CRS units; `None` if the grid is rotated or sheared, so that no
+        vector of coordinates describes it.
     """
     x, a, b, y, d, e = transform
     if b != 0 or d != 0:
         return None
-    # To the last bit as rioxarray computes them: from the centre of the first pixel.
+    # Bit for bit as in rioxarray: computed from the centre of the first pixel.
     index = np.arange(size, dtype=np.float64)
     return index * a + (x + a * 0.5) if axis == "x" else index * e + (y + e * 0.5)
 
 
 def coordinate_attributes(result: CRSResult, axis: Literal["x", "y"]) -> Attributes:
-    """CF attributes of a coordinate variable (CF 1.11 sections 4.1, 4.2 and 5.6)."""
+    """Return the CF attributes of a coordinate (CF 1.11 sections 4.1, 4.2 and 5.6)."""
     return dict(_coordinate_attributes(result, axis))
 
 

@@ -1,1 +1,1 @@
-"""How the samples of one image are stored, in Zarr's terms: data type, chunk grid, codecs."""
+"""Express the encoding of an image in Zarr's terms: data type, chunk grid, codecs."""

@@ -1,7 +1,7 @@
-"""Strips or tiles → one regular chunk grid, and where each chunk's bytes are.
+"""Plan a regular chunk grid over strips or tiles, and the byte range of each chunk.
 
-Zarr chunks are all of one shape, and so are tiles. Strips are not: the last may be short. What
-can be done about it without a copy is done here; what cannot is reported as `partial`.
+All Zarr chunks of an array have one shape, as tiles have. The last strip may be short: this module
+avoids a copy where possible; otherwise it reports `partial_rows`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from virtual_tiff.tiff.ifd import ImageFileDirectory
 
 type ChunkValues = NDArray[np.uint64]
 
-#: Bytes that a chunk of uncompressed rows should have: large enough that a request is worth its
-#: latency, small enough to read a window.
+#: Target size in bytes of a chunk of uncompressed rows: large compared with the latency of a
+#: request, small enough to read a window.
 TARGET_CHUNK_BYTES = 1024 * 1024
-#: A divisor of the image height is taken as the chunk height if it gives at least this share of
-#: the target.
+#: A divisor of the image height is used as chunk height if it gives at least this fraction of the
+#: target.
 _SMALLEST_SHARE = 8
-#: Decoded bytes of one chunk that readers can be expected to hold.
+#: Largest decoded size of one chunk in bytes that readers can be expected to support.
 MAX_CHUNK_BYTES = 2**32
 
 
@@ -39,8 +39,8 @@ class ChunkGrid:
     offsets, lengths
         Shape `(planes, chunks down, chunks across)`, uint64, bytes; length 0 is a missing chunk.
     partial_rows
-        Rows that the chunks of the last row of chunks hold in the file, if too few to decode to
-        a whole chunk; else 0.
+        Rows in the file of the chunks at the lower edge, if too few to decode to a whole chunk;
+        else 0.
     """
 
     rows: int
@@ -58,30 +58,30 @@ def chunk_grid(
     compressed: bool,
     merge_strips: bool = True,
 ) -> ChunkGrid:
-    """Lay a regular grid over the segments of an image.
+    """Plan a regular grid over the segments of an image.
 
     Parameters
     ----------
     ifd
         The image.
     file_size
-        Length of the file in bytes: nothing may lie beyond it.
+        Size of the file in bytes; no segment may extend beyond it.
     row_bytes
         Bytes of one row of a segment when decoded.
     compressed
-        Whether the bytes of a segment can only be taken whole.
+        Whether a segment can only be decoded whole.
     merge_strips
         Whether uncompressed strips may be merged and split; else a strip is a chunk.
 
     Raises
     ------
     InvalidTIFFError
-        Offsets or byte counts are absent, too few, or lie outside the file.
+        Offsets or byte counts are absent, too few, or outside the file.
     UnsupportedTIFFError
-        Chunks larger than any reader could hold.
+        Chunks are larger than readers support.
     """
     rows, _ = ifd.segment_shape
-    # Rows of uncompressed strips can be cut anywhere; all else comes whole.
+    # Rows of uncompressed strips can be divided anywhere; other segments cannot.
     whole = rows * ifd.tile_depth if compressed or ifd.is_tiled or not merge_strips else 1
     if whole * row_bytes > MAX_CHUNK_BYTES or ifd.image_length * row_bytes >= 2**62:
         raise UnsupportedTIFFError(
@@ -121,7 +121,7 @@ def _uncompressed_strips(
     row_bytes: int,
     merge: bool,
 ) -> ChunkGrid:
-    """Uncompressed rows can be cut anywhere, and a chunk may hold more than its rows."""
+    """Divide uncompressed rows anywhere; the bytes of a chunk may extend beyond its rows."""
     planes, strips, _ = offsets.shape
     strip, height = ifd.rows_per_strip, ifd.image_length
     strip_bytes = np.uint64(strip * row_bytes)
@@ -143,7 +143,7 @@ def _uncompressed_strips(
     rest = height - last
     if rest != strip:
         if bool(np.all(sparse[:, -1, 0] | (offsets[:, -1, 0] + strip_bytes <= file_size))):
-            # The file goes on after the last strip: what lies beyond the image is never seen.
+            # The file continues after the last strip; rows beyond the image are not visible.
             rest = strip
         elif merge and (divisor := gcd(strip, rest)) * _SMALLEST_SHARE >= strip:
             parts = strip // divisor
@@ -166,7 +166,7 @@ def _uncompressed_strips(
 def _contiguous(
     starts: NDArray[np.uint64], ifd: ImageFileDirectory, row_bytes: int, file_size: int
 ) -> ChunkGrid:
-    """Rows that lie one after the other: choose chunks of about `TARGET_CHUNK_BYTES`."""
+    """Divide contiguous rows into chunks of about `TARGET_CHUNK_BYTES`."""
     height = ifd.image_length
     wanted = min(height, max(1, TARGET_CHUNK_BYTES // row_bytes))
     rows = _largest_divisor(height, wanted)
@@ -214,7 +214,7 @@ def _shaped(ifd: ImageFileDirectory, values: NDArray[np.uint64], tag: Tag) -> Ch
             ifd=ifd.index,
             tag=tag,
         )
-    # Surplus values are what some writers leave behind; libtiff ignores them too.
+    # Some writers leave surplus values, which libtiff ignores too.
     return values[:needed].reshape(planes, down, across)
 
 
@@ -230,8 +230,8 @@ def _byte_counts(
     if not compressed and ifd.byte_counts.size == 0:
         return np.full(offsets.shape, segment_bytes, np.uint64)
     if offsets.size == 1 and 0 < int(offsets.flat[0]) < file_size:
-        # One segment and no byte count: it ends where the file ends, and every decoder stops at
-        # the end of its own stream.
+        # One segment without a byte count: it ends at the end of the file, and every decoder stops
+        # at the end of its stream.
         return np.array(file_size, np.uint64) - offsets
     return _shaped(ifd, ifd.byte_counts, _counts_tag(ifd))
 

@@ -1,7 +1,7 @@
-"""Compression, Predictor and layout → Zarr v3 codec metadata.
+"""Make Zarr v3 codec metadata from Compression, Predictor and layout.
 
-Plain JSON, never codec classes: what is written must be readable by software that has never
-heard of this package, so only names that zarr, numcodecs or imagecodecs-zarr register are used.
+Codecs are JSON, not classes. Readers do not have this package, so only names that zarr, numcodecs
+or imagecodecs-zarr register are used.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from virtual_tiff.planning.plan import Codec
 from virtual_tiff.tags import Compression, PhotometricInterpretation, Predictor, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
-#: Codecs from bytes to bytes. zarrs refuses numcodecs.zlib without a level and zarr-python
-#: without a configuration; the levels themselves matter only to an encoder.
+#: Codecs from bytes to bytes. zarrs requires a level of numcodecs.zlib, zarr-python a
+#: configuration; decoders ignore the levels.
 _BYTES_CODECS: dict[int, Codec] = {
     Compression.ADOBE_DEFLATE: {"name": "numcodecs.zlib", "configuration": {"level": 6}},
     Compression.DEFLATE: {"name": "numcodecs.zlib", "configuration": {"level": 6}},
@@ -24,12 +24,12 @@ _BYTES_CODECS: dict[int, Codec] = {
     # FORMAT_XZ of Python's lzma module: libtiff writes .xz streams.
     Compression.LZMA: {"name": "numcodecs.lzma", "configuration": {"format": 1}},
 }
-#: Compressions after which libtiff undoes a predictor; elsewhere it ignores the tag.
+#: Compressions for which libtiff applies a predictor; for others it ignores the tag.
 _PREDICTED = frozenset(_BYTES_CODECS) - {Compression.PACKBITS}
 
 
 def is_compressed(ifd: ImageFileDirectory) -> bool:
-    """Whether a segment's bytes can only be decoded whole."""
+    """Return whether a segment can only be decoded whole."""
     return ifd.compression != Compression.NONE
 
 
@@ -43,8 +43,8 @@ def codec_chain(
     ifd, sample
         The image and its data type.
     bands_last
-        Whether chunks are `(rows, columns, bands)`, as chunky segments are stored, rather than
-        `(bands, rows, columns)` or, where there is one band, `(rows, columns)`.
+        Whether chunks are `(rows, columns, bands)`, as chunky segments are stored, instead of
+        `(bands, rows, columns)` or, for one band, `(rows, columns)`.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def codec_chain(
     predictor = _predictor(ifd, sample)
     chain: list[Codec] = []
     if predictor == Predictor.HORIZONTAL:
-        # Before transpose: zarrita.js does not hand the transposed shape to the next codec.
+        # Before transpose, since zarrita.js does not pass the transposed shape to the next codec.
         axis = -2 if bands_last else -1
         chain.append({"name": "imagecodecs_delta", "configuration": {"axis": axis, "dist": 1}})
     if ifd.fill_order == 2:
@@ -87,7 +87,7 @@ def codec_chain(
 
 
 def _check_layout(ifd: ImageFileDirectory) -> None:
-    """Refuse what is laid out in a way that no chain of codecs undoes."""
+    """Refuse layouts that no codecs express."""
     if ifd.image_depth > 1 and (ifd.samples_per_pixel > 1 or ifd.compression in IMAGE_COMPRESSIONS):
         raise UnsupportedTIFFError(
             f"a volume of {ifd.image_depth} slices of {ifd.samples_per_pixel} samples, or of "
@@ -112,10 +112,10 @@ def _check_layout(ifd: ImageFileDirectory) -> None:
 
 
 def _bit_order(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
-    """FillOrder 2 (TIFF 6.0 section 8): the bits of every byte are reversed.
+    """Return the codec for FillOrder 2 (TIFF 6.0 section 8): reversed bits in every byte.
 
-    `imagecodecs_bitorder` works on arrays, so it can only undo what is still in place once the
-    bytes are an array: uncompressed samples of whole bytes.
+    `imagecodecs_bitorder` works on arrays, so it can only be used for uncompressed samples of whole
+    bytes.
     """
     if ifd.compression == Compression.NONE and not sample.is_packed and sample.bits in (8, 16):
         return {"name": "imagecodecs_bitorder"}
@@ -144,12 +144,12 @@ def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
 
 
 def _predictor(ifd: ImageFileDirectory, sample: SampleType) -> Predictor:
-    """Predictor that is in effect.
+    """Return the predictor that is in effect.
 
     Raises
     ------
     UnsupportedTIFFError
-        A predictor, or a combination with a data type, that no codec undoes.
+        No codec decodes the predictor, or its combination with the data type.
     """
     if ifd.compression not in _PREDICTED or ifd.predictor == Predictor.NONE:
         return Predictor.NONE

@@ -1,4 +1,4 @@
-"""SampleFormat and BitsPerSample → the data type of a Zarr array; nodata text → its fill value."""
+"""Find the data type of an array from its samples, and its fill value from nodata text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MAX_PACKED_BITS = 31
 
 @dataclass(frozen=True, slots=True)
 class SampleType:
-    """How one sample is stored and what it becomes.
+    """Stored form of a sample, and its data type in Zarr.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class SampleType:
 
     @property
     def is_packed(self) -> bool:
-        """Whether samples are narrower than their type: rows are packed to the bit."""
+        """Whether samples are narrower than their type, so that rows are packed to the bit."""
         return self.data_type.kind == "u" and self.bits < 8 * self.data_type.itemsize
 
     @property
@@ -52,7 +52,7 @@ class SampleType:
         return self.data_type.kind == "f" and self.bits == 24
 
     def row_bytes(self, samples: int) -> int:
-        """Bytes of a row of so many samples (TIFF 6.0 section 3: rows begin on a byte)."""
+        """Return the bytes of a row of samples (TIFF 6.0 section 3: rows begin on a byte)."""
         return (samples * self.bits + 7) // 8
 
 
@@ -70,7 +70,7 @@ def sample_type(ifd: ImageFileDirectory) -> SampleType:
     if len(set(ifd.sample_format)) > 1:
         raise _unsupported(ifd, f"samples of unequal formats {shorten(ifd.sample_format)}")
     if form == SampleFormat.VOID:
-        # TIFF 6.0 section 19: undefined data; every reader takes the bits as they are.
+        # TIFF 6.0 section 19: undefined data; readers interpret the bits as unsigned integers.
         form = SampleFormat.UINT
     name = _DATA_TYPES.get((form, bits))
     if name is not None:
@@ -94,18 +94,18 @@ def _unsupported(ifd: ImageFileDirectory, what: str) -> UnsupportedTIFFError:
 
 
 def image_nodata(ifd: ImageFileDirectory, data_type: np.dtype[np.generic]) -> Scalar | None:
-    """The nodata value of all bands of an image; `None` if there is none, or they differ."""
+    """Return the nodata value of all bands; `None` if there is none, or they differ."""
     if ifd.auxiliary is None or not ifd.auxiliary.nodata:
         return nodata_value(ifd.gdal_nodata, data_type)
     values = band_nodata(ifd, data_type)
-    # By their texts, since NaN is not equal to itself.
+    # Compared as text, since NaN is not equal to itself.
     return values[0] if len(set(map(repr, values))) == 1 else None
 
 
 def band_nodata(
     ifd: ImageFileDirectory, data_type: np.dtype[np.generic]
 ) -> tuple[Scalar | None, ...]:
-    """The nodata value of each band: a sidecar's before that of the TIFF, as in GDAL."""
+    """Return the nodata value of each band; a sidecar takes precedence, as in GDAL."""
     beside = {} if ifd.auxiliary is None else ifd.auxiliary.nodata
     return tuple(
         nodata_value(beside.get(band, ifd.gdal_nodata), data_type)
@@ -113,13 +113,13 @@ def band_nodata(
     )
 
 
-#: How C runtimes print what is not a number: `-1.#QNAN`, `1.#INF00`, `-1.#IND`.
+#: Texts of C runtimes for NaN and infinity: `-1.#QNAN`, `1.#INF00`, `-1.#IND`.
 _MSVC = re.compile(r"^([+-]?)1\.#(QNAN|SNAN|NAN|IND|INF)", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1024)
 def nodata_value(text: str | None, data_type: np.dtype[np.generic]) -> Scalar | None:
-    """Read the text of GDAL_NODATA as a value of a data type.
+    """Parse the text of GDAL_NODATA as a value of a data type.
 
     Parameters
     ----------
@@ -131,8 +131,8 @@ def nodata_value(text: str | None, data_type: np.dtype[np.generic]) -> Scalar | 
     Returns
     -------
     scalar or None
-        `None` where there is no text, where it is not a number, or where the data type cannot
-        hold it, so that no pixel can ever equal it.
+        `None` if there is no text, if it is not a number, or if the data type cannot hold it, so
+        that no pixel can equal it.
     """
     if text is None:
         return None
@@ -153,7 +153,7 @@ def nodata_value(text: str | None, data_type: np.dtype[np.generic]) -> Scalar | 
 
 def _integer_nodata(text: str, data_type: np.dtype[np.generic]) -> int | None:
     try:
-        # Not by way of a float: 64-bit values would lose their last digits.
+        # Not through a float, in which 64-bit values lose digits.
         value = int(text)
     except ValueError:
         number = _number(text)
@@ -170,7 +170,7 @@ def _number(text: str) -> float | None:
     except ValueError:
         pass
     try:
-        # A decimal comma, as programs write that forget the locale.
+        # A decimal comma, from programs that write in the user's locale.
         return float(text.replace(",", "."))
     except ValueError:
         return None

@@ -1,6 +1,6 @@
-"""Compressions whose streams are whole images: JPEG, JPEG XL, WebP, LERC, fax and others.
+"""Codecs of compressions with whole images as streams: JPEG, JPEG XL, WebP, LERC, fax.
 
-Each is one Zarr codec from array to bytes, named and configured as imagecodecs-zarr registers it.
+Each is a Zarr codec from array to bytes, named and configured as in imagecodecs-zarr.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _JPEG_2000 = frozenset(
 )
 _JPEG_XL = frozenset({Compression.JPEG_XL, Compression.JPEG_XL_OLD})
 _JPEG_XR = frozenset({Compression.JPEG_XR, Compression.JPEG_XR_NDPI})
-#: CCITT streams, whose decoders stop at the end of the data and leave further rows white.
+#: CCITT compressions: decoders stop at the end of the data and leave further rows white.
 CCITT = frozenset({Compression.CCITT_RLE, Compression.CCITT_T4, Compression.CCITT_T6})
 
 IMAGE_COMPRESSIONS = (
@@ -52,12 +52,12 @@ def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ..
     Returns
     -------
     tuple of dict
-        A codec from array to bytes, and what follows it.
+        A codec from array to bytes, and codecs that follow it.
 
     Raises
     ------
     UnsupportedTIFFError
-        A combination that the codec does not decode.
+        The codec does not decode this combination.
     """
     compression = ifd.compression
     if compression in CCITT:
@@ -80,17 +80,17 @@ def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ..
     if compression == Compression.PNG:
         return ({"name": "imagecodecs_png"},)
     if compression == Compression.WEBP:
-        # A stream leaves out an alpha channel that is opaque everywhere, tile by tile.
+        # In each tile, a stream omits an alpha channel that is completely opaque.
         alpha = ifd.samples_per_segment == 4
         return ({"name": "imagecodecs_webp", "configuration": {"hasalpha": alpha}},)
     return _lerc(ifd, sample)
 
 
 def _jpeg(ifd: ImageFileDirectory) -> Codec:
-    """JPEG (TIFF Technical Note 2): abbreviated streams, with their tables in the directory.
+    """Return the codec of JPEG (TIFF Technical Note 2), with tables from the directory.
 
-    The colour space of the stream is what the directory says, as libtiff has it, and not what
-    its markers suggest. YCbCr is delivered as RGB.
+    The directory determines the colour space of the stream, as in libtiff, not the markers of the
+    stream. YCbCr is decoded to RGB.
     """
     samples = ifd.samples_per_segment
     ycbcr = ifd.photometric_interpretation == PhotometricInterpretation.YCBCR
@@ -108,7 +108,7 @@ def _jpeg(ifd: ImageFileDirectory) -> Codec:
 
 
 def _ccitt(ifd: ImageFileDirectory) -> Codec:
-    """CCITT bilevel streams (TIFF 6.0 sections 10 and 11)."""
+    """Return the codec of CCITT bilevel streams (TIFF 6.0 sections 10 and 11)."""
     if ifd.bits_per_sample != (1,):
         raise UnsupportedTIFFError(
             f"CCITT compression of samples of {shorten(ifd.bits_per_sample)} bits.",
@@ -136,10 +136,10 @@ def _ccitt(ifd: ImageFileDirectory) -> Codec:
 
 
 def _lerc(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:
-    """LERC, and what libtiff may put around it (LercParameters: version, compression)."""
+    """Return the codecs of LERC and of the compression around it (LercParameters)."""
     if ifd.byte_order == "big" and sample.data_type.itemsize > 1:
-        # libtiff swaps the bytes of decoded samples in big-endian files, LERC or not, and of
-        # those it encodes: the values in the blob itself are swapped.
+        # In big-endian files libtiff swaps the bytes of samples before it encodes them as LERC, so
+        # the values in the blob are swapped.
         raise UnsupportedTIFFError(
             "LERC in a big-endian file, whose samples no Zarr codec swaps after decoding.",
             kind=ErrorKind.UNSUPPORTED_LAYOUT,

@@ -1,4 +1,4 @@
-"""The frame header of a JPEG stream (ITU-T T.81, annex B.2.2)."""
+"""Change the frame header of a JPEG stream (ITU-T T.81, annex B.2.2)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _START_OF_SCAN = 0xDA
 def with_frame_height(stream: bytes, height: int) -> bytes:
     """Return the stream with another number of lines in its frame header.
 
-    A decoder then reaches the end of the data before the end of the frame and fills the rest;
-    the lines that are in the data decode as before.
+    A decoder then reaches the end of the data before the end of the frame and pads the rest;
+    existing lines decode as before.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def with_frame_height(stream: bytes, height: int) -> bytes:
     Raises
     ------
     InvalidTIFFError
-        With kind `invalid-segment`: no frame header before the first scan.
+        With kind `invalid-segment`: there is no frame header before the first scan.
     """
     position = 2
     while position + 9 <= len(stream):

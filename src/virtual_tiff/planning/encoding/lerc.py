@@ -1,8 +1,8 @@
-"""The header of a LERC blob, which tells whether pixels are masked.
+"""Parse the header of a LERC blob, which shows whether pixels are masked.
 
 Esri's Lerc2 format description: magic, version, then from version 3 a checksum, rows, columns,
-from version 4 values per pixel, and the number of valid pixels. Decoders that are told nothing of
-masks return 0 for the invalid ones, where GDAL returns NaN.
+from version 4 values per pixel, and the number of valid pixels. Decoders without masks return 0 for
+invalid pixels, for which GDAL returns NaN.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 
 _MAGIC = b"Lerc2 "
-#: Bytes that hold everything up to the number of valid pixels, in every version.
+#: Bytes up to the number of valid pixels, in every version.
 HEADER_BYTES = 30
 
 
 @dataclass(frozen=True, slots=True)
 class LercHeader:
-    """What one blob holds: rows, columns, values per pixel, and pixels that are not masked."""
+    """Rows, columns, values per pixel and number of valid pixels of a blob."""
 
     rows: int
     columns: int
@@ -43,7 +43,7 @@ def lerc_header(data: bytes) -> LercHeader:
     Raises
     ------
     InvalidTIFFError
-        With kind `invalid-segment`: not a Lerc2 blob.
+        With kind `invalid-segment`: the data is not a Lerc2 blob.
     """
     if len(data) < HEADER_BYTES or not data.startswith(_MAGIC):
         raise InvalidTIFFError(

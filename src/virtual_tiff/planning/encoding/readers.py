@@ -1,4 +1,4 @@
-"""Which Zarr clients decode a chain of codecs, by the names and data types that each knows.
+"""Find the Zarr clients that decode an array, by codecs and data type.
 
 ===========================  ======================================================================
 client                       decodes
@@ -24,7 +24,7 @@ _ELSEWHERE = _CORE | {"numcodecs.zlib"}
 
 
 class Reader(StrEnum):
-    """A Zarr client, with what has to be installed beside it."""
+    """A Zarr client, with additional packages where needed."""
 
     ZARR_PYTHON = "zarr-python"
     IMAGECODECS = "zarr-python with imagecodecs-zarr"

@@ -1,1 +1,1 @@
-"""Pages of a TIFF that belong together, as one array of more dimensions."""
+"""Plan pages of a TIFF that make up one image as one array with more dimensions."""

@@ -1,4 +1,4 @@
-"""Pages of an image → one array for each of its levels; all pages of a level have to agree."""
+"""Plan one array for each level of an image; all pages of a level have to agree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from virtual_tiff.tiff.ifd import ImageFileDirectory
 from virtual_tiff.tiff.series import IFDPath, Level, Series
 
 _ENCODING = ("shape", "dimensions", "data type", "chunk shape", "codecs", "fill value")
-_GO_FLAT = 'The layout "flat" goes by the directories.'
+_GO_FLAT = 'The layout "flat" uses the directories.'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,9 +40,9 @@ class LevelPlan:
     Parameters
     ----------
     array
-        All pages, in dimensions that stand in the order of OME-Zarr.
+        Array of all pages, with dimensions in the order of OME-Zarr.
     description
-        Of the first page.
+        Metadata of the first page.
     size
         Rows and columns.
     """
@@ -54,16 +54,16 @@ class LevelPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pages:
-    """The directories of a file, and how they become arrays.
+    """The directories of a file, and options of their arrays.
 
     Parameters
     ----------
     source
         The file.
     directories
-        By path.
+        Directories by path.
     options
-        Of the arrays.
+        Options of the arrays.
     copies
         Arrays of pages that cannot be referenced, by path.
     """
@@ -79,7 +79,7 @@ class Pages:
         Raises
         ------
         MismatchError, InvalidTIFFError, UnsupportedTIFFError
-            With the URL and the directory to blame.
+            With the URL and the directory at fault.
         """
         levels: list[LevelPlan] = []
         full: ImageFileDirectory | None = None
@@ -88,7 +88,7 @@ class Pages:
                 pages = [None if p is None else self.directories[p] for p in level.pages]
                 first = next((page for page in pages if page is not None), None)
                 if first is None:
-                    # tifffile ends a pyramid here too.
+                    # tifffile ends a pyramid at this level too.
                     break
                 plan = self._level(series, level, pages, first, full)
                 if levels and plan.array.dimension_names != levels[0].array.dimension_names:
@@ -113,7 +113,7 @@ class Pages:
     ) -> LevelPlan:
         if (first.image_length, first.image_width) != level.size:
             raise UnsupportedTIFFError(
-                f"the metadata of the file speaks of {level.size[0]} × {level.size[1]} pixels, the "
+                f"the metadata of the file declares {level.size[0]} × {level.size[1]} pixels, the "
                 f"directory of {first.image_length} × {first.image_width}.",
                 kind=ErrorKind.UNSUPPORTED_LAYOUT,
                 ifd=first.index,
@@ -141,13 +141,13 @@ class Pages:
             raise error.at(ifd=page.index) from error.__cause__
 
     def _separate(self, pages: Sequence[ImageFileDirectory | None]) -> tuple[ArrayPlan, References]:
-        """Plan pages that have a directory each, and the first of them."""
+        """Plan pages that have a directory each."""
         there = [page for page in pages if page is not None]
         copied = [page for page in there if page.index in self.copies]
         if copied and len(copied) < len(there):
-            # The parser then copies the others too, one by one.
+            # The parser then copies the other pages too.
             raise UnsupportedTIFFError(
-                "this is another page of an image of which one was copied.",
+                "another page of the image was copied.",
                 kind=ErrorKind.UNSUPPORTED_LAYOUT,
                 ifd=next(page.index for page in there if page.index not in self.copies),
             )
@@ -156,7 +156,7 @@ class Pages:
                 None if page is None else self._plan(page, merge_strips=merge_strips)
                 for page in pages
             ]
-            # Whether uncompressed strips can be merged depends on where they are, page by page.
+            # Merging uncompressed strips depends on their offsets, which differ between pages.
             if len({plan.chunk_shape for plan in plans if plan is not None}) == 1:
                 break
         image = next(plan for plan in plans if plan is not None)
@@ -166,10 +166,10 @@ class Pages:
         return image, References.of(plans, image.grid_shape)
 
     def _contiguous(self, page: ImageFileDirectory, steps: int) -> tuple[ArrayPlan, References]:
-        """Plan pages that lie one after the other, of which only the first has a directory."""
+        """Plan contiguous pages of which only the first has a directory."""
         if page.compression != Compression.NONE or page.index in self.copies:
             raise UnsupportedTIFFError(
-                "pages without a directory of their own can only be referenced.",
+                "pages without a directory can only be referenced.",
                 kind=ErrorKind.UNSUPPORTED_LAYOUT,
                 ifd=page.index,
                 tag=Tag.COMPRESSION,
@@ -188,7 +188,7 @@ class Pages:
                 remedy="The file was cut short: copy or download it again.",
             )
         moved = page.offsets + np.uint64((steps - 1) * page_bytes)
-        # Only the last can be too near to the end of the file to be read past its last row.
+        # Only the last page can be so near to the end of the file that its last chunk is partial.
         last = self._plan(replace(page, offsets=moved))
         _check(page, last, image)
         tail = References.of([last], image.grid_shape)
@@ -226,6 +226,6 @@ def _stacked(image: ArrayPlan, series: Series, references: References) -> ArrayP
     names = tuple(series.samples if name == "band" else name for name in image.dimension_names)
     new = [*series.sizes, *names]
     last = new[-1:] if names[-1] not in ("y", "x") else []
-    # Pages are chunks of their own, so that they can be in any order.
+    # Each page has its own chunks, so pages can be in any order.
     order = sorted(new[: len(new) - len(last)], key=place_of) + last
     return stack(replace(image, dimension_names=names), series.sizes, references, order)

@@ -1,4 +1,4 @@
-"""Attributes that hold for all pages of an image; pages that mean different things are refused."""
+"""Find the attributes shared by all pages of an image; refuse pages with other meanings."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def describe_page(
     Parameters
     ----------
     data_type
-        Of the array.
+        Data type of the array.
     full
-        First page of the image that this is a smaller level of.
+        First page at full resolution, if this page is of a smaller level.
     """
     return describe(page, fill_value=image_nodata(page, data_type), full=full)
 
@@ -40,12 +40,12 @@ def page_attributes(
     data_type: np.dtype[np.generic],
     full: ImageFileDirectory | None,
 ) -> dict[str, JSON]:
-    """Attributes of the first page as far as they hold for all.
+    """Return the attributes of the first page that apply to all pages.
 
     Parameters
     ----------
     description
-        Of the first page.
+        Metadata of the first page.
     pages
         All pages, at least one.
     data_type, full
@@ -54,10 +54,10 @@ def page_attributes(
     Raises
     ------
     MismatchError
-        Pages lie in different places, or their values mean different things. A page without
-        georeferencing of its own is where the first is.
+        Pages have different positions, or their values have different meanings. A page without
+        georeferencing has that of the first.
     """
-    # Most pages say the same, and describing one takes a while.
+    # Most pages have equal metadata, and describing one is slow.
     seen: dict[tuple[object, ...], ImageFileDirectory] = {}
     for page in pages:
         seen.setdefault(_described_by(page), page)
@@ -90,16 +90,16 @@ def _of_image(description: Description) -> dict[str, JSON]:
 
 
 def mismatch(page: ImageFileDirectory, how: str) -> MismatchError:
-    """Make the error of a page that cannot be in one array with the others."""
+    """Return the error for a page that does not fit the others."""
     return MismatchError(
         f"pages of one image differ: {how}",
         ifd=page.index,
-        remedy='The layout "flat" has every page as an array of its own.',
+        remedy='The layout "flat" has every page as a separate array.',
     )
 
 
 def _described_by(page: ImageFileDirectory) -> tuple[object, ...]:
-    """What the attributes of an image are made of, but for tags that only people read."""
+    """Return everything that affects the attributes of an image, without informative tags."""
     return (
         page.gdal_metadata,
         page.gdal_nodata,

@@ -1,4 +1,4 @@
-"""Series of pages → arrays of more dimensions, in groups that OME-Zarr's viewers open.
+"""Plan series of pages as arrays with more dimensions, in groups of OME-Zarr.
 
 An image of one resolution is the array `image` of its group. One of several has a group for each,
 `0`, `1`, …, with an array `image`, as the layout `multiscale` has them. Images of a file with
@@ -51,22 +51,22 @@ def plan_pages(
     Parameters
     ----------
     header
-        All directories.
+        All directories of the file.
     series
-        How they belong together.
+        Series of the file.
     options
         Axes and coordinates.
     ifd
-        Path of any page of the one series to plan; `None` for all.
+        Path of a page of the one series to plan; `None` for all.
     copies
         Arrays of pages that cannot be referenced, by path.
 
     Raises
     ------
     MismatchError
-        Pages of one series that differ in shape, data type, encoding, chunks or fill value.
+        Pages of one series differ in shape, data type, encoding, chunks or fill value.
     InvalidTIFFError, UnsupportedTIFFError
-        With the URL and the directory to blame.
+        With the URL and the directory at fault.
     InvalidOptionError
         With kind `ifd-out-of-range`; or the directory is in no series.
     """
@@ -113,7 +113,7 @@ def _group(series: Series, levels: Sequence[LevelPlan], options: PlanOptions) ->
 
 
 def _channels(series: Series, level: LevelPlan) -> tuple[Channel, ...]:
-    """Channels, if there is one for each step of `c`: three samples may be one of them."""
+    """Return the channels if there is one for each index of `c`; three samples may be one."""
     sizes = dict(zip(level.array.dimension_names, level.array.shape, strict=True))
     return series.channels if len(series.channels) == sizes.get("c", 1) else ()
 
@@ -121,7 +121,7 @@ def _channels(series: Series, level: LevelPlan) -> tuple[Channel, ...]:
 def _level_group(
     series: Series, level: LevelPlan, full: LevelPlan, options: PlanOptions
 ) -> GroupPlan:
-    """Put the array of a level into a group, with what describes its dimensions."""
+    """Put the array of a level into a group, with its coordinates."""
     beside: dict[str, ArrayPlan] = {}
     found = level.description.spatial_ref_attributes
     if found is not None:

@@ -1,7 +1,7 @@
-"""Attributes of OME-Zarr 0.5 (https://ngff.openmicroscopy.org/0.5/), which viewers of images read.
+"""Make attributes of OME-Zarr 0.5 (https://ngff.openmicroscopy.org/0.5/).
 
-Transformations map the index of a pixel to the place of its centre, as most readers take them. The
-outer corners of all levels coincide, so that smaller levels begin half a pixel's difference later.
+Transformations map the index of a pixel to its centre, as most readers expect. The outer corners of
+all levels coincide, so smaller levels begin later by half the difference of the pixel sizes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from virtual_tiff.json_type import JSON
 from virtual_tiff.tiff.series import Channel, Spacing
 
 VERSION = "0.5"
-#: Types of axes by name; any other is one of a custom type.
+#: Types of axes by name; others have a custom type.
 _TYPES = {"t": "time", "c": "channel", "band": "channel", "z": "space", "y": "space", "x": "space"}
 #: Order of the types (section 3.4): time, then channel or custom, then space.
 _RANKS = {"time": 0, None: 1, "channel": 2, "space": 3}
@@ -28,7 +28,7 @@ class Dataset:
     Parameters
     ----------
     path
-        Of its array, below the group.
+        Path of its array below the group.
     size
         Rows and columns.
     """
@@ -38,12 +38,12 @@ class Dataset:
 
 
 def place_of(dimension: str) -> int:
-    """Where a dimension belongs among others; those of equal place keep their order."""
+    """Return the rank of a dimension in OME-Zarr's order; equal ranks keep their order."""
     return _RANKS[_TYPES.get(dimension)]
 
 
 def is_image(dimensions: Sequence[str]) -> bool:
-    """Whether OME-Zarr has images of these dimensions, in this order (section 3.4)."""
+    """Return whether OME-Zarr allows these dimensions in this order (section 3.4)."""
     types = [_TYPES.get(dimension) for dimension in dimensions]
     places = [place_of(dimension) for dimension in dimensions]
     return (
@@ -62,20 +62,20 @@ def image_attributes(
     spacing: Mapping[str, Spacing] | None = None,
     omero: JSON = None,
 ) -> dict[str, JSON]:
-    """Attributes of the group of an image.
+    """Return the attributes of the group of an image.
 
     Parameters
     ----------
     dimensions
-        Of all arrays; `is_image` must hold.
+        Dimensions of all arrays; `is_image` must be true.
     datasets
-        From full resolution to the smallest.
+        Levels from full resolution to the smallest.
     name
-        Of the image, if it has one.
+        Name of the image; may be empty.
     spacing
-        Pixel sizes at full resolution; where one is not known, pixels are counted.
+        Known pixel sizes at full resolution; other axes are in pixels.
     omero
-        What `omero_channels` made.
+        Result of `omero_channels`.
     """
     known = spacing or {}
     axes: list[JSON] = []
@@ -105,7 +105,7 @@ def image_attributes(
 
 
 def collection_attributes() -> dict[str, JSON]:
-    """Attributes of the group above images `0`, `1`, … (section 3.3, "bioformats2raw.layout")."""
+    """Return the attributes of the group above several images ("bioformats2raw.layout")."""
     return {"ome": {"version": VERSION, "bioformats2raw.layout": 3}}
 
 
@@ -115,7 +115,7 @@ def steps_of(
     full: tuple[int, int],
     spacing: Mapping[str, Spacing],
 ) -> list[tuple[float, float]]:
-    """Place of the first pixel, and the distance to the next, along each dimension of a level.
+    """Return position and spacing of the pixels along each dimension of a level.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def steps_of(
 def omero_channels(
     channels: Sequence[Channel], data_type: np.dtype[np.generic], bits: int | None
 ) -> JSON:
-    """How to show channels (section 3.6), where names, colours and the range of values are known.
+    """Return rendering settings of channels (section 3.6) if names, colours and range are known.
 
     Returns
     -------

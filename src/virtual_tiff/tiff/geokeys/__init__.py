@@ -1,7 +1,7 @@
 """Georeferencing of a TIFF: CRS, affine transform, control points (OGC GeoTIFF 1.1).
 
-Everything here is a pure function of an `ImageFileDirectory`. Overviews and masks have no
-GeoKeys: ask the full-resolution directory, and `overview_transform`.
+All functions are pure functions of an `ImageFileDirectory`. Overviews and masks have no GeoKeys:
+use the full-resolution directory, and `overview_transform`.
 """
 
 from virtual_tiff.tiff.geokeys._codes import GeoKey, GeoKeys, ModelType, RasterType

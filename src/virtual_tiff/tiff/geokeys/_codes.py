@@ -1,4 +1,4 @@
-"""Numbers of GeoTIFF 1.1: the GeoKeys, and typed access to a parsed GeoKeyDirectory.
+"""GeoKey numbers of GeoTIFF 1.1, and typed access to a parsed GeoKeyDirectory.
 
 Source: OGC GeoTIFF 1.1 (19-008r4), section 7 and annex B; `GEOG_TOWGS84` and
 `COORDINATE_EPOCH` are additions GDAL and libgeotiff read and write.
@@ -18,7 +18,7 @@ USER_DEFINED = 32767
 
 
 class GeoKey(IntEnum):
-    """GeoKey numbers; `title` is the name the specification uses."""
+    """GeoKey numbers; `title` is the name in the specification."""
 
     GT_MODEL_TYPE = 1024
     GT_RASTER_TYPE = 1025
@@ -71,7 +71,7 @@ class GeoKey(IntEnum):
 
     @property
     def title(self) -> str:
-        """The specification's name, such as `ProjectedCRSGeoKey`."""
+        """Name in the specification, such as `ProjectedCRSGeoKey`."""
         return _TITLES.get(self, self.name.title().replace("_", "")) + "GeoKey"
 
 
@@ -101,7 +101,7 @@ class RasterType(IntEnum):
 
 
 def key_title(number: int) -> str:
-    """The name of a GeoKey, or its number where no name is known."""
+    """Return the name of a GeoKey, or its number if it has no name."""
     try:
         return GeoKey(number).title
     except ValueError:
@@ -110,23 +110,23 @@ def key_title(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GeoKeys:
-    """Typed, forgiving access to a GeoKeyDirectory: a key of the wrong type counts as absent.
+    """Typed, tolerant access to a GeoKeyDirectory: a key of the wrong type counts as absent.
 
     Parameters
     ----------
     values
-        Key number to value, as `ImageFileDirectory.geo_keys` holds them.
+        Key number to value, as in `ImageFileDirectory.geo_keys`.
     """
 
     values: Mapping[int, GeoKeyValue]
 
     def short(self, key: GeoKey) -> int | None:
-        """The value of a SHORT key, `None` where it is absent."""
+        """Return the value of a SHORT key; `None` if it is absent."""
         value = self.values.get(key)
         return value if isinstance(value, int) else None
 
     def code(self, key: GeoKey) -> int | None:
-        """An EPSG code: `None` where absent, undefined (0), user-defined or private.
+        """Return an EPSG code; `None` if absent, undefined (0), user-defined or private.
 
         GeoTIFF 1.1 requirement class "Configuration GeoKeys": 1 to 32766 are EPSG codes,
         32767 is user-defined, 32768 to 65535 are private.
@@ -135,7 +135,7 @@ class GeoKeys:
         return value if value is not None and 0 < value < USER_DEFINED else None
 
     def text(self, key: GeoKey) -> str | None:
-        """The value of an ASCII key without its closing bar, `None` where absent or empty."""
+        """Return an ASCII key without its closing bar; `None` if absent or empty."""
         value = self.values.get(key)
         if not isinstance(value, str):
             return None
@@ -143,7 +143,7 @@ class GeoKeys:
         return text.encode("utf-8", "replace").decode() or None
 
     def double(self, *keys: GeoKey) -> float | None:
-        """The first value of the first of `keys` that holds a finite number."""
+        """Return the first value of the first of `keys` with a finite number."""
         for key in keys:
             value = self.values.get(key)
             if isinstance(value, tuple):
@@ -153,7 +153,7 @@ class GeoKeys:
         return None
 
     def doubles(self, key: GeoKey) -> tuple[float, ...]:
-        """All values of a DOUBLE key, empty where it is absent or not finite."""
+        """Return all values of a DOUBLE key; empty if it is absent or not finite."""
         value = self.values.get(key)
         values = value if isinstance(value, tuple) else (value,)
         numbers = tuple(float(v) for v in values if isinstance(v, int | float) and isfinite(v))

@@ -1,8 +1,8 @@
-"""GeoKeys → coordinate reference system.
+"""Convert GeoKeys to a coordinate reference system.
 
-OGC GeoTIFF 1.1 (19-008r4) section 7 says what the keys mean. Where it leaves room, or where
-files in the wild break it, this follows GDAL 3.12, which everybody compares with; the places are
-commented. Systems are put together as PROJJSON, so that PROJ does all of the interpretation.
+OGC GeoTIFF 1.1 (19-008r4) section 7 defines the keys. Where it is ambiguous, or where real files
+violate it, this follows GDAL 3.12, the common reference, with a comment. Systems are built as
+PROJJSON, so that PROJ does the interpretation.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ _ESRI_PE = "ESRI PE String = "
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CRSResult:
-    """What a GeoKeyDirectory says about the coordinate reference system.
+    """Coordinate reference system of a GeoKeyDirectory.
 
-    One directory gives one and the same object, so that what is made of it can be cached by
-    identity: comparing or hashing a `pyproj.CRS` writes its WKT each time.
+    Equal GeoKeys give the same object, so that results can be cached by identity: comparing or
+    hashing a `pyproj.CRS` writes its WKT each time.
 
     Parameters
     ----------
     crs
-        The system; `None` where there is none or it cannot be told.
+        The system; `None` if there is none or it cannot be determined.
     authority
-        `EPSG:32633` and the like, where the system is a registered one.
+        Code such as `EPSG:32633`, if the system is registered.
     coordinate_epoch
-        Decimal year for which coordinates in a dynamic system hold (CoordinateEpochGeoKey).
+        Decimal year at which coordinates in a dynamic system are valid (CoordinateEpochGeoKey).
     vertical_unit
-        Name of the unit of heights, where the file has vertical keys.
+        Name of the unit of heights, if the file has vertical keys.
     unresolved
-        Names and values of all keys, where they could not be given a meaning.
+        Names and values of all keys, if they could not be interpreted.
     note
-        Why, in one line.
+        Reason why, in one line.
     """
 
     crs: pyproj.CRS | None = None
@@ -69,20 +69,20 @@ class CRSResult:
 
     @property
     def name(self) -> str | None:
-        """Name of the system, for people."""
+        """Display name of the system."""
         return None if self.crs is None else self.crs.name
 
 
 def crs(ifd: ImageFileDirectory) -> CRSResult:
     """Find the coordinate reference system of an image.
 
-    Never raises: keys that make no sense come back as unresolved, with a note.
+    Never raises: invalid keys are returned as unresolved, with a note.
 
     Parameters
     ----------
     ifd
-        The directory that holds the GeoKeys; overviews and masks have none of their own. A
-        sidecar comes before them.
+        The directory with the GeoKeys; overviews and masks have none. A sidecar takes precedence
+        over them.
     """
     found = ifd.auxiliary
     if found is not None and found.crs is not None:
@@ -92,34 +92,35 @@ def crs(ifd: ImageFileDirectory) -> CRSResult:
 
 @lru_cache(maxsize=1024)
 def crs_of_text(text: str, coordinate_epoch: float | None = None) -> CRSResult:
-    """The CRS that a sidecar defines, as WKT or by a code; no text is no CRS."""
+    """Return the CRS of a sidecar, from WKT or a code; empty text is no CRS."""
     if not text:
         return CRSResult()
     try:
         found, authority = _identified(pyproj.CRS.from_user_input(text))
     except CRSError:
-        return CRSResult(note="PROJ cannot make a CRS of what the sidecar says.")
+        return CRSResult(note="PROJ cannot make a CRS from the text of the sidecar.")
     return CRSResult(crs=found, authority=authority, coordinate_epoch=coordinate_epoch)
 
 
 def crs_key(ifd: ImageFileDirectory) -> tuple[tuple[int, GeoKeyValue], ...]:
-    """The GeoKeys as a hashable value, for caches."""
+    """Return the GeoKeys as a hashable value, for caches."""
     return tuple(ifd.geo_keys.items())
 
 
 @lru_cache(maxsize=1024)
 def crs_of_keys(items: tuple[tuple[int, GeoKeyValue], ...], revision: tuple[int, int]) -> CRSResult:
-    """Cached half of `crs`: an archive has few systems and many files."""
+    """Cached part of `crs`: an archive has few systems and many files."""
     if not items:
         return CRSResult()
     keys = GeoKeys(dict(items))
     try:
         return _resolve(keys, revision)
     except CRSError as error:
-        # pyproj repeats the whole definition before what PROJ says of it.
+        # pyproj repeats the whole definition before PROJ's message.
         reason = str(error).rpartition("Internal Proj Error: ")[2].rstrip(")")
         return CRSResult(
-            unresolved=_titled(keys), note=f"PROJ cannot make a CRS of the GeoKeys: {reason[:200]}"
+            unresolved=_titled(keys),
+            note=f"PROJ cannot make a CRS from the GeoKeys: {reason[:200]}",
         )
 
 
@@ -128,20 +129,20 @@ def _resolve(keys: GeoKeys, revision: tuple[int, int]) -> CRSResult:
     try:
         horizontal = _horizontal(keys)
     except InvalidTIFFError as error:
-        # GDAL calls what it cannot tell a local system; so do we, and say so.
+        # GDAL makes a local system if it cannot determine the type; so do we, with a note.
         note = note or error.message
         horizontal = _local(keys)
     system, unit = horizontal, None
     vertical = vertical_keys(keys, revision)
     if horizontal.get("type") == "EngineeringCRS" and keys.code(GeoKey.PROJECTED_CRS) is None:
-        # GDAL gives heights to a local system only where their unit is said.
+        # GDAL adds heights to a local system only if their unit is given.
         vertical = replace(vertical, code=None) if vertical.units else Vertical(None, None, None)
     if vertical:
         horizontal = _as_json(_identified(pyproj.CRS.from_json_dict(horizontal))[0])
         system = add_heights(horizontal, vertical, keys)
         unit = vertical_unit(system)
         if revision == (1, 0) and system.get("type") == "CompoundCRS":
-            # GDAL leaves vertical keys of GeoTIFF 1.0 out, so often are they wrong.
+            # GDAL ignores vertical keys of GeoTIFF 1.0, since they are often wrong.
             system = horizontal
     crs, authority = _identified(_bound(system, keys))
     return CRSResult(
@@ -155,13 +156,13 @@ def _resolve(keys: GeoKeys, revision: tuple[int, int]) -> CRSResult:
 
 
 def _doubt(keys: GeoKeys) -> str | None:
-    """Say which code cannot be looked up, where others may still define the system."""
+    """Describe a code that cannot be looked up; other keys may still define the system."""
     for key in (GeoKey.PROJECTED_CRS, GeoKey.GEODETIC_CRS, GeoKey.VERTICAL):
         value = keys.short(key)
         if value is not None and value > USER_DEFINED:
             return f"{key.title} {value} is in the range for private codes."
         code = keys.code(key)
-        # GeoTIFF 1.0 put vertical datums, which are not systems, into the vertical key.
+        # GeoTIFF 1.0 used codes of vertical datums, which are not systems, in the vertical key.
         if code is None or (key == GeoKey.VERTICAL and 5001 <= code <= 5171):
             continue
         if registered(code) is None:
@@ -193,7 +194,7 @@ def _horizontal(keys: GeoKeys) -> Object:
         return geocentric_crs(keys)
     if keys.code(GeoKey.GEODETIC_CRS) is not None:
         raise unresolved(
-            f"GTModelTypeGeoKey is {model}, so it is not said whether coordinates are those of "
+            f"GTModelTypeGeoKey is {model}, which does not define whether coordinates are those of "
             "the GeodeticCRSGeoKey."
         )
     return _local(keys)
@@ -215,7 +216,7 @@ def _geographic(keys: GeoKeys) -> Object:
 
 
 def _esri_pe(keys: GeoKeys) -> Object | None:
-    """WKT that ArcGIS puts into a citation where keys do not reach."""
+    """Return the WKT that ArcGIS writes into a citation if keys cannot express the system."""
     for key in (GeoKey.PROJECTED_CITATION, GeoKey.GT_CITATION):
         text = keys.text(key)
         if text is None or _ESRI_PE not in text:
@@ -233,7 +234,7 @@ def _as_json(crs: pyproj.CRS) -> Object:
 
 
 def _bound(system: Object, keys: GeoKeys) -> pyproj.CRS:
-    """Make the CRS; GeogTOWGS84GeoKey counts where the datum is not a registered one."""
+    """Make the CRS; use GeogTOWGS84GeoKey if the datum is not registered."""
     crs = pyproj.CRS.from_json_dict(system)
     parameters = keys.doubles(GeoKey.GEOG_TOWGS84)
     base = system.get("base_crs", system)
@@ -251,11 +252,10 @@ def _bound(system: Object, keys: GeoKeys) -> pyproj.CRS:
 
 
 def _identified(crs: pyproj.CRS) -> tuple[pyproj.CRS, str | None]:
-    """Replace a CRS by the registered one of its name, if they are equal; give its code.
+    """Replace a CRS by the registered one of its name if they are equal; return its code too.
 
-    Keys have no room for the code of a compound CRS, nor for codes of other registries than
-    EPSG's, so GDAL finds them again by name. A search by definition would find more, at a
-    fifth of a second each.
+    Keys cannot hold the code of a compound CRS or codes of other registries than EPSG's, so GDAL
+    finds them by name. A search by definition would find more, but takes 0.2 s each.
     """
     found = crs.to_json_dict().get("id")
     if isinstance(found, dict):
@@ -275,10 +275,10 @@ def _identified(crs: pyproj.CRS) -> tuple[pyproj.CRS, str | None]:
 
 
 def _same_keys(crs: pyproj.CRS, candidate: pyproj.CRS) -> bool:
-    """Whether two systems differ at most in what GeoKeys cannot say.
+    """Return whether two systems are equal in everything that GeoKeys can express.
 
-    That is the order of axes, and in planetary systems whether longitudes count westwards,
-    which is lost in WKT 1 as it is in keys.
+    GeoKeys cannot express the order of axes, and in planetary systems whether longitudes are
+    positive westwards; neither can WKT 1.
     """
     if candidate.equals(crs, ignore_axis_order=True):
         return True

@@ -1,7 +1,7 @@
-"""Geodetic CRSs out of GeoKeys, as PROJJSON.
+"""Build geodetic CRSs from GeoKeys, as PROJJSON.
 
 GeoTIFF 1.1 sections 7.4.1 (geodetic CRS), 7.4.2 (datum, ellipsoid, prime
-meridian). A code comes first; keys that redefine a part of it replace that part, as in GDAL.
+meridian). A code is looked up first; keys that redefine a part replace that part, as in GDAL.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from virtual_tiff.tiff.geokeys._units import (
 
 
 def unresolved(message: str) -> InvalidTIFFError:
-    """An error that blames the GeoKeys; `crs` turns it into a note."""
+    """Return an error about the GeoKeys; `crs` turns it into a note."""
     return InvalidTIFFError(message, kind=ErrorKind.INVALID_TAG, tag=Tag.GEO_KEY_DIRECTORY)
 
 
-# Beyond this two ellipsoids differ; below it they are roundings of the same one.
+# Relative difference up to which two ellipsoids are the same, rounded differently.
 _RELATIVE_TOLERANCE = 1e-10
 _ENSEMBLE = " ensemble"
 
 
 @lru_cache(maxsize=256)
 def registered(code: int) -> Object | None:
-    """An entry of the EPSG registry as PROJJSON, `None` where there is none of this code.
+    """Return an entry of the EPSG registry as PROJJSON; `None` if the code does not exist.
 
     The object is shared: do not change it.
     """
@@ -67,7 +67,7 @@ def component(kind: Literal["datum", "ellipsoid", "prime meridian"], code: int) 
     return {k: v for k, v in found.items() if k in _CORE}
 
 
-# What of a registered component belongs to its definition; the rest is where and for what.
+# Fields of a registered component that define it; the others are area and scope of use.
 _CORE = frozenset(
     {
         "type",
@@ -89,15 +89,15 @@ _CORE = frozenset(
 
 
 def base_crs(keys: GeoKeys, implied: Object | None = None) -> Object:
-    """The geographic CRS: a registered one, changed or defined by keys.
+    """Return the geographic CRS: a registered one, possibly modified by keys, or from keys.
 
     Parameters
     ----------
     keys
         The GeoKeyDirectory.
     implied
-        Geographic CRS of the registered projected CRS, if there is one; a
-        GeodeticCRSGeoKey takes its place.
+        Geographic CRS of the registered projected CRS, if there is one; a GeodeticCRSGeoKey
+        replaces it.
     """
     known = implied
     code = keys.code(GeoKey.GEODETIC_CRS)
@@ -124,17 +124,17 @@ def base_crs(keys: GeoKeys, implied: Object | None = None) -> Object:
 
 
 def known_datum(crs: Object) -> Object:
-    """The datum, or datum ensemble, of a geodetic CRS."""
+    """Return the datum, or datum ensemble, of a geodetic CRS."""
     datum = crs.get("datum") or crs.get("datum_ensemble")
     assert isinstance(datum, dict)
     return datum
 
 
 def ignores_overrides(crs: Object) -> bool:
-    """Whether GDAL takes a registered geographic CRS as it is, whatever other keys say.
+    """Return whether GDAL ignores other keys for a registered geographic CRS.
 
-    It does so for dynamic ones, WGS 84 first of all, since PROJ holds none of them equal to a
-    copy made of keys.
+    It does so for dynamic systems, such as WGS 84, since PROJ does not consider them equal to a
+    copy made from keys.
     """
     datum = known_datum(crs)
     return datum.get("type") == "DynamicGeodeticReferenceFrame" or (
@@ -180,7 +180,7 @@ def _ellipsoid(keys: GeoKeys, datum: Object | None, names: dict[str, str]) -> JS
     axes = _axes(current) if isinstance(current, dict) else None
     major = keys.double(GeoKey.ELLIPSOID_SEMI_MAJOR_AXIS) or (axes[0] if axes else None)
     if not major or major <= 0:
-        # GDAL takes WGS 84 where nothing is said.
+        # GDAL uses WGS 84 if no ellipsoid is given.
         return current or component("ellipsoid", 7030)
     minor = keys.double(GeoKey.ELLIPSOID_SEMI_MINOR_AXIS) or (axes[1] if axes else major)
     flattening = keys.double(GeoKey.ELLIPSOID_INV_FLATTENING)
@@ -203,7 +203,7 @@ def _ellipsoid(keys: GeoKeys, datum: Object | None, names: dict[str, str]) -> JS
 
 
 def _axes(ellipsoid: Object) -> tuple[float, float] | None:
-    """Semi-major and semi-minor axis in metres."""
+    """Return semi-major and semi-minor axis in metres."""
     values = {k: v for k, v in ellipsoid.items() if isinstance(v, int | float)}
     if "radius" in values:
         return values["radius"], values["radius"]
@@ -234,7 +234,7 @@ def _prime_meridian(keys: GeoKeys, datum: Object | None, names: dict[str, str]) 
 
 @lru_cache(maxsize=256)
 def _official(kind: Literal["crs", "datum", "ellipsoid"], name: str | None) -> str | None:
-    """The EPSG name of what ArcGIS calls `GCS_…`, `D_…` or the like; else the name itself."""
+    """Return the EPSG name for an ArcGIS name such as `GCS_…` or `D_…`; else the name itself."""
     if name is None or not name.strip():
         return None
     if name == "WGS_1984":
@@ -252,7 +252,7 @@ def _official(kind: Literal["crs", "datum", "ellipsoid"], name: str | None) -> s
 
 
 def geocentric_crs(keys: GeoKeys) -> Object:
-    """An earth-centred CRS on the datum of the keys (GTModelTypeGeoKey 3)."""
+    """Return a geocentric CRS on the datum of the keys (GTModelTypeGeoKey 3)."""
     code = keys.code(GeoKey.GEODETIC_CRS)
     found = registered(code) if code is not None else None
     if found is not None and found.get("type") == "GeodeticCRS":
@@ -281,7 +281,7 @@ def geocentric_crs(keys: GeoKeys) -> Object:
 
 
 def engineering_crs(name: str, unit: Unit) -> Object:
-    """A local system without a tie to the Earth."""
+    """Return a local system that is not related to the Earth."""
     return {
         "type": "EngineeringCRS",
         "name": name,

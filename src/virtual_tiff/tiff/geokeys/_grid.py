@@ -1,7 +1,7 @@
-"""Where the pixels are: affine transforms, ground control points, rational polynomials.
+"""Affine transforms, ground control points and rational polynomials.
 
-GeoTIFF 1.1 section 7.1.3 and annex A, and GDAL's rules for files that go beyond them: those were
-tried out with GDAL 3.12.
+GeoTIFF 1.1 section 7.1.3 and annex A, and GDAL's rules for other files, found by experiment with
+GDAL 3.12.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _TERMS = 20
 
 
 def raster_type(ifd: ImageFileDirectory) -> RasterType | None:
-    """Whether coordinates name the areas or the centres of pixels (GTRasterTypeGeoKey).
+    """Return whether coordinates refer to areas or centres of pixels (GTRasterTypeGeoKey).
 
     Returns
     -------
     RasterType or None
-        `None` where the key is absent; any value but 2 counts as area, as in GDAL.
+        `None` if the key is absent; any value but 2 means area, as in GDAL.
     """
     value = ifd.geo_keys.get(GeoKey.GT_RASTER_TYPE)
     if value is None:
@@ -54,19 +54,19 @@ def raster_type(ifd: ImageFileDirectory) -> RasterType | None:
 
 
 def geotransform(ifd: ImageFileDirectory) -> GeoTransform | None:
-    """The affine transform from pixel corners to the CRS.
+    """Return the affine transform from pixel corners to the CRS.
 
-    ModelPixelScale with a tiepoint comes before ModelTransformation: GeoTIFF 1.1 forbids both
-    in one file, and GDAL, tried with files that have both, takes the scale. With PixelIsPoint
-    the tiepoint is the centre of a pixel (annex A, B.2.5 of 1.0), so the corner lies half a
-    pixel before it. A negative ScaleY is read as positive, as in GDAL. A sidecar comes before all
-    of them, and is always about corners.
+    ModelPixelScale with a tiepoint takes precedence over ModelTransformation: GeoTIFF 1.1 forbids
+    both in one file, and GDAL uses the scale for such files. With PixelIsPoint the tiepoint is the
+    centre of a pixel (annex A, B.2.5 of 1.0), so the corner is half a pixel before it. A negative
+    ScaleY is read as positive, as in GDAL. A sidecar takes precedence over all of them, and always
+    refers to corners.
 
     Returns
     -------
     tuple or None
-        `None` where the tags do not give an affine transform that can be inverted; there may
-        be ground control points.
+        `None` if the tags do not define an invertible affine transform; there may be ground control
+        points.
     """
     beside = None if ifd.auxiliary is None else ifd.auxiliary.geotransform
     found = _of_tags(ifd) if beside is None else beside
@@ -106,17 +106,17 @@ def _scaled(ifd: ImageFileDirectory) -> GeoTransform | None:
 
 
 def height_scaling(ifd: ImageFileDirectory, system: CRSResult) -> tuple[float, float] | None:
-    """Scale and offset that turn the values of a height model into heights.
+    """Return scale and offset that convert the values of an elevation model to heights.
 
-    ModelPixelScale and ModelTiepoint have a third component (GeoTIFF 1.1 section 7.1.3), which
-    GDAL takes for that of the values where the CRS has heights.
+    ModelPixelScale and ModelTiepoint have a third component (GeoTIFF 1.1 section 7.1.3), which GDAL
+    applies to the values if the CRS has heights.
 
     Returns
     -------
     tuple or None
-        `height = value * scale + offset`, in the vertical unit. `None` without a compound CRS,
-        and where ScaleZ is 0, which the specification has for images that are not heights (GDAL
-        3.12 applies even that and makes all heights equal).
+        `height = value * scale + offset`, in the vertical unit. `None` without a compound CRS, and
+        if ScaleZ is 0, which the specification defines for images that are not heights (GDAL 3.12
+        applies it and makes all heights equal).
     """
     scale, tiepoint = ifd.model_pixel_scale, ifd.model_tiepoint
     if system.crs is None or not system.crs.is_compound:
@@ -130,16 +130,16 @@ def height_scaling(ifd: ImageFileDirectory, system: CRSResult) -> tuple[float, f
 def overview_transform(
     full: GeoTransform, full_shape: tuple[int, int], level_shape: tuple[int, int]
 ) -> GeoTransform:
-    """The transform of a reduced image that covers the same ground.
+    """Return the transform of a reduced image that covers the same area.
 
-    Pixels grow by the ratio of the sizes, which need not be whole numbers.
+    Pixels grow by the ratio of the sizes, which need not be an integer.
 
     Parameters
     ----------
     full
         Transform of the full-resolution image.
     full_shape, level_shape
-        Rows and columns of both.
+        Rows and columns of both images.
     """
     x, a, b, y, d, e = full
     rows = full_shape[0] / level_shape[0]
@@ -148,7 +148,7 @@ def overview_transform(
 
 
 def bounds(transform: GeoTransform, shape: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Least x and y, greatest x and y of the corners of an image, in CRS units."""
+    """Return least x and y, greatest x and y of the corners of an image, in CRS units."""
     x, a, b, y, d, e = transform
     rows, columns = shape
     xs = [x + a * i + b * j for i in (0, columns) for j in (0, rows)]
@@ -159,20 +159,20 @@ def bounds(transform: GeoTransform, shape: tuple[int, int]) -> tuple[float, floa
 def gcps(
     ifd: ImageFileDirectory, level_shape: tuple[int, int] | None = None
 ) -> dict[str, JSON] | None:
-    """Ground control points: the tiepoints of an image without an affine transform.
+    """Return ground control points: the tiepoints of an image without an affine transform.
 
     Parameters
     ----------
     ifd
         The image with the tiepoints.
     level_shape
-        Rows and columns of the reduced image that the points are wanted for.
+        Rows and columns of the reduced image for which to return points.
 
     Returns
     -------
     dict or None
         A GeoJSON FeatureCollection as `rioxarray` writes and reads it: points in CRS units with
-        `row` and `col`, in pixels from the outer corner. `None` where there are none.
+        `row` and `col`, in pixels from the outer corner. `None` if there are none.
     """
     points = ifd.model_tiepoint
     rows, columns = _reduction(ifd, level_shape)
@@ -205,7 +205,7 @@ def gcps(
 
 
 def _reduced_points(collection: dict[str, JSON], rows: float, columns: float) -> dict[str, JSON]:
-    """Control points of a reduced image, from those of the whole one."""
+    """Return the control points of a reduced image from those of the full one."""
     features: list[JSON] = []
     for feature in cast("list[dict[str, dict[str, float]]]", collection["features"]):
         places = feature["properties"]
@@ -215,7 +215,7 @@ def _reduced_points(collection: dict[str, JSON], rows: float, columns: float) ->
 
 
 def _reduction(ifd: ImageFileDirectory, level_shape: tuple[int, int] | None) -> tuple[float, float]:
-    """How many rows and columns of the image make one of the reduced image."""
+    """Return the factors by which a reduced image is smaller, for rows and columns."""
     if level_shape is None:
         return 1.0, 1.0
     return ifd.image_length / level_shape[0], ifd.image_width / level_shape[1]
@@ -224,14 +224,14 @@ def _reduction(ifd: ImageFileDirectory, level_shape: tuple[int, int] | None) -> 
 def rpcs(
     ifd: ImageFileDirectory, level_shape: tuple[int, int] | None = None
 ) -> dict[str, JSON] | None:
-    """Rational polynomial coefficients (RPCCoefficientTag, 50844: 92 doubles).
+    """Return rational polynomial coefficients (RPCCoefficientTag, 50844: 92 doubles).
 
     Parameters
     ----------
     ifd
         The image with the coefficients.
     level_shape
-        Rows and columns of the reduced image that they are wanted for.
+        Rows and columns of the reduced image for which to return them.
 
     Returns
     -------
@@ -248,7 +248,7 @@ def rpcs(
     scalars = dict(zip(_RPC_SCALARS, numbers, strict=False))
     rows, columns = _reduction(ifd, level_shape)
     for axis, ratio in (("line", rows), ("samp", columns)):
-        # Offsets count from the centre of the first pixel, control points from its corner.
+        # Offsets are relative to the centre of the first pixel, control points to its corner.
         if ratio != 1:
             scalars[f"{axis}_off"] = (scalars[f"{axis}_off"] + 0.5) / ratio - 0.5
             scalars[f"{axis}_scale"] /= ratio

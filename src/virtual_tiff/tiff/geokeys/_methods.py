@@ -1,8 +1,8 @@
-"""The map projections of GeoTIFF 1.1: which method, which parameters, from which GeoKeys.
+"""Map projections of GeoTIFF 1.1: methods, parameters and their GeoKeys.
 
 GeoTIFF 1.1 annex C lists the methods of ProjMethodGeoKey (ProjCoordTransGeoKey in 1.0) and the
-keys that hold their parameters. Writers disagree on which of NatOrigin, FalseOrigin and Center
-to use, so each parameter is looked up under all of its names, as libgeotiff does. Methods and
+keys that hold their parameters. Writers differ in their use of NatOrigin, FalseOrigin and Center,
+so each parameter is looked up under all of its names, as in libgeotiff. Methods and
 parameters are named and numbered as in the EPSG registry, where they have an entry there.
 """
 
@@ -53,7 +53,7 @@ class ProjMethod(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParameterSource:
-    """Where a parameter comes from: GeoKeys in order of preference, then a default."""
+    """Source of a parameter: GeoKeys in order of preference, then a default."""
 
     keys: tuple[GeoKey, ...]
     quantity: Quantity
@@ -61,13 +61,13 @@ class ParameterSource:
 
     @property
     def is_length(self) -> bool:
-        """Whether the default is in metres rather than degrees."""
+        """Whether the default is in metres, not degrees."""
         return self.quantity == "length"
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of an operation method, with its EPSG code where it has one."""
+    """A parameter of an operation method, with its EPSG code if it has one."""
 
     name: str
     epsg: int | None
@@ -76,7 +76,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """An operation method, with its EPSG code where it has one."""
+    """An operation method, with its EPSG code if it has one."""
 
     name: str
     epsg: int | None
@@ -124,7 +124,7 @@ _NATURAL_LON = Parameter("Longitude of natural origin", 8802, LON)
 _NATURAL_SCALE = Parameter("Scale factor at natural origin", 8805, SCALE)
 _NATURAL = (_NATURAL_LAT, _NATURAL_LON, *_FALSE)
 _SCALED = (_NATURAL_LAT, _NATURAL_LON, _NATURAL_SCALE, *_FALSE)
-# For these two GDAL knows the scale under one name only.
+# For these two GDAL reads the scale from one key only.
 _SCALED_AT_ORIGIN = (
     _NATURAL_LAT,
     _NATURAL_LON,
@@ -205,7 +205,7 @@ POLAR_B = Method(
         *_FALSE,
     ),
 )
-# A standard parallel and a scale factor together have no EPSG method; PROJ knows WKT 1's.
+# A standard parallel with a scale factor has no EPSG method; PROJ supports that of WKT 1.
 POLAR_WKT1 = Method(
     "Polar_Stereographic",
     None,

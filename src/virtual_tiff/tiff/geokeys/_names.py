@@ -1,4 +1,4 @@
-"""Registered CRSs by name: citations name systems that keys have no code for."""
+"""Find registered CRSs by name, since citations name systems that have no code in keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS: dict[Kind, list[PJType]] = {
 
 
 def code_of_name(name: str, kind: Kind) -> str | None:
-    """Code of the registered CRS of this name, such as `EPSG:5070`; EPSG's before others."""
+    """Return the code of a registered CRS by name, such as `EPSG:5070`; EPSG's first."""
     if name in ("unnamed", "unknown"):
         return None
     for registry in ("EPSG", "ESRI", "IAU_2015"):
@@ -39,7 +39,7 @@ def _names(registry: str, kind: Kind) -> dict[str, str]:
 
 @lru_cache(maxsize=256)
 def _code_of_alias(name: str) -> str | None:
-    """Code of what ArcGIS calls so."""
+    """Return the code of a CRS by its ArcGIS name."""
     try:
         found = pyproj.CRS.from_user_input(name).to_authority()
     except CRSError:

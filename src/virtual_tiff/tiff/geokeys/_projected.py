@@ -1,4 +1,4 @@
-"""Projected CRSs out of GeoKeys, as PROJJSON (GeoTIFF 1.1 section 7.5)."""
+"""Build projected CRSs from GeoKeys, as PROJJSON (GeoTIFF 1.1 section 7.5)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from virtual_tiff.tiff.geokeys._units import (
     same_unit,
 )
 
-# Keys which redefine a registered projected CRS: where one is there, GDAL builds from keys.
+# Keys that redefine a registered projected CRS: if one is present, GDAL builds from keys.
 _REDEFINING = (
     GeoKey.PROJECTION,
     GeoKey.PROJ_METHOD,
@@ -36,7 +36,7 @@ _REDEFINING = (
     GeoKey.GEODETIC_DATUM,
     GeoKey.ELLIPSOID,
 )
-# Web Mercator before it had a code; GDAL writes these as a Mercator on the WGS 84 ellipsoid.
+# Web Mercator before it had an EPSG code; GDAL writes it as Mercator on the WGS 84 ellipsoid.
 _WEB_MERCATORS = {
     "WGS_1984_Web_Mercator": "ESRI:102113",
     "WGS_1984_Web_Mercator_Auxiliary_Sphere": "EPSG:3857",
@@ -46,12 +46,12 @@ _PSEUDO_MERCATOR = "Popular Visualisation Pseudo Mercator"
 
 
 def projected_crs(keys: GeoKeys) -> Object:
-    """The projected CRS of the keys.
+    """Return the projected CRS of the keys.
 
     Raises
     ------
     InvalidTIFFError
-        No projection is given, or none that is known.
+        No projection is given, or an unknown one.
     """
     code = keys.code(GeoKey.PROJECTED_CRS)
     known = registered(code) if code is not None else None
@@ -90,11 +90,11 @@ def _no_projection(keys: GeoKeys) -> InvalidTIFFError:
 
 
 def _operation(keys: GeoKeys, known: Object | None) -> Object | None:
-    """The conversion: a method with parameters first, then a code, then what citations name."""
+    """Return the conversion: from a method with parameters, a code, or a citation."""
     registered_operation = known.get("conversion") if known is not None else None
     found = registered_operation if isinstance(registered_operation, dict) else None
     if found is not None and _method_name(found) == _PSEUDO_MERCATOR:
-        # Its keys say Mercator, on the sphere, which no GeoTIFF key can.
+        # Its keys say Mercator; no GeoTIFF key can say that it is on the sphere.
         return found
     method = keys.short(GeoKey.PROJ_METHOD)
     if method not in (None, 0, USER_DEFINED):
@@ -126,7 +126,7 @@ def _registered_operation(code: int) -> Object | None:
 
 
 def _cited_operation(keys: GeoKeys) -> Object | None:
-    """ERDAS IMAGINE leaves the UTM zone to the citation, where nothing else is given."""
+    """Return the UTM zone that ERDAS IMAGINE writes only into the citation."""
     for key in (GeoKey.PROJECTED_CITATION, GeoKey.GT_CITATION):
         found = re.search(r"\bUTM Zone (\d{1,2}) ?([NS])\b", keys.text(key) or "")
         if found is not None and 1 <= int(found[1]) <= 60:
@@ -135,7 +135,7 @@ def _cited_operation(keys: GeoKeys) -> Object | None:
 
 
 def _in_unit(crs: Object, unit: Unit | None) -> Object:
-    """A registered CRS whose coordinates are counted in another unit."""
+    """Return a registered CRS with another unit of coordinates."""
     if unit is None or same_unit(axis_unit(crs), unit):
         return crs
     system = crs["coordinate_system"]
@@ -153,7 +153,7 @@ def _equal(one: Object, other: Object) -> bool:
     first, second = pyproj.CRS.from_json_dict(one), pyproj.CRS.from_json_dict(other)
     if first.equals(second):
         return True
-    # Keys cannot say in which order the axes come; the registry's order is no difference.
+    # Keys cannot express the order of axes, so a different order is ignored.
     system = one["coordinate_system"]
     assert isinstance(system, dict)
     return pyproj.CRS.from_json_dict({**other, "coordinate_system": system}).equals(first)

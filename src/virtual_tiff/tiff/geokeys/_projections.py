@@ -1,7 +1,7 @@
-"""User-defined map projections: GeoKeys → PROJJSON conversions.
+"""Build user-defined map projections from GeoKeys, as PROJJSON conversions.
 
-The methods and where their parameters come from are in `_methods`; here they are
-given values and units, and the variant is chosen that PROJ and GDAL choose.
+`_methods` defines the methods and the keys of their parameters; this module adds values and units,
+and chooses the same variant as PROJ and GDAL.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Unit:
     Parameters
     ----------
     name
-        As in the EPSG registry.
+        Name in the EPSG registry.
     factor
         Radians, or metres, per unit.
     angular
-        Whether it measures angles rather than lengths.
+        Whether it is a unit of angles, not of lengths.
     epsg
         Code of the EPSG registry, if it has one.
     """
@@ -38,7 +38,7 @@ class Unit:
 
     @property
     def json(self) -> JSON:
-        """The unit in PROJJSON."""
+        """Return the unit as PROJJSON."""
         if self.name in ("degree", "metre"):
             return self.name
         unit: dict[str, JSON] = {
@@ -58,21 +58,21 @@ METRE = Unit("metre", 1.0, angular=False, epsg=9001)
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Units in which a GeoKeyDirectory gives its projection parameters."""
+    """Units of the projection parameters of a GeoKeyDirectory."""
 
     angle: Unit = DEGREE
     azimuth: Unit = DEGREE
     length: Unit = METRE
 
     def of(self, quantity: Quantity) -> Unit:
-        """The unit of one kind of parameter that has one."""
+        """Return the unit of a kind of parameter that has one."""
         if quantity == "length":
             return self.length
         return self.azimuth if quantity == "azimuth" else self.angle
 
 
 def conversion(code: int, keys: GeoKeys, units: Units) -> dict[str, JSON] | None:
-    """The map projection that ProjMethodGeoKey and its parameter keys describe.
+    """Return the map projection of ProjMethodGeoKey and its parameter keys.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def _value(source: ParameterSource, keys: GeoKeys, units: Units) -> dict[str, JS
     value = keys.double(*source.keys)
     if source.quantity == "scale":
         return {"value": source.default if value is None else value, "unit": "unity"}
-    if value is None:  # defaults are in degrees and metres, whatever the file uses
+    if value is None:  # defaults are in degrees and metres, independent of the file
         return {"value": source.default, "unit": "metre" if source.is_length else "degree"}
     return {"value": value, "unit": units.of(source.quantity).json}
 
@@ -119,7 +119,7 @@ def _identified(name: str, epsg: int | None) -> dict[str, JSON]:
 
 
 def _method(method: ProjMethod, keys: GeoKeys, units: Units) -> Method:
-    """The operation method, where its variant depends on which parameters are given."""
+    """Return the operation method; its variant depends on the parameters given."""
     latitude = (keys.double(*table.LAT.keys) or 0.0) * units.angle.factor / DEGREE.factor
     if method == ProjMethod.MERCATOR:
         if keys.double(*table.PARALLEL_1.keys) is not None:
@@ -136,7 +136,7 @@ def _method(method: ProjMethod, keys: GeoKeys, units: Units) -> Method:
 
 
 def utm(zone: int, *, north: bool) -> dict[str, JSON]:
-    """The Transverse Mercator of a UTM zone (1 to 60), as PROJJSON."""
+    """Return the Transverse Mercator of a UTM zone (1 to 60), as PROJJSON."""
     values = {
         table.LAT: 0.0,
         table.LON: zone * 6.0 - 183.0,
@@ -151,11 +151,10 @@ def utm(zone: int, *, north: bool) -> dict[str, JSON]:
 
 
 def axis_directions(conversion: Mapping[str, JSON]) -> tuple[str, str]:
-    """Directions of the easting and northing axes of a conversion, as PROJ gives them.
+    """Return the directions of the easting and northing axes of a conversion, as in PROJ.
 
-    On a polar projection both axes run along meridians, away from the pole (on Lambert's only
-    where the central one is Greenwich's); the south orientated Transverse Mercator counts
-    westings and southings.
+    In a polar projection both axes follow meridians, away from the pole (in Lambert's only if the
+    central one is Greenwich); the south orientated Transverse Mercator has westings and southings.
     """
     method = conversion["method"]
     name = str(method["name"]) if isinstance(method, dict) else ""
@@ -171,7 +170,7 @@ def axis_directions(conversion: Mapping[str, JSON]) -> tuple[str, str]:
 
 
 def _origin(conversion: Mapping[str, JSON]) -> tuple[float, float]:
-    """The first two parameters, which are latitude and longitude in what is asked of here."""
+    """Return the first two parameters: latitude and longitude in the methods used here."""
     parameters = conversion["parameters"]
     values = [
         parameter.get("value")

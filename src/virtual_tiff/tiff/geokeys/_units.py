@@ -1,4 +1,4 @@
-"""Units, coordinate systems and citations out of GeoKeys.
+"""Read units, coordinate systems and citations from GeoKeys.
 
 GeoTIFF 1.1 section 7.3.1 (units) and the citations of sections 7.2.3, 7.4.1 and 7.5.1.
 """
@@ -17,7 +17,7 @@ from virtual_tiff.tiff.geokeys._projections import DEGREE, METRE, Unit, Units
 
 type Object = dict[str, JSON]
 
-# Sizes of units are rounded in files, to 9 digits in the worst of them.
+# Files have rounded sizes of units, with 9 digits or more.
 _RELATIVE_TOLERANCE = 1e-9
 
 
@@ -36,7 +36,7 @@ def _units() -> dict[int, Unit]:
 
 
 def unit_of_code(code: int | None, *, angular: bool) -> Unit | None:
-    """The unit with this code of the EPSG registry, if it measures what is asked for."""
+    """Return the unit with this EPSG code, if it is one of the requested kind."""
     if code is None:
         return None
     if code in (9102, 9122):
@@ -48,7 +48,7 @@ def unit_of_code(code: int | None, *, angular: bool) -> Unit | None:
 
 
 def angular_unit(keys: GeoKeys) -> Unit | None:
-    """Unit of angles (GeogAngularUnitsGeoKey), `None` where the keys do not say."""
+    """Return the unit of angles (GeogAngularUnitsGeoKey); `None` if not given."""
     found = unit_of_code(keys.code(GeoKey.GEOG_ANGULAR_UNITS), angular=True)
     if found is not None:
         return found
@@ -60,7 +60,7 @@ def angular_unit(keys: GeoKeys) -> Unit | None:
 
 
 def linear_unit(keys: GeoKeys) -> Unit | None:
-    """Unit of the map (ProjLinearUnitsGeoKey), `None` where the keys do not say."""
+    """Return the unit of the map (ProjLinearUnitsGeoKey); `None` if not given."""
     for code, size in (
         (GeoKey.PROJ_LINEAR_UNITS, GeoKey.PROJ_LINEAR_UNIT_SIZE),
         (GeoKey.GEOG_LINEAR_UNITS, GeoKey.GEOG_LINEAR_UNIT_SIZE),
@@ -75,7 +75,7 @@ def linear_unit(keys: GeoKeys) -> Unit | None:
 
 
 def projection_units(keys: GeoKeys) -> Units:
-    """Units in which the parameters of a user-defined projection are given.
+    """Return the units of the parameters of a user-defined projection.
 
     GeoTIFF 1.1 section 7.5.2: angles are in GeogAngularUnits, azimuths in GeogAzimuthUnits,
     lengths in ProjLinearUnits.
@@ -89,7 +89,7 @@ def projection_units(keys: GeoKeys) -> Units:
 
 
 def citation(text: str | None) -> dict[str, str]:
-    """Named parts of a citation.
+    """Return the named parts of a citation.
 
     GDAL and ArcGIS write `GCS Name = …|Datum = …|Primem = …|`, ERDAS IMAGINE lines of
     `Ellipsoid = …` after a copyright notice that ends in a `$`.
@@ -97,7 +97,7 @@ def citation(text: str | None) -> dict[str, str]:
     Returns
     -------
     dict
-        Values by name; `""` is the first part without one.
+        Values by name; `""` is the first part without a name.
     """
     if text is None:
         return {}
@@ -114,7 +114,7 @@ def citation(text: str | None) -> dict[str, str]:
 
 
 def cited_name(keys: GeoKeys, *citations: GeoKey) -> str:
-    """The name of a system in the first of the citations that has one."""
+    """Return the name of a system from the first citation that has one."""
     for key in citations:
         text = keys.text(key)
         if text is None or text.startswith("LUnits = "):
@@ -128,7 +128,7 @@ def cited_name(keys: GeoKeys, *citations: GeoKey) -> str:
 
 
 def axis_unit(crs: Object) -> JSON:
-    """Unit of the first axis, as PROJJSON has it."""
+    """Return the unit of the first axis, as PROJJSON."""
     system = crs["coordinate_system"]
     axes = system.get("axis") if isinstance(system, dict) else None
     first = axes[0] if isinstance(axes, list) and axes else None
@@ -136,7 +136,7 @@ def axis_unit(crs: Object) -> JSON:
 
 
 def same_unit(json: JSON, unit: Unit) -> bool:
-    """Whether a unit of PROJJSON is this one."""
+    """Return whether a PROJJSON unit equals this unit."""
     factor: JSON = json.get("conversion_factor") if isinstance(json, dict) else None
     if json in ("degree", "metre"):
         factor = DEGREE.factor if json == "degree" else METRE.factor
@@ -157,7 +157,7 @@ def ellipsoidal(unit: Unit) -> Object:
 
 
 def cartesian(unit: Unit, directions: tuple[str, str] = ("east", "north")) -> Object:
-    """A Cartesian coordinate system of easting and northing."""
+    """Return a Cartesian coordinate system of easting and northing."""
     return {
         "subtype": "Cartesian",
         "axis": [

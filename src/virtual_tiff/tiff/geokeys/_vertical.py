@@ -1,4 +1,4 @@
-"""Heights: vertical GeoKeys make a compound CRS, or a geographic one of three dimensions.
+"""Add heights from vertical GeoKeys: a compound CRS, or a three-dimensional one.
 
 GeoTIFF 1.1 section 7.6 (VerticalGeoKey and its companions).
 """
@@ -19,12 +19,12 @@ from virtual_tiff.tiff.geokeys._units import Object, unit_of_code
 
 @dataclass(frozen=True, slots=True)
 class Vertical:
-    """The vertical keys, with the codes GeoTIFF 1.0 had wrong put right.
+    """The vertical keys, with the wrong codes of GeoTIFF 1.0 corrected.
 
     Parameters
     ----------
     code, datum, units
-        EPSG codes of the vertical CRS, its datum and its unit; 32767 is user-defined, `None`
+        EPSG codes of the vertical CRS, its datum and its unit; 32767 means user-defined, `None`
         absent.
     """
 
@@ -37,7 +37,7 @@ class Vertical:
 
 
 def vertical_keys(keys: GeoKeys, revision: tuple[int, int]) -> Vertical:
-    """Read the vertical keys; private values make all of them unusable, as in GDAL."""
+    """Read the vertical keys; ignore all of them if one is private, as in GDAL."""
     values = tuple(
         keys.short(key) or None
         for key in (GeoKey.VERTICAL, GeoKey.VERTICAL_DATUM, GeoKey.VERTICAL_UNITS)
@@ -55,7 +55,7 @@ def vertical_keys(keys: GeoKeys, revision: tuple[int, int]) -> Vertical:
         if code == 5171:
             return replace(vertical, code=5773, datum=5171)
     if 5001 <= code <= 5033 and vertical.datum is None:
-        # Ellipsoidal heights of 1.0: the datum stands for the ellipsoid.
+        # Ellipsoidal heights of 1.0: the datum code means the ellipsoid.
         return replace(vertical, code=None, datum=code + 1000)
     return vertical
 
@@ -67,8 +67,8 @@ def add_heights(horizontal: Object, vertical: Vertical, keys: GeoKeys) -> Object
     -------
     dict
         PROJJSON: a compound CRS; a three-dimensional geographic one, or a projected one on
-        such a base, where the vertical code is that of one; the horizontal CRS itself where
-        the code is unknown.
+        such a base, if the vertical code is that of one; the horizontal CRS itself if the code is
+        unknown.
     """
     with_height = _geographic_3d(horizontal, vertical)
     if with_height is not None:
@@ -92,7 +92,7 @@ def add_heights(horizontal: Object, vertical: Vertical, keys: GeoKeys) -> Object
 
 
 def vertical_unit(crs: Object) -> str | None:
-    """Name of the unit of heights of a compound CRS."""
+    """Return the name of the unit of heights of a compound CRS."""
     components = crs.get("components")
     if not isinstance(components, list) or not isinstance(components[-1], dict):
         return None

@@ -1,8 +1,8 @@
-"""The only header I/O: a URL becomes frozen image file directories.
+"""Read the header of a TIFF: URL → frozen image file directories.
 
-One GET fetches the start of the file. Directories in which every value is what and where it
-should be are decoded from those bytes at once (`_chain`, `_values`); anything unusual goes to
-tifffile, over the same bytes. Neither goes to the store but for what lies beyond them.
+One GET fetches the start of the file. Regular directories are decoded from those bytes (`_chain`,
+`_values`); unusual ones are read by tifffile, from the same bytes. Both make further requests only
+for bytes that the first GET does not contain.
 """
 
 from virtual_tiff.tiff.reader._read import DEFAULT_PREFETCH, read_header

@@ -1,7 +1,7 @@
-"""Tag values of one directory, from either library, become an `ImageFileDirectory`.
+"""Make an `ImageFileDirectory` from the tag values of either reader.
 
-The defaults of TIFF 6.0 and the repairs of what real writers leave out are here and nowhere else,
-so that both libraries get the same ones.
+The defaults of TIFF 6.0 and the repairs of incomplete files are implemented only here, so that both
+readers give the same result.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from virtual_tiff.tiff.ifd import GeoKeyValue, ImageFileDirectory, TagValue
 
 type RawTags = Mapping[int, Any]
 
-#: Tags that have a field of their own, or that are used up in making one.
+#: Tags that have a field, or from which a field is made.
 _FIELDS = frozenset(
     {
         Tag.NEW_SUBFILE_TYPE,
@@ -57,10 +57,10 @@ _FIELDS = frozenset(
         Tag.GDAL_NODATA,
     }
 )
-#: Remaining tags that are kept: those this package names. Others hold what only their writer
-#: understands, some of them megabytes.
+#: Other tags that are kept: those with a name in this package. The rest are private, some of them
+#: megabytes.
 KEPT = frozenset(Tag) - _FIELDS
-#: Tags whose values are read at all.
+#: Tags whose values are read.
 NEEDED = _FIELDS | KEPT
 #: RowsPerStrip of a single strip (TIFF 6.0 section 8: the default is 2**32 - 1).
 _ALL_ROWS = 2**32 - 1
@@ -102,7 +102,7 @@ def build_ifd(
         samples = _default_samples(photometric, compression, len(bits))
     height = _integer(tags, Tag.IMAGE_LENGTH, 0, index)
     tiled = tags.get(Tag.TILE_WIDTH) is not None or tags.get(Tag.TILE_LENGTH) is not None
-    # Some writers of strips put TileWidth in, and some of tiles use the tags of strips.
+    # Some writers of strips write TileWidth, and some of tiles use the tags of strips.
     offsets_tag = Tag.TILE_OFFSETS if tiled else Tag.STRIP_OFFSETS
     counts_tag = Tag.TILE_BYTE_COUNTS if tiled else Tag.STRIP_BYTE_COUNTS
     if tiled and tags.get(Tag.TILE_OFFSETS) is None and tags.get(Tag.STRIP_OFFSETS) is not None:
@@ -153,9 +153,9 @@ def build_ifd(
 
 
 def _default_samples(photometric: int | None, compression: int, bits_count: int) -> int:
-    """SamplesPerPixel where the tag is absent: 1 (TIFF 6.0).
+    """Return SamplesPerPixel for a missing tag: 1 (TIFF 6.0).
 
-    Old-style JPEG files lack it too, and hold three samples unless they are grey (libtiff).
+    Old-style JPEG files without it have three samples unless they are grey (libtiff).
     """
     if compression == Compression.OLD_JPEG and bits_count > 1:
         return bits_count
@@ -168,9 +168,9 @@ def _default_samples(photometric: int | None, compression: int, bits_count: int)
 
 
 def _per_sample(values: tuple[int, ...], samples: int) -> tuple[int, ...]:
-    """One value per sample: a single one stands for all, surplus ones are cut.
+    """Return one value per sample: repeat a single value, drop surplus ones.
 
-    A hostile SamplesPerPixel is caught by comparing it with the number of values first.
+    SamplesPerPixel is compared with the number of values first, since it may be malicious.
     """
     if len(values) >= samples:
         return values[:samples]
@@ -249,7 +249,7 @@ def whole_numbers(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.in
     Raises
     ------
     InvalidTIFFError
-        They are not integers from 0.
+        The values are not integers from 0.
     """
     values = np.atleast_1d(np.asarray(value))
     if values.size and (values.dtype.kind not in "iu" or values.min() < 0):
@@ -296,7 +296,7 @@ def _text(value: Any) -> str | None:
 
 
 def _kept(value: Any) -> TagValue | None:
-    """A value of a tag without a field of its own, the same whichever library read it."""
+    """Return the value of another tag, independent of the library that read it."""
     if isinstance(value, str):
         return value.rstrip("\0").strip()
     if isinstance(value, bytes):

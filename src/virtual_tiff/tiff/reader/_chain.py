@@ -1,4 +1,4 @@
-"""The chain of directories: where each is, and its entries as they stand in the file."""
+"""Read the chain of directories: offsets and raw entries."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ type Entry = tuple[int, int, int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """One directory, its values not yet read.
+    """One directory whose values are not read yet.
 
     Parameters
     ----------
     position
         Offset of the directory in the file, in bytes.
     entries
-        In the order of the file.
+        Entries in the order of the file.
     """
 
     position: int
@@ -42,7 +42,7 @@ class Chain:
     directories
         The main chain, in order.
     damage
-        Why it ends early, if it does.
+        Why the chain ends early, if it does.
     """
 
     layout: FileLayout
@@ -56,7 +56,7 @@ async def read_chain(source: ByteSource) -> Chain:
     Raises
     ------
     InvalidTIFFError
-        Not a TIFF, or its first directory cannot be read.
+        The file is not a TIFF, or its first directory cannot be read.
     """
     layout, position = read_file_header(source.prefix[:HEADER_BYTES])
     directories: list[Directory] = []
@@ -66,7 +66,7 @@ async def read_chain(source: ByteSource) -> Chain:
         try:
             if position in seen:
                 raise InvalidTIFFError(
-                    f"the chain of directories comes back to offset {position}.",
+                    f"the chain of directories returns to offset {position}.",
                     kind=ErrorKind.IFD_CYCLE,
                 )
             if len(directories) >= MAX_DIRECTORIES:
@@ -96,7 +96,7 @@ async def read_directory(
     Raises
     ------
     InvalidTIFFError
-        It lies beyond the end of the file, or has no entries, or too many.
+        The directory is beyond the end of the file, or has no entries, or too many.
     """
     start = position + layout.count.size
     head = source.peek(position, layout.count.size)
@@ -116,7 +116,7 @@ async def read_directory(
     if len(body) < size:
         raise truncated(f"the directory at offset {position} reaches")
     entries = tuple(layout.entry.iter_unpack(body[:size]))
-    # Some writers end the file right after the last entry: no next directory.
+    # Some writers end the file after the last entry: there is no next directory.
     rest = body[size:]
     following = layout.offset.unpack(rest)[0] if len(rest) == layout.offset.size else 0
     return Directory(position, entries), following

@@ -1,4 +1,4 @@
-"""GeoKeyDirectory (GeoTIFF 1.1 section 7.1.2), from its three tags."""
+"""Parse the GeoKeyDirectory (GeoTIFF 1.1 section 7.1.2) from its three tags."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from virtual_tiff.tiff.ifd import GeoKeyValue
 def parse_geo_keys(directory: Any, doubles: Any, text: Any) -> dict[int, GeoKeyValue]:
     """Resolve a GeoKeyDirectory against GeoDoubleParams and GeoAsciiParams.
 
-    Keys whose values lie outside the parameters they point to are left out: GDAL ignores them
-    too, and the image itself is sound.
+    Keys whose values are outside the parameters they point to are ignored, as in GDAL; the image
+    itself is valid.
 
     Parameters
     ----------
@@ -46,16 +46,16 @@ def parse_geo_keys(directory: Any, doubles: Any, text: Any) -> dict[int, GeoKeyV
 
 
 def geo_key_revision(directory: Any) -> tuple[int, int]:
-    """KeyRevision and MinorRevision of a GeoKeyDirectory; 1.1 where there is none."""
+    """Return KeyRevision and MinorRevision of a GeoKeyDirectory; 1.1 if there is none."""
     shorts = _numbers(directory, int)
     return (shorts[1], shorts[2]) if len(shorts) >= 3 else (1, 1)
 
 
 def _numbers[T: (int, float)](values: Any, kind: type[T]) -> Sequence[T]:
     if type(values) is tuple and set(map(type, values)) == {kind}:
-        return values  # as nearly all are
+        return values  # the common case
     array = np.atleast_1d(np.asarray(values))
-    # Anything but integers is no directory, and anything but numbers no parameters.
+    # A directory has only integers, and parameters only numbers.
     if array.dtype.kind not in ("iu" if kind is int else "iuf"):
         return []
     return [kind(value) for value in array.tolist()]

@@ -1,4 +1,4 @@
-"""The two flavours of TIFF, and the header that tells them apart."""
+"""Classic TIFF and BigTIFF, and the header that distinguishes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 
-#: Bytes that hold the header of either flavour.
+#: Size of the larger of both headers in bytes.
 HEADER_BYTES = 16
 
 
@@ -19,15 +19,15 @@ class FileLayout:
     Parameters
     ----------
     order
-        Byte order as `struct` writes it.
+        Byte order as in `struct`.
     big_tiff
         Whether offsets and counts have 8 bytes.
     count, entry, offset
         Number of entries; one entry as tag, type, count and value field; an offset.
     first
-        Where the offset of the first directory is.
+        Position of the offset of the first directory.
     inline
-        Bytes of a value that fit into its entry.
+        Size in bytes of the largest value that fits into its entry.
     """
 
     order: Literal["<", ">"]
@@ -40,7 +40,7 @@ class FileLayout:
 
     @property
     def byte_order(self) -> Literal["little", "big"]:
-        """Byte order in words."""
+        """Byte order as `little` or `big`."""
         return "little" if self.order == "<" else "big"
 
 
@@ -65,7 +65,7 @@ _LAYOUTS = {
 
 
 def read_file_header(start: bytes) -> tuple[FileLayout, int]:
-    """Return the flavour of a file and the offset of its first directory.
+    """Return the variant of a file and the offset of its first directory.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def read_file_header(start: bytes) -> tuple[FileLayout, int]:
 
 
 def truncated(what: str) -> InvalidTIFFError:
-    """Something lies where the file has no bytes."""
+    """Return the error for something beyond the end of the file."""
     return InvalidTIFFError(
         f"{what} beyond the end of the file.",
         kind=ErrorKind.TRUNCATED,

@@ -1,4 +1,4 @@
-"""URL to `Header`: fetch, follow the chain, read."""
+"""Read a `Header` from a URL."""
 
 from __future__ import annotations
 
@@ -34,18 +34,17 @@ async def read_header(
     registry
         Finds the store of the URL.
     prefetch
-        Bytes of the first GET; the only one where the header fits.
+        Bytes of the first GET; the only one if the header fits.
     only
-        Index of the one directory of the main chain to read, with those before it down to the
-        image it belongs to if it is an overview or a mask. The others are looked at only as far
-        as the chain goes.
+        Index of the one directory of the main chain to read; for an overview or a mask also those
+        before it, down to its image. Of the others only the entries are read.
 
     Returns
     -------
     Header
-        With every directory, or what was asked for.
+        With all directories, or those requested.
     ByteSource
-        The bytes read so far, to read on from.
+        The bytes read so far, for further reads.
 
     Raises
     ------
@@ -84,12 +83,12 @@ async def _read_directories(
         if only is None:
             return tuple([await read(i) for i in range(len(chain.directories))])
         ifds = [await read(only)]
-        # The georeferencing of overviews and masks is that of the image they belong to.
+        # Overviews and masks have the georeferencing of the image they belong to.
         while is_dependent(ifds[0]) and ifds[0].index[0] > 0:
             ifds.insert(0, await read(ifds[0].index[0] - 1))
         return tuple(ifds)
     except Unusual:
-        # Imported here, since it costs more to import than most files to read.
+        # Imported here: the import takes longer than reading most files.
         from virtual_tiff.tiff.reader._tifffile import read_with_tifffile
 
         return await asyncio.to_thread(read_with_tifffile, source, chain, only=only)

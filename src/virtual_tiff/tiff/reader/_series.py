@@ -1,8 +1,8 @@
-"""Which pages make up one image: tifffile's series, checked before and after.
+"""Find which pages make up one image, from tifffile's series, checked before and after.
 
-tifffile knows how some thirty formats lay out their pages. It is asked only about formats whose
-metadata cannot make it allocate or read without bounds, and all that is taken from it is the order
-of pages: what each page holds is decided by its own directory.
+tifffile supports the page order of some thirty formats. It is used only for formats whose metadata
+cannot make it allocate or read without limits, and only the order of pages is taken from it: the
+content of each page is defined by its own directory.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from virtual_tiff.tiff.series import IFDPath, Level, Series
 
 #: Pages of one series, missing ones included.
 MAX_PAGES = 2**22
-#: Bytes that tifffile reads at a time: nearly all is in what the directories were read from.
+#: Bytes that tifffile reads at a time; nearly all are in the bytes of the directories.
 _BLOCK_SIZE = 512
-#: Formats whose pages are no images of their own, or whose metadata is not bounded.
+#: Formats whose pages are not images, or whose metadata is not bounded.
 _REFUSED = frozenset(
     {
         "bif",
@@ -44,7 +44,7 @@ _REFUSED = frozenset(
         "stk",
     }
 )
-#: tifffile's letters. Others, and what has none, get xarray's names for nameless dimensions.
+#: tifffile's letters. Other dimensions get xarray's names for unnamed dimensions.
 _NAMES = {
     **{"T": "t", "C": "c", "Z": "z", "I": "page", "S": "band", "R": "position", "A": "angle"},
     **{"P": "phase", "H": "lifetime", "E": "lambda", "L": "exposure", "V": "event", "M": "mosaic"},
@@ -52,7 +52,7 @@ _NAMES = {
 
 
 async def read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
-    """Ask how the pages of a file belong together.
+    """Find how the pages of a file belong together.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ async def read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
     UnsupportedTIFFError
         With kind `unsupported-layout`: pages in several files, or in an order that is not known.
     InvalidTIFFError
-        The metadata contradicts itself, or asks for more than a file can hold.
+        The metadata contradicts itself, or declares more than a file can hold.
     """
     return await asyncio.to_thread(_read_series, source, header)
 
@@ -72,7 +72,7 @@ async def read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
 def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
     url = header.source.url
     try:
-        # OME-XML calls files by their names, without folders.
+        # OME-XML has names of files without folders.
         name = unquote(url).rpartition("/")[2]
         with open_with_tifffile(source, name=name, block_size=_BLOCK_SIZE) as tif:
             _check_kind(tif.flags)
@@ -81,7 +81,7 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
                 _check_mmstack(tif)
             found = list(tif.series(squeeze=False))
             if source.failure is not None:
-                # tifffile may have gone on without what could not be read.
+                # tifffile may have ignored what could not be read.
                 raise source.failure
             if not any(one.kind == "mmstack" for one in found):
                 _check_elsewhere(images)
@@ -103,35 +103,35 @@ def _unknown(what: str) -> UnsupportedTIFFError:
     return UnsupportedTIFFError(
         f"{what}.",
         kind=ErrorKind.UNSUPPORTED_LAYOUT,
-        remedy='The layout "flat" has every page as an array of its own.',
+        remedy='The layout "flat" has every page as a separate array.',
     )
 
 
 def _too_many(pages: int) -> InvalidTIFFError:
     return InvalidTIFFError(
-        f"the metadata speaks of {pages} pages, more than {MAX_PAGES}.",
+        f"the metadata declares {pages} pages, more than {MAX_PAGES}.",
         kind=ErrorKind.HEADER_TOO_LARGE,
-        remedy='The layout "flat" does without it.',
+        remedy='The layout "flat" does not need it.',
     )
 
 
-# -- before tifffile is asked --------------------------------------------------------------
+# -- before calling tifffile ---------------------------------------------------------------
 
 
 def _check_kind(flags: Set[str]) -> None:
-    """Raise if tifffile would go by a format that it is not asked about."""
+    """Raise for formats for which tifffile is not used."""
     for kind in tifffile.TIFF.SERIES:
         if kind not in flags:
             continue
         if kind in _REFUSED:
             raise _unknown(f"how {kind.upper()} files put their pages in order is not supported")
-        # After these two tifffile may go on to another.
+        # After these two tifffile may try another format.
         if kind != "mmstack" and not (kind == "ome" and "imagej" in flags):
             return
 
 
 def _ome_images(tif: tifffile.TiffFile, header: Header) -> tuple[OMEImage, ...]:
-    """Images of the OME-XML, after a look at what tifffile would make of it."""
+    """Return the images of the OME-XML, after checking what tifffile would allocate."""
     images = parse_ome_xml(tif.ome_metadata or "", tif.filename)
     smallest = min(_pixels(directory) for directory in header.ifds)
     for image in images:
@@ -140,7 +140,7 @@ def _ome_images(tif: tifffile.TiffFile, header: Header) -> tuple[OMEImage, ...]:
                 f"the OME-XML has sizes {dict(image.sizes)}, but they must be at least 1.",
                 kind=ErrorKind.INVALID_TAG,
                 tag=Tag.IMAGE_DESCRIPTION,
-                remedy='The layout "flat" does without it.',
+                remedy='The layout "flat" does not need it.',
             )
         pages = max(math.prod(image.sizes.values()) // smallest, image.planes)
         if pages > MAX_PAGES:
@@ -160,7 +160,7 @@ def _pixels(directory: ImageFileDirectory) -> int:
 
 
 def _check_mmstack(tif: tifffile.TiffFile) -> None:
-    """Bound the pages that Micro-Manager's summary and index speak of."""
+    """Limit the number of pages in Micro-Manager's summary and index."""
     metadata = tif.micromanager_metadata or {}
     summary, index = metadata.get("Summary", {}), metadata.get("IndexMap")
     if index is None or not len(index):
@@ -172,7 +172,7 @@ def _check_mmstack(tif: tifffile.TiffFile) -> None:
         raise _too_many(pages)
 
 
-# -- after tifffile was asked --------------------------------------------------------------
+# -- after calling tifffile ----------------------------------------------------------------
 
 
 def _series(
@@ -180,7 +180,7 @@ def _series(
     found: tifffile.TiffPageSeries,
     paths: Mapping[int, ImageFileDirectory],
 ) -> Series:
-    """Order of the pages of one series."""
+    """Return the order of the pages of one series."""
     if found.is_multifile or found.transform is not None:
         raise _unknown(f"the series {found.name!r} is more than its pages")
     images = math.prod(found.shape) // max(1, found.keyframe.size)
@@ -211,7 +211,7 @@ def _series(
 
 
 def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, int], str]:
-    """Names and sizes of the dimensions that pages are laid out along, and that within a page."""
+    """Return names and sizes of the dimensions of the pages, and the name of that within a page."""
     axes, shape = found.axes, found.shape
     split = next(
         (
@@ -230,8 +230,8 @@ def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, 
         if size > 1:
             name = _NAMES.get(code, f"dim_{len(sizes)}")
             sizes[f"{name}_{len(sizes)}" if name in sizes else name] = size
-    # Samples are channels to viewers of images; in the other layouts, and where the pages are
-    # channels already, they are bands.
+    # Image viewers call samples channels; in the other layouts, and if the pages are channels
+    # already, they are bands.
     names = {"S": "band" if found.kind == "geotiff" or "c" in sizes else "c"}
     samples = (_NAMES | names).get(within[0], "band") if within else "band"
     if samples in sizes:
@@ -240,7 +240,7 @@ def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, 
 
 
 def _is_contiguous(found: tifffile.TiffPageSeries, images: int) -> bool:
-    """Whether the pixels of all pages follow those of the first, but their directories do not."""
+    """Return whether one directory describes the contiguous pixels of all pages."""
     start = found.dataoffset
     if images == 1 or start is None or len(found.levels) > 1:
         return False

@@ -1,4 +1,4 @@
-"""What the metadata of a file says of its series: names, spacings, channels."""
+"""Add names, spacings and channels to the series of a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_SIDE = 2**22
 def matched(
     found: Sequence[tifffile.TiffPageSeries], images: Sequence[OMEImage]
 ) -> list[OMEImage | None]:
-    """The OME-XML's image of each series; tifffile leaves out those without pages."""
+    """Return the OME-XML's image of each series; tifffile omits images without pages."""
     if len(found) == len(images) and all(one.kind == "ome" for one in found):
         return list(images)
     names = [image.name for image in images]
@@ -38,25 +38,25 @@ def described(
     image: OMEImage | None,
     header: Header,
 ) -> Series:
-    """Add to a series what is known of it.
+    """Add names, spacings and channels to a series.
 
     Parameters
     ----------
     tif, found
-        As tifffile has them.
+        The file and the series in tifffile.
     plain
         The order of its pages.
     image
-        What the OME-XML says of it, if it is of one.
+        Its image in the OME-XML, if there is one.
     header
-        All directories.
+        All directories of the file.
     """
     name = plain.name
     spacing: Mapping[str, Spacing] = {}
     channels: tuple[Channel, ...] = ()
     bits = None
     if image is not None:
-        # tifffile calls an image without a name by that of the file, or by its role.
+        # tifffile names an unnamed image after the file, or by its role.
         name, spacing, channels, bits = image.name, image.spacing, image.channels, image.bits
     elif found.kind == "imagej":
         spacing, channels = _imagej(tif.imagej_metadata or {}, header.ifds[0])
@@ -66,7 +66,7 @@ def described(
 
 
 def _slide(found: tifffile.TiffPageSeries, plain: Series) -> dict[str, Spacing]:
-    # tifffile makes coordinates of all pixels to find their distance.
+    # tifffile computes coordinates of all pixels to find their distance.
     if max(plain.levels[0].size) > _MAX_SIDE or found.mpp is None:
         return {}
     x, y = (float(step) for step in found.mpp)
@@ -78,7 +78,7 @@ def _slide(found: tifffile.TiffPageSeries, plain: Series) -> dict[str, Spacing]:
 def _imagej(
     metadata: Mapping[str, Any], directory: ImageFileDirectory
 ) -> tuple[dict[str, Spacing], tuple[Channel, ...]]:
-    """Spacings and labels of ImageJ, whose resolutions count pixels per `unit`."""
+    """Return spacings and labels of ImageJ, whose resolutions are pixels per `unit`."""
     unit = _imagej_unit(metadata.get("unit"), LENGTHS)
     spacing: dict[str, Spacing] = {}
     for axis, tag in (("x", Tag.X_RESOLUTION), ("y", Tag.Y_RESOLUTION)):
@@ -97,7 +97,7 @@ def _imagej(
 
 
 def _imagej_unit(text: object, units: Mapping[str, str]) -> str | None:
-    """Unit of ImageJ's metadata, which writes it in many ways."""
+    """Return the unit of ImageJ's metadata, which has several spellings."""
     name = str(text).strip().replace("\\u00B5", "µ")
     name = {"micron": "µm", "microns": "µm", "inch": "in", "sec": "s"}.get(name, name)
     return units.get(name, name if name in units.values() else None)

@@ -1,4 +1,4 @@
-"""Directories through tifffile, which knows the habits of many writers and formats."""
+"""Read directories with tifffile, which supports many writers and formats."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from virtual_tiff.tiff.reader._chain import Chain
 from virtual_tiff.tiff.reader._geo_keys import geo_key_revision, parse_geo_keys
 from virtual_tiff.tiff.reader._values import MANY_VALUES, check_cycle, check_sub_ifds, decode_text
 
-# tifffile logs what it repairs or gives up on. What matters of it becomes an error here; without
-# a handler, Python would print the rest on standard error.
+# tifffile logs what it repairs or cannot read. Relevant messages become errors here; without a
+# handler, Python would print the others on standard error.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _SEGMENT_TAGS = frozenset(
@@ -36,7 +36,7 @@ _DTYPES = {
     FieldType.LONG8: "u8",
     FieldType.IFD8: "u8",
 }
-#: tifffile meets broken values with whatever its own code raises.
+#: Exceptions that tifffile's code raises for broken values.
 TIFFFILE_ERRORS = (
     tifffile.TiffFileError,
     struct.error,
@@ -54,7 +54,7 @@ _RATIONALS = frozenset({FieldType.RATIONAL, FieldType.SRATIONAL})
 def read_with_tifffile(
     source: ByteSource, chain: Chain, *, only: int | None
 ) -> tuple[ImageFileDirectory, ...]:
-    """Read the main chain, or its directory `only` and what it belongs to, with their sub-IFDs.
+    """Read the main chain, or its directory `only` and its image, with their sub-IFDs.
 
     Blocks: run it in a thread.
     """
@@ -88,17 +88,17 @@ def read_with_tifffile(
 def open_with_tifffile(
     source: ByteSource, *, name: str | None = None, block_size: int = BLOCK_SIZE
 ) -> tifffile.TiffFile:
-    """Open a TIFF over the bytes that are here and the store. Blocks: run it in a thread.
+    """Open a TIFF in tifffile over fetched bytes and the store. Blocks: run it in a thread.
 
     Parameters
     ----------
     source
         The file.
     name
-        What tifffile takes for its name; the URL unless told otherwise.
+        Name of the file for tifffile; by default the URL.
     block_size
-        Bytes that are asked of `source` at a time. What lies in a block that the first GET
-        brought only a part of is fetched again.
+        Bytes to read from `source` at a time. A block that the first GET contains only partly is
+        fetched again.
     """
     file = BlockStoreReader(
         source, source.path, block_size=block_size, max_cached_blocks=CACHE_SIZE // block_size
@@ -186,7 +186,7 @@ def _value(
 
 
 def _ascii(tif: tifffile.TiffFile, tag: tifffile.TiffTag) -> str:
-    """Text at its stored length: the keys of GeoAsciiParams count bytes, and tifffile strips."""
+    """Return text at its stored length: GeoAsciiParams counts bytes, but tifffile strips."""
     if tag.count <= tif.tiff.tagoffsetthreshold:
         value = tag.value
         return value if isinstance(value, str) else ""
@@ -198,7 +198,7 @@ def _ascii(tif: tifffile.TiffFile, tag: tifffile.TiffTag) -> str:
 def _array(
     tif: tifffile.TiffFile, tag: tifffile.TiffTag, chain: Chain, index: tuple[int, ...]
 ) -> NDArray[np.uint64]:
-    """Many offsets, without a Python integer for each."""
+    """Read offsets as an array, without a Python integer for each."""
     try:
         dtype = np.dtype(_DTYPES[FieldType(tag.dtype)]).newbyteorder(
             "<" if chain.layout.byte_order == "little" else ">"
@@ -215,7 +215,7 @@ def _array(
     data = tif.filehandle.read(nbytes)
     if len(data) < nbytes:
         raise InvalidTIFFError(
-            "the offsets lie beyond the end of the file.",
+            "the offsets are beyond the end of the file.",
             kind=ErrorKind.TRUNCATED,
             ifd=index,
             tag=tag.code,

@@ -1,8 +1,8 @@
-"""Entries → values, for directories in which every value is what and where it should be.
+"""Read the values of the entries of regular directories.
 
-What is out of the ordinary in any way, such as a value beyond the end of the file, an unknown
-field type in a tag that matters, or the formats of some microscopes, is left to tifffile, which
-knows the habits of many writers.
+Unusual directories, such as those with a value beyond the end of the file, an unknown field type in
+a relevant tag, or the formats of some microscopes, are read by tifffile, which supports many
+writers.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from virtual_tiff.tiff.reader._chain import Directory, Entry, read_directory
 from virtual_tiff.tiff.reader._geo_keys import geo_key_revision, parse_geo_keys
 from virtual_tiff.tiff.reader._layout import FileLayout
 
-#: Bytes of one value: a directory of 64 million tiles needs no more.
+#: Largest size of one value in bytes; enough for 64 million tiles.
 MAX_VALUE_BYTES = 512 * 1024 * 1024
-#: Values from which an array serves better than a tuple.
+#: Number of values from which they are read as an array, not a tuple.
 MANY_VALUES = 64
 #: Sub-IFDs of one directory, and levels of nesting. Pyramids have some dozens and one.
 MAX_SUB_IFDS = 65_536
 MAX_DEPTH = 4
-#: Tags of formats that bend the rules of TIFF: Zeiss LSM, MetaMorph STK, Hamamatsu NDPI.
+#: Tags of formats that violate TIFF 6.0: Zeiss LSM, MetaMorph STK, Hamamatsu NDPI.
 _BENT = frozenset({34412, 33629, 65420})
 
 _SIZES: dict[int, int] = {int(kind): kind.size for kind in FieldType}
@@ -49,7 +49,7 @@ _RATIONALS: dict[int, str] = {FieldType.RATIONAL: "I", FieldType.SRATIONAL: "i"}
 
 
 class Unusual(Exception):
-    """A directory that is better left to tifffile."""
+    """A directory that tifffile has to read."""
 
 
 async def read_values(
@@ -64,22 +64,22 @@ async def read_values(
     Parameters
     ----------
     seen
-        Offsets of the directories met so far; those below this one are added.
+        Offsets of the directories read so far; those below this one are added.
 
     Raises
     ------
     Unusual
-        See the module.
+        The directory is unusual; see the module.
     InvalidTIFFError
-        Nobody can make sense of it.
+        The directory is invalid.
     """
     tags: dict[int, Any] = {}
     for entry in directory.entries:
         code = entry[0]
         if code in _BENT:
             raise Unusual
-        # Of several entries of one tag, the first counts (libtiff, tifffile).
-        # One without values is as good as none.
+        # Of several entries of one tag, use the first (like libtiff and tifffile).
+        # An entry without values counts as absent.
         if code in NEEDED and code not in tags and entry[2]:
             tags[code] = await _value(source, layout, entry)
     sub_ifds: tuple[ImageFileDirectory, ...] = ()
@@ -126,7 +126,7 @@ async def _sub_ifds(
 
 
 def check_sub_ifds(positions: list[int], index: tuple[int, ...]) -> None:
-    """Raise if there are more sub-IFDs, or at a greater depth, than any real file has."""
+    """Raise if there are more sub-IFDs, or deeper ones, than in valid files."""
     if len(index) > MAX_DEPTH or len(positions) > MAX_SUB_IFDS:
         raise InvalidTIFFError(
             f"{len(positions)} sub-IFDs at depth {len(index)}.",
@@ -137,7 +137,7 @@ def check_sub_ifds(positions: list[int], index: tuple[int, ...]) -> None:
 
 
 def check_cycle(position: int, seen: set[int], index: tuple[int, ...]) -> None:
-    """Raise if a sub-IFD is a directory that was met before."""
+    """Raise if a sub-IFD is a directory that was read before."""
     if position in seen:
         raise InvalidTIFFError(
             f"SubIFDs leads back to the directory at offset {position}.",
@@ -188,7 +188,7 @@ async def _value(source: ByteSource, layout: FileLayout, entry: Entry) -> Any:
 
 
 def decode_text(data: bytes) -> str:
-    """Read ASCII (TIFF 6.0 section 2), or what writers put in its place: UTF-8, Windows-1252."""
+    """Decode ASCII (TIFF 6.0 section 2), or UTF-8 or Windows-1252, which some writers use."""
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Files beside a TIFF that GDAL reads with it: overviews, masks, metadata, world files."""
+"""Read files beside a TIFF as GDAL does: overviews, masks, metadata, world files."""
 
 from virtual_tiff.tiff.sidecars._find import add_sidecars
 from virtual_tiff.tiff.sidecars._names import names, sidecar_kinds

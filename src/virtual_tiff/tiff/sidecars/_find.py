@@ -1,4 +1,4 @@
-"""Look for the sidecars of a TIFF, all at once, and read those that are there."""
+"""Request the sidecars of a TIFF concurrently, and read those that exist."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from virtual_tiff.tiff.relations import masks, relate
 from virtual_tiff.tiff.sidecars._merge import as_masks, as_overviews, as_overviews_of_mask, merge
 from virtual_tiff.tiff.sidecars._names import names
 
-#: Largest `.aux.xml`, in bytes; they may hold histograms and tables of attributes.
+#: Largest `.aux.xml` in bytes; it may contain histograms and attribute tables.
 MAX_METADATA_BYTES = 4 * 1024 * 1024
-#: Bytes of a world file that are looked at.
+#: Bytes of a world file that are read.
 _WORLD_BYTES = 16 * 1024
 
 type _Registry = ObjectStoreRegistry[Any]
@@ -43,23 +43,23 @@ async def add_sidecars(
     prefetch: int,
     images: bool = True,
 ) -> tuple[Header, dict[str, ByteSource]]:
-    """Find the sidecars of a TIFF, and put what they say into its header.
+    """Find the sidecars of a TIFF, and add their metadata to its header.
 
-    What GDAL would not use is not asked for: overviews and masks where the image has its own, a
-    world file where its tags have an affine transform.
+    Sidecars that GDAL would not use are not requested: overviews and masks if the image has its
+    own, a world file if its tags have an affine transform.
 
     Parameters
     ----------
     header
-        Of the TIFF.
+        Header of the TIFF.
     registry
         Finds the store of a URL.
     kinds
-        Which sidecars to look for.
+        Kinds of sidecars to request.
     prefetch
         Bytes of the first GET of a TIFF.
     images
-        Whether overviews and masks are wanted; else the metadata alone.
+        Whether to read overviews and masks; otherwise only metadata.
 
     Returns
     -------
@@ -71,11 +71,11 @@ async def add_sidecars(
     Raises
     ------
     SourceError
-        A store failed other than by saying that there is no such file.
+        A store failed with an error other than a missing file.
     InvalidTIFFError
-        A sidecar is not what its name says.
+        A sidecar is not of the kind that its name says.
     """
-    # Sidecars are about the first image of a file, which was not read if another was asked for.
+    # Sidecars belong to the first image of a file, which was not read if another was requested.
     if not header.ifds or header.ifds[0].index != (0,):
         return header, {}
     image = header.ifds[0]
@@ -121,7 +121,7 @@ async def _nothing() -> None:
 async def _together[A, B, C, D](
     a: Awaitable[A], b: Awaitable[B], c: Awaitable[C], d: Awaitable[D]
 ) -> tuple[A, B, C, D]:
-    """Wait for all, and then raise the first error."""
+    """Wait for all, then raise the first error."""
     results = await asyncio.gather(a, b, c, d, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
@@ -132,7 +132,7 @@ async def _together[A, B, C, D](
 async def _first[T](
     urls: Sequence[str], read: Callable[[str], Awaitable[T | None]]
 ) -> tuple[str, T] | None:
-    """Ask for all of some names at once; the first of them that is there counts."""
+    """Request several names concurrently, and return the first that exists."""
     results = await asyncio.gather(*map(read, urls), return_exceptions=True)
     for url, result in zip(urls, results, strict=True):
         if isinstance(result, SourceError) and result.kind == ErrorKind.NOT_FOUND:
@@ -149,8 +149,8 @@ def _explained(error: BaseException, url: str) -> BaseException:
         return error
     if error.kind == ErrorKind.NOT_AUTHORIZED:
         error.remedy = (
-            "S3 answers so for files that are not there, unless it may list the bucket: leave "
-            "out of sidecars what is not there."
+            "S3 answers so for missing files, unless listing the bucket is allowed: leave "
+            "missing kinds out of sidecars."
         )
     elif isinstance(error, InvalidTIFFError):
         error.remedy = "Only TIFFs are read as overviews and masks: leave this out of sidecars."

@@ -1,4 +1,4 @@
-"""What sidecars say, put into the header of the TIFF they belong to."""
+"""Merge sidecars into the header of the TIFF they belong to."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _PER_DATASET = 2
 
 
 def as_overviews(header: Header, image: ImageFileDirectory) -> Sidecar:
-    """Take the directories of an `.ovr` for overviews of an image, and for masks of them.
+    """Mark the directories of an `.ovr` as overviews of an image, and as their masks.
 
     Raises
     ------
     InvalidTIFFError
-        With kind `invalid-sidecar`: one is larger than the image, so they are another's.
+        With kind `invalid-sidecar`: an overview is larger than the image.
     """
     for level in header.ifds:
         if level.image_width > image.image_width or level.image_length > image.image_length:
@@ -38,13 +38,12 @@ def as_overviews(header: Header, image: ImageFileDirectory) -> Sidecar:
 
 
 def as_masks(header: Header, image: ImageFileDirectory) -> Sidecar | None:
-    """Take the directories of an `.msk` for the mask of an image, and for overviews of it.
+    """Mark the directories of an `.msk` as the mask of an image, and as its overviews.
 
     Returns
     -------
     Sidecar or None
-        `None` where GDAL sees no mask in it that holds for all bands, as its metadata do not
-        say so.
+        `None` if its metadata does not declare a mask for all bands, which GDAL requires.
 
     Raises
     ------
@@ -69,7 +68,7 @@ def as_masks(header: Header, image: ImageFileDirectory) -> Sidecar | None:
 
 
 def as_overviews_of_mask(header: Header) -> Sidecar:
-    """Take the directories of an `.msk.ovr` for masks of overviews."""
+    """Mark the directories of an `.msk.ovr` as masks of overviews."""
     return _sidecar("msk.ovr", header, first=_MASK | _REDUCED, more=_MASK | _REDUCED)
 
 
@@ -78,7 +77,7 @@ def _sidecar(suffix: str, header: Header, *, first: int, more: int) -> Sidecar:
         raise header.damage.at(url=header.source.url)
     kept = [_as(header.ifds[0], first)]
     for directory in header.ifds[1:]:
-        # As in GDAL, what is neither is another image, and none of ours.
+        # As in GDAL, other directories are other images, which are ignored.
         if directory.is_mask:
             kept.append(_as(directory, more | _MASK))
         elif directory.is_reduced:
@@ -96,17 +95,17 @@ def merge(
     world: tuple[str, GeoTransform] | None,
     sidecars: Sequence[Sidecar],
 ) -> Header:
-    """Put what was found into the header.
+    """Merge sidecars into the header.
 
     Parameters
     ----------
     header
-        Whose first directory is the one that sidecars are about.
+        Header to whose first directory the sidecars belong.
     metadata
-        Of the `.aux.xml`.
+        Metadata of the `.aux.xml`.
     world
-        Address of the world file and its transform, which counts where neither the metadata nor
-        the tags have one.
+        Address and transform of the world file, which is used if neither the metadata nor the tags
+        have a transform.
     sidecars
         Overviews and masks.
     """
@@ -114,7 +113,7 @@ def merge(
     if world is not None and (found is None or found.geotransform is None):
         url, transform = world
         found = found or Auxiliary()
-        # GDAL looks at no control points where there is a world file.
+        # GDAL ignores control points if there is a world file.
         found = replace(found, geotransform=transform, control_points=None, urls=(*found.urls, url))
     if found is None:
         return replace(header, sidecars=tuple(sidecars))
@@ -131,13 +130,13 @@ def merge(
 
 
 def _without_raster_type(metadata: GDALMetadata) -> GDALMetadata:
-    """Leave out AREA_OR_POINT: in GDAL, the TIFF's own comes first."""
+    """Remove AREA_OR_POINT: in GDAL, that of the TIFF takes precedence."""
     items = {k: v for k, v in metadata.domains.get("", {}).items() if k != "AREA_OR_POINT"}
     return replace(metadata, domains={**metadata.domains, "": items})
 
 
 def _overviews(header: Header) -> set[int]:
-    """Identities of the directories that are overviews of the first image."""
+    """Return the ids of the directories that are overviews of the first image."""
     image = header.ifds[0]
     return {
         id(one.directory)
@@ -151,7 +150,7 @@ def _overviews(header: Header) -> set[int]:
 def _with_nodata(
     directory: ImageFileDirectory, levels: Auxiliary | None, overviews: set[int]
 ) -> ImageFileDirectory:
-    """Give an overview, and those below a directory, the nodata values of the image."""
+    """Set the nodata values of the image on overviews, also among the sub-IFDs."""
     if levels is None:
         return directory
     if any(id(below) in overviews for below in directory.sub_ifds):

@@ -1,4 +1,4 @@
-"""Which sidecars there are, and how they are called."""
+"""Kinds and names of sidecars."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KINDS = cast(tuple[SidecarKind, ...], values_of(SidecarKind))
 
 
 def sidecar_kinds(wanted: bool | Collection[str]) -> frozenset[SidecarKind]:
-    """Read the argument `sidecars`.
+    """Parse the argument `sidecars`.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def sidecar_kinds(wanted: bool | Collection[str]) -> frozenset[SidecarKind]:
     Raises
     ------
     InvalidOptionError
-        It is something else.
+        The argument is something else.
     """
     if isinstance(wanted, bool):
         return frozenset(_KINDS if wanted else ())
@@ -37,10 +37,10 @@ def sidecar_kinds(wanted: bool | Collection[str]) -> frozenset[SidecarKind]:
 
 
 def names(url: str, kind: SidecarKind) -> tuple[str, ...]:
-    """Return the addresses at which GDAL looks for a sidecar; the first that is there counts.
+    """Return the addresses that GDAL tries for a sidecar; the first that exists is used.
 
-    World files have the suffix of the image without its middle and with a `w` (`.tfw`), whole and
-    with a `w` (`.tifw`), or `.wld`.
+    World files have the suffix of the image shortened and with a `w` (`.tfw`), complete and with a
+    `w` (`.tifw`), or `.wld`.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def names(url: str, kind: SidecarKind) -> tuple[str, ...]:
         return (f"{url}.{kind}", f"{url}.{kind.upper()}")
     folder, slash, name = url.rpartition("/")
     stem, _, suffix = name.rpartition(".")
-    # A name that begins with its only dot has no suffix for GDAL either.
+    # As in GDAL, a name whose only dot is its first character has no suffix.
     endings = [f"{suffix[0]}{suffix[-1]}w", f"{suffix}w"] if stem and len(suffix) > 1 else []
     base = f"{folder}{slash}{stem or name}"
     return tuple(
