@@ -35,6 +35,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+import virtual_tiff.storage.shutdown  # noqa: F401 - keeps obstore from a crash at exit
+
 ROOT = Path(__file__).resolve().parents[1]
 #: Where the scripts put files unless told otherwise; not in the repository.
 CACHE = ROOT / ".cache" / "test-images"
