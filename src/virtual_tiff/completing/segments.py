@@ -202,18 +202,10 @@ _TOLERANCE = 4
 
 
 def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[bytes, int] | None:
-    """Return the bytes of a whole chunk whose first rows are those of `segment`.
+    """Return a whole chunk that begins with the rows of `segment`, and their largest difference.
 
-    Returns
-    -------
-    bytes
-        The chunk, encoded.
-    int
-        Largest difference of a sample: 0 except for JPEG streams with vertically subsampled chroma,
-        whose last row depends on the row below it.
-
-    Returns `None` for a segment that decodes to a whole chunk, since some writers pad the last
-    strip.
+    It is 0 except for JPEG streams with vertically subsampled chroma, whose last row depends on the
+    row below it. `None` for a segment that decodes to a whole chunk, since some writers pad it.
     """
     try:
         rows = decode(plan, segment.shape, data)

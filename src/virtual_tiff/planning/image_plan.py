@@ -79,13 +79,7 @@ def _band_nodata(
     data_type: np.dtype[np.generic],
     bands: tuple[int, ...] | None,
 ) -> dict[str, JSON]:
-    """Return the attribute `band_nodata`, if a sidecar has different values for bands.
-
-    Raises
-    ------
-    InvalidTIFFError
-        With kind `invalid-sidecar`: the value of a missing segment would depend on the band.
-    """
+    """Return the attribute `band_nodata`, if a sidecar has different values for bands."""
     if directory.auxiliary is None or len(directory.auxiliary.nodata) == 0:
         return {}
     values = band_nodata(directory, data_type)
@@ -118,13 +112,7 @@ def check_bands(bands: tuple[int, ...], count: int, directory: ImageFileDirector
 def _select_bands(
     directory: ImageFileDirectory, grid: ChunkGrid, bands: tuple[int, ...]
 ) -> ChunkGrid:
-    """Keep the planes of some bands.
-
-    Raises
-    ------
-    InvalidOptionError
-        There is no such band, or the segments hold all bands together.
-    """
+    """Keep the planes of some bands."""
     count = directory.samples_per_pixel
     check_bands(bands, count, directory)
     if directory.image_depth > 1 or not (directory.is_planar or count == 1):

@@ -58,27 +58,10 @@ def chunk_grid(
     compressed: bool,
     merge_strips: bool = True,
 ) -> ChunkGrid:
-    """Plan a regular grid over the segments of an image.
+    """Plan a regular grid over the segments of an image, none of which may end beyond the file.
 
-    Parameters
-    ----------
-    ifd
-        The image.
-    file_size
-        Size of the file in bytes; no segment may extend beyond it.
-    row_bytes
-        Bytes of one row of a segment when decoded.
-    compressed
-        Whether a segment can only be decoded whole.
-    merge_strips
-        Whether uncompressed strips may be merged and split; else a strip is a chunk.
-
-    Raises
-    ------
-    InvalidTIFFError
-        Offsets or byte counts are absent, too few, or outside the file.
-    UnsupportedTIFFError
-        Chunks are larger than readers support.
+    `row_bytes` is the decoded size of a row of a segment; a `compressed` segment can only be
+    decoded whole. Without `merge_strips`, each uncompressed strip is a chunk.
     """
     rows, _ = ifd.segment_shape
     # Rows of uncompressed strips can be divided anywhere; other segments cannot.

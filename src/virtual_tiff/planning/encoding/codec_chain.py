@@ -36,25 +36,10 @@ def is_compressed(ifd: ImageFileDirectory) -> bool:
 def codec_chain(
     ifd: ImageFileDirectory, sample: SampleType, *, bands_last: bool
 ) -> tuple[Codec, ...]:
-    """Describe how a reader turns a segment's bytes into a chunk.
+    """Return the codecs from a chunk to a segment's bytes, array side first.
 
-    Parameters
-    ----------
-    ifd, sample
-        The image and its data type.
-    bands_last
-        Whether chunks are `(rows, columns, bands)`, as chunky segments are stored, instead of
-        `(bands, rows, columns)` or, for one band, `(rows, columns)`.
-
-    Returns
-    -------
-    tuple of dict
-        Codec metadata, array side first.
-
-    Raises
-    ------
-    UnsupportedTIFFError
-        No registered codec expresses the encoding.
+    With `bands_last`, chunks are `(rows, columns, bands)`, as chunky segments are stored, instead
+    of `(bands, rows, columns)` or, for one band, `(rows, columns)`.
     """
     _check_layout(ifd)
     chunky = ifd.samples_per_segment > 1
@@ -144,13 +129,7 @@ def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
 
 
 def _predictor(ifd: ImageFileDirectory, sample: SampleType) -> Predictor:
-    """Return the predictor that is in effect.
-
-    Raises
-    ------
-    UnsupportedTIFFError
-        No codec decodes the predictor, or its combination with the data type.
-    """
+    """Return the predictor that is in effect."""
     if ifd.compression not in _PREDICTED or ifd.predictor == Predictor.NONE:
         return Predictor.NONE
     kind = sample.data_type.kind

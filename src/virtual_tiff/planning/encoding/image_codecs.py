@@ -42,23 +42,7 @@ _LERC_OUTER: dict[int, Codec] = {
 
 
 def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:
-    """Describe how a stream becomes the samples of a segment.
-
-    Parameters
-    ----------
-    ifd, sample
-        An image with one of `IMAGE_COMPRESSIONS`, and its data type.
-
-    Returns
-    -------
-    tuple of dict
-        A codec from array to bytes, and codecs that follow it.
-
-    Raises
-    ------
-    UnsupportedTIFFError
-        The codec does not decode this combination.
-    """
+    """Return the codec of a stream, one of `IMAGE_COMPRESSIONS`, and codecs that follow it."""
     compression = ifd.compression
     if compression in CCITT:
         return (_ccitt(ifd),)

@@ -62,20 +62,10 @@ def image_attributes(
     spacing: Mapping[str, Spacing] | None = None,
     omero: JSON = None,
 ) -> dict[str, JSON]:
-    """Return the attributes of the group of an image.
+    """Return the attributes of the group of an image for which `is_image` is true.
 
-    Parameters
-    ----------
-    dimensions
-        Dimensions of all arrays; `is_image` must be true.
-    datasets
-        Levels from full resolution to the smallest.
-    name
-        Name of the image; may be empty.
-    spacing
-        Known pixel sizes at full resolution; other axes are in pixels.
-    omero
-        Result of `omero_channels`.
+    `levels` has the path of the array, and rows and columns, from full resolution to the smallest.
+    Axes without a spacing are in pixels.
     """
     known = spacing or {}
     axes: list[JSON] = []
@@ -115,13 +105,7 @@ def steps_of(
     full: tuple[int, int],
     spacing: Mapping[str, Spacing],
 ) -> list[tuple[float, float]]:
-    """Return position and spacing of the pixels along each dimension of a level.
-
-    Parameters
-    ----------
-    size, full
-        Rows and columns of the level, and at full resolution.
-    """
+    """Return position and spacing of the pixels along each dimension of a level of some `size`."""
     factors = {"y": full[0] / size[0], "x": full[1] / size[1]}
     steps = []
     for dimension in dimensions:
@@ -134,13 +118,7 @@ def steps_of(
 def omero_channels(
     channels: Sequence[Channel], data_type: np.dtype[np.generic], bits: int | None
 ) -> JSON:
-    """Return rendering settings of channels (section 3.6) if names, colours and range are known.
-
-    Returns
-    -------
-    dict or None
-        The `omero` attribute.
-    """
+    """Return rendering settings of channels (section 3.6) if names, colours and range are known."""
     if not channels or data_type.kind not in "iu" or any(c.color is None for c in channels):
         return None
     limits = np.iinfo(data_type.name)

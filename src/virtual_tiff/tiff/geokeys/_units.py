@@ -89,15 +89,10 @@ def projection_units(keys: GeoKeys) -> Units:
 
 
 def citation(text: str | None) -> dict[str, str]:
-    """Return the named parts of a citation.
+    """Return the named parts of a citation; `""` is the first part without a name.
 
     GDAL and ArcGIS write `GCS Name = …|Datum = …|Primem = …|`, ERDAS IMAGINE lines of
     `Ellipsoid = …` after a copyright notice that ends in a `$`.
-
-    Returns
-    -------
-    dict
-        Values by name; `""` is the first part without a name.
     """
     if text is None:
         return {}

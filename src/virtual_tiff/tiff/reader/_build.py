@@ -77,18 +77,7 @@ def build_ifd(
     geo_key_revision: tuple[int, int] = (1, 1),
     sub_ifds: tuple[ImageFileDirectory, ...] = (),
 ) -> ImageFileDirectory:
-    """Make a directory from tag numbers and values.
-
-    Parameters
-    ----------
-    tags
-        Numbers to values: integers, floats, `str`, `bytes`, or sequences of numbers.
-
-    Raises
-    ------
-    InvalidTIFFError
-        A tag that has no default is absent, or a value contradicts another.
-    """
+    """Make a directory from tag numbers and values, with GeoKeys parsed."""
     for tag in (Tag.IMAGE_WIDTH, Tag.IMAGE_LENGTH):
         if tags.get(tag) is None:
             raise InvalidTIFFError(
@@ -244,13 +233,7 @@ def _segment_values(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.
 
 
 def whole_numbers(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.integer[Any]]:
-    """Return one or several values as an array.
-
-    Raises
-    ------
-    InvalidTIFFError
-        The values are not integers from 0.
-    """
+    """Return one or several values as an array; they must be integers from 0."""
     values = np.atleast_1d(np.asarray(value))
     if values.size and (values.dtype.kind not in "iu" or values.min() < 0):
         raise InvalidTIFFError(

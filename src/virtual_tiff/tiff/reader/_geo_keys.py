@@ -16,15 +16,6 @@ def parse_geo_keys(directory: Any, doubles: Any, text: Any) -> dict[int, GeoKeyV
 
     Keys whose values are outside the parameters they point to are ignored, as in GDAL; the image
     itself is valid.
-
-    Parameters
-    ----------
-    directory
-        Values of tag 34735: a header of four, then four for each key.
-    doubles
-        Values of tag 34736.
-    text
-        Value of tag 34737; each string in it ends with a vertical bar.
     """
     shorts = _numbers(directory, int)
     floats = _numbers(doubles, float)

@@ -61,17 +61,7 @@ async def read_values(
 ) -> ImageFileDirectory:
     """Read the values of one directory and, through SubIFDs, of those below it.
 
-    Parameters
-    ----------
-    seen
-        Offsets of the directories read so far; those below this one are added.
-
-    Raises
-    ------
-    Unusual
-        The directory is unusual; see the module.
-    InvalidTIFFError
-        The directory is invalid.
+    The offsets of those below are added to `seen`. Raise `Unusual` for one as the module describes.
     """
     tags: dict[int, Any] = {}
     for entry in directory.entries:
