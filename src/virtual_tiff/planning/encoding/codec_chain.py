@@ -74,12 +74,11 @@ def codec_chain(
 def _check_layout(ifd: ImageFileDirectory) -> None:
     """Refuse layouts that no codecs express."""
     if ifd.image_depth > 1 and (ifd.samples_per_pixel > 1 or ifd.compression in IMAGE_COMPRESSIONS):
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_LAYOUT,
+            Tag.IMAGE_DEPTH,
             f"a volume of {ifd.image_depth} slices of {ifd.samples_per_pixel} samples, or of "
             "compressed images.",
-            kind=ErrorKind.UNSUPPORTED_LAYOUT,
-            ifd=ifd.index,
-            tag=Tag.IMAGE_DEPTH,
         )
     if (
         ifd.photometric_interpretation == PhotometricInterpretation.YCBCR
@@ -88,11 +87,10 @@ def _check_layout(ifd: ImageFileDirectory) -> None:
         # TIFF 6.0 section 21: the default is 2, 2.
         and ifd.other_tags.get(Tag.YCBCR_SUBSAMPLING, (2, 2)) not in (1, (1, 1))
     ):
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_COLOR,
+            Tag.YCBCR_SUBSAMPLING,
             "no Zarr codec decodes subsampled YCbCr without JPEG.",
-            kind=ErrorKind.UNSUPPORTED_COLOR,
-            ifd=ifd.index,
-            tag=Tag.YCBCR_SUBSAMPLING,
         )
 
 
@@ -104,11 +102,10 @@ def _bit_order(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
     """
     if ifd.compression == Compression.NONE and not sample.is_packed and sample.bits in (8, 16):
         return {"name": "imagecodecs_bitorder"}
-    raise UnsupportedTIFFError(
+    raise ifd.unsupported(
+        ErrorKind.UNSUPPORTED_FILL_ORDER,
+        Tag.FILL_ORDER,
         "no Zarr codec reverses the bits of compressed or packed bytes (FillOrder 2).",
-        kind=ErrorKind.UNSUPPORTED_FILL_ORDER,
-        ifd=ifd.index,
-        tag=Tag.FILL_ORDER,
     )
 
 
@@ -138,12 +135,11 @@ def _predictor(ifd: ImageFileDirectory, sample: SampleType) -> Predictor:
         return Predictor.HORIZONTAL
     if ifd.predictor == Predictor.FLOATING_POINT and whole and kind == "f":
         return Predictor.FLOATING_POINT
-    raise UnsupportedTIFFError(
+    raise ifd.unsupported(
+        ErrorKind.UNSUPPORTED_PREDICTOR,
+        Tag.PREDICTOR,
         f"no Zarr codec undoes predictor {ifd.predictor} for {sample.bits}-bit samples of "
         f"type {sample.data_type}.",
-        kind=ErrorKind.UNSUPPORTED_PREDICTOR,
-        ifd=ifd.index,
-        tag=Tag.PREDICTOR,
     )
 
 
@@ -152,9 +148,8 @@ def _unsupported_compression(ifd: ImageFileDirectory) -> UnsupportedTIFFError:
         name = f"{Compression(ifd.compression).name} ({ifd.compression})"
     except ValueError:
         name = str(ifd.compression)
-    return UnsupportedTIFFError(
+    return ifd.unsupported(
+        ErrorKind.UNSUPPORTED_COMPRESSION,
+        Tag.COMPRESSION,
         f"no Zarr codec decodes compression {name}.",
-        kind=ErrorKind.UNSUPPORTED_COMPRESSION,
-        ifd=ifd.index,
-        tag=Tag.COMPRESSION,
     )

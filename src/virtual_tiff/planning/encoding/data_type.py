@@ -71,11 +71,8 @@ def sample_type(ifd: ImageFileDirectory) -> SampleType:
 
 
 def _unsupported(ifd: ImageFileDirectory, what: str) -> UnsupportedTIFFError:
-    return UnsupportedTIFFError(
-        f"no Zarr codec decodes {what}.",
-        kind=ErrorKind.UNSUPPORTED_DATA_TYPE,
-        ifd=ifd.index,
-        tag=Tag.BITS_PER_SAMPLE,
+    return ifd.unsupported(
+        ErrorKind.UNSUPPORTED_DATA_TYPE, Tag.BITS_PER_SAMPLE, f"no Zarr codec decodes {what}."
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 
-from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError, shorten
+from virtual_tiff.errors import ErrorKind, shorten
 from virtual_tiff.planning.encoding.data_type import SampleType
 from virtual_tiff.planning.plan import Codec
 from virtual_tiff.tags import Compression, LercCompression, PhotometricInterpretation, Tag
@@ -47,11 +47,10 @@ def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ..
     if compression in CCITT:
         return (_ccitt(ifd),)
     if sample.is_packed and (compression not in _JPEG | _JPEG_2000 | _JPEG_XL):
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_DATA_TYPE,
+            Tag.BITS_PER_SAMPLE,
             f"{sample.bits}-bit samples in a stream of whole bytes.",
-            kind=ErrorKind.UNSUPPORTED_DATA_TYPE,
-            ifd=ifd.index,
-            tag=Tag.BITS_PER_SAMPLE,
         )
     if compression in _JPEG:
         return (_jpeg(ifd),)
@@ -94,18 +93,16 @@ def _jpeg(ifd: ImageFileDirectory) -> Codec:
 def _ccitt(ifd: ImageFileDirectory) -> Codec:
     """Return the codec of CCITT bilevel streams (TIFF 6.0 sections 10 and 11)."""
     if ifd.bits_per_sample != (1,):
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_LAYOUT,
+            Tag.BITS_PER_SAMPLE,
             f"CCITT compression of samples of {shorten(ifd.bits_per_sample)} bits.",
-            kind=ErrorKind.UNSUPPORTED_LAYOUT,
-            ifd=ifd.index,
-            tag=Tag.BITS_PER_SAMPLE,
         )
     if ifd.fill_order == 2:
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_FILL_ORDER,
+            Tag.FILL_ORDER,
             "no Zarr codec reverses the bits of compressed bytes (FillOrder 2).",
-            kind=ErrorKind.UNSUPPORTED_FILL_ORDER,
-            ifd=ifd.index,
-            tag=Tag.FILL_ORDER,
         )
     if ifd.compression == Compression.CCITT_RLE:
         return {"name": "imagecodecs_ccittrle"}
@@ -124,11 +121,10 @@ def _lerc(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:
     if ifd.byte_order == "big" and sample.data_type.itemsize > 1:
         # In big-endian files libtiff swaps the bytes of samples before it encodes them as LERC, so
         # the values in the blob are swapped.
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_LAYOUT,
+            Tag.COMPRESSION,
             "LERC in a big-endian file, whose samples no Zarr codec swaps after decoding.",
-            kind=ErrorKind.UNSUPPORTED_LAYOUT,
-            ifd=ifd.index,
-            tag=Tag.COMPRESSION,
         )
     lerc: Codec = {"name": "imagecodecs_lerc"}
     outer = ifd.lerc_parameters[1] if len(ifd.lerc_parameters) > 1 else LercCompression.NONE
@@ -136,10 +132,9 @@ def _lerc(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:
         return (lerc,)
     codec = _LERC_OUTER.get(outer)
     if codec is None:
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_COMPRESSION,
+            Tag.LERC_PARAMETERS,
             f"LERC inside an unknown compression {outer}.",
-            kind=ErrorKind.UNSUPPORTED_COMPRESSION,
-            ifd=ifd.index,
-            tag=Tag.LERC_PARAMETERS,
         )
     return (lerc, codec)
