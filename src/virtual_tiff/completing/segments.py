@@ -25,8 +25,12 @@ from zarr.storage import MemoryStore
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.axes import axis_of
-from virtual_tiff.planning.encoding.jpeg_frame import with_frame_height
-from virtual_tiff.planning.encoding.lerc import HEADER_BYTES, LercHeader, lerc_header
+from virtual_tiff.planning.encoding.stream_headers import (
+    HEADER_BYTES,
+    LercHeader,
+    lerc_header,
+    with_frame_height,
+)
 from virtual_tiff.planning.metadata import array_document, chunk_key, to_bytes
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, GroupPlan, PartialSegment
 from virtual_tiff.planning.stacks import samples_of

@@ -67,8 +67,6 @@ class ByteSource:
     async def read(self, start: int, length: int) -> bytes:
         """Return up to `length` bytes from `start`; fewer only at the end of the file."""
         end = min(start + length, self.size)
-        if end <= start:
-            return b""
         cached = self._lookup(start, end)
         if cached is not None:
             return cached
@@ -106,8 +104,6 @@ class ByteSource:
     def read_sync(self, start: int, length: int) -> bytes:
         """Do the same as `read`, from a thread other than that of the event loop."""
         end = min(start + length, self.size)
-        if end <= start:
-            return b""
         cached = self._lookup(start, end)
         if cached is not None:
             return cached
@@ -167,7 +163,7 @@ class ByteSource:
     # -- cache -------------------------------------------------------------------------
 
     def _lookup(self, start: int, end: int) -> bytes | None:
-        if end <= len(self.prefix):
+        if end <= max(start, len(self.prefix)):
             return self.prefix[start:end]
         for first, data in self._extents.items():
             if first <= start and end <= first + len(data):

@@ -35,6 +35,13 @@ IMAGE_COMPRESSIONS = (
     | CCITT
     | {Compression.WEBP, Compression.PNG, Compression.LERC}
 )
+#: Codecs without a configuration.
+_PLAIN: dict[int, str] = {
+    **dict.fromkeys(_JPEG_2000, "imagecodecs_jpeg2k"),
+    **dict.fromkeys(_JPEG_XL, "imagecodecs_jpegxl"),
+    **dict.fromkeys(_JPEG_XR, "imagecodecs_jpegxr"),
+    Compression.PNG: "imagecodecs_png",
+}
 _LERC_OUTER: dict[int, Codec] = {
     LercCompression.DEFLATE: {"name": "numcodecs.zlib", "configuration": {"level": 6}},
     LercCompression.ZSTD: {"name": "zstd", "configuration": {"level": 0, "checksum": False}},
@@ -54,14 +61,8 @@ def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ..
         )
     if compression in _JPEG:
         return (_jpeg(ifd),)
-    if compression in _JPEG_2000:
-        return ({"name": "imagecodecs_jpeg2k"},)
-    if compression in _JPEG_XL:
-        return ({"name": "imagecodecs_jpegxl"},)
-    if compression in _JPEG_XR:
-        return ({"name": "imagecodecs_jpegxr"},)
-    if compression == Compression.PNG:
-        return ({"name": "imagecodecs_png"},)
+    if compression in _PLAIN:
+        return ({"name": _PLAIN[compression]},)
     if compression == Compression.WEBP:
         # In each tile, a stream omits an alpha channel that is completely opaque.
         alpha = ifd.samples_per_segment == 4

@@ -124,7 +124,7 @@ def cited_name(keys: GeoKeys, *citations: GeoKey) -> str:
 
 def axis_unit(crs: Object) -> JSON:
     """Return the unit of the first axis, as PROJJSON."""
-    system = crs["coordinate_system"]
+    system = crs.get("coordinate_system")
     axes = system.get("axis") if isinstance(system, dict) else None
     first = axes[0] if isinstance(axes, list) and axes else None
     return first.get("unit") if isinstance(first, dict) else None

@@ -14,7 +14,7 @@ from virtual_tiff.tiff.geokeys._codes import USER_DEFINED, GeoKey, GeoKeys
 from virtual_tiff.tiff.geokeys._geodetic import component, known_datum, registered
 from virtual_tiff.tiff.geokeys._names import code_of_name
 from virtual_tiff.tiff.geokeys._projections import METRE
-from virtual_tiff.tiff.geokeys._units import Object, unit_of_code
+from virtual_tiff.tiff.geokeys._units import Object, axis_unit, unit_of_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,7 @@ def vertical_unit(crs: Object) -> str | None:
     components = crs.get("components")
     if not isinstance(components, list) or not isinstance(components[-1], dict):
         return None
-    system = components[-1].get("coordinate_system")
-    axes = system.get("axis") if isinstance(system, dict) else None
-    axis = axes[0] if isinstance(axes, list) and axes else None
-    unit = axis.get("unit") if isinstance(axis, dict) else None
+    unit = axis_unit(components[-1])
     if isinstance(unit, dict):
         unit = unit.get("name")
     return unit if isinstance(unit, str) and unit != "unknown" else None
