@@ -57,12 +57,13 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
     if options.bands is not None:
         grid = _select_bands(directory, grid, options.bands)
     nodata = image_nodata(directory, sample.data_type)
+    zero: Scalar = sample.data_type.type(0).item()
     return ArrayPlan(
         shape=axes.arrange(axes.planes, directory.image_length, directory.image_width),
         chunk_shape=axes.arrange(axes.chunk_planes, grid.rows, grid.columns),
         data_type=sample.data_type,
         codecs=codecs,
-        fill_value=_fill_value(nodata, sample.data_type),
+        fill_value=zero if nodata is None else nodata,
         dimension_names=axes.arrange(axes.name, "y", "x"),
         source=source,
         ifd=directory.index,
@@ -127,13 +128,6 @@ def _select_bands(
         )
     planes = [band - 1 for band in bands]
     return replace(grid, offsets=grid.offsets[planes], lengths=grid.lengths[planes])
-
-
-def _fill_value(nodata: Scalar | None, data_type: np.dtype[np.generic]) -> Scalar:
-    if nodata is not None:
-        return nodata
-    zero: Scalar = data_type.type(0).item()
-    return zero
 
 
 def _partial_segments(

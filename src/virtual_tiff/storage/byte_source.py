@@ -124,7 +124,9 @@ class ByteSource:
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
     ) -> bytes:
         """Serve obspec's GetRange."""
-        return self.read_sync(start, _length(start, end, length))
+        ends = None if end is None else [end]
+        lengths = None if length is None else [length]
+        return self.read_sync(*_ranges([start], ends, lengths)[0])
 
     def get_ranges(
         self,
@@ -181,14 +183,6 @@ class ByteSource:
 
 def _blocks(start: int, end: int, size: int) -> tuple[int, int]:
     return start // BLOCK_SIZE * BLOCK_SIZE, min(-(-end // BLOCK_SIZE) * BLOCK_SIZE, size)
-
-
-def _length(start: int, end: int | None, length: int | None) -> int:
-    if length is not None:
-        return length
-    if end is None:
-        raise AssertionError("neither end nor length was given")
-    return end - start
 
 
 def _ranges(
