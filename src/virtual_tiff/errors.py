@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from typing import ClassVar, Self
 
 
@@ -133,10 +134,9 @@ class VirtualTIFFError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process boundaries (executors); keyword arguments need this.
-        return (
-            _rebuild,
-            (type(self), self.message, self.kind, self.url, self.ifd, self.tag, self.remedy),
-        )
+        kind, url, ifd, tag, remedy = self.kind, self.url, self.ifd, self.tag, self.remedy
+        make = partial(type(self), kind=kind, url=url, ifd=ifd, tag=tag, remedy=remedy)
+        return make, (self.message,)
 
 
 class SourceError(VirtualTIFFError, OSError):
@@ -232,15 +232,3 @@ def _tag_name(tag: int) -> str:
         return f"{Tag(tag).title} ({tag})"
     except ValueError:
         return str(tag)
-
-
-def _rebuild(
-    cls: type[VirtualTIFFError],
-    message: str,
-    kind: ErrorKind,
-    url: str | None,
-    ifd: tuple[int, ...] | None,
-    tag: int | None,
-    remedy: str | None,
-) -> VirtualTIFFError:
-    return cls(message, kind=kind, url=url, ifd=ifd, tag=tag, remedy=remedy)

@@ -282,14 +282,8 @@ async def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]
 
 
 async def _completed(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> GroupPlan:
-    partial = any(array.partial for _, group in plan.walk() for array in group.arrays.values())
-    lerc = any(
-        codec["name"] == "imagecodecs_lerc"
-        for _, group in plan.walk()
-        for array in group.arrays.values()
-        for codec in array.codecs
-    )
-    if not partial and not lerc:
+    arrays = [array for _, group in plan.walk() for array in group.arrays.values()]
+    if not any(array.partial or array.is_lerc for array in arrays):
         return plan
     # Imported here: it imports zarr, and most files do not need it.
     from virtual_tiff.completing.segments import complete

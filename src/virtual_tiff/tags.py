@@ -7,6 +7,7 @@ Sources: TIFF Revision 6.0 (1992), its Technical Notes 1 and 2, the Adobe PageMa
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
+from struct import calcsize
 
 
 class Tag(IntEnum):
@@ -109,29 +110,18 @@ class FieldType(IntEnum):
     IFD8 = 18
 
     @property
+    def form(self) -> str:
+        """Format of one value as in `struct`."""
+        return _FORMS[self - 1]
+
+    @property
     def size(self) -> int:
         """Size of one value in bytes."""
-        return _FIELD_SIZES[self]
+        return calcsize(f"={self.form}")
 
 
-_FIELD_SIZES = {
-    FieldType.BYTE: 1,
-    FieldType.ASCII: 1,
-    FieldType.SHORT: 2,
-    FieldType.LONG: 4,
-    FieldType.RATIONAL: 8,
-    FieldType.SBYTE: 1,
-    FieldType.UNDEFINED: 1,
-    FieldType.SSHORT: 2,
-    FieldType.SLONG: 4,
-    FieldType.SRATIONAL: 8,
-    FieldType.FLOAT: 4,
-    FieldType.DOUBLE: 8,
-    FieldType.IFD: 4,
-    FieldType.LONG8: 8,
-    FieldType.SLONG8: 8,
-    FieldType.IFD8: 8,
-}
+#: By number from 1; 14 and 15 are no types.
+_FORMS = ("B", "s", "H", "I", "II", "b", "c", "h", "i", "ii", "f", "d", "I", "", "", "Q", "q", "Q")
 
 
 class Compression(IntEnum):

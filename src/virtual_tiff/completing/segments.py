@@ -22,16 +22,15 @@ from numpy.typing import NDArray
 from zarr.buffer.cpu import Buffer
 from zarr.storage import MemoryStore
 
-from virtual_tiff.errors import (
-    ErrorKind,
-    InvalidTIFFError,
-    UnsupportedTIFFError,
-    VirtualTIFFError,
-)
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.axes import axis_of
-from virtual_tiff.planning.encoding.jpeg_frame import with_frame_height
-from virtual_tiff.planning.encoding.lerc import HEADER_BYTES, LercHeader, lerc_header
+from virtual_tiff.planning.encoding.stream_headers import (
+    HEADER_BYTES,
+    LercHeader,
+    lerc_header,
+    with_frame_height,
+)
 from virtual_tiff.planning.metadata import array_document, chunk_key, to_bytes
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, GroupPlan, PartialSegment
 from virtual_tiff.planning.stacks import samples_of
@@ -76,7 +75,7 @@ async def complete(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> GroupP
 
 async def _complete_array(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     try:
-        if _is_lerc(plan):
+        if plan.is_lerc:
             plan = await _check_lerc(plan, source)
         return await _complete_partial(plan, source) if plan.partial else plan
     except VirtualTIFFError as error:
@@ -102,10 +101,6 @@ async def _complete_partial(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
             known = attributes.get(_DIFFERENCE, 0)
             attributes[_DIFFERENCE] = max(difference, known if isinstance(known, int) else 0)
     return replace(plan, lengths=lengths, inline=inline, partial=(), attributes=attributes)
-
-
-def _is_lerc(plan: ArrayPlan) -> bool:
-    return any(codec["name"] == "imagecodecs_lerc" for codec in plan.codecs)
 
 
 async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
@@ -202,18 +197,10 @@ _TOLERANCE = 4
 
 
 def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[bytes, int] | None:
-    """Return the bytes of a whole chunk whose first rows are those of `segment`.
+    """Return a whole chunk that begins with the rows of `segment`, and their largest difference.
 
-    Returns
-    -------
-    bytes
-        The chunk, encoded.
-    int
-        Largest difference of a sample: 0 except for JPEG streams with vertically subsampled chroma,
-        whose last row depends on the row below it.
-
-    Returns `None` for a segment that decodes to a whole chunk, since some writers pad the last
-    strip.
+    It is 0 except for JPEG streams with vertically subsampled chroma, whose last row depends on the
+    row below it. `None` for a segment that decodes to a whole chunk, since some writers pad it.
     """
     try:
         rows = decode(plan, segment.shape, data)
@@ -221,9 +208,8 @@ def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[
         decode(plan, plan.chunk_shape, data)
         return None
     if plan.codecs[-1]["name"] == "imagecodecs_jpeg":
-        return _pad_jpeg(plan, segment, data, rows)
-    padding = [(0, c - s) for c, s in zip(plan.chunk_shape, segment.shape, strict=True)]
-    whole = np.pad(rows, padding, mode="edge")
+        return _pad_jpeg(plan, data, rows)
+    whole = _padded(plan, rows)
     try:
         encoded = encode(plan, whole)
     except Exception as error:
@@ -252,9 +238,7 @@ def decode(plan: ArrayPlan, shape: tuple[int, ...], data: bytes) -> NDArray[Any]
         ) from error
 
 
-def _pad_jpeg(
-    plan: ArrayPlan, segment: PartialSegment, data: bytes, rows: NDArray[Any]
-) -> tuple[bytes, int]:
+def _pad_jpeg(plan: ArrayPlan, data: bytes, rows: NDArray[Any]) -> tuple[bytes, int]:
     """Raise the number of rows in the stream, which avoids a lossy encoding.
 
     If chroma is subsampled vertically and the last row changes too much, the strip is encoded
@@ -262,11 +246,10 @@ def _pad_jpeg(
     """
     height = plan.chunk_shape[[*map(axis_of, plan.dimension_names)].index("y")]
     patched = with_frame_height(data, height)
-    difference = _difference(plan, segment, patched, rows)
+    difference = _difference(plan, patched, rows)
     if difference > _TOLERANCE:
-        padding = [(0, c - s) for c, s in zip(plan.chunk_shape, segment.shape, strict=True)]
-        patched = encode(plan, np.pad(rows, padding, mode="edge"))
-        difference = _difference(plan, segment, patched, rows)
+        patched = encode(plan, _padded(plan, rows))
+        difference = _difference(plan, patched, rows)
     if difference > _TOLERANCE:
         raise UnsupportedTIFFError(
             f"the last strip is a JPEG stream whose rows change by {difference} levels when rows "
@@ -276,12 +259,15 @@ def _pad_jpeg(
     return patched, difference
 
 
-def _difference(
-    plan: ArrayPlan, segment: PartialSegment, encoded: bytes, rows: NDArray[Any]
-) -> int:
+def _padded(plan: ArrayPlan, rows: NDArray[Any]) -> NDArray[Any]:
+    padding = [(0, c - s) for c, s in zip(plan.chunk_shape, rows.shape, strict=True)]
+    return np.pad(rows, padding, mode="edge")
+
+
+def _difference(plan: ArrayPlan, encoded: bytes, rows: NDArray[Any]) -> int:
     """Return the largest difference between the rows of a segment and of a padded chunk."""
     whole = decode(plan, plan.chunk_shape, encoded)
-    valid = whole[tuple(slice(size) for size in segment.shape)]
+    valid = whole[tuple(slice(size) for size in rows.shape)]
     return int(np.abs(valid.astype(np.int64) - rows.astype(np.int64)).max(initial=0))
 
 

@@ -11,6 +11,7 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from struct import error as StructError
 from struct import unpack
 
@@ -152,10 +153,7 @@ def shared_attributes(documents: Iterable[Document]) -> dict[str, JSON]:
         At least one.
     """
     first, *others = documents
-    shared = dict(first)
-    for other in others:
-        shared = _shared(shared, other)
-    return shared
+    return reduce(_shared, others, dict(first))
 
 
 def readable(key: str, value: JSON) -> JSON:

@@ -57,12 +57,13 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
     if options.bands is not None:
         grid = _select_bands(directory, grid, options.bands)
     nodata = image_nodata(directory, sample.data_type)
+    zero: Scalar = sample.data_type.type(0).item()
     return ArrayPlan(
         shape=axes.arrange(axes.planes, directory.image_length, directory.image_width),
         chunk_shape=axes.arrange(axes.chunk_planes, grid.rows, grid.columns),
         data_type=sample.data_type,
         codecs=codecs,
-        fill_value=_fill_value(nodata, sample.data_type),
+        fill_value=zero if nodata is None else nodata,
         dimension_names=axes.arrange(axes.name, "y", "x"),
         source=source,
         ifd=directory.index,
@@ -79,13 +80,7 @@ def _band_nodata(
     data_type: np.dtype[np.generic],
     bands: tuple[int, ...] | None,
 ) -> dict[str, JSON]:
-    """Return the attribute `band_nodata`, if a sidecar has different values for bands.
-
-    Raises
-    ------
-    InvalidTIFFError
-        With kind `invalid-sidecar`: the value of a missing segment would depend on the band.
-    """
+    """Return the attribute `band_nodata`, if a sidecar has different values for bands."""
     if directory.auxiliary is None or len(directory.auxiliary.nodata) == 0:
         return {}
     values = band_nodata(directory, data_type)
@@ -118,13 +113,7 @@ def check_bands(bands: tuple[int, ...], count: int, directory: ImageFileDirector
 def _select_bands(
     directory: ImageFileDirectory, grid: ChunkGrid, bands: tuple[int, ...]
 ) -> ChunkGrid:
-    """Keep the planes of some bands.
-
-    Raises
-    ------
-    InvalidOptionError
-        There is no such band, or the segments hold all bands together.
-    """
+    """Keep the planes of some bands."""
     count = directory.samples_per_pixel
     check_bands(bands, count, directory)
     if directory.image_depth > 1 or not (directory.is_planar or count == 1):
@@ -139,13 +128,6 @@ def _select_bands(
         )
     planes = [band - 1 for band in bands]
     return replace(grid, offsets=grid.offsets[planes], lengths=grid.lengths[planes])
-
-
-def _fill_value(nodata: Scalar | None, data_type: np.dtype[np.generic]) -> Scalar:
-    if nodata is not None:
-        return nodata
-    zero: Scalar = data_type.type(0).item()
-    return zero
 
 
 def _partial_segments(

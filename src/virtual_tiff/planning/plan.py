@@ -100,6 +100,11 @@ class ArrayPlan:
             )
 
     @property
+    def is_lerc(self) -> bool:
+        """Whether segments may mask pixels, so that they have to be inspected."""
+        return any(codec["name"] == "imagecodecs_lerc" for codec in self.codecs)
+
+    @property
     def grid_shape(self) -> tuple[int, ...]:
         """Number of chunks along each dimension."""
         return tuple([-(-s // c) for s, c in zip(self.shape, self.chunk_shape, strict=True)])

@@ -120,17 +120,10 @@ def stack(
 
 
 def codec_for_stack(codec: Codec, places: Sequence[int], rank: int) -> Codec:
-    """Adapt a codec to a chunk with more dimensions, all of size 1.
+    """Adapt a codec of an image to a chunk of `rank` dimensions, where those of it have `places`.
 
-    Parameters
-    ----------
-    codec
-        Codec of the chunks of an image. Axes counted from the end do not change: no new dimension
-        follows them.
-    places
-        New position of each dimension of the image.
-    rank
-        Number of dimensions of the stack.
+    All new dimensions are of size 1. Axes counted from the end do not change: no new dimension
+    follows them.
     """
     configuration = codec.get("configuration")
     if not isinstance(configuration, dict):

@@ -64,15 +64,7 @@ def coordinate(
     values = coordinate_values(transform, size, axis)
     if values is None:
         return None
-    return _inline(
-        values.astype("<f8", copy=False).tobytes(),
-        np.dtype("float64"),
-        float("nan"),
-        _DOUBLES,
-        dimension,
-        size,
-        coordinate_attributes(description.crs, axis),
-    )
+    return _doubles(values, dimension, coordinate_attributes(description.crs, axis))
 
 
 def positions(
@@ -82,9 +74,15 @@ def positions(
     if size > MAX_COORDINATES:
         return None
     values = start + np.arange(size) * step
-    attributes: dict[str, JSON] = {} if unit is None else {"units": unit}
-    data = values.astype("<f8").tobytes()
-    return _inline(data, np.dtype("float64"), float("nan"), _DOUBLES, dimension, size, attributes)
+    return _doubles(values, dimension, {} if unit is None else {"units": unit})
+
+
+def _doubles(
+    values: NDArray[np.floating[Any]], dimension: str, attributes: Mapping[str, JSON]
+) -> ArrayPlan:
+    data = values.astype("<f8", copy=False).tobytes()
+    double, nan = np.dtype("float64"), float("nan")
+    return _inline(data, double, nan, _DOUBLES, dimension, len(values), attributes)
 
 
 def band_numbers(size: int, dimension: str, numbers: Sequence[int] | None = None) -> ArrayPlan:

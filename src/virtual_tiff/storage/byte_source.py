@@ -67,8 +67,6 @@ class ByteSource:
     async def read(self, start: int, length: int) -> bytes:
         """Return up to `length` bytes from `start`; fewer only at the end of the file."""
         end = min(start + length, self.size)
-        if end <= start:
-            return b""
         cached = self._lookup(start, end)
         if cached is not None:
             return cached
@@ -106,8 +104,6 @@ class ByteSource:
     def read_sync(self, start: int, length: int) -> bytes:
         """Do the same as `read`, from a thread other than that of the event loop."""
         end = min(start + length, self.size)
-        if end <= start:
-            return b""
         cached = self._lookup(start, end)
         if cached is not None:
             return cached
@@ -128,7 +124,9 @@ class ByteSource:
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
     ) -> bytes:
         """Serve obspec's GetRange."""
-        return self.read_sync(start, _length(start, end, length))
+        ends = None if end is None else [end]
+        lengths = None if length is None else [length]
+        return self.read_sync(*_ranges([start], ends, lengths)[0])
 
     def get_ranges(
         self,
@@ -167,7 +165,7 @@ class ByteSource:
     # -- cache -------------------------------------------------------------------------
 
     def _lookup(self, start: int, end: int) -> bytes | None:
-        if end <= len(self.prefix):
+        if end <= max(start, len(self.prefix)):
             return self.prefix[start:end]
         for first, data in self._extents.items():
             if first <= start and end <= first + len(data):
@@ -185,14 +183,6 @@ class ByteSource:
 
 def _blocks(start: int, end: int, size: int) -> tuple[int, int]:
     return start // BLOCK_SIZE * BLOCK_SIZE, min(-(-end // BLOCK_SIZE) * BLOCK_SIZE, size)
-
-
-def _length(start: int, end: int | None, length: int | None) -> int:
-    if length is not None:
-        return length
-    if end is None:
-        raise AssertionError("neither end nor length was given")
-    return end - start
 
 
 def _ranges(

@@ -70,11 +70,6 @@ def check_access(urls: Iterable[str]) -> None:
     Without credentials, obstore queries the cloud's metadata service, which exists only inside that
     cloud, and retries for minutes for every file. Therefore, if the environment has none, this
     requests one byte of one file of every bucket, with a timeout of some seconds.
-
-    Raises
-    ------
-    SourceError
-        With kind `not-authorized`.
     """
     seen: set[tuple[str, str]] = set()
     for url in urls:

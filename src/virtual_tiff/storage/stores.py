@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from obspec_utils.registry import ObjectStoreRegistry
@@ -43,22 +43,17 @@ def registry_for(
     """
     if registry is not None:
         return AddressRegistry(registry)
-    stores = _obstore_registry(urls, anonymous=anonymous)
-    if not anonymous:
-        check_access(urls)
-    return stores
-
-
-def _obstore_registry(urls: Iterable[str], *, anonymous: bool) -> AddressRegistry:
-    registry = AddressRegistry()
+    stores = AddressRegistry()
     roots: set[str] = set()
     for url in urls:
         scheme, netloc, _ = split_url(url)
         root = f"{scheme}://{netloc}"
         if root not in roots:
             roots.add(root)
-            registry.register(root, _store(root, url, anonymous=anonymous))
-    return registry
+            stores.register(root, _store(root, url, anonymous=anonymous))
+    if not anonymous:
+        check_access(urls)
+    return stores
 
 
 def _store(root: str, url: str, *, anonymous: bool) -> Store:

@@ -69,20 +69,7 @@ class Auxiliary:
 
 
 def parse_aux_xml(data: bytes, url: str) -> Auxiliary:
-    """Parse a PAM document.
-
-    Parameters
-    ----------
-    data
-        Content of the file.
-    url
-        Its address, for errors.
-
-    Raises
-    ------
-    InvalidTIFFError
-        With kind `invalid-sidecar`, for documents that GDAL cannot read either.
-    """
+    """Parse a PAM document; refuse those that GDAL cannot read either."""
     try:
         root: Element = fromstring(data, forbid_dtd=True)
     except (ParseError, ValueError, LookupError) as error:
@@ -121,11 +108,8 @@ def parse_aux_xml(data: bytes, url: str) -> Auxiliary:
 def parse_world_file(data: bytes) -> GeoTransform | None:
     """Parse a world file: six numbers, one a line; the last two are the first pixel's centre.
 
-    Returns
-    -------
-    tuple or None
-        From corners of pixels, in GDAL's order. `None` where GDAL does not accept it as a world
-        file: fewer lines, or steps of 0.
+    The result is from corners of pixels. `None` where GDAL does not accept the file: fewer lines,
+    or steps of 0.
     """
     texts = (line for line in data.decode("latin-1").splitlines() if line.strip())
     lines = list(islice(texts, _WORLD_LINES))

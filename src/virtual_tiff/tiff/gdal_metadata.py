@@ -127,7 +127,8 @@ def parse_gdal_metadata(text: str | None) -> GDALMetadata:
         return _NOTHING
     try:
         # Overviews repeat the document of the image, and files of an archive that of others.
-        return _parse(text) if len(text) > _MAX_CACHED_CHARACTERS else _parse_cached(text)
+        parse = _parse.__wrapped__ if len(text) > _MAX_CACHED_CHARACTERS else _parse
+        return parse(text)
     except InvalidTIFFError as error:
         return GDALMetadata(note=error.message)
 
@@ -142,10 +143,6 @@ def published(domains: Domains) -> dict[str, dict[str, str]]:
 
 
 @lru_cache(maxsize=256)
-def _parse_cached(text: str) -> GDALMetadata:
-    return _parse(text)
-
-
 def _parse(text: str) -> GDALMetadata:
     if len(text) > MAX_CHARACTERS:
         raise _invalid(f"is {len(text)} characters long, more than {MAX_CHARACTERS}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.storage.source import Source
 from virtual_tiff.tags import NewSubfileType, PlanarConfiguration, Tag
 
@@ -146,6 +146,10 @@ class ImageFileDirectory:
     def invalid(self, tag: int, message: str) -> InvalidTIFFError:
         """Return an error about a tag of this directory."""
         return InvalidTIFFError(message, kind=ErrorKind.INVALID_TAG, ifd=self.index, tag=tag)
+
+    def unsupported(self, kind: ErrorKind, tag: int, message: str) -> UnsupportedTIFFError:
+        """Return an error about an encoding of this directory that no codec expresses."""
+        return UnsupportedTIFFError(message, kind=kind, ifd=self.index, tag=tag)
 
     @property
     def is_tiled(self) -> bool:

@@ -71,20 +71,7 @@ class OMEImage:
 
 
 def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
-    """Read the images of a document.
-
-    Parameters
-    ----------
-    text
-        ImageDescription of the first directory.
-    file_name
-        Name of the TIFF, without folders, which distinguishes its planes from those of other files.
-
-    Raises
-    ------
-    InvalidTIFFError
-        The text is not XML, has entities, or has invalid numbers.
-    """
+    """Read the images of a document; planes of other files than `file_name` are told apart."""
     if len(text) > MAX_TEXT:
         raise _invalid(f"has {len(text)} characters, more than {MAX_TEXT}")
     try:

@@ -10,7 +10,7 @@ from virtual_tiff.planning.attributes._array import (
     tag_attributes,
 )
 from virtual_tiff.planning.attributes._bands import of_bands, of_one_band
-from virtual_tiff.planning.attributes._colors import color_interpretation, photometric_name
+from virtual_tiff.planning.attributes._colors import color_interpretation
 from virtual_tiff.planning.attributes._describe import Description, describe
 from virtual_tiff.planning.attributes._spatial import (
     coordinate_attributes,
@@ -33,7 +33,6 @@ __all__ = [
     "group_attributes",
     "of_bands",
     "of_one_band",
-    "photometric_name",
     "spatial_ref_attributes",
     "tag_attributes",
 ]

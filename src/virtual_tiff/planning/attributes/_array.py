@@ -54,17 +54,7 @@ def array_attributes(
     fill_value: FillValue | None = None,
     full: ImageFileDirectory | None = None,
 ) -> Attributes:
-    """Return the attributes of an array: values, bands, colours, tags, and GDAL's items.
-
-    Parameters
-    ----------
-    ifd, fill_value, full
-        As for `describe`.
-    metadata
-        GDAL's metadata of the image.
-    system
-        The CRS, which has the unit of heights.
-    """
+    """Return the attributes of an array: values, bands, colours, tags, and GDAL's items."""
     count = ifd.samples_per_pixel
     bands = [metadata.band(i) for i in range(count)] if metadata.bands else []
     attributes: Attributes = {}

@@ -21,17 +21,7 @@ _BY_BAND = (
 
 
 def of_bands(attributes: Attributes, bands: Sequence[int], count: int) -> Attributes:
-    """Return the attributes of an image of which some bands were chosen.
-
-    Parameters
-    ----------
-    attributes
-        Attributes of all bands, from `array_attributes`.
-    bands
-        Chosen bands in their order, counted from 1.
-    count
-        Number of all bands.
-    """
+    """Return the attributes of an image of which some bands, counted from 1, were chosen."""
     found = dict(attributes)
     for name in _BY_BAND:
         values = attributes.get(name)

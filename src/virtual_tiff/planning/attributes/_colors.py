@@ -100,15 +100,7 @@ def _extra_sample_name(value: int) -> str:
 
 
 def color_interpretation(ifd: ImageFileDirectory, bands: Sequence[BandMetadata]) -> tuple[str, ...]:
-    """Return a name for each band, from GDAL's metadata or else from the tags.
-
-    Parameters
-    ----------
-    ifd
-        The image.
-    bands
-        GDAL's metadata of its bands; empty if there is none.
-    """
+    """Return a name for each band, from GDAL's metadata or else from the tags."""
     photometric = ifd.photometric_interpretation
     if photometric is None:
         photometric = PhotometricInterpretation.BLACK_IS_ZERO

@@ -35,21 +35,10 @@ def spatial_ref_attributes(
     transform: GeoTransform | None,
     level_shape: tuple[int, int] | None = None,
 ) -> Attributes | None:
-    """Return the attributes of the grid mapping variable.
+    """Return the attributes of the grid mapping variable; `None` without georeferencing.
 
-    Parameters
-    ----------
-    ifd
-        The directory with the GeoKeys and tiepoints.
-    transform
-        Affine transform of the image, which may be an overview.
-    level_shape
-        Rows and columns of the image if it is an overview.
-
-    Returns
-    -------
-    dict or None
-        `None` if there is no georeferencing: no CRS, no transform, no control points.
+    `level_shape` has the rows and columns of the image if it is an overview, as `transform` is its
+    own.
     """
     points, polynomials = gcps(ifd, level_shape), rpcs(ifd, level_shape)
     attributes = _grid_mapping(crs(ifd), transform)
@@ -132,23 +121,11 @@ def _key_value(value: GeoKeyValue) -> JSON:
 def group_attributes(
     result: CRSResult, transform: GeoTransform | None, shape: tuple[int, int]
 ) -> Attributes:
-    """Return the `proj` and `spatial` conventions of an image for its group.
+    """Return the `proj` and `spatial` conventions of an image; empty without georeferencing.
 
-    Parameters
-    ----------
-    result
-        The CRS. A registered one is written as code and as WKT, for readers without a registry.
-    transform
-        Affine transform of the image.
-    shape
-        Rows and columns.
-
-    Returns
-    -------
-    dict
-        Attributes with their `zarr_conventions`; empty if there is no georeferencing. The object is
-        shared by all images of a grid: do not modify it. The transform maps outer corners of
-        pixels, so `spatial:registration` is `pixel`, independent of GTRasterTypeGeoKey.
+    A registered CRS is written as code and as WKT, for readers without a registry. The transform
+    maps outer corners of pixels, so `spatial:registration` is `pixel`, independent of
+    GTRasterTypeGeoKey. The object is shared by all images of a grid: do not modify it.
     """
     declared: list[JSON] = []
     attributes: Attributes = {}
@@ -179,22 +156,9 @@ def _proj(result: CRSResult) -> Attributes:
 def coordinate_values(
     transform: GeoTransform, size: int, axis: Literal["x", "y"]
 ) -> NDArray[np.float64] | None:
-    """Return the pixel centres along one axis.
+    """Return the pixel centres along one axis: shape `(size,)`, float64, in CRS units.
 
-    Parameters
-    ----------
-    transform
-        Affine transform of the image.
-    size
-        Number of columns or rows.
-    axis
-        Which of them.
-
-    Returns
-    -------
-    array or None
-        Shape `(size,)`, float64, in CRS units; `None` if the grid is rotated or sheared, so that no
-        vector of coordinates describes it.
+    `None` if the grid is rotated or sheared, so that no vector of coordinates describes it.
     """
     x, a, b, y, d, e = transform
     if b != 0 or d != 0:

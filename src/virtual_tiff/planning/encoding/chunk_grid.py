@@ -58,27 +58,10 @@ def chunk_grid(
     compressed: bool,
     merge_strips: bool = True,
 ) -> ChunkGrid:
-    """Plan a regular grid over the segments of an image.
+    """Plan a regular grid over the segments of an image, none of which may end beyond the file.
 
-    Parameters
-    ----------
-    ifd
-        The image.
-    file_size
-        Size of the file in bytes; no segment may extend beyond it.
-    row_bytes
-        Bytes of one row of a segment when decoded.
-    compressed
-        Whether a segment can only be decoded whole.
-    merge_strips
-        Whether uncompressed strips may be merged and split; else a strip is a chunk.
-
-    Raises
-    ------
-    InvalidTIFFError
-        Offsets or byte counts are absent, too few, or outside the file.
-    UnsupportedTIFFError
-        Chunks are larger than readers support.
+    `row_bytes` is the decoded size of a row of a segment; a `compressed` segment can only be
+    decoded whole. Without `merge_strips`, each uncompressed strip is a chunk.
     """
     rows, _ = ifd.segment_shape
     # Rows of uncompressed strips can be divided anywhere; other segments cannot.
@@ -93,24 +76,13 @@ def chunk_grid(
     offsets = _shaped(ifd, ifd.offsets, _offsets_tag(ifd))
     counts = _byte_counts(ifd, offsets, file_size, ifd.tile_depth * rows * row_bytes, compressed)
     sparse = (offsets == 0) | (counts == 0)
-    if compressed:
-        return _compressed(ifd, offsets, np.where(sparse, 0, counts), file_size)
-    if ifd.is_tiled:
-        lengths = np.where(sparse, 0, np.uint64(ifd.tile_depth * rows * row_bytes))
-        _check_inside(ifd, offsets, lengths, file_size)
-        return ChunkGrid(*ifd.segment_shape, offsets, lengths)
-    return _uncompressed_strips(ifd, offsets, sparse, file_size, row_bytes, merge_strips)
-
-
-def _compressed(
-    ifd: ImageFileDirectory, offsets: ChunkValues, lengths: ChunkValues, file_size: int
-) -> ChunkGrid:
+    if not compressed and not ifd.is_tiled:
+        return _uncompressed_strips(ifd, offsets, sparse, file_size, row_bytes, merge_strips)
+    found = counts if compressed else np.uint64(ifd.tile_depth * rows * row_bytes)
+    lengths = np.where(sparse, 0, found)
     _check_inside(ifd, offsets, lengths, file_size)
-    rows, columns = ifd.segment_shape
-    partial = 0 if ifd.is_tiled else ifd.image_length % rows
-    if partial and not lengths[:, -1].any():
-        partial = 0
-    return ChunkGrid(rows, columns, offsets, lengths, partial)
+    partial = 0 if ifd.is_tiled or not lengths[:, -1].any() else ifd.image_length % rows
+    return ChunkGrid(*ifd.segment_shape, offsets, lengths, partial)
 
 
 def _uncompressed_strips(

@@ -36,25 +36,10 @@ def is_compressed(ifd: ImageFileDirectory) -> bool:
 def codec_chain(
     ifd: ImageFileDirectory, sample: SampleType, *, bands_last: bool
 ) -> tuple[Codec, ...]:
-    """Describe how a reader turns a segment's bytes into a chunk.
+    """Return the codecs from a chunk to a segment's bytes, array side first.
 
-    Parameters
-    ----------
-    ifd, sample
-        The image and its data type.
-    bands_last
-        Whether chunks are `(rows, columns, bands)`, as chunky segments are stored, instead of
-        `(bands, rows, columns)` or, for one band, `(rows, columns)`.
-
-    Returns
-    -------
-    tuple of dict
-        Codec metadata, array side first.
-
-    Raises
-    ------
-    UnsupportedTIFFError
-        No registered codec expresses the encoding.
+    With `bands_last`, chunks are `(rows, columns, bands)`, as chunky segments are stored, instead
+    of `(bands, rows, columns)` or, for one band, `(rows, columns)`.
     """
     _check_layout(ifd)
     chunky = ifd.samples_per_segment > 1
@@ -89,12 +74,11 @@ def codec_chain(
 def _check_layout(ifd: ImageFileDirectory) -> None:
     """Refuse layouts that no codecs express."""
     if ifd.image_depth > 1 and (ifd.samples_per_pixel > 1 or ifd.compression in IMAGE_COMPRESSIONS):
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_LAYOUT,
+            Tag.IMAGE_DEPTH,
             f"a volume of {ifd.image_depth} slices of {ifd.samples_per_pixel} samples, or of "
             "compressed images.",
-            kind=ErrorKind.UNSUPPORTED_LAYOUT,
-            ifd=ifd.index,
-            tag=Tag.IMAGE_DEPTH,
         )
     if (
         ifd.photometric_interpretation == PhotometricInterpretation.YCBCR
@@ -103,11 +87,10 @@ def _check_layout(ifd: ImageFileDirectory) -> None:
         # TIFF 6.0 section 21: the default is 2, 2.
         and ifd.other_tags.get(Tag.YCBCR_SUBSAMPLING, (2, 2)) not in (1, (1, 1))
     ):
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_COLOR,
+            Tag.YCBCR_SUBSAMPLING,
             "no Zarr codec decodes subsampled YCbCr without JPEG.",
-            kind=ErrorKind.UNSUPPORTED_COLOR,
-            ifd=ifd.index,
-            tag=Tag.YCBCR_SUBSAMPLING,
         )
 
 
@@ -119,11 +102,10 @@ def _bit_order(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
     """
     if ifd.compression == Compression.NONE and not sample.is_packed and sample.bits in (8, 16):
         return {"name": "imagecodecs_bitorder"}
-    raise UnsupportedTIFFError(
+    raise ifd.unsupported(
+        ErrorKind.UNSUPPORTED_FILL_ORDER,
+        Tag.FILL_ORDER,
         "no Zarr codec reverses the bits of compressed or packed bytes (FillOrder 2).",
-        kind=ErrorKind.UNSUPPORTED_FILL_ORDER,
-        ifd=ifd.index,
-        tag=Tag.FILL_ORDER,
     )
 
 
@@ -144,13 +126,7 @@ def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
 
 
 def _predictor(ifd: ImageFileDirectory, sample: SampleType) -> Predictor:
-    """Return the predictor that is in effect.
-
-    Raises
-    ------
-    UnsupportedTIFFError
-        No codec decodes the predictor, or its combination with the data type.
-    """
+    """Return the predictor that is in effect."""
     if ifd.compression not in _PREDICTED or ifd.predictor == Predictor.NONE:
         return Predictor.NONE
     kind = sample.data_type.kind
@@ -159,12 +135,11 @@ def _predictor(ifd: ImageFileDirectory, sample: SampleType) -> Predictor:
         return Predictor.HORIZONTAL
     if ifd.predictor == Predictor.FLOATING_POINT and whole and kind == "f":
         return Predictor.FLOATING_POINT
-    raise UnsupportedTIFFError(
+    raise ifd.unsupported(
+        ErrorKind.UNSUPPORTED_PREDICTOR,
+        Tag.PREDICTOR,
         f"no Zarr codec undoes predictor {ifd.predictor} for {sample.bits}-bit samples of "
         f"type {sample.data_type}.",
-        kind=ErrorKind.UNSUPPORTED_PREDICTOR,
-        ifd=ifd.index,
-        tag=Tag.PREDICTOR,
     )
 
 
@@ -173,9 +148,8 @@ def _unsupported_compression(ifd: ImageFileDirectory) -> UnsupportedTIFFError:
         name = f"{Compression(ifd.compression).name} ({ifd.compression})"
     except ValueError:
         name = str(ifd.compression)
-    return UnsupportedTIFFError(
+    return ifd.unsupported(
+        ErrorKind.UNSUPPORTED_COMPRESSION,
+        Tag.COMPRESSION,
         f"no Zarr codec decodes compression {name}.",
-        kind=ErrorKind.UNSUPPORTED_COMPRESSION,
-        ifd=ifd.index,
-        tag=Tag.COMPRESSION,
     )

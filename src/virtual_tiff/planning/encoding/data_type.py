@@ -28,15 +28,7 @@ _MAX_PACKED_BITS = 31
 
 @dataclass(frozen=True, slots=True)
 class SampleType:
-    """Stored form of a sample, and its data type in Zarr.
-
-    Parameters
-    ----------
-    data_type
-        Native-endian type of the Zarr array.
-    bits
-        Bits of one stored sample.
-    """
+    """Stored form of a sample of `bits` bits, and its native-endian data type in Zarr."""
 
     data_type: np.dtype[np.generic]
     bits: int
@@ -57,13 +49,7 @@ class SampleType:
 
 
 def sample_type(ifd: ImageFileDirectory) -> SampleType:
-    """Find the data type of an image.
-
-    Raises
-    ------
-    UnsupportedTIFFError
-        Samples of unequal width or format, complex integers, or a width without a codec.
-    """
+    """Find the data type of an image."""
     bits, form = ifd.bits_per_sample[0], ifd.sample_format[0]
     if len(set(ifd.bits_per_sample)) > 1:
         raise _unsupported(ifd, f"samples of unequal widths {shorten(ifd.bits_per_sample)}")
@@ -85,11 +71,8 @@ def sample_type(ifd: ImageFileDirectory) -> SampleType:
 
 
 def _unsupported(ifd: ImageFileDirectory, what: str) -> UnsupportedTIFFError:
-    return UnsupportedTIFFError(
-        f"no Zarr codec decodes {what}.",
-        kind=ErrorKind.UNSUPPORTED_DATA_TYPE,
-        ifd=ifd.index,
-        tag=Tag.BITS_PER_SAMPLE,
+    return ifd.unsupported(
+        ErrorKind.UNSUPPORTED_DATA_TYPE, Tag.BITS_PER_SAMPLE, f"no Zarr codec decodes {what}."
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 
-from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError, shorten
+from virtual_tiff.errors import ErrorKind, shorten
 from virtual_tiff.planning.encoding.data_type import SampleType
 from virtual_tiff.planning.plan import Codec
 from virtual_tiff.tags import Compression, LercCompression, PhotometricInterpretation, Tag
@@ -35,6 +35,13 @@ IMAGE_COMPRESSIONS = (
     | CCITT
     | {Compression.WEBP, Compression.PNG, Compression.LERC}
 )
+#: Codecs without a configuration.
+_PLAIN: dict[int, str] = {
+    **dict.fromkeys(_JPEG_2000, "imagecodecs_jpeg2k"),
+    **dict.fromkeys(_JPEG_XL, "imagecodecs_jpegxl"),
+    **dict.fromkeys(_JPEG_XR, "imagecodecs_jpegxr"),
+    Compression.PNG: "imagecodecs_png",
+}
 _LERC_OUTER: dict[int, Codec] = {
     LercCompression.DEFLATE: {"name": "numcodecs.zlib", "configuration": {"level": 6}},
     LercCompression.ZSTD: {"name": "zstd", "configuration": {"level": 0, "checksum": False}},
@@ -42,43 +49,20 @@ _LERC_OUTER: dict[int, Codec] = {
 
 
 def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:
-    """Describe how a stream becomes the samples of a segment.
-
-    Parameters
-    ----------
-    ifd, sample
-        An image with one of `IMAGE_COMPRESSIONS`, and its data type.
-
-    Returns
-    -------
-    tuple of dict
-        A codec from array to bytes, and codecs that follow it.
-
-    Raises
-    ------
-    UnsupportedTIFFError
-        The codec does not decode this combination.
-    """
+    """Return the codec of a stream, one of `IMAGE_COMPRESSIONS`, and codecs that follow it."""
     compression = ifd.compression
     if compression in CCITT:
         return (_ccitt(ifd),)
     if sample.is_packed and (compression not in _JPEG | _JPEG_2000 | _JPEG_XL):
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_DATA_TYPE,
+            Tag.BITS_PER_SAMPLE,
             f"{sample.bits}-bit samples in a stream of whole bytes.",
-            kind=ErrorKind.UNSUPPORTED_DATA_TYPE,
-            ifd=ifd.index,
-            tag=Tag.BITS_PER_SAMPLE,
         )
     if compression in _JPEG:
         return (_jpeg(ifd),)
-    if compression in _JPEG_2000:
-        return ({"name": "imagecodecs_jpeg2k"},)
-    if compression in _JPEG_XL:
-        return ({"name": "imagecodecs_jpegxl"},)
-    if compression in _JPEG_XR:
-        return ({"name": "imagecodecs_jpegxr"},)
-    if compression == Compression.PNG:
-        return ({"name": "imagecodecs_png"},)
+    if compression in _PLAIN:
+        return ({"name": _PLAIN[compression]},)
     if compression == Compression.WEBP:
         # In each tile, a stream omits an alpha channel that is completely opaque.
         alpha = ifd.samples_per_segment == 4
@@ -110,18 +94,16 @@ def _jpeg(ifd: ImageFileDirectory) -> Codec:
 def _ccitt(ifd: ImageFileDirectory) -> Codec:
     """Return the codec of CCITT bilevel streams (TIFF 6.0 sections 10 and 11)."""
     if ifd.bits_per_sample != (1,):
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_LAYOUT,
+            Tag.BITS_PER_SAMPLE,
             f"CCITT compression of samples of {shorten(ifd.bits_per_sample)} bits.",
-            kind=ErrorKind.UNSUPPORTED_LAYOUT,
-            ifd=ifd.index,
-            tag=Tag.BITS_PER_SAMPLE,
         )
     if ifd.fill_order == 2:
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_FILL_ORDER,
+            Tag.FILL_ORDER,
             "no Zarr codec reverses the bits of compressed bytes (FillOrder 2).",
-            kind=ErrorKind.UNSUPPORTED_FILL_ORDER,
-            ifd=ifd.index,
-            tag=Tag.FILL_ORDER,
         )
     if ifd.compression == Compression.CCITT_RLE:
         return {"name": "imagecodecs_ccittrle"}
@@ -140,11 +122,10 @@ def _lerc(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:
     if ifd.byte_order == "big" and sample.data_type.itemsize > 1:
         # In big-endian files libtiff swaps the bytes of samples before it encodes them as LERC, so
         # the values in the blob are swapped.
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_LAYOUT,
+            Tag.COMPRESSION,
             "LERC in a big-endian file, whose samples no Zarr codec swaps after decoding.",
-            kind=ErrorKind.UNSUPPORTED_LAYOUT,
-            ifd=ifd.index,
-            tag=Tag.COMPRESSION,
         )
     lerc: Codec = {"name": "imagecodecs_lerc"}
     outer = ifd.lerc_parameters[1] if len(ifd.lerc_parameters) > 1 else LercCompression.NONE
@@ -152,10 +133,9 @@ def _lerc(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:
         return (lerc,)
     codec = _LERC_OUTER.get(outer)
     if codec is None:
-        raise UnsupportedTIFFError(
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_COMPRESSION,
+            Tag.LERC_PARAMETERS,
             f"LERC inside an unknown compression {outer}.",
-            kind=ErrorKind.UNSUPPORTED_COMPRESSION,
-            ifd=ifd.index,
-            tag=Tag.LERC_PARAMETERS,
         )
     return (lerc, codec)

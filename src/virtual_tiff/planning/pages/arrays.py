@@ -35,17 +35,7 @@ _GO_FLAT = 'The layout "flat" uses the directories.'
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LevelPlan:
-    """One level of an image.
-
-    Parameters
-    ----------
-    array
-        Array of all pages, with dimensions in the order of OME-Zarr.
-    description
-        Metadata of the first page.
-    size
-        Rows and columns.
-    """
+    """The array of all pages of a level, metadata of the first page, and rows and columns."""
 
     array: ArrayPlan
     description: Description
@@ -54,19 +44,7 @@ class LevelPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pages:
-    """The directories of a file, and options of their arrays.
-
-    Parameters
-    ----------
-    source
-        The file.
-    directories
-        Directories by path.
-    options
-        Options of the arrays.
-    copies
-        Arrays of pages that cannot be referenced, by path.
-    """
+    """The directories of a file by path, and arrays of those that cannot be referenced."""
 
     source: Source
     directories: Mapping[IFDPath, ImageFileDirectory]
@@ -74,13 +52,7 @@ class Pages:
     copies: Mapping[IFDPath, ArrayPlan]
 
     def levels(self, series: Series) -> list[LevelPlan]:
-        """Plan the levels of a series.
-
-        Raises
-        ------
-        MismatchError, InvalidTIFFError, UnsupportedTIFFError
-            With the URL and the directory at fault.
-        """
+        """Plan the levels of a series; errors have the URL and the directory at fault."""
         levels: list[LevelPlan] = []
         full: ImageFileDirectory | None = None
         try:

@@ -22,15 +22,7 @@ def describe_page(
     data_type: np.dtype[np.generic],
     full: ImageFileDirectory | None,
 ) -> Description:
-    """Describe one page.
-
-    Parameters
-    ----------
-    data_type
-        Data type of the array.
-    full
-        First page at full resolution, if this page is of a smaller level.
-    """
+    """Describe a page; `full` is the first at full resolution if this is of a smaller level."""
     return describe(page, fill_value=image_nodata(page, data_type), full=full)
 
 
@@ -40,22 +32,9 @@ def page_attributes(
     data_type: np.dtype[np.generic],
     full: ImageFileDirectory | None,
 ) -> dict[str, JSON]:
-    """Return the attributes of the first page that apply to all pages.
+    """Return the attributes of the first page that apply to all; refuse pages that contradict.
 
-    Parameters
-    ----------
-    description
-        Metadata of the first page.
-    pages
-        All pages, at least one.
-    data_type, full
-        As for `describe_page`.
-
-    Raises
-    ------
-    MismatchError
-        Pages have different positions, or their values have different meanings. A page without
-        georeferencing has that of the first.
+    A page without georeferencing has that of the first.
     """
     # Most pages have equal metadata, and describing one is slow.
     seen: dict[tuple[object, ...], ImageFileDirectory] = {}

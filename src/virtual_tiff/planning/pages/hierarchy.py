@@ -16,7 +16,6 @@ from virtual_tiff.planning.arrangement import PlanOptions
 from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd
 from virtual_tiff.planning.pages.arrays import LevelPlan, Pages
 from virtual_tiff.planning.pages.ome_zarr import (
-    Dataset,
     collection_attributes,
     image_attributes,
     is_image,
@@ -102,7 +101,7 @@ def _group(series: Series, levels: Sequence[LevelPlan], options: PlanOptions) ->
         paths = [NAME if alone else f"{i}/{NAME}" for i in range(len(levels))]
         attributes = image_attributes(
             full.array.dimension_names,
-            [Dataset(path, level.size) for path, level in zip(paths, levels, strict=True)],
+            [(path, level.size) for path, level in zip(paths, levels, strict=True)],
             name=series.name,
             spacing=series.spacing,
             omero=omero_channels(_channels(series, full), full.array.data_type, series.bits),

@@ -7,7 +7,6 @@ all levels coincide, so smaller levels begin later by half the difference of the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,22 +18,6 @@ VERSION = "0.5"
 _TYPES = {"t": "time", "c": "channel", "band": "channel", "z": "space", "y": "space", "x": "space"}
 #: Order of the types (section 3.4): time, then channel or custom, then space.
 _RANKS = {"time": 0, None: 1, "channel": 2, "space": 3}
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """One level of an image.
-
-    Parameters
-    ----------
-    path
-        Path of its array below the group.
-    size
-        Rows and columns.
-    """
-
-    path: str
-    size: tuple[int, int]
 
 
 def place_of(dimension: str) -> int:
@@ -56,26 +39,16 @@ def is_image(dimensions: Sequence[str]) -> bool:
 
 def image_attributes(
     dimensions: Sequence[str],
-    datasets: Sequence[Dataset],
+    levels: Sequence[tuple[str, tuple[int, int]]],
     *,
     name: str = "",
     spacing: Mapping[str, Spacing] | None = None,
     omero: JSON = None,
 ) -> dict[str, JSON]:
-    """Return the attributes of the group of an image.
+    """Return the attributes of the group of an image for which `is_image` is true.
 
-    Parameters
-    ----------
-    dimensions
-        Dimensions of all arrays; `is_image` must be true.
-    datasets
-        Levels from full resolution to the smallest.
-    name
-        Name of the image; may be empty.
-    spacing
-        Known pixel sizes at full resolution; other axes are in pixels.
-    omero
-        Result of `omero_channels`.
+    `levels` has the path of the array, and rows and columns, from full resolution to the smallest.
+    Axes without a spacing are in pixels.
     """
     known = spacing or {}
     axes: list[JSON] = []
@@ -86,16 +59,16 @@ def image_attributes(
         if (found := known.get(dimension)) is not None and found.unit is not None:
             axis["unit"] = found.unit
         axes.append(axis)
-    levels: list[JSON] = []
-    for dataset in datasets:
-        steps = steps_of(dimensions, dataset.size, datasets[0].size, known)
+    datasets: list[JSON] = []
+    for path, size in levels:
+        steps = steps_of(dimensions, size, levels[0][1], known)
         scale: list[JSON] = [step for _, step in steps]
         transformations: list[JSON] = [{"type": "scale", "scale": scale}]
         if any(start for start, _ in steps):
             translation: list[JSON] = [start for start, _ in steps]
             transformations.append({"type": "translation", "translation": translation})
-        levels.append({"path": dataset.path, "coordinateTransformations": transformations})
-    multiscale: dict[str, JSON] = {"axes": axes, "datasets": levels}
+        datasets.append({"path": path, "coordinateTransformations": transformations})
+    multiscale: dict[str, JSON] = {"axes": axes, "datasets": datasets}
     if name:
         multiscale["name"] = name
     ome: dict[str, JSON] = {"version": VERSION, "multiscales": [multiscale]}
@@ -115,13 +88,7 @@ def steps_of(
     full: tuple[int, int],
     spacing: Mapping[str, Spacing],
 ) -> list[tuple[float, float]]:
-    """Return position and spacing of the pixels along each dimension of a level.
-
-    Parameters
-    ----------
-    size, full
-        Rows and columns of the level, and at full resolution.
-    """
+    """Return position and spacing of the pixels along each dimension of a level of some `size`."""
     factors = {"y": full[0] / size[0], "x": full[1] / size[1]}
     steps = []
     for dimension in dimensions:
@@ -134,13 +101,7 @@ def steps_of(
 def omero_channels(
     channels: Sequence[Channel], data_type: np.dtype[np.generic], bits: int | None
 ) -> JSON:
-    """Return rendering settings of channels (section 3.6) if names, colours and range are known.
-
-    Returns
-    -------
-    dict or None
-        The `omero` attribute.
-    """
+    """Return rendering settings of channels (section 3.6) if names, colours and range are known."""
     if not channels or data_type.kind not in "iu" or any(c.color is None for c in channels):
         return None
     limits = np.iinfo(data_type.name)

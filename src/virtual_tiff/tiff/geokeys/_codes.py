@@ -110,13 +110,7 @@ def key_title(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GeoKeys:
-    """Typed, tolerant access to a GeoKeyDirectory: a key of the wrong type counts as absent.
-
-    Parameters
-    ----------
-    values
-        Key number to value, as in `ImageFileDirectory.geo_keys`.
-    """
+    """Typed, tolerant access to a GeoKeyDirectory: a key of the wrong type counts as absent."""
 
     values: Mapping[int, GeoKeyValue]
 

@@ -91,13 +91,7 @@ _CORE = frozenset(
 def base_crs(keys: GeoKeys, implied: Object | None = None) -> Object:
     """Return the geographic CRS: a registered one, possibly modified by keys, or from keys.
 
-    Parameters
-    ----------
-    keys
-        The GeoKeyDirectory.
-    implied
-        Geographic CRS of the registered projected CRS, if there is one; a GeodeticCRSGeoKey
-        replaces it.
+    A GeodeticCRSGeoKey replaces `implied`, that of the registered projected CRS.
     """
     known = implied
     code = keys.code(GeoKey.GEODETIC_CRS)

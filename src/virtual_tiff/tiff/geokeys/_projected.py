@@ -46,13 +46,7 @@ _PSEUDO_MERCATOR = "Popular Visualisation Pseudo Mercator"
 
 
 def projected_crs(keys: GeoKeys) -> Object:
-    """Return the projected CRS of the keys.
-
-    Raises
-    ------
-    InvalidTIFFError
-        No projection is given, or an unknown one.
-    """
+    """Return the projected CRS of the keys."""
     code = keys.code(GeoKey.PROJECTED_CRS)
     known = registered(code) if code is not None else None
     if known is not None and known.get("type") != "ProjectedCRS":

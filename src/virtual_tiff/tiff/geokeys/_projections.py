@@ -17,19 +17,7 @@ from virtual_tiff.tiff.geokeys._methods import Method, ParameterSource, ProjMeth
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit of measure.
-
-    Parameters
-    ----------
-    name
-        Name in the EPSG registry.
-    factor
-        Radians, or metres, per unit.
-    angular
-        Whether it is a unit of angles, not of lengths.
-    epsg
-        Code of the EPSG registry, if it has one.
-    """
+    """A unit of measure with EPSG's name and code; `factor` is in radians, or metres, per unit."""
 
     name: str
     factor: float
@@ -72,22 +60,7 @@ class Units:
 
 
 def conversion(code: int, keys: GeoKeys, units: Units) -> dict[str, JSON] | None:
-    """Return the map projection of ProjMethodGeoKey and its parameter keys.
-
-    Parameters
-    ----------
-    code
-        Value of ProjMethodGeoKey.
-    keys
-        The GeoKeyDirectory.
-    units
-        Units of the parameters.
-
-    Returns
-    -------
-    dict or None
-        A PROJJSON `Conversion`; `None` for a method GeoTIFF 1.1 does not name.
-    """
+    """Return a map projection as PROJJSON; `None` for a method GeoTIFF 1.1 does not name."""
     try:
         method = _method(ProjMethod(code), keys, units)
     except ValueError:

@@ -89,15 +89,10 @@ def projection_units(keys: GeoKeys) -> Units:
 
 
 def citation(text: str | None) -> dict[str, str]:
-    """Return the named parts of a citation.
+    """Return the named parts of a citation; `""` is the first part without a name.
 
     GDAL and ArcGIS write `GCS Name = …|Datum = …|Primem = …|`, ERDAS IMAGINE lines of
     `Ellipsoid = …` after a copyright notice that ends in a `$`.
-
-    Returns
-    -------
-    dict
-        Values by name; `""` is the first part without a name.
     """
     if text is None:
         return {}
@@ -129,7 +124,7 @@ def cited_name(keys: GeoKeys, *citations: GeoKey) -> str:
 
 def axis_unit(crs: Object) -> JSON:
     """Return the unit of the first axis, as PROJJSON."""
-    system = crs["coordinate_system"]
+    system = crs.get("coordinate_system")
     axes = system.get("axis") if isinstance(system, dict) else None
     first = axes[0] if isinstance(axes, list) and axes else None
     return first.get("unit") if isinstance(first, dict) else None

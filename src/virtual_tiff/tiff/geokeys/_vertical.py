@@ -14,19 +14,12 @@ from virtual_tiff.tiff.geokeys._codes import USER_DEFINED, GeoKey, GeoKeys
 from virtual_tiff.tiff.geokeys._geodetic import component, known_datum, registered
 from virtual_tiff.tiff.geokeys._names import code_of_name
 from virtual_tiff.tiff.geokeys._projections import METRE
-from virtual_tiff.tiff.geokeys._units import Object, unit_of_code
+from virtual_tiff.tiff.geokeys._units import Object, axis_unit, unit_of_code
 
 
 @dataclass(frozen=True, slots=True)
 class Vertical:
-    """The vertical keys, with the wrong codes of GeoTIFF 1.0 corrected.
-
-    Parameters
-    ----------
-    code, datum, units
-        EPSG codes of the vertical CRS, its datum and its unit; 32767 means user-defined, `None`
-        absent.
-    """
+    """EPSG codes of the vertical keys, those of GeoTIFF 1.0 corrected; 32767 is user-defined."""
 
     code: int | None
     datum: int | None
@@ -63,12 +56,8 @@ def vertical_keys(keys: GeoKeys, revision: tuple[int, int]) -> Vertical:
 def add_heights(horizontal: Object, vertical: Vertical, keys: GeoKeys) -> Object:
     """Combine a horizontal CRS with the vertical keys.
 
-    Returns
-    -------
-    dict
-        PROJJSON: a compound CRS; a three-dimensional geographic one, or a projected one on
-        such a base, if the vertical code is that of one; the horizontal CRS itself if the code is
-        unknown.
+    The result is a compound CRS; a three-dimensional geographic one, or a projected one on such a
+    base, if the vertical code is that of one; the horizontal CRS itself if the code is unknown.
     """
     with_height = _geographic_3d(horizontal, vertical)
     if with_height is not None:
@@ -96,10 +85,7 @@ def vertical_unit(crs: Object) -> str | None:
     components = crs.get("components")
     if not isinstance(components, list) or not isinstance(components[-1], dict):
         return None
-    system = components[-1].get("coordinate_system")
-    axes = system.get("axis") if isinstance(system, dict) else None
-    axis = axes[0] if isinstance(axes, list) and axes else None
-    unit = axis.get("unit") if isinstance(axis, dict) else None
+    unit = axis_unit(components[-1])
     if isinstance(unit, dict):
         unit = unit.get("name")
     return unit if isinstance(unit, str) and unit != "unknown" else None

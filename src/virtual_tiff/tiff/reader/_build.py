@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.tags import Compression, NewSubfileType, PhotometricInterpretation, Tag
-from virtual_tiff.tiff.ifd import GeoKeyValue, ImageFileDirectory, TagValue
+from virtual_tiff.tiff.ifd import ImageFileDirectory, TagValue
+from virtual_tiff.tiff.reader._geo_keys import geo_key_revision, parse_geo_keys
 
 type RawTags = Mapping[int, Any]
 
@@ -73,22 +74,9 @@ def build_ifd(
     index: tuple[int, ...],
     position: int,
     byte_order: Literal["little", "big"],
-    geo_keys: Mapping[int, GeoKeyValue],
-    geo_key_revision: tuple[int, int] = (1, 1),
     sub_ifds: tuple[ImageFileDirectory, ...] = (),
 ) -> ImageFileDirectory:
-    """Make a directory from tag numbers and values.
-
-    Parameters
-    ----------
-    tags
-        Numbers to values: integers, floats, `str`, `bytes`, or sequences of numbers.
-
-    Raises
-    ------
-    InvalidTIFFError
-        A tag that has no default is absent, or a value contradicts another.
-    """
+    """Make a directory from tag numbers and values."""
     for tag in (Tag.IMAGE_WIDTH, Tag.IMAGE_LENGTH):
         if tags.get(tag) is None:
             raise InvalidTIFFError(
@@ -112,6 +100,7 @@ def build_ifd(
     if not subfile_type:
         old = _integer(tags, Tag.SUBFILE_TYPE, 1, index)
         subfile_type = _SUBFILE_TYPES.get(old, 0)
+    geo_keys = tags.get(Tag.GEO_KEY_DIRECTORY)
     return ImageFileDirectory(
         index=index,
         position=position,
@@ -138,8 +127,8 @@ def build_ifd(
         jpeg_tables=_bytes(tags, Tag.JPEG_TABLES, index),
         color_map=_color_map(tags.get(Tag.COLOR_MAP), index),
         lerc_parameters=_integers(tags, Tag.LERC_PARAMETERS, index),
-        geo_keys=geo_keys,
-        geo_key_revision=geo_key_revision,
+        geo_keys={} if geo_keys is None else parse_geo_keys(tags, geo_keys),
+        geo_key_revision=geo_key_revision(geo_keys),
         model_pixel_scale=_floats(tags.get(Tag.MODEL_PIXEL_SCALE)),
         model_tiepoint=_floats(tags.get(Tag.MODEL_TIEPOINT)),
         model_transformation=_floats(tags.get(Tag.MODEL_TRANSFORMATION)),
@@ -194,12 +183,7 @@ def _integer[D: (int, None)](
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int | np.integer):
-        raise InvalidTIFFError(
-            f"{tag.title} is {str(value)[:40]!r}, but must be an integer.",
-            kind=ErrorKind.INVALID_TAG,
-            ifd=index,
-            tag=tag,
-        )
+        raise _invalid(f"{tag.title} is {str(value)[:40]!r}, but must be an integer.", tag, index)
     return int(value)
 
 
@@ -214,11 +198,8 @@ def _integers(tags: RawTags, tag: Tag, index: tuple[int, ...]) -> tuple[int, ...
     try:
         return tuple(int(v) for v in value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidTIFFError(
-            f"{tag.title} is {str(value)[:40]!r}, but must be integers.",
-            kind=ErrorKind.INVALID_TAG,
-            ifd=index,
-            tag=tag,
+        raise _invalid(
+            f"{tag.title} is {str(value)[:40]!r}, but must be integers.", tag, index
         ) from error
 
 
@@ -228,12 +209,7 @@ def _bytes(tags: RawTags, tag: Tag, index: tuple[int, ...]) -> bytes | None:
         return value
     numbers = _integers(tags, tag, index)
     if not all(0 <= number < 256 for number in numbers):
-        raise InvalidTIFFError(
-            f"{tag.title} is {str(value)[:40]!r}, but must be bytes.",
-            kind=ErrorKind.INVALID_TAG,
-            ifd=index,
-            tag=tag,
-        )
+        raise _invalid(f"{tag.title} is {str(value)[:40]!r}, but must be bytes.", tag, index)
     return bytes(numbers)
 
 
@@ -244,22 +220,15 @@ def _segment_values(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.
 
 
 def whole_numbers(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.integer[Any]]:
-    """Return one or several values as an array.
-
-    Raises
-    ------
-    InvalidTIFFError
-        The values are not integers from 0.
-    """
+    """Return one or several values as an array; they must be integers from 0."""
     values = np.atleast_1d(np.asarray(value))
     if values.size and (values.dtype.kind not in "iu" or values.min() < 0):
-        raise InvalidTIFFError(
-            f"{tag.title} holds something other than integers from 0.",
-            kind=ErrorKind.INVALID_TAG,
-            ifd=index,
-            tag=tag,
-        )
+        raise _invalid(f"{tag.title} holds something other than integers from 0.", tag, index)
     return values
+
+
+def _invalid(message: str, tag: int, index: tuple[int, ...]) -> InvalidTIFFError:
+    return InvalidTIFFError(message, kind=ErrorKind.INVALID_TAG, ifd=index, tag=tag)
 
 
 def _color_map(value: Any, index: tuple[int, ...]) -> NDArray[np.uint16] | None:
@@ -269,11 +238,8 @@ def _color_map(value: Any, index: tuple[int, ...]) -> NDArray[np.uint16] | None:
     if colors.ndim != 2:
         colors = colors.reshape(-1)
         if colors.size == 0 or colors.size % 3:
-            raise InvalidTIFFError(
-                f"ColorMap has {colors.size} values, not a multiple of 3.",
-                kind=ErrorKind.INVALID_TAG,
-                ifd=index,
-                tag=Tag.COLOR_MAP,
+            raise _invalid(
+                f"ColorMap has {colors.size} values, not a multiple of 3.", Tag.COLOR_MAP, index
             )
         colors = colors.reshape(3, -1)
     return colors.astype(np.uint16)

@@ -19,15 +19,7 @@ type Entry = tuple[int, int, int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """One directory whose values are not read yet.
-
-    Parameters
-    ----------
-    position
-        Offset of the directory in the file, in bytes.
-    entries
-        Entries in the order of the file.
-    """
+    """The entries of a directory in the order of the file, whose values are not read yet."""
 
     position: int
     entries: tuple[Entry, ...]
@@ -35,15 +27,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The directories of a file.
-
-    Parameters
-    ----------
-    directories
-        The main chain, in order.
-    damage
-        Why the chain ends early, if it does.
-    """
+    """The main chain of directories, in order, and why it ends early, if it does."""
 
     layout: FileLayout
     directories: tuple[Directory, ...]
@@ -51,13 +35,7 @@ class Chain:
 
 
 async def read_chain(source: ByteSource) -> Chain:
-    """Follow the chain from the header of the file.
-
-    Raises
-    ------
-    InvalidTIFFError
-        The file is not a TIFF, or its first directory cannot be read.
-    """
+    """Follow the chain from the header of the file."""
     layout, position = read_file_header(source.prefix[:HEADER_BYTES])
     directories: list[Directory] = []
     seen: set[int] = set()
@@ -91,13 +69,7 @@ async def read_chain(source: ByteSource) -> Chain:
 async def read_directory(
     source: ByteSource, layout: FileLayout, position: int
 ) -> tuple[Directory, int]:
-    """Read the entries of one directory and the offset of the next (0: none).
-
-    Raises
-    ------
-    InvalidTIFFError
-        The directory is beyond the end of the file, or has no entries, or too many.
-    """
+    """Read the entries of one directory and the offset of the next (0: none)."""
     start = position + layout.count.size
     head = source.peek(position, layout.count.size)
     if head is None:

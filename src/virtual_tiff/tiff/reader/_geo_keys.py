@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,23 +11,15 @@ from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import GeoKeyValue
 
 
-def parse_geo_keys(directory: Any, doubles: Any, text: Any) -> dict[int, GeoKeyValue]:
+def parse_geo_keys(tags: Mapping[int, Any], directory: Any) -> dict[int, GeoKeyValue]:
     """Resolve a GeoKeyDirectory against GeoDoubleParams and GeoAsciiParams.
 
     Keys whose values are outside the parameters they point to are ignored, as in GDAL; the image
     itself is valid.
-
-    Parameters
-    ----------
-    directory
-        Values of tag 34735: a header of four, then four for each key.
-    doubles
-        Values of tag 34736.
-    text
-        Value of tag 34737; each string in it ends with a vertical bar.
     """
     shorts = _numbers(directory, int)
-    floats = _numbers(doubles, float)
+    floats = _numbers(tags.get(Tag.GEO_DOUBLE_PARAMS, ()), float)
+    text = tags.get(Tag.GEO_ASCII_PARAMS, "")
     characters = text.decode("latin-1") if isinstance(text, bytes) else str(text)
     keys: dict[int, GeoKeyValue] = {}
     for i in range(4, len(shorts) - 3, 4):
@@ -47,7 +39,7 @@ def parse_geo_keys(directory: Any, doubles: Any, text: Any) -> dict[int, GeoKeyV
 
 def geo_key_revision(directory: Any) -> tuple[int, int]:
     """Return KeyRevision and MinorRevision of a GeoKeyDirectory; 1.1 if there is none."""
-    shorts = _numbers(directory, int)
+    shorts = () if directory is None else _numbers(directory, int)
     return (shorts[1], shorts[2]) if len(shorts) >= 3 else (1, 1)
 
 

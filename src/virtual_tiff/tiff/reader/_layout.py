@@ -16,18 +16,8 @@ HEADER_BYTES = 16
 class FileLayout:
     """Widths and byte order of a file (TIFF 6.0 section 2; the BigTIFF design).
 
-    Parameters
-    ----------
-    order
-        Byte order as in `struct`.
-    big_tiff
-        Whether offsets and counts have 8 bytes.
-    count, entry, offset
-        Number of entries; one entry as tag, type, count and value field; an offset.
-    first
-        Position of the offset of the first directory.
-    inline
-        Size in bytes of the largest value that fits into its entry.
+    `entry` has tag, type, count and value field. `first` is the position of the offset of the first
+    directory, `inline` the size in bytes of the largest value that fits into its entry.
     """
 
     order: Literal["<", ">"]
@@ -65,18 +55,7 @@ _LAYOUTS = {
 
 
 def read_file_header(start: bytes) -> tuple[FileLayout, int]:
-    """Return the variant of a file and the offset of its first directory.
-
-    Parameters
-    ----------
-    start
-        The first `HEADER_BYTES` bytes, or all there are.
-
-    Raises
-    ------
-    InvalidTIFFError
-        With kind `empty-file`, `not-a-tiff` or `truncated`.
-    """
+    """Return the variant of a file and the offset of its first directory, from its start."""
     if not start:
         raise InvalidTIFFError("the file is empty.", kind=ErrorKind.EMPTY_FILE)
     version = int.from_bytes(start[2:4], "big" if start[:2] == b"MM" else "little")

@@ -57,7 +57,7 @@ async def read_header(
     try:
         chain = await read_chain(source)
         if only is not None and only >= len(chain.directories):
-            raise _out_of_range(only, chain)
+            raise chain.damage or _out_of_range(only, chain)
         ifds = await _read_directories(source, chain, only)
     except VirtualTIFFError as error:
         raise error.at(url=url) from error.__cause__
@@ -95,8 +95,6 @@ async def _read_directories(
 
 
 def _out_of_range(only: int, chain: Chain) -> VirtualTIFFError:
-    if chain.damage is not None:
-        return chain.damage
     count = len(chain.directories)
     return InvalidOptionError(
         f"there is no IFD {only}: the file has {count}.",

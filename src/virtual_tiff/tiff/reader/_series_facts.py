@@ -38,19 +38,7 @@ def described(
     image: OMEImage | None,
     header: Header,
 ) -> Series:
-    """Add names, spacings and channels to a series.
-
-    Parameters
-    ----------
-    tif, found
-        The file and the series in tifffile.
-    plain
-        The order of its pages.
-    image
-        Its image in the OME-XML, if there is one.
-    header
-        All directories of the file.
-    """
+    """Add names, spacings and channels to a series, from tifffile or the OME-XML."""
     name = plain.name
     spacing: Mapping[str, Spacing] = {}
     channels: tuple[Channel, ...] = ()

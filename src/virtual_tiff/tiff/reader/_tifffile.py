@@ -17,8 +17,7 @@ from virtual_tiff.tags import FieldType, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory, is_dependent
 from virtual_tiff.tiff.reader._build import NEEDED, build_ifd, whole_numbers
 from virtual_tiff.tiff.reader._chain import Chain
-from virtual_tiff.tiff.reader._geo_keys import geo_key_revision, parse_geo_keys
-from virtual_tiff.tiff.reader._values import MANY_VALUES, check_cycle, check_sub_ifds, decode_text
+from virtual_tiff.tiff.reader._values import MANY_VALUES, decode_text, sub_positions
 
 # tifffile logs what it repairs or cannot read. Relevant messages become errors here; without a
 # handler, Python would print the others on standard error.
@@ -27,15 +26,8 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _SEGMENT_TAGS = frozenset(
     {Tag.STRIP_OFFSETS, Tag.STRIP_BYTE_COUNTS, Tag.TILE_OFFSETS, Tag.TILE_BYTE_COUNTS}
 )
-#: NumPy types of integer fields; IFD8 and LONG8 are the offsets of BigTIFF.
-_DTYPES = {
-    FieldType.BYTE: "u1",
-    FieldType.SHORT: "u2",
-    FieldType.LONG: "u4",
-    FieldType.IFD: "u4",
-    FieldType.LONG8: "u8",
-    FieldType.IFD8: "u8",
-}
+#: Formats of the fields that hold offsets; those of BigTIFF are IFD8 and LONG8.
+_OFFSET_FORMS = {kind: kind.form for kind in FieldType if kind.form in tuple("BHIQ")}
 #: Exceptions that tifffile's code raises for broken values.
 TIFFFILE_ERRORS = (
     tifffile.TiffFileError,
@@ -59,20 +51,21 @@ def read_with_tifffile(
     Blocks: run it in a thread.
     """
     url = source.source.url
-    seen = frozenset(directory.position for directory in chain.directories)
+    positions = [directory.position for directory in chain.directories]
     place = (0 if only is None else only,)
     try:
         with open_with_tifffile(source) as tif:
             if only is None:
                 found = []
-                for i in range(len(chain.directories)):
+                for i, position in enumerate(positions):
                     place = (i,)
-                    found.append(_directory(tif, place, chain, seen))
+                    found.append(_directory(tif, position, place, chain, set(positions)))
                 return tuple(found)
-            ifds = [_directory(tif, place, chain, seen)]
+            ifds = [_directory(tif, positions[place[0]], place, chain, set(positions))]
             while is_dependent(ifds[0]) and ifds[0].index[0] > 0:
                 place = (ifds[0].index[0] - 1,)
-                ifds.insert(0, _directory(tif, place, chain, seen))
+                first = _directory(tif, positions[place[0]], place, chain, set(positions))
+                ifds.insert(0, first)
             return tuple(ifds)
     except VirtualTIFFError as error:
         raise error.at(url=url, ifd=place) from error.__cause__
@@ -107,20 +100,7 @@ def open_with_tifffile(
 
 
 def _directory(
-    tif: tifffile.TiffFile, index: tuple[int], chain: Chain, seen: frozenset[int]
-) -> ImageFileDirectory:
-    """Read one directory of the main chain."""
-    position = chain.directories[index[0]].position
-    return _directory_at(tif, position, index, chain, seen=set(seen))
-
-
-def _directory_at(
-    tif: tifffile.TiffFile,
-    position: int,
-    index: tuple[int, ...],
-    chain: Chain,
-    *,
-    seen: set[int],
+    tif: tifffile.TiffFile, position: int, index: tuple[int, ...], chain: Chain, seen: set[int]
 ) -> ImageFileDirectory:
     tif.filehandle.seek(position)
     page = tifffile.TiffPage(tif, index=index)
@@ -135,18 +115,11 @@ def _directory_at(
         sub_ifds = _sub_ifds(
             tif, whole_numbers(tags[Tag.SUB_IFDS], Tag.SUB_IFDS, index), index, chain, seen
         )
-    geo_keys = parse_geo_keys(
-        tags.get(Tag.GEO_KEY_DIRECTORY, ()),
-        tags.get(Tag.GEO_DOUBLE_PARAMS, ()),
-        tags.get(Tag.GEO_ASCII_PARAMS, ""),
-    )
     return build_ifd(
         tags,
         index=index,
         position=position,
         byte_order=chain.layout.byte_order,
-        geo_keys=geo_keys,
-        geo_key_revision=geo_key_revision(tags.get(Tag.GEO_KEY_DIRECTORY, ())),
         sub_ifds=sub_ifds,
     )
 
@@ -158,15 +131,12 @@ def _sub_ifds(
     chain: Chain,
     seen: set[int],
 ) -> tuple[ImageFileDirectory, ...]:
-    check_sub_ifds(positions.tolist(), index)
-    found = []
-    for i, position in enumerate(int(p) for p in positions):
-        if position == 0:
-            continue
-        check_cycle(position, seen, index)
-        seen.add(position)
-        found.append(_directory_at(tif, position, (*index, i), chain, seen=seen))
-    return tuple(found)
+    return tuple(
+        [
+            _directory(tif, position, (*index, i), chain, seen)
+            for i, position in sub_positions(positions.tolist(), index, seen)
+        ]
+    )
 
 
 def _value(
@@ -200,7 +170,7 @@ def _array(
 ) -> NDArray[np.uint64]:
     """Read offsets as an array, without a Python integer for each."""
     try:
-        dtype = np.dtype(_DTYPES[FieldType(tag.dtype)]).newbyteorder(
+        dtype = np.dtype(_OFFSET_FORMS[FieldType(tag.dtype)]).newbyteorder(
             "<" if chain.layout.byte_order == "little" else ">"
         )
     except (KeyError, ValueError) as error:

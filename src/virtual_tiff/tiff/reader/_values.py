@@ -8,6 +8,7 @@ writers.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from virtual_tiff.tags import FieldType, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 from virtual_tiff.tiff.reader._build import NEEDED, build_ifd, whole_numbers
 from virtual_tiff.tiff.reader._chain import Directory, Entry, read_directory
-from virtual_tiff.tiff.reader._geo_keys import geo_key_revision, parse_geo_keys
 from virtual_tiff.tiff.reader._layout import FileLayout
 
 #: Largest size of one value in bytes; enough for 64 million tiles.
@@ -32,18 +32,7 @@ MAX_DEPTH = 4
 _BENT = frozenset({34412, 33629, 65420})
 
 _SIZES: dict[int, int] = {int(kind): kind.size for kind in FieldType}
-_NUMBERS: dict[int, str] = {
-    FieldType.SHORT: "H",
-    FieldType.LONG: "I",
-    FieldType.SSHORT: "h",
-    FieldType.SLONG: "i",
-    FieldType.FLOAT: "f",
-    FieldType.DOUBLE: "d",
-    FieldType.IFD: "I",
-    FieldType.LONG8: "Q",
-    FieldType.SLONG8: "q",
-    FieldType.IFD8: "Q",
-}
+_NUMBERS: dict[int, str] = {kind: kind.form for kind in FieldType if kind.form in tuple("HIhifdQq")}
 _BYTES = frozenset({FieldType.BYTE, FieldType.UNDEFINED})
 _RATIONALS: dict[int, str] = {FieldType.RATIONAL: "I", FieldType.SRATIONAL: "i"}
 
@@ -61,17 +50,7 @@ async def read_values(
 ) -> ImageFileDirectory:
     """Read the values of one directory and, through SubIFDs, of those below it.
 
-    Parameters
-    ----------
-    seen
-        Offsets of the directories read so far; those below this one are added.
-
-    Raises
-    ------
-    Unusual
-        The directory is unusual; see the module.
-    InvalidTIFFError
-        The directory is invalid.
+    The offsets of those below are added to `seen`. Raise `Unusual` for one as the module describes.
     """
     tags: dict[int, Any] = {}
     for entry in directory.entries:
@@ -86,22 +65,11 @@ async def read_values(
     if Tag.SUB_IFDS in tags:
         positions = whole_numbers(tags.pop(Tag.SUB_IFDS), Tag.SUB_IFDS, index).tolist()
         sub_ifds = await _sub_ifds(source, layout, positions, index, seen)
-    geo_keys = {}
-    revision = (1, 1)
-    if Tag.GEO_KEY_DIRECTORY in tags:
-        revision = geo_key_revision(tags[Tag.GEO_KEY_DIRECTORY])
-        geo_keys = parse_geo_keys(
-            tags.pop(Tag.GEO_KEY_DIRECTORY),
-            tags.pop(Tag.GEO_DOUBLE_PARAMS, ()),
-            tags.pop(Tag.GEO_ASCII_PARAMS, ""),
-        )
     return build_ifd(
         tags,
         index=index,
         position=directory.position,
         byte_order=layout.byte_order,
-        geo_keys=geo_keys,
-        geo_key_revision=revision,
         sub_ifds=sub_ifds,
     )
 
@@ -113,20 +81,17 @@ async def _sub_ifds(
     index: tuple[int, ...],
     seen: set[int],
 ) -> tuple[ImageFileDirectory, ...]:
-    check_sub_ifds(positions, index)
     found = []
-    for i, position in enumerate(positions):
-        if position == 0:
-            continue
-        check_cycle(position, seen, index)
-        seen.add(position)
+    for i, position in sub_positions(positions, index, seen):
         directory, _ = await read_directory(source, layout, position)
         found.append(await read_values(source, layout, directory, (*index, i), seen))
     return tuple(found)
 
 
-def check_sub_ifds(positions: list[int], index: tuple[int, ...]) -> None:
-    """Raise if there are more sub-IFDs, or deeper ones, than in valid files."""
+def sub_positions(
+    positions: list[int], index: tuple[int, ...], seen: set[int]
+) -> Iterator[tuple[int, int]]:
+    """Yield index and offset of sub-IFDs; refuse too many, too deep, or read before."""
     if len(index) > MAX_DEPTH or len(positions) > MAX_SUB_IFDS:
         raise InvalidTIFFError(
             f"{len(positions)} sub-IFDs at depth {len(index)}.",
@@ -134,17 +99,17 @@ def check_sub_ifds(positions: list[int], index: tuple[int, ...]) -> None:
             ifd=index,
             tag=Tag.SUB_IFDS,
         )
-
-
-def check_cycle(position: int, seen: set[int], index: tuple[int, ...]) -> None:
-    """Raise if a sub-IFD is a directory that was read before."""
-    if position in seen:
-        raise InvalidTIFFError(
-            f"SubIFDs leads back to the directory at offset {position}.",
-            kind=ErrorKind.IFD_CYCLE,
-            ifd=index,
-            tag=Tag.SUB_IFDS,
-        )
+    for i, position in enumerate(positions):
+        if position in seen:
+            raise InvalidTIFFError(
+                f"SubIFDs leads back to the directory at offset {position}.",
+                kind=ErrorKind.IFD_CYCLE,
+                ifd=index,
+                tag=Tag.SUB_IFDS,
+            )
+        if position:
+            seen.add(position)
+            yield i, position
 
 
 async def _value(source: ByteSource, layout: FileLayout, entry: Entry) -> Any:

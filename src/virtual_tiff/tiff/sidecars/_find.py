@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from typing import Any, cast
 
 from obspec_utils.registry import ObjectStoreRegistry
@@ -89,7 +90,8 @@ async def add_sidecars(
     wants_world = "world" in kinds and geotransform(image) is None
 
     async def tiff(kind: SidecarKind, of: str = url) -> _Tiff | None:
-        found = await _first(names(of, kind), lambda name: _read_tiff(name, registry, prefetch))
+        read = partial(read_header, registry=registry, prefetch=prefetch)
+        found = await _first(names(of, kind), read)
         return None if found is None else found[1]
 
     overviews, mask, metadata, world = await _together(
@@ -155,10 +157,6 @@ def _explained(error: BaseException, url: str) -> BaseException:
     elif isinstance(error, InvalidTIFFError):
         error.remedy = "Only TIFFs are read as overviews and masks: leave this out of sidecars."
     return error.at(url=url)
-
-
-async def _read_tiff(url: str, registry: _Registry, prefetch: int) -> _Tiff:
-    return await read_header(url, registry, prefetch=prefetch)
 
 
 async def _metadata(url: str, registry: _Registry) -> Auxiliary | None:

@@ -20,13 +20,7 @@ _PER_DATASET = 2
 
 
 def as_overviews(header: Header, image: ImageFileDirectory) -> Sidecar:
-    """Mark the directories of an `.ovr` as overviews of an image, and as their masks.
-
-    Raises
-    ------
-    InvalidTIFFError
-        With kind `invalid-sidecar`: an overview is larger than the image.
-    """
+    """Mark the directories of an `.ovr` as overviews of an image, and as their masks."""
     for level in header.ifds:
         if level.image_width > image.image_width or level.image_length > image.image_length:
             raise invalid_sidecar(
@@ -40,15 +34,7 @@ def as_overviews(header: Header, image: ImageFileDirectory) -> Sidecar:
 def as_masks(header: Header, image: ImageFileDirectory) -> Sidecar | None:
     """Mark the directories of an `.msk` as the mask of an image, and as its overviews.
 
-    Returns
-    -------
-    Sidecar or None
-        `None` if its metadata does not declare a mask for all bands, which GDAL requires.
-
-    Raises
-    ------
-    InvalidTIFFError
-        With kind `invalid-sidecar`: the mask has another size than the image.
+    `None` if its metadata does not declare a mask for all bands, which GDAL requires.
     """
     mask = header.ifds[0]
     items = parse_gdal_metadata(mask.gdal_metadata).domains.get("", {})

@@ -1,0 +1,104 @@
+"""Read the header of a LERC blob, and change that of a JPEG frame.
+
+Esri's Lerc2 format description: magic, version, then from version 3 a checksum, rows, columns,
+from version 4 values per pixel, and the number of valid pixels. Decoders without masks return 0 for
+invalid pixels, for which GDAL returns NaN. The frame header of JPEG is in ITU-T T.81, annex B.2.2.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+
+_MAGIC = b"Lerc2 "
+#: Bytes up to the number of valid pixels, in every version.
+HEADER_BYTES = 30
+#: SOF0 to SOF15, without DHT (C4), JPG (C8) and DAC (CC).
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+#: Markers without a length: TEM, RST0 to RST7, SOI, EOI.
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xDA)})
+_START_OF_SCAN = 0xDA
+
+
+@dataclass(frozen=True, slots=True)
+class LercHeader:
+    """Rows, columns, values per pixel and number of valid pixels of a blob."""
+
+    rows: int
+    columns: int
+    samples: int
+    valid: int
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether any pixel is invalid."""
+        return self.valid < self.rows * self.columns
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every pixel is invalid."""
+        return self.valid == 0
+
+
+def lerc_header(data: bytes) -> LercHeader:
+    """Read the header at the start of a blob.
+
+    Raises
+    ------
+    InvalidTIFFError
+        With kind `invalid-segment`: the data is not a Lerc2 blob.
+    """
+    if len(data) < HEADER_BYTES or not data.startswith(_MAGIC):
+        raise InvalidTIFFError(
+            f"a LERC segment begins with {data[:6]!r}, not with {_MAGIC!r}.",
+            kind=ErrorKind.INVALID_SEGMENT,
+        )
+    (version,) = struct.unpack_from("<i", data, 6)
+    at = 10 if version < 3 else 14
+    if version < 4:
+        rows, columns, valid = struct.unpack_from("<3i", data, at)
+        return LercHeader(rows, columns, 1, valid)
+    rows, columns, samples, valid = struct.unpack_from("<4i", data, at)
+    return LercHeader(rows, columns, samples, valid)
+
+
+def with_frame_height(stream: bytes, height: int) -> bytes:
+    """Return the stream with another number of lines in its frame header.
+
+    A decoder then reaches the end of the data before the end of the frame and pads the rest;
+    existing lines decode as before.
+
+    Parameters
+    ----------
+    stream
+        An interchange or abbreviated stream.
+    height
+        Number of lines to declare.
+
+    Raises
+    ------
+    InvalidTIFFError
+        With kind `invalid-segment`: there is no frame header before the first scan.
+    """
+    position = 2
+    while position + 9 <= len(stream):
+        if stream[position] != 0xFF:
+            break
+        marker = stream[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        if marker in _STANDALONE:
+            position += 2
+            continue
+        if marker in _START_OF_FRAME:
+            # Marker, length and sample precision come before the number of lines.
+            at = position + 5
+            return stream[:at] + struct.pack(">H", height) + stream[at + 2 :]
+        if marker == _START_OF_SCAN:
+            break
+        (length,) = struct.unpack_from(">H", stream, position + 2)
+        position += 2 + length
+    raise InvalidTIFFError("a JPEG segment has no frame header.", kind=ErrorKind.INVALID_SEGMENT)
