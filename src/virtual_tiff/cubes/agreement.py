@@ -38,29 +38,12 @@ _REMEDIES = {
 
 
 def check_grids(table: pa.Table) -> None:
-    """Compare the grids of images.
-
-    Raises
-    ------
-    MismatchError
-        They differ; names the first image and counts the others.
-    """
+    """Refuse images on different grids; name the first and count the others."""
     _raise_first(differences(table, GRID), table.num_rows)
 
 
 def check_encodings(table: pa.Table) -> dict[str, JSON]:
-    """Compare encodings and meanings of the values of images.
-
-    Returns
-    -------
-    dict
-        The attributes that all of them have, with equal values.
-
-    Raises
-    ------
-    MismatchError
-        They differ; names the first image and counts the others.
-    """
+    """Refuse images whose encodings or meanings differ; return the attributes that all share."""
     _raise_first(differences(table, _ENCODING), table.num_rows)
     column = table["attributes"]
     codes = codes_of(column)
@@ -77,10 +60,7 @@ def check_encodings(table: pa.Table) -> dict[str, JSON]:
 def shared_band_names(table: pa.Table) -> tuple[str, ...] | None:
     """Return the band names of all images; `None` if they differ, or there are none.
 
-    Raises
-    ------
-    MismatchError
-        Images have the same bands in another order, or other bands were chosen of them.
+    Images with the same bands in another order, or with other bands chosen, are refused.
     """
     column = table["band_names"]
     codes = codes_of(column)
@@ -99,17 +79,7 @@ def shared_band_names(table: pa.Table) -> tuple[str, ...] | None:
 def _unusual(
     table: pa.Table, key: str, documents: Sequence[Document], codes: NDArray[np.int64]
 ) -> list[Difference]:
-    """Images whose attribute means something else than in most of them.
-
-    Parameters
-    ----------
-    table
-        Of an inventory.
-    key
-        Of the attribute.
-    documents, codes
-        Attributes, and which of them each row has.
-    """
+    """Images whose attribute means something else than in most; `codes` are of `documents`."""
     usual = most_common(documents, key, np.bincount(codes).tolist())
     order = [usual, *(code for code in range(len(documents)) if code != usual)]
     odd = {

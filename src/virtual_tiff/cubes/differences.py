@@ -18,19 +18,7 @@ _LONGEST = 120
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One image that differs from most others in one column.
-
-    Parameters
-    ----------
-    row
-        Row in the table.
-    url, ifd
-        The image.
-    column
-        Column of the inventory, or name of an attribute.
-    value, expected
-        Its value and that of most images, as text.
-    """
+    """One image that differs from most others in one column or attribute."""
 
     row: int
     url: str
@@ -53,20 +41,7 @@ class Difference:
 
 
 def differences(table: pa.Table, columns: Sequence[str]) -> list[Difference]:
-    """Compare the rows of a table with their most frequent values.
-
-    Parameters
-    ----------
-    table
-        Table of an inventory.
-    columns
-        Columns to compare.
-
-    Returns
-    -------
-    list of Difference
-        Differences in the order of the rows; empty if all agree.
-    """
+    """Compare columns of an inventory with their most frequent values, in the order of rows."""
     found: list[Difference] = []
     for column in columns:
         codes = codes_of(table[column])

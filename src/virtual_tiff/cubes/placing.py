@@ -37,22 +37,7 @@ def stackable(inventory: Inventory) -> Inventory:
 def variable_names(
     inventory: Inventory, column: str | None, pattern: str | None, name: str
 ) -> list[str]:
-    """Name the variable of each image.
-
-    Parameters
-    ----------
-    column
-        Column with the names.
-    pattern
-        Regular expression with one group that finds the name in a URL.
-    name
-        Name of the only variable, if neither is given.
-
-    Raises
-    ------
-    InvalidOptionError
-        The column is absent or has nulls; the pattern is invalid, or finds nothing in a URL.
-    """
+    """Name the variable of each image: from a column, by a pattern in its URL, or `name`."""
     if column is not None and pattern is not None:
         raise InvalidOptionError("variables come from a column or from a pattern, not from both.")
     if pattern is not None:
@@ -110,13 +95,7 @@ def coordinate_of(inventory: Inventory, column: str) -> tuple[NDArray[np.generic
 
 
 def require(inventory: Inventory, column: str, argument: str) -> pa.ChunkedArray:
-    """Return a column without nulls.
-
-    Raises
-    ------
-    InvalidOptionError
-        The column is absent, or null for an image.
-    """
+    """Return a column; refuse one that is absent, or null for an image."""
     table = inventory.table
     if column not in table.column_names:
         raise InvalidOptionError(

@@ -36,13 +36,7 @@ def without_views(table: pa.Table) -> pa.Table:
 
 
 def converted(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    """Return a column with another type.
-
-    Raises
-    ------
-    pyarrow.ArrowException
-        The conversion would lose information.
-    """
+    """Return a column with another type; refuse to lose information."""
     if column.type == wanted:
         return column
     if pa.types.is_dictionary(wanted):

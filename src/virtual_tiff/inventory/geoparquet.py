@@ -12,14 +12,7 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def with_geo_metadata(table: pa.Table) -> pa.Table:
-    """Return a table with the key `geo` in the metadata of its schema.
-
-    Parameters
-    ----------
-    table
-        A `pyarrow.Table` with the columns `geometry` (WKB) and `bbox` (a struct of `xmin`,
-        `ymin`, `xmax`, `ymax`), in longitude and latitude.
-    """
+    """Add `geo` to the metadata of a table with columns `geometry` (WKB) and `bbox`."""
     column: dict[str, object] = {
         "encoding": "WKB",
         "geometry_types": ["MultiPolygon", "Polygon"],

@@ -14,17 +14,7 @@ from virtual_tiff.inventory.table import SCHEMA, Inventory
 
 
 def joined(listed: pa.Table, urls: Sequence[str], parts: Sequence[pa.Table]) -> Inventory:
-    """Join the rows of the scan with the columns of the caller.
-
-    Parameters
-    ----------
-    listed
-        Table of `read_sources`: a row for each source.
-    urls
-        Distinct URLs among them, in order.
-    parts
-        Rows with the position of their URL in `urls`, in any order.
-    """
+    """Join rows of the scan, which have positions in `urls`, with the columns of the caller."""
     read = pa.concat_tables(parts) if parts else Rows().take()
     position = read[POSITION].to_numpy()
     order = np.argsort(position, kind="stable")

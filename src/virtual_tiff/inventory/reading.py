@@ -54,23 +54,7 @@ async def read_all(
 class Reading:
     """One scan under way: what is left to read, and the parts that have been.
 
-    Parameters
-    ----------
-    urls
-        Addresses of the files, each once.
-    registry
-        Finds their stores.
-    options
-        What is the same for every file.
-    checkpoint
-        Keeps what has been read, and what an earlier scan has; `None` for nothing.
-    progress
-        Called with the stage `read` as files are done.
-
-    Attributes
-    ----------
-    parts
-        Tables of what has been read, with the position of each URL.
+    A checkpoint has the parts of an earlier scan, and keeps those of this one.
     """
 
     def __init__(

@@ -25,18 +25,9 @@ _DIGITS = {
 def check_pattern(pattern: str) -> re.Pattern[str]:
     r"""Compile a regular expression that finds the time in a name.
 
-    Parameters
-    ----------
-    pattern
-        With one group, such as `(\d{8})`, whose digits are a year, year and month, year and day
-        of the year (7 digits), or a date with or without hour, minute and second, with `-`, `:`,
-        `_`, `T` and `Z` ignored; or with groups named year, month, day, doy, hour,
-        minute and second.
-
-    Raises
-    ------
-    InvalidOptionError
-        The pattern is not a regular expression, or has other groups.
+    It has one group, such as `(\d{8})`, whose digits are a year, year and month, year and day of
+    the year (7 digits), or a date with or without hour, minute and second, with `-`, `:`, `_`, `T`
+    and `Z` ignored; or groups named year, month, day, doy, hour, minute and second.
     """
     try:
         compiled = re.compile(pattern)
@@ -59,20 +50,7 @@ def check_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def time_from_name(pattern: re.Pattern[str], name: str) -> datetime | None:
-    """Find the time in a name, from the first match.
-
-    Parameters
-    ----------
-    pattern
-        From `check_pattern`.
-    name
-        URL or path.
-
-    Returns
-    -------
-    datetime or None
-        Time in UTC; `None` if nothing matches, or the match is no date.
-    """
+    """Find the time (UTC) in a name, from the first match; `None` if it is no date."""
     match = pattern.search(name)
     if match is None:
         return None
@@ -96,13 +74,7 @@ def time_from_tag(ifd: ImageFileDirectory) -> datetime | None:
 
 
 def as_time(value: object, column: str) -> datetime | None:
-    """Convert a cell of a table to a time: a datetime, a date, or ISO 8601 text; UTC by default.
-
-    Raises
-    ------
-    InvalidOptionError
-        The value is something else.
-    """
+    """Convert a datetime, a date, or ISO 8601 text of a table to a time, UTC by default."""
     if value is None:
         return None
     if isinstance(value, str):
