@@ -23,8 +23,8 @@ def overview_rows(
 ) -> Iterator[tuple[Inventory, NDArray[np.int64]]]:
     """Find the overviews of images, from the largest level to the smallest.
 
-    Yields the overviews of one level, and its row for each row of `images`: -1 for those that are not
-    in `chosen`, the rows of `images` that must have overviews. Negative ones of these are ignored.
+    Yields the overviews of one level, and the row of each image in them; -1 for those that are not
+    in `chosen`, the rows of images that must have overviews, of which negative ones are ignored.
     """
     overviews = inventory.images
     overviews = overviews.filter(pc.equal(overviews.table["role"], "overview"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +11,7 @@ from virtual_tiff.choices import OnDuplicate
 from virtual_tiff.cubes.plan import Rows
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.inventory.times import compiled_pattern
 
 
 def stackable(inventory: Inventory) -> Inventory:
@@ -48,17 +47,8 @@ def variable_names(
 
 
 def _found(inventory: Inventory, pattern: str) -> list[str]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise InvalidOptionError(
-            f"the variable pattern {pattern!r} is not a regular expression: {error}."
-        ) from error
-    if compiled.groups != 1:
-        raise InvalidOptionError(
-            f"the variable pattern {pattern!r} has {compiled.groups} groups, but needs one.",
-            remedy="Put the name of the variable in parentheses, as in '_(red|nir)'.",
-        )
+    remedy = "Put the name of the variable in parentheses, as in '_(red|nir)'."
+    compiled = compiled_pattern(pattern, "variable", remedy)
     names = []
     for url in inventory.table["url"].to_pylist():
         match = compiled.search(url)

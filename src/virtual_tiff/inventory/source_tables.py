@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from virtual_tiff.errors import InvalidOptionError
-from virtual_tiff.inventory.arrow_types import without_views
+from virtual_tiff.inventory.arrow import without_views
 from virtual_tiff.inventory.stac_items import items_to_table, stac_table_to_urls
 from virtual_tiff.inventory.table import COLUMNS
 from virtual_tiff.inventory.times import as_time

@@ -29,22 +29,31 @@ def check_pattern(pattern: str) -> re.Pattern[str]:
     the year (7 digits), or a date with or without hour, minute and second, with `-`, `:`, `_`, `T`
     and `Z` ignored; or groups named year, month, day, doy, hour, minute and second.
     """
+    remedy = r"Put the digits of the date in parentheses, as in '_(\d{8})_'."
+    compiled = compiled_pattern(pattern, "datetime", remedy, named=True)
+    names = compiled.groupindex
+    if names and (set(names) - set(_NAMED) or "year" not in names):
+        raise InvalidOptionError(
+            f"the named groups of {pattern!r} are {', '.join(names)}, "
+            f"but must be year and some of {', '.join(_NAMED[1:])}."
+        )
+    return compiled
+
+
+def compiled_pattern(
+    pattern: str, what: str, remedy: str, *, named: bool = False
+) -> re.Pattern[str]:
+    """Compile a regular expression with one group, or also with named ones."""
     try:
         compiled = re.compile(pattern)
     except re.error as error:
         raise InvalidOptionError(
-            f"the datetime pattern {pattern!r} is not a regular expression: {error}."
+            f"the {what} pattern {pattern!r} is not a regular expression: {error}."
         ) from error
-    if compiled.groupindex:
-        if set(compiled.groupindex) - set(_NAMED) or "year" not in compiled.groupindex:
-            raise InvalidOptionError(
-                f"the named groups of {pattern!r} are {', '.join(compiled.groupindex)}, "
-                f"but must be year and some of {', '.join(_NAMED[1:])}."
-            )
-    elif compiled.groups != 1:
+    if compiled.groups != 1 and not (named and compiled.groupindex):
         raise InvalidOptionError(
-            f"the datetime pattern {pattern!r} has {compiled.groups} groups, but needs one.",
-            remedy=r"Put the digits of the date in parentheses, as in '_(\d{8})_'.",
+            f"the {what} pattern {pattern!r} has {compiled.groups} groups, but needs one.",
+            remedy=remedy,
         )
     return compiled
 
