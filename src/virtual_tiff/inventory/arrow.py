@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _VERSION = "1.1.0"
-_SIDES = ("xmin", "ymin", "xmax", "ymax")
+SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 class ArrowStream(Protocol):
@@ -56,7 +56,7 @@ def with_geo_metadata(table: pa.Table) -> pa.Table:
         "encoding": "WKB",
         "geometry_types": ["MultiPolygon", "Polygon"],
         "crs": _epsg_4326(),
-        "covering": {"bbox": {side: ["bbox", side] for side in _SIDES}},
+        "covering": {"bbox": {side: ["bbox", side] for side in SIDES}},
     }
     bounds = _bounds(table["bbox"])
     if bounds is not None:
@@ -72,8 +72,8 @@ def with_geo_metadata(table: pa.Table) -> pa.Table:
 
 def _bounds(boxes: pa.ChunkedArray) -> list[float] | None:
     """Return the bounds of all boxes; all longitudes if one of several crosses the antimeridian."""
-    sides = {side: pc.struct_field(boxes, [side]) for side in _SIDES}
-    edges = [(pc.min if s.endswith("min") else pc.max)(sides[s]).as_py() for s in _SIDES]
+    sides = {side: pc.struct_field(boxes, [side]) for side in SIDES}
+    edges = [(pc.min if s.endswith("min") else pc.max)(sides[s]).as_py() for s in SIDES]
     if None in edges:
         return None
     crossing = pc.greater(sides["xmin"], sides["xmax"])

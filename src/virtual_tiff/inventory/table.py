@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.arrow import (
+    SIDES,
     ArrowStream,
     converted,
     with_geo_metadata,
@@ -32,7 +33,7 @@ from virtual_tiff.storage.source import Source
 # Long text that is equal in most rows, such as codecs and WKT.
 _SHARED = pa.dictionary(pa.int32(), pa.string())
 _TIME = pa.timestamp("us", "UTC")
-_BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
+_BBOX = pa.struct([(name, pa.float64()) for name in SIDES])
 _INLINE = pa.list_(pa.struct([("index", pa.list_(pa.int64())), ("data", pa.binary())]))
 
 #: Columns of every inventory; columns of the caller follow.
