@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from virtual_tiff.cli._options import CommitChoices
 from virtual_tiff.cli._result import print_result
 from virtual_tiff.publishing.results import Added, PublishResult
 
@@ -36,7 +37,7 @@ CUBE = Added(
 def printed(
     result: PublishResult, output: Output, command: str = "publish", *, example: bool = False
 ) -> list[str]:
-    print_result(result, "r", command=command, as_json=False, example=example, anonymous=False)
+    print_result(result, "r", command, CommitChoices(quiet=not example))
     return output.readouterr().out.splitlines()
 
 
@@ -105,5 +106,5 @@ def test_the_example_opens_the_first_group(is_tree: bool, capsys: Output) -> Non
 @pytest.mark.parametrize("command", ["publish", "stack", "append"])
 def test_json_is_all_that_is_printed(command: str, capsys: Output) -> None:
     result = result_of({"": CUBE})
-    print_result(result, "r", command=command, as_json=True, example=True, anonymous=False)
+    print_result(result, "r", command, CommitChoices(as_json=True))
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(result.as_json()))

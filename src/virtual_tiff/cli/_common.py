@@ -11,13 +11,7 @@ from virtual_tiff.choices import SidecarKind, values_of
 
 
 def ifd_path(text: str | None) -> int | tuple[int, ...] | None:
-    """Parse the argument of `--ifd`.
-
-    Raises
-    ------
-    typer.BadParameter
-        The text is neither a number such as `0` nor a path such as `0.1`.
-    """
+    """Parse the argument of `--ifd`: a number such as `0`, or a path such as `0.1`."""
     if text is None:
         return None
     try:
@@ -30,13 +24,7 @@ def ifd_path(text: str | None) -> int | tuple[int, ...] | None:
 
 
 def sidecar_names(text: str | None) -> bool | tuple[SidecarKind, ...]:
-    """Parse the argument of `--sidecars`: `all`, or kinds separated by commas.
-
-    Raises
-    ------
-    typer.BadParameter
-        A kind is unknown.
-    """
+    """Parse the argument of `--sidecars`: `all`, or kinds separated by commas."""
     if text is None or text == "all":
         return text is not None
     kinds = tuple(text.split(","))

@@ -8,15 +8,9 @@ type of `virtual_tiff.choices`, whose values `--help` then lists.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    TypedDict,
-    Unpack,
-)
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
 
 import typer
 
@@ -209,16 +203,7 @@ class CubeChoices:
         """Make the options of the cube."""
         from virtual_tiff.cubes.stack import CubeOptions
 
-        return CubeOptions(
-            along=self.along,
-            variable=self.variable,
-            variable_pattern=self.variable_pattern,
-            name=self.name,
-            split_bands=self.split_bands,
-            overviews=self.overviews,
-            on_duplicate=self.on_duplicate,
-            coordinates=coordinates,
-        )
+        return CubeOptions(**asdict(self), coordinates=coordinates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

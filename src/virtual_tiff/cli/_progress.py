@@ -1,11 +1,13 @@
-"""Show how far long work is."""
+"""Show how far long work is, and share it among processes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import typer
 
 if TYPE_CHECKING:
     from virtual_tiff.progress import Progress as Report
@@ -27,27 +29,21 @@ def progress_bar(*, quiet: bool) -> Iterator[Report | None]:
     It names the stage, and shows items done, their rate, failures and the time left.
     """
     # Imported here: `--help` must not wait for it.
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield None
         return
     columns = (
-        TextColumn("{task.description:<18}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+        rich.TextColumn("{task.description:<18}"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TextColumn("{task.fields[rate]}"),
+        rich.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bars:
+    with rich.Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task(_STAGES["list"], total=None, rate="")
         shown: Stage | None = None
         started = time.monotonic()
@@ -63,3 +59,29 @@ def progress_bar(*, quiet: bool) -> Iterator[Report | None]:
             bars.update(task, completed=done, total=total, rate=text)
 
         yield report
+
+
+@contextmanager
+def executor_named(name: str | None) -> Iterator[Any]:
+    """Make the executor with this name."""
+    if name is None:
+        yield None
+    elif name == "dask":
+        try:
+            from distributed import Client
+        except ImportError:
+            raise typer.BadParameter(
+                "Dask is not installed: install virtual-tiff[dask]", param_hint="--executor"
+            ) from None
+        with Client() as client:  # type: ignore[no-untyped-call]
+            yield client
+    elif name.isdecimal() and int(name) > 0:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        with ProcessPoolExecutor(int(name), mp_context=get_context("spawn")) as executor:
+            yield executor
+    else:
+        raise typer.BadParameter(
+            f"{name!r} is neither dask nor a number of processes", param_hint="--executor"
+        )

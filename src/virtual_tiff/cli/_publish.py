@@ -84,11 +84,4 @@ def publish(
             **read.arguments(),
             **commit.arguments(),
         )
-    print_result(
-        result,
-        to,
-        command="publish",
-        as_json=commit.as_json,
-        example=not commit.quiet,
-        anonymous=commit.anonymous,
-    )
+    print_result(result, to, "publish", commit)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from virtual_tiff.cli._common import count
+from virtual_tiff.cli._options import CommitChoices
 from virtual_tiff.cli._remedies import in_options
 
 if TYPE_CHECKING:
@@ -16,31 +17,14 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-def print_result(
-    result: PublishResult, to: str, *, command: str, as_json: bool, example: bool, anonymous: bool
-) -> None:
-    """Print what was committed.
-
-    Parameters
-    ----------
-    result
-        Result of `publish`, `stack` or `append`.
-    to
-        Location of the repository.
-    command
-        Name of the command, for options in remedies.
-    as_json
-        Print only JSON.
-    example
-        Also print code that opens the first group.
-    anonymous
-        Whether readers need no credentials for the files.
-    """
-    if as_json:
+def print_result(result: PublishResult, to: str, command: str, options: CommitChoices) -> None:
+    """Print what a command committed, and code that opens the first group after a new one."""
+    if options.as_json:
         print(json.dumps(result.as_json(), ensure_ascii=False, indent=2))
         return
     for line in _lines(result, to, command):
         print(line)
+    example = command != "append" and not options.quiet
     if example and result.snapshot_id is not None:
         from virtual_tiff.cli._output import print_reading_code
 
@@ -51,7 +35,7 @@ def print_result(
             branch=result.branch,
             group=path,
             tree=path in result.trees,
-            anonymous=anonymous,
+            anonymous=options.anonymous,
         )
 
 

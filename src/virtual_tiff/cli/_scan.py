@@ -9,9 +9,8 @@ import typer
 
 from virtual_tiff.cli._flatten import flattened
 from virtual_tiff.cli._options import Anonymous, Executor, Quiet, ScanChoices, Sources
-from virtual_tiff.cli._progress import progress_bar
+from virtual_tiff.cli._progress import executor_named, progress_bar
 from virtual_tiff.cli._remedies import in_options
-from virtual_tiff.cli._work import executor_named
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 

@@ -20,9 +20,8 @@ from virtual_tiff.cli._options import (
     To,
     WorkChoices,
 )
-from virtual_tiff.cli._progress import progress_bar
+from virtual_tiff.cli._progress import executor_named, progress_bar
 from virtual_tiff.cli._result import print_result
-from virtual_tiff.cli._work import executor_named
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -71,14 +70,7 @@ def stack(
             into_existing=into_existing,
             **arguments,
         )
-    print_result(
-        result,
-        to,
-        command="stack",
-        as_json=commit.as_json,
-        example=not commit.quiet,
-        anonymous=commit.anonymous,
-    )
+    print_result(result, to, "stack", commit)
 
 
 @flattened
@@ -108,14 +100,7 @@ def append(
             out_of_order=out_of_order,
             **arguments,
         )
-    print_result(
-        result,
-        to,
-        command="append",
-        as_json=commit.as_json,
-        example=False,
-        anonymous=commit.anonymous,
-    )
+    print_result(result, to, "append", commit)
 
 
 @contextmanager

@@ -23,29 +23,8 @@ def overview_rows(
 ) -> Iterator[tuple[Inventory, NDArray[np.int64]]]:
     """Find the overviews of images, from the largest level to the smallest.
 
-    Parameters
-    ----------
-    inventory
-        Inventory with rows of overviews.
-    images
-        Full-resolution images of the inventory.
-    chosen
-        Rows of `images` that must have overviews; negative ones are ignored.
-
-    Yields
-    ------
-    Inventory
-        The overviews of one level.
-    array
-        Shape `(images,)`, int64: its row for each row of `images`; -1 for those that are not
-        chosen.
-
-    Raises
-    ------
-    InvalidOptionError
-        The inventory has no overviews.
-    MismatchError
-        Some images have more overviews than others.
+    Yields the overviews of one level, and the row of each image in them; -1 for those that are not
+    in `chosen`, the rows of images that must have overviews, of which negative ones are ignored.
     """
     overviews = inventory.images
     overviews = overviews.filter(pc.equal(overviews.table["role"], "overview"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +11,7 @@ from virtual_tiff.choices import OnDuplicate
 from virtual_tiff.cubes.plan import Rows
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.inventory.times import compiled_pattern
 
 
 def stackable(inventory: Inventory) -> Inventory:
@@ -37,22 +36,7 @@ def stackable(inventory: Inventory) -> Inventory:
 def variable_names(
     inventory: Inventory, column: str | None, pattern: str | None, name: str
 ) -> list[str]:
-    """Name the variable of each image.
-
-    Parameters
-    ----------
-    column
-        Column with the names.
-    pattern
-        Regular expression with one group that finds the name in a URL.
-    name
-        Name of the only variable, if neither is given.
-
-    Raises
-    ------
-    InvalidOptionError
-        The column is absent or has nulls; the pattern is invalid, or finds nothing in a URL.
-    """
+    """Name the variable of each image: from a column, by a pattern in its URL, or `name`."""
     if column is not None and pattern is not None:
         raise InvalidOptionError("variables come from a column or from a pattern, not from both.")
     if pattern is not None:
@@ -63,17 +47,8 @@ def variable_names(
 
 
 def _found(inventory: Inventory, pattern: str) -> list[str]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise InvalidOptionError(
-            f"the variable pattern {pattern!r} is not a regular expression: {error}."
-        ) from error
-    if compiled.groups != 1:
-        raise InvalidOptionError(
-            f"the variable pattern {pattern!r} has {compiled.groups} groups, but needs one.",
-            remedy="Put the name of the variable in parentheses, as in '_(red|nir)'.",
-        )
+    remedy = "Put the name of the variable in parentheses, as in '_(red|nir)'."
+    compiled = compiled_pattern(pattern, "variable", remedy)
     names = []
     for url in inventory.table["url"].to_pylist():
         match = compiled.search(url)
@@ -110,13 +85,7 @@ def coordinate_of(inventory: Inventory, column: str) -> tuple[NDArray[np.generic
 
 
 def require(inventory: Inventory, column: str, argument: str) -> pa.ChunkedArray:
-    """Return a column without nulls.
-
-    Raises
-    ------
-    InvalidOptionError
-        The column is absent, or null for an image.
-    """
+    """Return a column; refuse one that is absent, or null for an image."""
     table = inventory.table
     if column not in table.column_names:
         raise InvalidOptionError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +38,18 @@ class ImageGrid:
     width: int
     height: int
     extra_georeferencing: Mapping[str, JSON] = field(default_factory=dict)
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Self:
+        """Return the grid of the image in a row of an inventory."""
+        transform, extra = row["transform"], row["grid_mapping"]
+        return cls(
+            crs=row["crs"],
+            transform=None if transform is None else tuple(transform),
+            width=row["width"],
+            height=row["height"],
+            extra_georeferencing={} if extra is None else json.loads(extra),
+        )
 
 
 @dataclass(frozen=True, slots=True)

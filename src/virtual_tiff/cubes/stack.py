@@ -6,7 +6,6 @@ I/O.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -17,12 +16,7 @@ from numpy.typing import NDArray
 from virtual_tiff.choices import OnDuplicate, check_choice
 from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, shared_band_names
 from virtual_tiff.cubes.overviews import overview_rows
-from virtual_tiff.cubes.placing import (
-    coordinate_of,
-    placed,
-    stackable,
-    variable_names,
-)
+from virtual_tiff.cubes.placing import coordinate_of, placed, stackable, variable_names
 from virtual_tiff.cubes.plan import Band, CubePlan, CubeVariable, ImageGrid, Rows, image_of_band
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import Inventory
@@ -153,7 +147,7 @@ def _cube(
         dimension=options.dimension,
         coordinate=coordinate,
         variables=variables,
-        grid=_grid(images.table),
+        grid=ImageGrid.of_row(images.table.select(list(GRID)).slice(0, 1).to_pylist()[0]),
         inventory=images,
     )
     if not cube.bands:
@@ -218,17 +212,3 @@ def _check_names(
                 url=url,
                 remedy="Name the variable with a letter in it, or leave overviews out.",
             )
-
-
-def _grid(table: pa.Table) -> ImageGrid:
-    row = table.select(list(GRID)).slice(0, 1).to_pylist()[0]
-    transform, extra_georeferencing = row["transform"], row["grid_mapping"]
-    return ImageGrid(
-        crs=row["crs"],
-        transform=None if transform is None else tuple(transform),
-        width=row["width"],
-        height=row["height"],
-        extra_georeferencing={}
-        if extra_georeferencing is None
-        else json.loads(extra_georeferencing),
-    )

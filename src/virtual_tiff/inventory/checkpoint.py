@@ -27,12 +27,7 @@ _LASTING = (
 class Checkpoint:
     """Parts of a table, one Parquet file each, which appear only when they are complete.
 
-    Parameters
-    ----------
-    folder
-        Folder of the parts; created if it does not exist.
-    options
-        Text that identifies the options of the scan.
+    `options` is text that identifies the options of the scan.
     """
 
     def __init__(self, folder: Path, options: str) -> None:
@@ -41,13 +36,7 @@ class Checkpoint:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str] | None, options: object) -> Self | None:
-        """Open or create the folder of a scan; return `None` without a folder.
-
-        Raises
-        ------
-        InvalidOptionError
-            The folder has parts of a scan with other options.
-        """
+        """Open or create the folder of a scan, unless it has parts with other options."""
         if folder is None:
             return None
         checkpoint = cls(Path(folder), repr(options))
@@ -74,12 +63,9 @@ class Checkpoint:
         partial.replace(self.folder / name)
 
     def parts(self, positions: Mapping[str, int]) -> Iterator[pa.Table]:
-        """Yield the saved parts, without rows that have to be read again.
+        """Yield the saved parts, with the given positions of their URLs.
 
-        Parameters
-        ----------
-        positions
-            Positions of the URLs in the list of this scan; rows of other URLs are ignored.
+        Rows of other URLs, and rows that have to be read again, are left out.
         """
         seen: set[str] = set()
         lasting = pa.array([str(kind) for kind in _LASTING])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
-from virtual_tiff.inventory.rows import Rows
+from virtual_tiff.inventory.rows import Row, error_row, image_row
 from virtual_tiff.inventory.times import check_pattern, time_from_name, time_from_tag
 from virtual_tiff.json_type import JSON
 from virtual_tiff.parser import VirtualTIFF
@@ -16,7 +16,7 @@ from virtual_tiff.planning.attributes import band_names
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.tiff.gdal_metadata import parse_gdal_metadata
-from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.tiff.ifd import ImageFileDirectory
 from virtual_tiff.tiff.relations import relate
 
 DEFAULT_CONCURRENCY = 256
@@ -50,46 +50,6 @@ class ScanOptions:
             raise InvalidOptionError(f"concurrency is {self.concurrency}, but must be at least 1.")
 
 
-@dataclass(slots=True)
-class ScannedImage:
-    """One image of a file; see `Rows.add_image` for the fields."""
-
-    directory: ImageFileDirectory
-    plan: ArrayPlan
-    full: ImageFileDirectory
-    time: datetime | None
-    grid_mapping: Mapping[str, JSON] | None
-    band_names: Sequence[str] | None
-
-
-@dataclass(slots=True)
-class ScannedFile:
-    """Result of reading one file: images or errors."""
-
-    header: Header | None = None
-    images: list[ScannedImage] = field(default_factory=list)
-    errors: list[VirtualTIFFError] = field(default_factory=list)
-
-    def add_to(self, rows: Rows, position: int, url: str) -> int:
-        """Add the rows of the file, and return the number of errors."""
-        source = None if self.header is None else self.header.source
-        for image in self.images:
-            if source is not None:
-                rows.add_image(
-                    position,
-                    image.directory,
-                    image.plan,
-                    source,
-                    full=image.full,
-                    time=image.time,
-                    grid_mapping=image.grid_mapping,
-                    band_names=image.band_names,
-                )
-        for error in self.errors:
-            rows.add_error(position, url, error, source)
-        return len(self.errors)
-
-
 class FileReader:
     """Reads files with the same options."""
 
@@ -101,14 +61,15 @@ class FileReader:
         if options.datetime_pattern is not None:
             self.pattern = check_pattern(options.datetime_pattern)
 
-    async def read(self, url: str) -> ScannedFile:
-        """Read the images of one file; errors are part of the result."""
+    async def read(self, url: str) -> list[Row]:
+        """Read the images of one file; errors are rows too."""
         parser = self.parser
         try:
             header, source = await parser.read_async(url, self.registry)
         except VirtualTIFFError as error:
-            return ScannedFile(errors=[error])
-        found = ScannedFile(header)
+            return [error_row(url, error)]
+        found: list[Row] = []
+        errors: list[VirtualTIFFError] = []
         for related in relate(header.ifds):
             directory = related.directory
             if not _is_chosen(directory, parser.ifd):
@@ -117,21 +78,21 @@ class FileReader:
                 plan = await parser.plan_header_async(header, source, directory.index, alone=True)
                 array, mapping = _array(plan, directory)
                 full = related.full or directory
-                found.images.append(
-                    ScannedImage(
-                        directory=directory,
-                        plan=array,
-                        full=full,
-                        time=self._time(url, directory),
-                        grid_mapping=mapping,
-                        band_names=_band_names(array, full, parser.bands),
-                    )
+                row = image_row(
+                    directory,
+                    array,
+                    header.source,
+                    full=full,
+                    time=self._time(url, directory),
+                    grid_mapping=mapping,
+                    band_names=_band_names(array, full, parser.bands),
                 )
+                found.append(row)
             except VirtualTIFFError as error:
-                found.errors.append(error.at(ifd=directory.index))
+                errors.append(error.at(ifd=directory.index))
         if header.damage is not None and parser.ifd is None:
-            found.errors.append(header.damage)
-        return found
+            errors.append(header.damage)
+        return found + [error_row(url, error, header.source) for error in errors]
 
     def _time(self, url: str, directory: ImageFileDirectory) -> datetime | None:
         if self.pattern is not None:

@@ -8,8 +8,8 @@ from concurrent.futures import Executor, as_completed
 import pyarrow as pa
 
 from virtual_tiff.inventory.checkpoint import Checkpoint
-from virtual_tiff.inventory.headers import FileReader, ScannedFile, ScanOptions
-from virtual_tiff.inventory.rows import POSITION, Rows
+from virtual_tiff.inventory.headers import FileReader, ScanOptions
+from virtual_tiff.inventory.rows import POSITION, Row, Rows
 from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.resolve import AddressRegistry
@@ -27,11 +27,7 @@ def read_batch(
 ) -> pa.Table:
     """Read headers in a worker of an executor."""
     rows = Rows()
-
-    def add(position: int, url: str, file: ScannedFile) -> None:
-        file.add_to(rows, position, url)
-
-    run(read_all(batch, registry, options, add))
+    run(read_all(batch, registry, options, rows.add))
     return rows.take()
 
 
@@ -39,14 +35,14 @@ async def read_all(
     batch: Sequence[tuple[int, str]],
     registry: AddressRegistry,
     options: ScanOptions,
-    add: Callable[[int, str, ScannedFile], None],
+    add: Callable[[int, list[Row]], object],
 ) -> None:
     """Read headers concurrently, and pass on each result as it completes."""
     reader = FileReader(registry, options)
 
     async def read(item: tuple[int, str]) -> None:
         position, url = item
-        add(position, url, await reader.read(url))
+        add(position, await reader.read(url))
 
     await in_flight(batch, options.concurrency, read)
 
@@ -54,23 +50,7 @@ async def read_all(
 class Reading:
     """One scan under way: what is left to read, and the parts that have been.
 
-    Parameters
-    ----------
-    urls
-        Addresses of the files, each once.
-    registry
-        Finds their stores.
-    options
-        What is the same for every file.
-    checkpoint
-        Keeps what has been read, and what an earlier scan has; `None` for nothing.
-    progress
-        Called with the stage `read` as files are done.
-
-    Attributes
-    ----------
-    parts
-        Tables of what has been read, with the position of each URL.
+    A checkpoint has the parts of an earlier scan, and keeps those of this one.
     """
 
     def __init__(
@@ -116,8 +96,8 @@ class Reading:
         """Read everything in this process."""
         rows = Rows()
 
-        def add(position: int, url: str, file: ScannedFile) -> None:
-            self.failed += file.add_to(rows, position, url)
+        def add(position: int, found: list[Row]) -> None:
+            self.failed += rows.add(position, found)
             self.done += 1
             self._report()
             if len(rows) >= _PART_ROWS or rows.references >= _PART_REFERENCES:

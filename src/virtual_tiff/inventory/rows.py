@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from virtual_tiff.errors import VirtualTIFFError
+from virtual_tiff.inventory.arrow import SIDES
 from virtual_tiff.inventory.footprint import Affine, footprint
 from virtual_tiff.inventory.table import EXTRA_GEOREFERENCING, SCHEMA
 from virtual_tiff.json_type import JSON
@@ -23,6 +24,9 @@ from virtual_tiff.storage.source import Source
 from virtual_tiff.tags import Compression
 from virtual_tiff.tiff.geokeys import crs, geotransform, overview_transform
 from virtual_tiff.tiff.ifd import ImageFileDirectory
+
+#: Cells of a row of an inventory; those that are absent are null.
+type Row = dict[str, Any]
 
 #: Position of a row's URL in the list of the scan; not part of an inventory.
 POSITION: Final = "_position"
@@ -43,94 +47,16 @@ class Rows:
     def __len__(self) -> int:
         return len(self._cells[POSITION])
 
-    def add_image(
-        self,
-        position: int,
-        directory: ImageFileDirectory,
-        plan: ArrayPlan,
-        source: Source,
-        *,
-        full: ImageFileDirectory,
-        time: datetime | None,
-        grid_mapping: Mapping[str, JSON] | None = None,
-        band_names: Sequence[str] | None = None,
-    ) -> None:
-        """Add an image that can be published.
-
-        Parameters
-        ----------
-        position
-            Position of its URL in the list of the scan.
-        directory, plan, source
-            The image, its array, and its file.
-        full
-            The directory with the georeferencing: `directory` itself, or the full-resolution image
-            of an overview or a mask.
-        time
-            Time of acquisition, UTC.
-        grid_mapping
-            Attributes of its grid mapping variable.
-        band_names
-            Names or numbers of its bands; `None` if they are 1, 2, ….
-        """
-        system, transform = _georeferencing(directory, full)
-        width, height = directory.image_width, directory.image_length
-        outline = None
-        if system is not None and transform is not None:
-            outline = footprint(system, transform, width, height)
-        nodata = nodata_value(directory.gdal_nodata, plan.data_type)
-        self._add(
-            position,
-            url=source.url,
-            ifd=array_name(directory.index),
-            role=role(directory),
-            full_ifd=array_name(full.index),
-            size=source.size,
-            etag=source.etag,
-            last_modified=source.last_modified,
-            datetime=time,
-            width=width,
-            height=height,
-            bands=dict(zip(plan.dimension_names, plan.shape, strict=True)).get("band", 1),
-            band_names=band_names,
-            data_type=plan.data_type.name,
-            compression=_COMPRESSIONS.get(directory.compression, str(directory.compression)),
-            nodata=None if nodata is None or isinstance(nodata, complex) else float(nodata),
-            crs=system,
-            transform=transform,
-            grid_mapping=_extra_georeferencing(grid_mapping),
-            bbox=None if outline is None else _bbox(outline.bbox),
-            geometry=None if outline is None else outline.wkb,
-            dimensions=plan.dimension_names,
-            shape=plan.shape,
-            chunk_shape=plan.chunk_shape,
-            codecs=_json(plan.codecs),
-            fill_value=_json(json_scalar(plan.fill_value)),
-            attributes=_json(plan.attributes),
-            offsets=plan.offsets.ravel(),
-            lengths=plan.lengths.ravel(),
-            inline=[{"index": index, "data": data} for index, data in plan.inline.items()],
-        )
-        self.references += plan.offsets.size
-
-    def add_error(
-        self, position: int, url: str, error: VirtualTIFFError, source: Source | None = None
-    ) -> None:
-        """Add a file or an image that cannot be read."""
-        known = {} if source is None else {"size": source.size, "etag": source.etag}
-        self._add(
-            position,
-            url=url,
-            ifd=None if error.ifd is None else array_name(error.ifd),
-            error_kind=str(error.kind),
-            error=error.text,
-            **known,
-        )
-
-    def _add(self, position: int, **values: object) -> None:
-        values[POSITION] = position
-        for name, cells in self._cells.items():
-            cells.append(values.get(name))
+    def add(self, position: int, rows: Iterable[Row]) -> int:
+        """Add the rows of a file, which is at a position of the list, and count its errors."""
+        errors = 0
+        for row in rows:
+            errors += "error" in row
+            self.references += row["offsets"].size if "offsets" in row else 0
+            self._cells[POSITION].append(position)
+            for name in SCHEMA.names:
+                self._cells[name].append(row.get(name))
+        return errors
 
     def take(self) -> pa.Table:
         """Return the rows as a `pyarrow.Table`, and clear them."""
@@ -146,6 +72,71 @@ class Rows:
         self._clear()
         fields = [pa.field(POSITION, pa.int64()), *SCHEMA]
         return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def image_row(
+    directory: ImageFileDirectory,
+    plan: ArrayPlan,
+    source: Source,
+    *,
+    full: ImageFileDirectory,
+    time: datetime | None,
+    grid_mapping: Mapping[str, JSON] | None = None,
+    band_names: Sequence[str] | None = None,
+) -> Row:
+    """Make the row of an image that can be published.
+
+    `full` is the directory with its georeferencing, which differs for an overview or a mask.
+    """
+    system, transform = _georeferencing(directory, full)
+    width, height = directory.image_width, directory.image_length
+    outline = None
+    if system is not None and transform is not None:
+        outline = footprint(system, transform, width, height)
+    nodata = nodata_value(directory.gdal_nodata, plan.data_type)
+    return {
+        "url": source.url,
+        "ifd": array_name(directory.index),
+        "role": role(directory),
+        "full_ifd": array_name(full.index),
+        "size": source.size,
+        "etag": source.etag,
+        "last_modified": source.last_modified,
+        "datetime": time,
+        "width": width,
+        "height": height,
+        "bands": dict(zip(plan.dimension_names, plan.shape, strict=True)).get("band", 1),
+        "band_names": band_names,
+        "data_type": plan.data_type.name,
+        "compression": _COMPRESSIONS.get(directory.compression, str(directory.compression)),
+        "nodata": None if nodata is None or isinstance(nodata, complex) else float(nodata),
+        "crs": system,
+        "transform": transform,
+        "grid_mapping": _extra_georeferencing(grid_mapping or {}),
+        "bbox": None if outline is None else dict(zip(SIDES, outline.bbox, strict=True)),
+        "geometry": None if outline is None else outline.wkb,
+        "dimensions": plan.dimension_names,
+        "shape": plan.shape,
+        "chunk_shape": plan.chunk_shape,
+        "codecs": _json(plan.codecs),
+        "fill_value": _json(json_scalar(plan.fill_value)),
+        "attributes": _json(plan.attributes),
+        "offsets": plan.offsets.ravel(),
+        "lengths": plan.lengths.ravel(),
+        "inline": [{"index": index, "data": data} for index, data in plan.inline.items()],
+    }
+
+
+def error_row(url: str, error: VirtualTIFFError, source: Source | None = None) -> Row:
+    """Make the row of a file or an image that cannot be read."""
+    return {
+        "url": url,
+        "ifd": None if error.ifd is None else array_name(error.ifd),
+        "error_kind": str(error.kind),
+        "error": error.text,
+        "size": None if source is None else source.size,
+        "etag": None if source is None else source.etag,
+    }
 
 
 def role(directory: ImageFileDirectory) -> str:
@@ -175,16 +166,10 @@ def _georeferencing(
     return name, (a, b, x, d, e, y)
 
 
-def _extra_georeferencing(mapping: Mapping[str, JSON] | None) -> str | None:
+def _extra_georeferencing(mapping: Mapping[str, JSON]) -> str | None:
     """Return the attributes of a grid mapping that have no column, as JSON."""
-    found = (
-        {key: mapping[key] for key in EXTRA_GEOREFERENCING if key in mapping} if mapping else None
-    )
+    found = {key: mapping[key] for key in EXTRA_GEOREFERENCING if key in mapping}
     return _json(found) if found else None
-
-
-def _bbox(edges: tuple[float, float, float, float]) -> dict[str, float]:
-    return dict(zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True))
 
 
 # Made once, since `json.dumps` makes a new encoder for every call with options.

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from virtual_tiff.errors import InvalidOptionError
-from virtual_tiff.inventory.arrow_types import without_views
+from virtual_tiff.inventory.arrow import without_views
 from virtual_tiff.inventory.stac_items import items_to_table, stac_table_to_urls
 from virtual_tiff.inventory.table import COLUMNS
 from virtual_tiff.inventory.times import as_time
@@ -31,19 +31,7 @@ def table_of_files(
 ) -> pa.Table:
     """Take a table of the caller: STAC GeoParquet, or one with a column of URLs.
 
-    Parameters
-    ----------
-    table
-        The table.
-    url
-        Address of its file, from which relative paths start; `None` where it has none.
-    url_column, datetime_column, assets
-        See `virtual_tiff.inventory.sources.SourceOptions`.
-
-    Raises
-    ------
-    InvalidOptionError
-        It lacks a column, or one holds something else.
+    Relative paths start from `url`, the address of its file.
     """
     table = without_views(table)
     names = table.column_names
@@ -77,7 +65,7 @@ def stac_document(
     datetime_column: str | None,
     assets: Sequence[str] | None,
 ) -> pa.Table:
-    """Take a STAC Item or ItemCollection; the parameters are those of `table_of_files`."""
+    """Take a STAC Item or ItemCollection; relative links start from `url`."""
     return _with_time(_linked(items_to_table(document, assets), url), datetime_column)
 
 

@@ -16,24 +16,9 @@ _STRUCTURE = frozenset({"assets", "links", "stac_version", "stac_extensions", "t
 
 
 def items_to_table(document: Mapping[str, Any], assets: Sequence[str] | None) -> pa.Table:
-    """List the TIFFs of an Item or an ItemCollection.
+    """List the TIFFs of an Item or an ItemCollection (STAC 1.0), with their properties.
 
-    Parameters
-    ----------
-    document
-        GeoJSON Feature or FeatureCollection (STAC 1.0, Item specification).
-    assets
-        Keys of the assets to use; `None` for all whose media type is TIFF.
-
-    Returns
-    -------
-    pyarrow.Table
-        Columns `url`, `item`, `collection`, `asset`, and the properties; objects and lists as JSON.
-
-    Raises
-    ------
-    InvalidOptionError
-        The document is neither, or an Item lacks a requested asset.
+    Objects and lists become JSON. `assets` has the keys of assets; `None` takes all TIFFs.
     """
     items = document.get("features") if document.get("type") == "FeatureCollection" else [document]
     if not isinstance(items, list) or not all(_is_item(item) for item in items):
@@ -62,25 +47,7 @@ def items_to_table(document: Mapping[str, Any], assets: Sequence[str] | None) ->
 
 
 def stac_table_to_urls(table: pa.Table, assets: Sequence[str] | None) -> pa.Table:
-    """List the TIFFs of a STAC GeoParquet table (specification 1.0).
-
-    Parameters
-    ----------
-    table
-        Table with a struct column `assets` that has a field for each asset.
-    assets
-        Keys of the assets to use; `None` for all whose media type is TIFF.
-
-    Returns
-    -------
-    pyarrow.Table
-        Columns `url`, `item`, `asset`, and the properties.
-
-    Raises
-    ------
-    InvalidOptionError
-        No Item has a requested asset.
-    """
+    """List the TIFFs of a STAC GeoParquet table (specification 1.0), with their properties."""
     kind = table.schema.field("assets").type
     present = [kind.field(i).name for i in range(kind.num_fields)]
     for key in assets or ():

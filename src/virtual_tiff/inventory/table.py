@@ -6,26 +6,34 @@ read it without this package. A file that could not be read is a row too, with i
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
-from virtual_tiff.inventory.arrow_types import ArrowStream, converted, without_views
-from virtual_tiff.inventory.geoparquet import with_geo_metadata
-from virtual_tiff.inventory.row_plans import plan_of, source_of
+from virtual_tiff.inventory.arrow import (
+    SIDES,
+    ArrowStream,
+    converted,
+    with_geo_metadata,
+    without_views,
+)
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.storage.source import Source
 
 # Long text that is equal in most rows, such as codecs and WKT.
 _SHARED = pa.dictionary(pa.int32(), pa.string())
 _TIME = pa.timestamp("us", "UTC")
-_BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
+_BBOX = pa.struct([(name, pa.float64()) for name in SIDES])
 _INLINE = pa.list_(pa.struct([("index", pa.list_(pa.int64())), ("data", pa.binary())]))
 
 #: Columns of every inventory; columns of the caller follow.
@@ -168,7 +176,7 @@ class Inventory:
 
     def source(self, row: int) -> Source:
         """Return URL and metadata of the file of a row."""
-        return source_of(self.table.slice(row, 1).select(_SOURCE).to_pylist()[0])
+        return _source_of(self.table.slice(row, 1).select(_SOURCE).to_pylist()[0])
 
     def plan(self, row: int) -> ArrayPlan:
         """Rebuild the plan of the array of one image, without a request.
@@ -185,7 +193,7 @@ class Inventory:
                 kind=ErrorKind(values["error_kind"]),
                 url=values["url"],
             )
-        return plan_of(values)
+        return _plan_of(values)
 
     def plans(self) -> Iterator[ArrayPlan]:
         """Yield the plans of all rows, in order; see `plan`."""
@@ -235,15 +243,53 @@ class Inventory:
             A column is absent or cannot be converted.
         """
         given = without_views(pa.table(table))
-        names = [f.name for f in SCHEMA if f.name in given.column_names]
-        fields = [
-            SCHEMA.field(name) if name in COLUMNS else given.schema.field(name)
-            for name in given.column_names
-        ]
+        fields = [field for field in SCHEMA if field.name in given.column_names]
+        fields += [field for field in given.schema if field.name not in COLUMNS]
         try:
-            columns = [converted(given[f.name], f.type) for f in fields]
+            columns = [converted(given[field.name], field.type) for field in fields]
         except pa.ArrowException as error:
             raise InvalidOptionError(f"the table is not an inventory: {error}") from error
-        own = [n for n in given.column_names if n not in COLUMNS]
-        whole = pa.table(columns, schema=pa.schema(fields))
-        return cls(whole.select([*names, *own]))
+        return cls(pa.table(columns, schema=pa.schema(fields)))
+
+
+def _source_of(values: Mapping[str, Any]) -> Source:
+    """Return URL and metadata of the file of a row."""
+    modified = values["last_modified"]
+    return Source(
+        url=values["url"],
+        size=values["size"],
+        etag=values["etag"],
+        last_modified=None if modified is None else modified.astimezone(UTC),
+    )
+
+
+def _plan_of(values: Mapping[str, Any]) -> ArrayPlan:
+    """Rebuild the plan of a row without a request."""
+    shape, chunk_shape = tuple(values["shape"]), tuple(values["chunk_shape"])
+    grid = tuple(-(-s // c) for s, c in zip(shape, chunk_shape, strict=True))
+    inline = {tuple(chunk["index"]): chunk["data"] for chunk in values["inline"] or ()}
+    data_type = np.dtype(values["data_type"])
+    return ArrayPlan(
+        shape=shape,
+        chunk_shape=chunk_shape,
+        data_type=data_type,
+        codecs=tuple(json.loads(values["codecs"])),
+        fill_value=_scalar(json.loads(values["fill_value"]), data_type),
+        dimension_names=tuple(values["dimensions"]),
+        source=_source_of(values),
+        offsets=np.asarray(values["offsets"], np.uint64).reshape(grid),
+        lengths=np.asarray(values["lengths"], np.uint64).reshape(grid),
+        inline=inline,
+        attributes=json.loads(values["attributes"]),
+        ifd=tuple(int(part) for part in values["ifd"].split(".")),
+    )
+
+
+def _scalar(value: Any, data_type: np.dtype[np.generic]) -> bool | int | float | complex:
+    """Decode a fill value (Zarr v3 core, section "Fill value representation")."""
+    if data_type.kind == "c":
+        real, imaginary = (float(part) for part in value)
+        return complex(real, imaginary)
+    if data_type.kind == "f":
+        return float(value)
+    return bool(value) if data_type.kind == "b" else int(value)

@@ -25,54 +25,41 @@ _DIGITS = {
 def check_pattern(pattern: str) -> re.Pattern[str]:
     r"""Compile a regular expression that finds the time in a name.
 
-    Parameters
-    ----------
-    pattern
-        With one group, such as `(\d{8})`, whose digits are a year, year and month, year and day
-        of the year (7 digits), or a date with or without hour, minute and second, with `-`, `:`,
-        `_`, `T` and `Z` ignored; or with groups named year, month, day, doy, hour,
-        minute and second.
-
-    Raises
-    ------
-    InvalidOptionError
-        The pattern is not a regular expression, or has other groups.
+    It has one group, such as `(\d{8})`, whose digits are a year, year and month, year and day of
+    the year (7 digits), or a date with or without hour, minute and second, with `-`, `:`, `_`, `T`
+    and `Z` ignored; or groups named year, month, day, doy, hour, minute and second.
     """
+    remedy = r"Put the digits of the date in parentheses, as in '_(\d{8})_'."
+    compiled = compiled_pattern(pattern, "datetime", remedy, named=True)
+    names = compiled.groupindex
+    if names and (set(names) - set(_NAMED) or "year" not in names):
+        raise InvalidOptionError(
+            f"the named groups of {pattern!r} are {', '.join(names)}, "
+            f"but must be year and some of {', '.join(_NAMED[1:])}."
+        )
+    return compiled
+
+
+def compiled_pattern(
+    pattern: str, what: str, remedy: str, *, named: bool = False
+) -> re.Pattern[str]:
+    """Compile a regular expression with one group, or also with named ones."""
     try:
         compiled = re.compile(pattern)
     except re.error as error:
         raise InvalidOptionError(
-            f"the datetime pattern {pattern!r} is not a regular expression: {error}."
+            f"the {what} pattern {pattern!r} is not a regular expression: {error}."
         ) from error
-    if compiled.groupindex:
-        if set(compiled.groupindex) - set(_NAMED) or "year" not in compiled.groupindex:
-            raise InvalidOptionError(
-                f"the named groups of {pattern!r} are {', '.join(compiled.groupindex)}, "
-                f"but must be year and some of {', '.join(_NAMED[1:])}."
-            )
-    elif compiled.groups != 1:
+    if compiled.groups != 1 and not (named and compiled.groupindex):
         raise InvalidOptionError(
-            f"the datetime pattern {pattern!r} has {compiled.groups} groups, but needs one.",
-            remedy=r"Put the digits of the date in parentheses, as in '_(\d{8})_'.",
+            f"the {what} pattern {pattern!r} has {compiled.groups} groups, but needs one.",
+            remedy=remedy,
         )
     return compiled
 
 
 def time_from_name(pattern: re.Pattern[str], name: str) -> datetime | None:
-    """Find the time in a name, from the first match.
-
-    Parameters
-    ----------
-    pattern
-        From `check_pattern`.
-    name
-        URL or path.
-
-    Returns
-    -------
-    datetime or None
-        Time in UTC; `None` if nothing matches, or the match is no date.
-    """
+    """Find the time (UTC) in a name, from the first match; `None` if it is no date."""
     match = pattern.search(name)
     if match is None:
         return None
@@ -96,13 +83,7 @@ def time_from_tag(ifd: ImageFileDirectory) -> datetime | None:
 
 
 def as_time(value: object, column: str) -> datetime | None:
-    """Convert a cell of a table to a time: a datetime, a date, or ISO 8601 text; UTC by default.
-
-    Raises
-    ------
-    InvalidOptionError
-        The value is something else.
-    """
+    """Convert a datetime, a date, or ISO 8601 text of a table to a time, UTC by default."""
     if value is None:
         return None
     if isinstance(value, str):

@@ -5,7 +5,6 @@ Nothing is fetched: the rows have all data that the parser needs.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -142,15 +141,5 @@ def _numbers(rows: Sequence[Row]) -> tuple[int, ...] | None:
 
 
 def _description(row: Row, *, named: bool) -> Description:
-    transform, extra_georeferencing = row["transform"], row["grid_mapping"]
-    grid = ImageGrid(
-        crs=row["crs"],
-        transform=None if transform is None else tuple(transform),
-        width=row["width"],
-        height=row["height"],
-        extra_georeferencing={}
-        if extra_georeferencing is None
-        else json.loads(extra_georeferencing),
-    )
     names = row["band_names"] if named else None
-    return replace(description(grid), band_names=tuple(names or ()))
+    return replace(description(ImageGrid.of_row(row)), band_names=tuple(names or ()))

@@ -1,0 +1,88 @@
+"""Take Arrow tables of other libraries without loss, and add the metadata of GeoParquet 1.1."""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_VERSION = "1.1.0"
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+class ArrowStream(Protocol):
+    """A table of any library that implements the Arrow PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand over the table."""
+
+
+def without_views(table: pa.Table) -> pa.Table:
+    """Return a table with types of text and bytes that all Arrow functions support."""
+    for position, field in enumerate(table.schema):
+        column = table.column(position)
+        kind = field.type
+        if pa.types.is_dictionary(kind) and kind.value_type == pa.string_view():
+            chunks = [
+                pa.DictionaryArray.from_arrays(c.indices, c.dictionary.cast(pa.string()))
+                for c in column.chunks
+            ]
+            column = pa.chunked_array(chunks, pa.dictionary(kind.index_type, pa.string()))
+        elif kind == pa.string_view():
+            column = column.cast(pa.string())
+        elif kind == pa.binary_view():
+            column = column.cast(pa.binary())
+        else:
+            continue
+        table = table.set_column(position, field.with_type(column.type), column)
+    return table
+
+
+def converted(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """Return a column with another type; refuse to lose information."""
+    if column.type == wanted:
+        return column
+    if pa.types.is_dictionary(wanted):
+        plain = column.cast(wanted.value_type)
+        return plain.dictionary_encode()
+    return column.cast(wanted)
+
+
+def with_geo_metadata(table: pa.Table) -> pa.Table:
+    """Add `geo` to the metadata of a table with columns `geometry` (WKB) and `bbox`."""
+    column: dict[str, object] = {
+        "encoding": "WKB",
+        "geometry_types": ["MultiPolygon", "Polygon"],
+        "crs": _epsg_4326(),
+        "covering": {"bbox": {side: ["bbox", side] for side in SIDES}},
+    }
+    bounds = _bounds(table["bbox"])
+    if bounds is not None:
+        column["bbox"] = bounds
+    geo = {
+        "version": _VERSION,
+        "primary_column": "geometry",
+        "columns": {"geometry": column},
+    }
+    metadata = {**(table.schema.metadata or {}), b"geo": json.dumps(geo).encode()}
+    return table.replace_schema_metadata(metadata)
+
+
+def _bounds(boxes: pa.ChunkedArray) -> list[float] | None:
+    """Return the bounds of all boxes; all longitudes if one of several crosses the antimeridian."""
+    sides = {side: pc.struct_field(boxes, [side]) for side in SIDES}
+    edges = [(pc.min if s.endswith("min") else pc.max)(sides[s]).as_py() for s in SIDES]
+    if None in edges:
+        return None
+    crossing = pc.greater(sides["xmin"], sides["xmax"])
+    if pc.any(crossing).as_py() and not pc.all(crossing).as_py():
+        edges[0], edges[2] = -180.0, 180.0
+    return edges
+
+
+def _epsg_4326() -> dict[str, object]:
+    from pyproj import CRS
+
+    return CRS.from_epsg(4326).to_json_dict()
