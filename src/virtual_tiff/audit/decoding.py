@@ -30,16 +30,8 @@ _LEVELS = 4
 class Sample:
     """An image whose chunks are compared.
 
-    Parameters
-    ----------
-    url, ifd
-        The image.
-    array
-        Path of the array that contains it.
-    step
-        Position along the first dimension; `None` if the array is the image.
-    band
-        The band of the image that the array contains; -1 for all.
+    `step` is its position along the first dimension of `array`, `None` if the array is the image;
+    `band` is the band of the image that the array contains, -1 for all.
     """
 
     url: str
@@ -51,18 +43,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Result of comparing one chunk.
+    """Result of comparing one chunk; `decided` is 0, with a `reason`, if tifffile cannot decode it.
 
-    Parameters
-    ----------
-    decided
-        1 if it was compared, 0 if tifffile cannot decode it.
-    fault
-        Description of the difference, in one line.
-    changed
-        Whether Icechunk refused to read, since the source changed after it was published.
-    reason
-        Why the chunk was not compared.
+    `changed` says that Icechunk refused to read, since the source changed after it was published.
     """
 
     decided: int
@@ -74,21 +57,7 @@ class Outcome:
 def compare(
     store: IcechunkStore, sample: Sample, registry: AddressRegistry, chunks: int, seed: int
 ) -> Iterator[Outcome]:
-    """Compare some chunks of an image.
-
-    Parameters
-    ----------
-    store
-        Icechunk store of a session.
-    sample
-        The image.
-    registry
-        Finds the store of its URL.
-    chunks
-        Number of chunks to compare; all if the image has fewer.
-    seed
-        Seed of the selection, together with the URL.
-    """
+    """Compare so many chunks of an image, chosen by `seed` and URL; all if it has fewer."""
     with warnings.catch_warnings():
         # zarr warns that numcodecs.* names are not in the specification.
         warnings.simplefilter("ignore")

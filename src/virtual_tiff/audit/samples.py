@@ -30,16 +30,8 @@ _IFD = re.compile(r"(?:(?:ovr|msk|msk\.ovr)\.)?(\d+(?:\.\d+)*)")
 class Reference:
     """One chunk of one file, of an array that is not in the table of sources.
 
-    Parameters
-    ----------
-    url
-        The file.
-    array
-        Path of the array.
-    key
-        Key of the first chunk of the array that is in the file.
-    sample
-        The image, if the array is named by `VirtualTIFF`; else `None`.
+    `key` is that of the first chunk of `array` in the file; `sample` is the image, if the array is
+    named by `VirtualTIFF`.
     """
 
     url: str
@@ -86,15 +78,7 @@ class _Places:
 
 
 async def unlisted(store: IcechunkStore, arrays: Iterable[str]) -> list[Reference]:
-    """Find files from references of arrays that are not in the table of sources.
-
-    Parameters
-    ----------
-    store
-        Of a session.
-    arrays
-        Their paths.
-    """
+    """Find files from references of arrays that are not in the table of sources."""
     found = []
     for array in arrays:
         first: dict[str, tuple[int, ...]] = {}

@@ -96,19 +96,10 @@ async def _head(url: str, registry: AddressRegistry) -> ObjectMeta:
 def difference(
     size: int, etag: str, last_modified: datetime | None, now: Mapping[str, object]
 ) -> str | None:
-    """Describe how the metadata of a file differs from the recorded values.
+    """Describe how the metadata of a file differs from the recorded values; `None` if it does not.
 
-    Parameters
-    ----------
-    size, etag, last_modified
-        Recorded values; an empty ETag and `None` if the store gave none.
-    now
-        Current metadata: `size`, `e_tag`, `last_modified`.
-
-    Returns
-    -------
-    str or None
-        `None` if they are equal.
+    An empty ETag and a time of `None` were not given by the store; `now` has `size`, `e_tag` and
+    `last_modified`.
     """
     if now["size"] != size:
         return f"it has {now['size']} bytes, but had {size}"

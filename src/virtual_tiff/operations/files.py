@@ -19,13 +19,7 @@ DEFAULT_CONCURRENCY = 64
 
 
 def check_unique(urls: Sequence[str]) -> None:
-    """Refuse a source that is named twice.
-
-    Raises
-    ------
-    InvalidOptionError
-        With kind `duplicate`.
-    """
+    """Refuse a source that is named twice, with kind `duplicate`."""
     if repeated := [url for url, count in Counter(urls).items() if count > 1]:
         raise InvalidOptionError(
             "this source is named more than once.", kind=ErrorKind.DUPLICATE, url=repeated[0]
@@ -33,13 +27,7 @@ def check_unique(urls: Sequence[str]) -> None:
 
 
 def paths_of(urls: Sequence[str], names: Names | None, group: str) -> list[str]:
-    """Paths of the groups of files.
-
-    Raises
-    ------
-    InvalidOptionError
-        A name cannot be that of a group, or with kind `duplicate` names two.
-    """
+    """Return the paths of the groups of files; refuse invalid and equal names."""
     paths: Sequence[str]
     if names is None:
         paths = group_names(urls)

@@ -35,13 +35,7 @@ def inventory_in(sources: object) -> Inventory | None:
 
 
 def failed_in(inventory: Inventory, on_failed: OnFailed) -> dict[str, str]:
-    """Return why files could not be read, by URL; raise unless they are to be skipped.
-
-    Raises
-    ------
-    VirtualTIFFError
-        With the kind of the first of them.
-    """
+    """Return why files could not be read, by URL; raise if they are not to be skipped."""
     failed = inventory.failed.to_pylist()
     if failed and on_failed == "raise":
         first = failed[0]

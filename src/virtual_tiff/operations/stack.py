@@ -181,13 +181,7 @@ def _commit(
 
 
 def _planned(inventory: Inventory, group: str, options: CubeOptions) -> Mapping[str, CubePlan]:
-    """Plan a cube for each group that a template names.
-
-    Raises
-    ------
-    InvalidOptionError
-        The template names a missing column, or a group is within another.
-    """
+    """Plan a cube for each group that a template names."""
     if not is_template(group):
         return {group: plan_cube(inventory, options)}
     # All rows, since they include the overviews.

@@ -219,13 +219,9 @@ def _commit(
     added: Mapping[str, Added],
     call: str,
 ) -> str:
-    """Commit a session.
+    """Commit a session; raise `ConflictError` where another writer was faster.
 
-    Raises
-    ------
-    icechunk.ConflictError
-        Another writer was faster. Where it was this very call, whose answer a failing connection
-        lost, its snapshot is returned instead.
+    Where that was this very call, whose answer a failing connection lost, return its snapshot.
     """
     cubes = {path: each.as_json() for path, each in added.items() if each.source is None}
     metadata = {

@@ -145,15 +145,10 @@ def prefixes_for(config: icechunk.RepositoryConfig, needed: Iterable[Container])
 
 
 def check_accounts(containers: Iterable[Container]) -> None:
-    """Check that no two Azure accounts have a container of the same name.
+    """Refuse two Azure accounts that have a container of the same name.
 
     The locations of chunks name only the container, so files of one account would be requested from
     the other.
-
-    Raises
-    ------
-    InvalidOptionError
-        They have.
     """
     accounts: dict[str, str] = {}
     for container in containers:

@@ -24,13 +24,7 @@ _SAME = ("dimension_names", "data_type", "shape", "chunk_grid", "codecs", "fill_
 
 
 def check_fits(store: IcechunkStore, path: str, cube: CubePlan) -> None:
-    """Compare the arrays of an existing cube with those of images to add.
-
-    Raises
-    ------
-    MismatchError
-        Names the variable and what differs.
-    """
+    """Refuse images whose arrays differ from those of a cube, and name what differs."""
     for name, variable in cube.variables.items():
         document = get_json(store, f"{key_prefix(path)}{name}/zarr.json")
         url = url_of(cube, variable)
@@ -50,20 +44,7 @@ def check_fits(store: IcechunkStore, path: str, cube: CubePlan) -> None:
 
 
 def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
-    """Compare the band names of an existing cube with those of images to add.
-
-    Parameters
-    ----------
-    group
-        Group of the cube, opened with zarr.
-    path, cube
-        Its path; the images to add.
-
-    Raises
-    ------
-    MismatchError
-        Bands would get the names of other bands.
-    """
+    """Refuse images whose bands would get the names of other bands of a cube."""
     if not cube.bands or "band" not in group:
         return
     there: Any = group["band"]
@@ -83,13 +64,7 @@ def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
 
 
 def check_grid(store: IcechunkStore, path: str, cube: CubePlan) -> None:
-    """Compare the grid of an existing cube with that of images to add.
-
-    Raises
-    ------
-    MismatchError
-        They have another CRS or transform.
-    """
+    """Refuse images with another CRS or transform than that of a cube."""
     document = get_json(store, f"{key_prefix(path)}{GRID_MAPPING}/zarr.json")
     attributes = {} if document is None else document["attributes"]
     there = grid_of(attributes, cube.grid.width, cube.grid.height)

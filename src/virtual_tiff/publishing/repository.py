@@ -158,11 +158,8 @@ def open_repository(
 def exists(storage: icechunk.Storage, location: Location) -> bool:
     """Return whether a repository exists; nothing is written.
 
-    Raises
-    ------
-    RepositoryError
-        With kind `not-a-repository`: the location has other files. Only local folders are checked;
-        in buckets, Icechunk refuses to create a repository among other objects.
+    A location with other files is refused with kind `not-a-repository`. Only local folders are
+    checked; in buckets, Icechunk refuses to create a repository among other objects.
     """
     path = local_folder(location)
     if path is not None and path.is_file():
@@ -206,13 +203,7 @@ def _open(storage: icechunk.Storage, containers: tuple[Container, ...]) -> icech
 def add_containers(
     repository: icechunk.Repository, containers: Iterable[Container]
 ) -> icechunk.Repository:
-    """Save containers in a repository, unless it has containers for the same URLs.
-
-    Raises
-    ------
-    InvalidOptionError
-        A container is that of another Azure account; see `check_accounts`.
-    """
+    """Save containers in a repository, unless it has containers for the same URLs."""
     config = repository.config
     stored, containers = stored_containers(config), tuple(containers)
     check_accounts((*stored, *containers))

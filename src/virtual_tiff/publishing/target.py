@@ -130,12 +130,7 @@ class Target:
     def ready(self, containers: tuple[Container, ...]) -> icechunk.Repository:
         """Open the repository as it is now; make it, its branch and containers where needed.
 
-        Raises
-        ------
-        RepositoryError
-            As `check`; or with kind `conflict`, another writer began to make it and did not end.
-        icechunk.ConflictError
-            Another writer was faster.
+        It refuses what `check` refuses, and what another writer began to make and did not end.
         """
         repository = self._open()
         if repository is None:

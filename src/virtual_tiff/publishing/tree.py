@@ -51,13 +51,7 @@ class Tree:
         )
 
     def write(self, session: icechunk.Session) -> list[Written]:
-        """Write the documents of all groups.
-
-        Raises
-        ------
-        RepositoryError
-            With kind `conflict`: there are such groups, or an array is above one.
-        """
+        """Write the documents of all groups; refuse groups that are there."""
         run(self._write(session.store))
         return [_written(path, url, plan) for path, (url, plan) in self.groups.items()]
 
