@@ -124,7 +124,6 @@ def extend_level(
     path: str,
     cube: CubePlan,
     present: set[tuple[str, str]],
-    *,
     on_present: OnPresent,
     out_of_order: OutOfOrder,
 ) -> Level:
