@@ -36,12 +36,12 @@ from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.plan import Codec
 from virtual_tiff.planning.stacks import codec_for_stack
-from virtual_tiff.publishing.cube import NewCube
+from virtual_tiff.publishing.cube import CubePart
 
 
 def write(session: icechunk.Session, path: str, cube: CubePlan) -> None:
     """Write a cube and its references into a session."""
-    for written in NewCube(path, cube, coordinates=False).write(session):
+    for written in CubePart(path, cube, coordinates=False).write(session):
         for task in written.tasks:
             asyncio.run(task.write(session.store))
 

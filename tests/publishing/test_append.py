@@ -30,7 +30,7 @@ from virtual_tiff.errors import (
     VirtualTIFFError,
 )
 from virtual_tiff.operations.stack import append, stack
-from virtual_tiff.publishing.cube import MoreImages
+from virtual_tiff.publishing.cube import CubePart
 from virtual_tiff.publishing.repository import open_repository
 from virtual_tiff.publishing.sources_table import read_sources_table
 
@@ -310,10 +310,10 @@ def test_conflict_is_planned_anew(tmp_path: Path) -> None:
     repo = icechunk.in_memory_storage()
     stack(scanned(tmp_path / "a"), repo)
     inventories = {name: scanned(tmp_path / name) for name in "bc"}
-    original = MoreImages.write
+    original = CubePart.write
     raced: list[bool] = []
 
-    def racing(part: MoreImages, session: icechunk.Session) -> Any:
+    def racing(part: CubePart, session: icechunk.Session) -> Any:
         written = original(part, session)
         if not raced:
             raced.append(True)
@@ -321,7 +321,7 @@ def test_conflict_is_planned_anew(tmp_path: Path) -> None:
         return written
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MoreImages, "write", racing)
+        patch.setattr(CubePart, "write", racing)
         append(inventories["c"], repo)
     repository = open_repository(repo)
     every = sorted(tmp_path.glob("*/*.tif"), key=lambda path: path.name)
@@ -337,7 +337,7 @@ def test_conflict_is_planned_anew(tmp_path: Path) -> None:
     raced.clear()
     inventories["b"] = scanned(tmp_path / "d")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MoreImages, "write", racing)
+        patch.setattr(CubePart, "write", racing)
         with pytest.raises(InvalidOptionError) as caught:
             append(scanned(tmp_path / "d"), repo)
     assert caught.value.kind == ErrorKind.DUPLICATE

@@ -361,15 +361,15 @@ def test_parts_of_both_kinds_in_one_commit(repo: str, tmp_path: Path) -> None:
     from virtual_tiff.operations.tree import plan_files
     from virtual_tiff.planning.arrangement import PlanOptions
     from virtual_tiff.publishing.containers import containers_for
-    from virtual_tiff.publishing.cube import NewCube
+    from virtual_tiff.publishing.cube import CubePart
 
     paths = write_scenes(tmp_path / "a", 3)
     inventory = scanned(tmp_path / "a")
     plans = plan_files(inventory, PlanOptions())
     tree = Tree({f"images/{n}": each for n, each in enumerate(plans.items())})
     result = commit(
-        Target.of(repo),
-        [NewCube("cube", plan_cube(inventory)), tree],
+        Target(repo),
+        [CubePart("cube", plan_cube(inventory)), tree],
         containers=containers_for([path.as_uri() for path in paths]),
     )
     assert len(snapshots(repo)) == 1

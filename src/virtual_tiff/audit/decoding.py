@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, cast
@@ -30,16 +31,8 @@ _LEVELS = 4
 class Sample:
     """An image whose chunks are compared.
 
-    Parameters
-    ----------
-    url, ifd
-        The image.
-    array
-        Path of the array that contains it.
-    step
-        Position along the first dimension; `None` if the array is the image.
-    band
-        The band of the image that the array contains; -1 for all.
+    `step` is its position along the first dimension of `array`, `None` if the array is the image;
+    `band` is the band of the image that the array contains, -1 for all.
     """
 
     url: str
@@ -51,18 +44,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Result of comparing one chunk.
+    """Result of comparing one chunk; `decided` is 0, with a `reason`, if tifffile cannot decode it.
 
-    Parameters
-    ----------
-    decided
-        1 if it was compared, 0 if tifffile cannot decode it.
-    fault
-        Description of the difference, in one line.
-    changed
-        Whether Icechunk refused to read, since the source changed after it was published.
-    reason
-        Why the chunk was not compared.
+    `changed` says that Icechunk refused to read, since the source changed after it was published.
     """
 
     decided: int
@@ -74,21 +58,7 @@ class Outcome:
 def compare(
     store: IcechunkStore, sample: Sample, registry: AddressRegistry, chunks: int, seed: int
 ) -> Iterator[Outcome]:
-    """Compare some chunks of an image.
-
-    Parameters
-    ----------
-    store
-        Icechunk store of a session.
-    sample
-        The image.
-    registry
-        Finds the store of its URL.
-    chunks
-        Number of chunks to compare; all if the image has fewer.
-    seed
-        Seed of the selection, together with the URL.
-    """
+    """Compare so many chunks of an image, chosen by `seed` and URL; all if it has fewer."""
     with warnings.catch_warnings():
         # zarr warns that numcodecs.* names are not in the specification.
         warnings.simplefilter("ignore")
@@ -103,7 +73,7 @@ def compare(
     dimensions = array.metadata.dimension_names  # type: ignore[union-attr]
     names = tuple(axis_of(name or "") for name in dimensions or ())
     numbers = _band_numbers(store, sample.array, dimensions or ())
-    with _Page(sample, registry, numbers) as page:
+    with closing(_Page(sample, registry, numbers)) as page:
         for number in sorted(chooser.sample(range(every), min(chunks, every))):
             index = [int(i) for i in np.unravel_index(number, grid)]
             cut = zip(index, chunk, shape, strict=True)
@@ -139,7 +109,8 @@ def _compare(
         return Outcome(
             decided=1, fault=f"chunk {index} is {found.shape}, but {expected.shape} in the TIFF"
         )
-    lossy = any(getattr(c, "codec_name", "") in _LOSSY for c in _codecs(array))
+    codecs = getattr(array.metadata, "codecs", ())
+    lossy = any(getattr(codec, "codec_name", "") in _LOSSY for codec in codecs)
     if not _equal(found, expected, lossy=lossy):
         return Outcome(decided=1, fault=f"chunk {index} has other pixels than the TIFF")
     return Outcome(decided=1)
@@ -151,24 +122,18 @@ def _band_numbers(
     """Numbers of the bands that were chosen, from 1, where a coordinate has them."""
     name = next((name for name in dimensions if name and axis_of(name) == "band"), None)
     group = array.rpartition("/")[0]
-    if name is None or get_json(store, f"{key_prefix(group)}{name}/zarr.json") is None:
+    if name is None or get_json(store, f"{key_prefix(group)}{name}") is None:
         return None
     found = zarr.open_array(store, path=f"{key_prefix(group)}{name}", mode="r", zarr_format=3)
     values = np.asarray(found[:])
     return values if values.dtype.kind in "iu" else None
 
 
-def _codecs(array: zarr.Array[Any]) -> tuple[Any, ...]:
-    return tuple(getattr(array.metadata, "codecs", ()))
-
-
 def _equal(found: NDArray[Any], expected: NDArray[Any], *, lossy: bool) -> bool:
     if lossy:
         apart = np.abs(found.astype(np.float64) - expected.astype(np.float64))
         return bool(apart.max(initial=0) <= _LEVELS)
-    if found.dtype.kind in "fc":
-        return bool(np.array_equal(found, expected, equal_nan=True))
-    return bool(np.array_equal(found, expected))
+    return bool(np.array_equal(found, expected, equal_nan=found.dtype.kind in "fc"))
 
 
 def _cause(error: BaseException) -> str:
@@ -186,10 +151,7 @@ class _Page:
         self._registry = registry
         self._file: tifffile.TiffFile | None = None
 
-    def __enter__(self) -> _Page:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         if self._file is not None:
             self._file.close()
 

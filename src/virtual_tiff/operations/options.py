@@ -170,13 +170,7 @@ def documented[F: Callable[..., Any]](options: type) -> Callable[[F], F]:
 
 
 def check_options(function: str, given: Mapping[str, object], options: type) -> None:
-    """Refuse options that a function does not have.
-
-    Raises
-    ------
-    InvalidOptionError
-        Names the function, and the option that may be meant.
-    """
+    """Refuse options that a function does not have; name the one that may be meant."""
     known = _keys(options)
     for name in given:
         if name in known:
@@ -200,13 +194,7 @@ def _remedy(function: str, name: str) -> str | None:
 
 
 def cube_options(given: dict[str, Any]) -> CubeOptions:
-    """Take the fields of `CubeOptions` out of the options of `stack` or `append`.
-
-    Raises
-    ------
-    InvalidOptionError
-        A field is given, and an object that has it too.
-    """
+    """Take `CubeOptions`, as a whole or by its fields, out of the options of `stack`."""
     fields = {name: given.pop(name) for name in CubeFields.__optional_keys__ & given.keys()}
     whole = given.pop("options", None)
     if whole is None:

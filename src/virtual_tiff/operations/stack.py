@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Unpack
 
 import icechunk
@@ -15,7 +16,7 @@ from virtual_tiff.cubes.placing import stackable
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import CubeOptions, plan_cube
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.operations.inputs import as_inventory, failed_in
+from virtual_tiff.operations.files import as_inventory, failed_in
 from virtual_tiff.operations.options import (
     AppendOptions,
     StackOptions,
@@ -27,8 +28,7 @@ from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.names import check_apart
 from virtual_tiff.publishing.commit import Action, commit
 from virtual_tiff.publishing.containers import containers_for
-from virtual_tiff.publishing.cube import MoreImages, NewCube
-from virtual_tiff.publishing.parts import Part
+from virtual_tiff.publishing.cube import CubePart
 from virtual_tiff.publishing.repository import Location
 from virtual_tiff.publishing.results import PublishResult
 from virtual_tiff.publishing.target import Target
@@ -81,15 +81,9 @@ def stack(
     check_options("stack", options, StackOptions)
     given: dict[str, Any] = dict(options)
     coordinates = cube_options(dict(given)).coordinates
-    target = Target.of(
-        repo,
-        given.get("branch", "main"),
-        into_existing=given.pop("into_existing", False),
-    )
-
-    def part(path: str, cube: CubePlan) -> Part:
-        return NewCube(path, cube, coordinates)
-
+    into_existing = given.pop("into_existing", False)
+    target = Target(repo, given.get("branch", "main"), into_existing=into_existing)
+    part = partial(CubePart, coordinates=coordinates)
     return _commit(target, sources, part, "publish", **given)
 
 
@@ -133,18 +127,15 @@ def append(
     check_choice("on_present", on_present, OnPresent)
     check_choice("out_of_order", out_of_order, OutOfOrder)
     # A cube of other writers is one too.
-    target = Target.of(repo, given.get("branch", "main"), create=False, into_existing=True)
-
-    def part(path: str, cube: CubePlan) -> Part:
-        return MoreImages(path, cube, on_present, out_of_order)
-
+    target = Target(repo, given.get("branch", "main"), create=False, into_existing=True)
+    part = partial(CubePart, is_new=False, on_present=on_present, out_of_order=out_of_order)
     return _commit(target, sources, part, "append", **given)
 
 
 def _commit(
     target: Target,
     sources: object,
-    part: Callable[[str, CubePlan], Part],
+    part: Callable[[str, CubePlan], CubePart],
     action: Action,
     *,
     group: str = "",
@@ -181,13 +172,7 @@ def _commit(
 
 
 def _planned(inventory: Inventory, group: str, options: CubeOptions) -> Mapping[str, CubePlan]:
-    """Plan a cube for each group that a template names.
-
-    Raises
-    ------
-    InvalidOptionError
-        The template names a missing column, or a group is within another.
-    """
+    """Plan a cube for each group that a template names."""
     if not is_template(group):
         return {group: plan_cube(inventory, options)}
     # All rows, since they include the overviews.

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from virtual_tiff.cubes.grid import description
-from virtual_tiff.cubes.plan import ImageGrid
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_levels
@@ -45,24 +44,10 @@ _LAYOUTS = ("flat", "nested", "multiscale")
 
 
 def plan_files(inventory: Inventory, options: PlanOptions) -> dict[str, GroupPlan]:
-    """Plan the group of each file of an inventory.
+    """Plan the group of each file of an inventory: plans by URL, in the order of the rows.
 
-    Parameters
-    ----------
-    inventory
-        Images; rows with an error are ignored.
-    options
-        Layout and coordinates. Axes and bands are those of the scan.
-
-    Returns
-    -------
-    dict
-        Plans by URL, in the order of the rows.
-
-    Raises
-    ------
-    InvalidOptionError
-        A file is named twice (kind `duplicate`), or the layout cannot be made from rows.
+    Rows with an error are ignored. Axes and bands are those of the scan. A file that is named twice
+    is refused (kind `duplicate`), and a layout that cannot be made from rows.
     """
     if options.layout not in _LAYOUTS:
         raise InvalidOptionError(

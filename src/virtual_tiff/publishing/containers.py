@@ -10,6 +10,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 type ContainerStore = Any
 
+_CREDENTIALS = {"s3": "s3_credentials", "gs": "gcs_credentials", "az": "azure_credentials"}
+
 
 @dataclass(frozen=True, slots=True)
 class Container:
@@ -51,31 +54,32 @@ class Container:
     store: ContainerStore
     anonymous: bool = False
 
+    def as_icechunk(self) -> icechunk.VirtualChunkContainer:
+        """Return it as Icechunk saves it."""
+        return icechunk.VirtualChunkContainer(self.prefix, self.store)
+
 
 def credentials(containers: Iterable[Container]) -> dict[str, Any]:
     """Return credentials with which Icechunk reads from containers, from the environment.
 
     Cloud stores take credentials from the environment, unless a container is anonymous.
     """
-    return icechunk.containers_credentials(
-        {container.prefix: _credential(container) for container in containers}
-    )
+    found = {}
+    for each in containers:
+        name, arguments = credential(each.prefix, anonymous=each.anonymous)
+        found[each.prefix] = attrgetter(name)(icechunk)(**arguments)
+    return icechunk.containers_credentials(found)
 
 
-def _credential(container: Container) -> Any:
-    scheme = container.prefix.partition("://")[0]
+def credential(prefix: str, *, anonymous: bool) -> tuple[str, dict[str, bool]]:
+    """Return the function of Icechunk for the credentials of a prefix, and its arguments."""
+    scheme = prefix.partition("://")[0]
     if scheme == "file":
-        return icechunk.Credentials.LocalFileSystemAccess()
+        return "Credentials.LocalFileSystemAccess", {}
     if scheme in WEB_SCHEMES:
-        return icechunk.Credentials.HttpAccess()
-    match cloud(scheme):
-        case "s3":
-            return icechunk.s3_credentials(anonymous=container.anonymous)
-        case "gs":
-            return icechunk.gcs_credentials(anonymous=container.anonymous)
-        case "az":
-            return icechunk.azure_credentials(anonymous=container.anonymous)
-    raise AssertionError(f"no credential is known for {container.prefix}")
+        return "Credentials.HttpAccess", {}
+    name = _CREDENTIALS[cloud(scheme) or scheme]
+    return name, {"anonymous" if anonymous else "from_env": True}
 
 
 def containers_for(
@@ -133,27 +137,22 @@ def stored_containers(config: icechunk.RepositoryConfig) -> tuple[Container, ...
     return tuple(
         Container(prefix, container.store, _says_anonymous(container.store))
         for prefix, container in stored.items()
-        if _is_known(prefix.partition("://")[0])
+        if (scheme := prefix.partition("://")[0]) in ("file", *WEB_SCHEMES) or cloud(scheme)
     )
 
 
 def prefixes_for(config: icechunk.RepositoryConfig, needed: Iterable[Container]) -> tuple[str, ...]:
     """Return the prefixes of the containers of a repository that serve other containers."""
     starts = [container.prefix for container in needed]
-    stored = [container.prefix for container in stored_containers(config)]
-    return tuple(s for s in stored if any(start.startswith(s) for start in starts))
+    stored = stored_containers(config)
+    return tuple(c.prefix for c in stored if any(s.startswith(c.prefix) for s in starts))
 
 
 def check_accounts(containers: Iterable[Container]) -> None:
-    """Check that no two Azure accounts have a container of the same name.
+    """Refuse two Azure accounts that have a container of the same name.
 
     The locations of chunks name only the container, so files of one account would be requested from
     the other.
-
-    Raises
-    ------
-    InvalidOptionError
-        They have.
     """
     accounts: dict[str, str] = {}
     for container in containers:
@@ -166,10 +165,6 @@ def check_accounts(containers: Iterable[Container]) -> None:
                     url=container.prefix,
                     remedy="Publish the files of each account to a separate repository.",
                 )
-
-
-def _is_known(scheme: str) -> bool:
-    return scheme == "file" or scheme in WEB_SCHEMES or cloud(scheme) is not None
 
 
 def _says_anonymous(store: ContainerStore) -> bool:
@@ -208,7 +203,8 @@ def _remote_container(
     anonymous = anonymous or skips or is_anonymous(scheme)
     match cloud(scheme):
         case "s3":
-            return Container(prefix, _s3_store(config, anonymous=anonymous), anonymous)
+            settings = s3_settings(config)
+            return Container(prefix, icechunk.s3_store(anonymous=anonymous, **settings), anonymous)
         case "gs":
             options = {"skip_signature": "true"} if anonymous else None
             return Container(prefix, icechunk.gcs_store(options), anonymous)
@@ -232,11 +228,6 @@ def _remote_container(
     )
 
 
-def _s3_store(config: Mapping[str, Any], *, anonymous: bool) -> ContainerStore:
-    settings = s3_settings(config)
-    return icechunk.s3_store(anonymous=anonymous, **settings)
-
-
 def _azure_options(config: Mapping[str, Any], *, anonymous: bool) -> dict[str, str] | None:
     """Return endpoint and access by their names in object_store."""
     endpoint = str(config.get("endpoint") or os.environ.get("AZURE_STORAGE_ENDPOINT", ""))
@@ -250,23 +241,16 @@ def _azure_options(config: Mapping[str, Any], *, anonymous: bool) -> dict[str, s
 
 def s3_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return region and endpoint by their names in Icechunk, from settings or environment."""
-    environment = os.environ
-    endpoint = (
-        config.get("endpoint")
-        or environment.get("AWS_ENDPOINT_URL_S3")
-        or environment.get("AWS_ENDPOINT_URL")
-        or environment.get("AWS_ENDPOINT")
-    )
-    region = (
-        config.get("region")
-        or environment.get("AWS_REGION")
-        or environment.get("AWS_DEFAULT_REGION")
-        # The default of obstore, with which the headers were read.
-        or "us-east-1"
-    )
-    payer = str(config.get("request_payer") or environment.get("AWS_REQUEST_PAYER", ""))
+
+    def setting(key: str, *variables: str) -> Any:
+        values = (config.get(key), *map(os.environ.get, variables))
+        return next(filter(None, values), None)
+
+    endpoint = setting("endpoint", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    payer = str(setting("request_payer", "AWS_REQUEST_PAYER"))
     return {
-        "region": region,
+        # The default is that of obstore, with which the headers were read.
+        "region": setting("region", "AWS_REGION", "AWS_DEFAULT_REGION") or "us-east-1",
         "endpoint_url": endpoint,
         "allow_http": bool(endpoint) and str(endpoint).startswith("http://"),
         # Servers other than Amazon's rarely have a host name for each bucket.

@@ -16,18 +16,9 @@ CHUNK_STEPS = 32_768
 
 
 def write_coordinate(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
-    """Store the coordinate of the first dimension, replacing an existing one.
+    """Store the coordinate of the first dimension, or make it longer; equal chunks are kept.
 
-    Chunks that stay as they were are not written again.
-
-    Parameters
-    ----------
-    group
-        Writable.
-    name
-        Name of the coordinate and its dimension.
-    values
-        `datetime64[us]`, numbers or text; see `virtual_tiff.cubes.coordinate.encoded`.
+    `values` are `datetime64[us]`, numbers or text; see `virtual_tiff.cubes.coordinate.encoded`.
     """
     stored, attributes = encoded(name, values)
     if name not in group:

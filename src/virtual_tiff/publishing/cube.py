@@ -6,7 +6,7 @@ A cube with overviews is a group for each level, under the `multiscales` Zarr co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import icechunk
 from icechunk import IcechunkStore
@@ -20,53 +20,71 @@ from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.pyramid import multiscales_attributes
 from virtual_tiff.publishing.levels import TAKEN, Level, extend_level, write_frame, write_level
 from virtual_tiff.publishing.nodes import check_outside, get_json, key_prefix
-from virtual_tiff.publishing.parts import Written
+from virtual_tiff.publishing.parts import Part, Written
 from virtual_tiff.publishing.results import Added
 from virtual_tiff.publishing.sources_table import concatenated, read_sources_table
 from virtual_tiff.storage.run import run
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class NewCube:
-    """A cube that is not there yet.
+class CubePart(Part):
+    """A cube, or more images for one that is there.
 
     Parameters
     ----------
     path
         Path of the group, without slashes at its ends; empty for the root.
     cube
-        Plan of the cube.
+        Plan of the cube, or of the images to add.
     coordinates
-        Whether x, y and band are written.
+        Whether x, y and band of a new cube are written.
+    is_new
+        Whether the cube is not there yet. The rest matters if it is.
+    on_present
+        Whether to `raise` for an image whose place is taken, or to `skip` it.
+    out_of_order
+        Whether to `raise` for images that come before the last of the cube, or to `insert`
+        them, for which the references after them are rewritten.
     """
 
     path: str
     cube: CubePlan
     coordinates: bool = True
+    is_new: bool = True
+    on_present: OnPresent = "raise"
+    out_of_order: OutOfOrder = "raise"
 
     @property
     def grows(self) -> Mapping[str, int]:
-        """Chunks of one step of the largest variable, by the dimension of the cube."""
+        """Chunks of the largest variable; more images do not change how manifests are cut."""
+        if not self.is_new:
+            return {}
         variables = self.cube.variables.values()
         return {self.cube.dimension: max(v.image.offsets.size for v in variables)}
 
-    @property
-    def is_small(self) -> bool:
-        """Never: stored chunks of later images are added to the same manifests."""
-        return False
-
     def write(self, session: icechunk.Session) -> list[Written]:
-        """Write the arrays of all levels.
+        """Write or extend the arrays of all levels, which have to be those of the cube."""
+        there = level_count(session.store, self.path)
+        if self.is_new:
+            self._check_new(session.store, there)
+            levels = [
+                write_level(session.store, level, each, coordinates=self.coordinates)
+                for level, each in _levels(self.path, self.cube).items()
+            ]
+        else:
+            self._check_levels(there or 1)
+            present = read_sources_table(session.store).places()
+            levels = [
+                extend_level(session, level, each, present, self.on_present, self.out_of_order)
+                for level, each in _levels(self.path, self.cube).items()
+            ]
+        return [_written(self.path, levels)]
 
-        Raises
-        ------
-        RepositoryError
-            With kind `conflict` if there is such a cube.
-        """
-        store, path, cube = session.store, self.path, self.cube
+    def _check_new(self, store: IcechunkStore, there: int) -> None:
+        """Refuse a cube with other levels than one that is there; write the group above levels."""
+        path, cube = self.path, self.cube
         run(check_outside(store, [path]))
-        there = level_count(store, path)
-        alone = f"{key_prefix(path)}{cube.dimension}/zarr.json"
+        alone = f"{key_prefix(path)}{cube.dimension}"
         if there or (cube.overviews and get_json(store, alone) is not None):
             raise RepositoryError(
                 f"the group {path or '/'!r} holds a cube {'with' if there else 'without'} "
@@ -77,77 +95,18 @@ class NewCube:
         if cube.overviews:
             attributes = multiscales_attributes([description(each.grid) for each in cube.levels])
             run(write_frame(store, path, GroupPlan(attributes=attributes)))
-        levels = [
-            write_level(store, level, each, coordinates=self.coordinates)
-            for level, each in _levels(path, cube).items()
-        ]
-        return [_written(path, levels)]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MoreImages:
-    """Images for a cube that is there.
-
-    Parameters
-    ----------
-    path
-        Path of the group of the cube.
-    cube
-        The images to add, as a cube.
-    on_present
-        Whether to `raise` for an image whose place is taken, or to `skip` it.
-    out_of_order
-        Whether to `raise` for images that come before the last of the cube, or to `insert`
-        them, for which the references after them are rewritten.
-    """
-
-    path: str
-    cube: CubePlan
-    on_present: OnPresent = "raise"
-    out_of_order: OutOfOrder = "raise"
-    #: How manifests are cut was decided with the first images.
-    grows: Mapping[str, int] = field(default_factory=dict, init=False)
-
-    @property
-    def is_small(self) -> bool:
-        """Never: stored chunks of later images are added to the same manifests."""
-        return False
-
-    def write(self, session: icechunk.Session) -> list[Written]:
-        """Make room in all levels.
-
-        Raises
-        ------
-        MismatchError
-            Images do not fit, or have other levels than the cube.
-        InvalidOptionError
-            With kind `duplicate` if they exist already.
-        RepositoryError
-            The cube does not exist.
-        """
-        there = level_count(session.store, self.path) or 1
-        if there != len(self.cube.levels):
-            wanted = "Pass overviews=True." if there > 1 else "Leave overviews out."
-            raise MismatchError(
-                f"the cube in {self.path or '/'!r} has {there} levels, but the images have "
-                f"{len(self.cube.levels)}.",
-                remedy=wanted
-                if 1 in (there, len(self.cube.levels))
-                else "Build the same overviews as those of the existing images.",
-            )
-        present = read_sources_table(session.store).places()
-        levels = [
-            extend_level(
-                session,
-                level,
-                each,
-                present,
-                on_present=self.on_present,
-                out_of_order=self.out_of_order,
-            )
-            for level, each in _levels(self.path, self.cube).items()
-        ]
-        return [_written(self.path, levels)]
+    def _check_levels(self, there: int) -> None:
+        count = len(self.cube.levels)
+        if there == count:
+            return
+        remedy = "Build the same overviews as those of the existing images."
+        if 1 in (there, count):
+            remedy = "Pass overviews=True." if there > 1 else "Leave overviews out."
+        raise MismatchError(
+            f"the cube in {self.path or '/'!r} has {there} levels, but the images have {count}.",
+            remedy=remedy,
+        )
 
 
 def _written(path: str, levels: Sequence[Level]) -> Written:
@@ -175,7 +134,7 @@ def _written(path: str, levels: Sequence[Level]) -> Written:
 
 def level_count(store: IcechunkStore, path: str) -> int:
     """Return the number of levels of a cube with overviews; 0 if there is none."""
-    document = get_json(store, f"{key_prefix(path)}zarr.json") or {}
+    document = get_json(store, path) or {}
     multiscales = document.get("attributes", {}).get("multiscales", {})
     return len(multiscales.get("layout", ()))
 

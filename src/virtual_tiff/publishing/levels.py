@@ -50,20 +50,9 @@ TAKEN = "Append to it, or publish into another group."
 class Level:
     """One resolution of a cube that a session holds, but not yet its references.
 
-    Parameters
-    ----------
-    path
-        Of the group.
-    cube
-        Cube whose references have to be written.
-    steps
-        Shape `(steps of the cube,)`: their positions along the first dimension.
-    grown
-        Number of new steps of the group.
-    skipped
-        Number of images that the cube had already.
-    arrays
-        Arrays that were made or extended.
+    `steps` are the positions of the steps of `cube` along the first dimension of the arrays,
+    `grown` the number of new ones, `arrays` the number of arrays that were made or extended, and
+    `skipped` the number of images that the group at `path` had already.
     """
 
     path: str
@@ -118,13 +107,7 @@ class Level:
 def write_level(
     store: IcechunkStore, path: str, cube: CubePlan, *, coordinates: bool = True
 ) -> Level:
-    """Write the arrays of a new cube at one resolution.
-
-    Raises
-    ------
-    RepositoryError
-        With kind `conflict` if one of them is there.
-    """
+    """Write the arrays of a new cube at one resolution; refuse arrays that are there."""
     beside = frame(cube.grid, bands=cube.bands, band_names=cube.band_names, coordinates=coordinates)
     names = (*cube.variables, cube.dimension, *beside.arrays)
     run(check_free(store, [f"{key_prefix(path)}{name}" for name in names], remedy=TAKEN))
@@ -141,7 +124,6 @@ def extend_level(
     path: str,
     cube: CubePlan,
     present: set[tuple[str, str]],
-    *,
     on_present: OnPresent,
     out_of_order: OutOfOrder,
 ) -> Level:
@@ -221,7 +203,7 @@ def _create(
     steps: int,
 ) -> None:
     plan = stacked(variable.image, dimension, steps)
-    if get_json(store, f"{key_prefix(path)}{GRID_MAPPING}/zarr.json") is not None:
+    if get_json(store, f"{key_prefix(path)}{GRID_MAPPING}") is not None:
         # CF section 5.6; the second so that xarray makes a coordinate of it.
         named = {"grid_mapping": GRID_MAPPING, "coordinates": GRID_MAPPING}
         plan = replace(plan, attributes={**named, **plan.attributes})
@@ -230,7 +212,7 @@ def _create(
 
 def _resize(store: IcechunkStore, array: str, steps: int, variable: CubeVariable | None) -> None:
     """Resize an array; keep only the attributes that the new images have too."""
-    document = get_json(store, f"{array}/zarr.json")
+    document = get_json(store, array)
     if document is None:
         raise RepositoryError(f"there is no array {array!r}.", kind=ErrorKind.NOT_FOUND)
     document["shape"][0] = steps

@@ -17,18 +17,8 @@ def locked(folder: Path | None) -> Iterator[None]:
     Icechunk's commits are safe against each other in object stores, by conditional writes, but
     not in a local folder. The folder itself is locked (`flock`), so that no file has to lie in
     it, and the lock ends with the process. The folder is made if it is not there, and removed if
-    nothing was written to it.
-
-    Parameters
-    ----------
-    folder
-        `None` for a repository that is not in one. Windows has no such locks: there, nothing is
-        locked.
-
-    Raises
-    ------
-    RepositoryError
-        The folder cannot be made or locked.
+    nothing was written to it. Nothing is locked where `folder` is `None`, or on Windows, which
+    has no such locks.
     """
     try:
         import fcntl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,10 +31,9 @@ def with_splitting(repository: Repository, parts: Sequence[Part]) -> Repository:
 
     So opening a cube does not grow with its history. A repository with such a rule keeps it.
     """
-    chunks: dict[str, int] = {}
+    chunks: Counter[str] = Counter()
     for part in parts:
-        for name, count in part.grows.items():
-            chunks[name] = max(chunks.get(name, 1), count)
+        chunks |= Counter(part.grows)
     config = repository.config
     manifest = config.manifest or icechunk.ManifestConfig()
     if not chunks or manifest.splitting is not None:

@@ -27,18 +27,14 @@ def key_prefix(path: str) -> str:
     return f"{path}/" if path else ""
 
 
-def get_json(store: IcechunkStore, key: str) -> dict[str, Any] | None:
-    """Read a JSON document; `None` if it does not exist."""
-    return run(_get_json(store, key))
+def get_json(store: IcechunkStore, path: str) -> dict[str, Any] | None:
+    """Read the document of a node and wait for it; see `get_document`."""
+    return run(get_document(store, path))
 
 
 async def get_document(store: IcechunkStore, path: str) -> dict[str, Any] | None:
     """Read the document of a node; `None` if it is not there."""
-    return await _get_json(store, f"{key_prefix(path)}zarr.json")
-
-
-async def _get_json(store: IcechunkStore, key: str) -> dict[str, Any] | None:
-    found = await store.get(key, buffer_prototype)
+    found = await store.get(f"{key_prefix(path)}zarr.json", buffer_prototype)
     return None if found is None else json.loads(found.to_bytes())
 
 
@@ -56,13 +52,7 @@ async def write_group(store: IcechunkStore, path: str, plan: GroupPlan) -> None:
 
 
 async def write_parents(store: IcechunkStore, paths: Collection[str]) -> None:
-    """Write the groups above some paths that are not there yet, the root among them.
-
-    Raises
-    ------
-    RepositoryError
-        With kind `conflict`: one of them is an array.
-    """
+    """Write the missing groups above some paths, with the root; none may be an array."""
     above = {parent: path for path in paths if path for parent in _parents(path)}
     for parent, path in above.items():
         there = await get_document(store, parent)
@@ -77,13 +67,7 @@ async def write_parents(store: IcechunkStore, paths: Collection[str]) -> None:
 
 
 async def check_free(store: IcechunkStore, paths: Sequence[str], *, remedy: str) -> None:
-    """Check that no node of a repository has one of these paths.
-
-    Raises
-    ------
-    RepositoryError
-        With kind `conflict`; names the first of them.
-    """
+    """Refuse paths that nodes of the repository have, with kind `conflict`."""
     taken = [path for path in paths if await store.exists(f"{key_prefix(path)}zarr.json")]
     if not taken:
         return
@@ -99,18 +83,6 @@ async def check_outside(store: IcechunkStore, paths: Iterable[str]) -> None:
 
     A DataTree that holds them could not be opened: its groups inherit coordinates. A cube at the
     root may have groups beside it.
-
-    Parameters
-    ----------
-    store
-        Store of a session of the repository.
-    paths
-        Paths of the groups, without slashes at their ends.
-
-    Raises
-    ------
-    RepositoryError
-        With kind `conflict`.
     """
     above = {parent: path for path in paths for parent in _parents(path)[1:]}
     for parent, path in above.items():

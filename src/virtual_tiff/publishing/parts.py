@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import icechunk
 
@@ -17,16 +17,8 @@ from virtual_tiff.publishing.sources_table import Sources
 class Written:
     """A group that a session holds now, and what has to be put into it still.
 
-    Parameters
-    ----------
-    path
-        Of the group.
-    added
-        A summary, in which references and stored chunks are not counted yet.
-    tasks
-        References to write.
-    sources
-        Rows for the table of sources.
+    `added` is a summary, in which references and stored chunks are not counted yet; `sources` are
+    rows for the table of sources.
     """
 
     path: str
@@ -35,24 +27,24 @@ class Written:
     sources: Sources
 
 
-class Part(Protocol):
+class Part(ABC):
     """A tree of files, a new cube, or more images of a cube."""
+
+    __slots__ = ()
 
     @property
     def grows(self) -> Mapping[str, int]:
         """Chunks of one step, by name of a dimension along which arrays grow."""
+        return {}
 
     @property
     def is_small(self) -> bool:
-        """Whether stored chunks are so few that they may all lie in manifests."""
+        """Whether stored chunks are so few, also later, that they may all lie in manifests."""
+        return False
 
+    @abstractmethod
     def write(self, session: icechunk.Session) -> Sequence[Written]:
         """Write groups, arrays and coordinates, but no references, into a session.
 
         It is called again, with a new session, where another writer was faster.
-
-        Raises
-        ------
-        VirtualTIFFError
-            What the session holds leaves no room for this.
         """

@@ -19,6 +19,9 @@ from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex
 from virtual_tiff.publishing.sources_table import microseconds, modified_times, time_of
 from virtual_tiff.storage.addresses import checksum_of, chunk_location
 
+#: Chunks that were written: references, and stored ones.
+type Counts = tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class References:
@@ -86,33 +89,14 @@ class References:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Chunks of an array that were written: references, and stored bytes."""
-
-    references: int
-    stored: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Task:
-    """References of an array that are still to be written.
+    """References of an array that are still to be written, of images with this chunk grid.
 
-    Parameters
-    ----------
-    group, array
-        Path of the group that they are counted for, and path of the array.
-    grid
-        Chunk grid of an image in the array.
-    references
-        References of the images.
-    steps
-        Shape `(images,)`: where each goes along the first dimension; `None` where the one image
-        is the array.
-    band
-        The band of planar images that the array holds; `None` for all.
-    images
-        Images that are done with it, for progress.
+    `group` is the path of the group that they are counted for, `steps` are the positions of the
+    images along the first dimension (`None` where the one image is the array), `band` is the band
+    of planar images that the array holds (`None` for all), and `images` is the number of images
+    that are done with it, for progress.
     """
 
     group: str
@@ -124,18 +108,7 @@ class Task:
     images: int = 0
 
     async def write(self, store: IcechunkStore) -> Counts:
-        """Write them.
-
-        Parameters
-        ----------
-        store
-            Of a writable session, or of a fork of one.
-
-        Raises
-        ------
-        RepositoryError
-            No virtual chunk container of the repository covers a URL.
-        """
+        """Write them into a session or fork; refuse URLs that no container covers."""
         starts = np.asarray(self.references.starts).tolist()
         steps = [()] if self.steps is None else [(step,) for step in self.steps.tolist()]
         references = stored = 0
@@ -147,7 +120,7 @@ class Task:
                     key = f"{self.array}/{chunk_key((*step, *within))}"
                     await store.set(key, Buffer.from_bytes(data))
                     stored += 1
-        return Counts(references, stored)
+        return references, stored
 
     def _refer(self, store: IcechunkStore, image: int, chunks: slice, step: ChunkIndex) -> int:
         """Write the references of one image, and count them."""

@@ -27,23 +27,6 @@ from virtual_tiff.publishing.containers import (
 from virtual_tiff.storage.addresses import WEB_SCHEMES, split_account, split_url
 from virtual_tiff.storage.credentials import cloud, is_anonymous
 
-__all__ = [
-    "COMMIT_KEY",
-    "Location",
-    "add_containers",
-    "create_in",
-    "exists",
-    "icechunk_errors",
-    "is_published_here",
-    "local_folder",
-    "not_found",
-    "open_repository",
-    "repository_error",
-    "storage_at",
-    "storage_settings",
-    "text_of",
-]
-
 type Location = str | os.PathLike[str] | icechunk.Storage
 
 #: Metadata of the commits of this package: its version.
@@ -101,24 +84,29 @@ def storage_at(location: Location, *, anonymous: bool = False) -> icechunk.Stora
             url=text,
             remedy=f"Name one: {text.rstrip('/')}/repository",
         )
-    anonymous = anonymous or is_anonymous(scheme)
-    given: Any = {"anonymous": True} if anonymous else {"from_env": True}
-    match cloud(scheme):
-        case "s3":
-            return icechunk.s3_storage(bucket=netloc, prefix=prefix, **given, **s3_settings({}))
-        case "gs":
-            return icechunk.gcs_storage(bucket=netloc, prefix=prefix, **given)
-        case "az":
-            container, account = split_account(netloc)
-            account = account or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
-            return icechunk.azure_storage(
-                account=account, container=container, prefix=prefix, **given
-            )
-    raise InvalidOptionError(
-        f"no repository can be at a {scheme}:// URL.",
-        url=text,
-        remedy="Use a local path or file, s3, gs, az or abfs.",
-    )
+    if cloud(scheme) is None:
+        raise InvalidOptionError(
+            f"no repository can be at a {scheme}:// URL.",
+            url=text,
+            remedy="Use a local path or file, s3, gs, az or abfs.",
+        )
+    name, arguments = cloud_storage(scheme, netloc, prefix)
+    access = "anonymous" if anonymous or is_anonymous(scheme) else "from_env"
+    storage: icechunk.Storage = getattr(icechunk, name)(**arguments, **{access: True})
+    return storage
+
+
+def cloud_storage(scheme: str, netloc: str, prefix: str) -> tuple[str, dict[str, Any]]:
+    """Return the function of Icechunk for a storage in a cloud, and its arguments."""
+    if cloud(scheme) == "az":
+        container, account = split_account(netloc)
+        account = account or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
+        return "azure_storage", {"account": account, "container": container, "prefix": prefix}
+    place = {"bucket": netloc, "prefix": prefix}
+    if cloud(scheme) == "gs":
+        return "gcs_storage", place
+    settings = {name: value for name, value in s3_settings({}).items() if value}
+    return "s3_storage", place | settings
 
 
 def open_repository(
@@ -158,11 +146,8 @@ def open_repository(
 def exists(storage: icechunk.Storage, location: Location) -> bool:
     """Return whether a repository exists; nothing is written.
 
-    Raises
-    ------
-    RepositoryError
-        With kind `not-a-repository`: the location has other files. Only local folders are checked;
-        in buckets, Icechunk refuses to create a repository among other objects.
+    A location with other files is refused with kind `not-a-repository`. Only local folders are
+    checked; in buckets, Icechunk refuses to create a repository among other objects.
     """
     path = local_folder(location)
     if path is not None and path.is_file():
@@ -188,7 +173,7 @@ def create_in(storage: icechunk.Storage, containers: tuple[Container, ...]) -> i
     config = icechunk.RepositoryConfig.default()
     config.storage = storage_settings()
     for container in containers:
-        config.set_virtual_chunk_container(_virtual_chunk_container(container))
+        config.set_virtual_chunk_container(container.as_icechunk())
     return icechunk.Repository.create(
         storage, config=config, authorize_virtual_chunk_access=credentials(containers)
     )
@@ -206,13 +191,7 @@ def _open(storage: icechunk.Storage, containers: tuple[Container, ...]) -> icech
 def add_containers(
     repository: icechunk.Repository, containers: Iterable[Container]
 ) -> icechunk.Repository:
-    """Save containers in a repository, unless it has containers for the same URLs.
-
-    Raises
-    ------
-    InvalidOptionError
-        A container is that of another Azure account; see `check_accounts`.
-    """
+    """Save containers in a repository, unless it has containers for the same URLs."""
     config = repository.config
     stored, containers = stored_containers(config), tuple(containers)
     check_accounts((*stored, *containers))
@@ -221,14 +200,10 @@ def add_containers(
     if not new:
         return repository
     for container in new:
-        config.set_virtual_chunk_container(_virtual_chunk_container(container))
+        config.set_virtual_chunk_container(container.as_icechunk())
     repository = repository.reopen(config=config)
     repository.save_config()
     return repository
-
-
-def _virtual_chunk_container(container: Container) -> icechunk.VirtualChunkContainer:
-    return icechunk.VirtualChunkContainer(container.prefix, container.store)
 
 
 def is_published_here(repository: icechunk.Repository, branch: str, *, alone: bool = False) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import icechunk
 
@@ -15,7 +15,7 @@ from virtual_tiff.publishing.nodes import (
     write_group,
     write_parents,
 )
-from virtual_tiff.publishing.parts import Written
+from virtual_tiff.publishing.parts import Part, Written
 from virtual_tiff.publishing.references import References, Task
 from virtual_tiff.publishing.results import Added
 from virtual_tiff.publishing.sources_table import Sources, microseconds
@@ -28,7 +28,7 @@ TAKEN = "Put the new ones into another one (group=…). Or name each of them (na
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tree:
+class Tree(Part):
     """Groups of files.
 
     Parameters
@@ -38,7 +38,6 @@ class Tree:
     """
 
     groups: Mapping[str, tuple[str, GroupPlan]]
-    grows: Mapping[str, int] = field(default_factory=dict, init=False)
 
     @property
     def is_small(self) -> bool:
@@ -51,13 +50,7 @@ class Tree:
         )
 
     def write(self, session: icechunk.Session) -> list[Written]:
-        """Write the documents of all groups.
-
-        Raises
-        ------
-        RepositoryError
-            With kind `conflict`: there are such groups, or an array is above one.
-        """
+        """Write the documents of all groups; refuse groups that are there."""
         run(self._write(session.store))
         return [_written(path, url, plan) for path, (url, plan) in self.groups.items()]
 
