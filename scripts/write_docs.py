@@ -141,7 +141,24 @@ def _summary(name: str) -> str:
     return _tidy(docstring.partition("\n\n")[0])
 
 
+def options() -> str:
+    """The options of `publish`, `stack` and `append`, and which of them takes each."""
+    from virtual_tiff.operations import options as module
+
+    functions = {
+        "publish": module.TreeOptions,
+        "stack": module.StackOptions,
+        "append": module.AppendOptions,
+    }
+    rows = ["| option | type | of | |", "|---|---|---|---|"]
+    for name, (kind, meaning) in module.MEANINGS.items():
+        having = [f"`{f}`" for f, kinds in functions.items() if name in kinds.__optional_keys__]
+        rows.append(f"| `{name}` | {kind} | {', '.join(having)} | {_tidy(meaning)} |")
+    return "\n".join(rows) + "\n"
+
+
 PAGES: dict[Path, Callable[[], str]] = {
+    REFERENCE / "api.md": options,
     ROOT / "ARCHITECTURE.md": folders,
     REFERENCE / "cli.md": commands,
     REFERENCE / "refused.md": refusals,

@@ -83,7 +83,7 @@ class AppendOptions(CubeArguments, total=False):
 
 
 #: Types and meanings, in the order in which docstrings have them.
-_MEANINGS = {
+MEANINGS = {
     "group": (
         "str",
         "Path of a group: the one that holds the groups of the files, or that of the cube; empty "
@@ -157,7 +157,7 @@ def documented[F: Callable[..., Any]](options: type) -> Callable[[F], F]:
     """Make a decorator that puts the options of a function into its docstring."""
     known = _keys(options)
     lines = ["Other Parameters", "----------------"]
-    for name, (kind, meaning) in _MEANINGS.items():
+    for name, (kind, meaning) in MEANINGS.items():
         if name in known and meaning:
             lines += [f"{name} : {kind}", textwrap.indent(textwrap.fill(meaning, 90), "    ")]
 
