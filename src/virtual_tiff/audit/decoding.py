@@ -108,7 +108,8 @@ def _compare(
         return Outcome(
             decided=1, fault=f"chunk {index} is {found.shape}, but {expected.shape} in the TIFF"
         )
-    lossy = any(getattr(c, "codec_name", "") in _LOSSY for c in _codecs(array))
+    codecs = getattr(array.metadata, "codecs", ())
+    lossy = any(getattr(codec, "codec_name", "") in _LOSSY for codec in codecs)
     if not _equal(found, expected, lossy=lossy):
         return Outcome(decided=1, fault=f"chunk {index} has other pixels than the TIFF")
     return Outcome(decided=1)
@@ -127,17 +128,11 @@ def _band_numbers(
     return values if values.dtype.kind in "iu" else None
 
 
-def _codecs(array: zarr.Array[Any]) -> tuple[Any, ...]:
-    return tuple(getattr(array.metadata, "codecs", ()))
-
-
 def _equal(found: NDArray[Any], expected: NDArray[Any], *, lossy: bool) -> bool:
     if lossy:
         apart = np.abs(found.astype(np.float64) - expected.astype(np.float64))
         return bool(apart.max(initial=0) <= _LEVELS)
-    if found.dtype.kind in "fc":
-        return bool(np.array_equal(found, expected, equal_nan=True))
-    return bool(np.array_equal(found, expected))
+    return bool(np.array_equal(found, expected, equal_nan=found.dtype.kind in "fc"))
 
 
 def _cause(error: BaseException) -> str:

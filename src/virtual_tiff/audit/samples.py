@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from urllib.parse import unquote
 
 import numpy as np
@@ -42,39 +43,25 @@ class Reference:
 
 def samples_of(store: IcechunkStore, sources: Sources, rows: list[int]) -> Iterator[Sample]:
     """Yield the images of rows of the table of sources, with their positions."""
-    places = _Places(store)
+    steps = cache(partial(_steps_of, store))
     for row in rows:
-        array = str(sources["array"][row])
+        array, position = str(sources["array"][row]), str(sources["position"][row])
         yield Sample(
             url=str(sources["url"][row]),
             ifd=tuple(int(part) for part in str(sources["ifd"][row]).split(".")),
             array=array,
-            step=places.find(array, str(sources["position"][row])),
+            step=None if position == "{}" else steps(array)[position],
             band=int(sources["band"][row]),
         )
 
 
-class _Places:
-    """Where positions are along the first dimension of arrays."""
-
-    def __init__(self, store: IcechunkStore) -> None:
-        self.store = store
-        self._known: dict[str, dict[str, int]] = {}
-
-    def find(self, array: str, position: str) -> int | None:
-        """Return the step of an image; `None` if the array is the image."""
-        if position == "{}":
-            return None
-        if array not in self._known:
-            self._known[array] = self._read(array)
-        return self._known[array][position]
-
-    def _read(self, array: str) -> dict[str, int]:
-        path, _, name = array.rpartition("/")
-        group = zarr.open_group(self.store, path=path or None, mode="r", zarr_format=3)
-        dimension = (getattr(group[name].metadata, "dimension_names", None) or ("",))[0]
-        texts = positions(dimension, read_coordinate(group, dimension))
-        return {text: step for step, text in enumerate(texts)}
+def _steps_of(store: IcechunkStore, array: str) -> dict[str, int]:
+    """Return the steps of positions along the first dimension of an array."""
+    path, _, name = array.rpartition("/")
+    group = zarr.open_group(store, path=path or None, mode="r", zarr_format=3)
+    dimension = (getattr(group[name].metadata, "dimension_names", None) or ("",))[0]
+    texts = positions(dimension, read_coordinate(group, dimension))
+    return {text: step for step, text in enumerate(texts)}
 
 
 async def unlisted(store: IcechunkStore, arrays: Iterable[str]) -> list[Reference]:

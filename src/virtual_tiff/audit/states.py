@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -23,28 +22,17 @@ from virtual_tiff.storage.resolve import AddressRegistry, resolve_store
 
 #: Status and description by URL.
 type States = dict[str, tuple[Status, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """Metadata of a file at publish time."""
-
-    size: int
-    etag: str
-    last_modified: datetime | None
-
-    def difference(self, now: Mapping[str, object]) -> str | None:
-        """Describe how the file differs; see `difference`."""
-        return difference(self.size, self.etag, self.last_modified, now)
+#: Size, ETag and time of the last change of a file at publish time.
+type Recorded = tuple[int, str, datetime | None]
 
 
 def recorded_states(sources: Sources) -> dict[str, Recorded]:
     """Return the recorded metadata of each file, by URL."""
-    found: dict[str, Recorded] = {}
     columns = (sources[name].tolist() for name in ("url", "size", "etag", "last_modified"))
-    for url, size, etag, modified in zip(*columns, strict=True):
-        found[url] = Recorded(size, etag, time_of(modified))
-    return found
+    return {
+        url: (size, etag, time_of(modified))
+        for url, size, etag, modified in zip(*columns, strict=True)
+    }
 
 
 async def find_changed(
@@ -63,7 +51,7 @@ async def find_changed(
         url, before = item
         try:
             now = await _head(url, registry)
-            fault = None if before is None else before.difference(now)
+            fault = None if before is None else difference(*before, now)
             if fault is not None:
                 wrong[url] = (Status.CHANGED, fault)
         except VirtualTIFFError as error:

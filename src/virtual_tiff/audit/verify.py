@@ -17,11 +17,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 from virtual_tiff.audit.decoding import compare
 from virtual_tiff.audit.report import Finding, Status, VerifyReport
 from virtual_tiff.audit.samples import Reference, samples_of, unlisted, unlisted_arrays
-from virtual_tiff.audit.states import (
-    find_changed,
-    find_refused,
-    recorded_states,
-)
+from virtual_tiff.audit.states import find_changed, find_refused, recorded_states
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.progress import Progress
 from virtual_tiff.publishing.repository import (
@@ -118,25 +114,18 @@ def verify(
         for outcome in compare(store, one, stores, chunks, seed):
             decoded[one.url] += outcome.decided
             if outcome.fault is not None:
-                states[one.url] = (_status_of(outcome.changed), outcome.fault)
+                status = Status.CHANGED if outcome.changed else Status.DAMAGED
+                states[one.url] = (status, outcome.fault)
             elif not outcome.decided:
                 undecided.append(f"{one.url}: {outcome.reason}")
-    return VerifyReport(
-        findings=tuple(_finding(url, states.get(url), decoded[url]) for url in urls),
-        undecided=tuple(undecided),
-    )
+    findings = []
+    for url in urls:
+        status, detail = states.get(url, (Status.OK, ""))
+        findings.append(Finding(url=url, status=status, detail=detail, decoded=decoded[url]))
+    return VerifyReport(findings=tuple(findings), undecided=tuple(undecided))
 
 
 def _chosen(count: int, sample: int | None, chooser: random.Random) -> list[int]:
     if sample is None or sample >= count:
         return list(range(count))
     return sorted(chooser.sample(range(count), sample))
-
-
-def _status_of(changed: bool) -> Status:
-    return Status.CHANGED if changed else Status.DAMAGED
-
-
-def _finding(url: str, state: tuple[Status, str] | None, decoded: int) -> Finding:
-    status, detail = state or (Status.OK, "")
-    return Finding(url=url, status=status, detail=detail, decoded=decoded)

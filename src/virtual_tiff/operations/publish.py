@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import icechunk
@@ -20,17 +21,13 @@ from virtual_tiff.operations.files import (
     DEFAULT_CONCURRENCY,
     check_unique,
     copied_in,
+    failed_in,
+    inventory_in,
     paths_of,
     read_plans,
     sources_in,
 )
-from virtual_tiff.operations.inputs import failed_in, inventory_in
-from virtual_tiff.operations.options import (
-    Names,
-    TreeOptions,
-    check_options,
-    documented,
-)
+from virtual_tiff.operations.options import Names, TreeOptions, check_options, documented
 from virtual_tiff.operations.tree import plan_files
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.arrangement import PlanOptions
@@ -100,7 +97,7 @@ def publish(
     ['elevation']
     """
     check_options("publish", options, TreeOptions)
-    return run(_plan(sources, repo, **options)).commit()
+    return run(_plan(sources, repo, **options))()
 
 
 async def publish_async(
@@ -108,33 +105,20 @@ async def publish_async(
 ) -> PublishResult:
     """As `publish`, for code that has an event loop; the commit is made in a thread."""
     check_options("publish_async", options, TreeOptions)
-    job = await _plan(sources, repo, **options)
-    return await asyncio.to_thread(job.commit)
+    return await asyncio.to_thread(await _plan(sources, repo, **options))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Job:
-    """Groups to write, and how they are committed."""
-
-    target: Target
-    groups: Mapping[str, tuple[str, GroupPlan]]
-    containers: tuple[Container, ...]
-    failed: Mapping[str, str]
-    message: str | None
-    progress: Progress | None
-
-    def commit(self) -> PublishResult:
-        result = commit(
-            self.target,
-            [Tree(self.groups)],
-            self.message,
-            containers=self.containers,
-            progress=self.progress,
-        )
-        copied = {
-            url: reasons for url, plan in self.groups.values() if (reasons := copied_in(plan))
-        }
-        return replace(result, failed=self.failed, copied=copied)
+def _commit(
+    target: Target,
+    groups: Mapping[str, tuple[str, GroupPlan]],
+    containers: tuple[Container, ...],
+    failed: Mapping[str, str],
+    message: str | None,
+    progress: Progress | None,
+) -> PublishResult:
+    result = commit(target, [Tree(groups)], message, containers=containers, progress=progress)
+    copied = {url: reasons for url, plan in groups.values() if (reasons := copied_in(plan))}
+    return replace(result, failed=failed, copied=copied)
 
 
 async def _plan(
@@ -154,8 +138,8 @@ async def _plan(
     anonymous: bool = False,
     into_existing: bool = False,
     progress: Progress | None = None,
-) -> _Job:
-    """Plan a group for each file: from their rows if they have any, else from the files."""
+) -> Callable[[], PublishResult]:
+    """Plan a group for each file, from their rows if they have any; return how to commit them."""
     check_choice("on_failed", on_failed, OnFailed)
     if names is not None and is_template(group):
         raise InvalidOptionError("groups are named by a template or by names, not by both.")
@@ -179,13 +163,8 @@ async def _plan(
             urls = found["url"].to_pylist()
             names, group = _named(found, group, names)
         else:
-            urls = file_urls(
-                sources,
-                registry=registry,
-                anonymous=anonymous,
-                url_column=url_column,
-                assets=assets,
-            )
+            stores_of: Any = {"registry": registry, "anonymous": anonymous}
+            urls = file_urls(sources, url_column=url_column, assets=assets, **stores_of)
         check_unique(urls)
         paths = dict(zip(urls, paths_of(urls, names, group), strict=True))
         stores = registry_for(urls, registry, anonymous=anonymous)
@@ -197,14 +176,9 @@ async def _plan(
             raise joined(list(errors.values()), len(urls))
         failed = {url: error.text for url, error in errors.items()}
     needed = dict.fromkeys([*plans, *sources_in(plans.values())])
-    return _Job(
-        target=target,
-        groups={paths[url]: (url, plan) for url, plan in plans.items()},
-        containers=containers_for(needed, registry=stores, anonymous=anonymous),
-        failed=failed,
-        message=message,
-        progress=progress,
-    )
+    groups = {paths[url]: (url, plan) for url, plan in plans.items()}
+    containers = containers_for(needed, registry=stores, anonymous=anonymous)
+    return partial(_commit, target, groups, containers, failed, message, progress)
 
 
 def _named(table: pa.Table, group: str, names: Names | None) -> tuple[Names | None, str]:

@@ -16,7 +16,7 @@ from virtual_tiff.cubes.placing import stackable
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import CubeOptions, plan_cube
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.operations.inputs import as_inventory, failed_in
+from virtual_tiff.operations.files import as_inventory, failed_in
 from virtual_tiff.operations.options import (
     AppendOptions,
     StackOptions,
