@@ -368,7 +368,7 @@ def test_parts_of_both_kinds_in_one_commit(repo: str, tmp_path: Path) -> None:
     plans = plan_files(inventory, PlanOptions())
     tree = Tree({f"images/{n}": each for n, each in enumerate(plans.items())})
     result = commit(
-        Target.of(repo),
+        Target(repo),
         [CubePart("cube", plan_cube(inventory)), tree],
         containers=containers_for([path.as_uri() for path in paths]),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, cast
@@ -72,7 +73,7 @@ def compare(
     dimensions = array.metadata.dimension_names  # type: ignore[union-attr]
     names = tuple(axis_of(name or "") for name in dimensions or ())
     numbers = _band_numbers(store, sample.array, dimensions or ())
-    with _Page(sample, registry, numbers) as page:
+    with closing(_Page(sample, registry, numbers)) as page:
         for number in sorted(chooser.sample(range(every), min(chunks, every))):
             index = [int(i) for i in np.unravel_index(number, grid)]
             cut = zip(index, chunk, shape, strict=True)
@@ -121,7 +122,7 @@ def _band_numbers(
     """Numbers of the bands that were chosen, from 1, where a coordinate has them."""
     name = next((name for name in dimensions if name and axis_of(name) == "band"), None)
     group = array.rpartition("/")[0]
-    if name is None or get_json(store, f"{key_prefix(group)}{name}/zarr.json") is None:
+    if name is None or get_json(store, f"{key_prefix(group)}{name}") is None:
         return None
     found = zarr.open_array(store, path=f"{key_prefix(group)}{name}", mode="r", zarr_format=3)
     values = np.asarray(found[:])
@@ -150,10 +151,7 @@ class _Page:
         self._registry = registry
         self._file: tifffile.TiffFile | None = None
 
-    def __enter__(self) -> _Page:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         if self._file is not None:
             self._file.close()
 

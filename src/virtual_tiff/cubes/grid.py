@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from pyproj import CRS
 
@@ -93,6 +94,18 @@ def geotransform(grid: ImageGrid) -> GeoTransform | None:
         return None
     a, b, c, d, e, f = grid.transform
     return (c, a, b, f, d, e)
+
+
+def grid_of_row(row: Mapping[str, Any]) -> ImageGrid:
+    """Take the grid of an image from its row in an inventory."""
+    transform, further = row["transform"], row["grid_mapping"]
+    return ImageGrid(
+        crs=row["crs"],
+        transform=None if transform is None else tuple(transform),
+        width=row["width"],
+        height=row["height"],
+        extra_georeferencing={} if further is None else json.loads(further),
+    )
 
 
 def grid_of(attributes: Mapping[str, object], width: int, height: int) -> ImageGrid:

@@ -6,7 +6,6 @@ I/O.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from virtual_tiff.choices import OnDuplicate, check_choice
 from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, shared_band_names
+from virtual_tiff.cubes.grid import grid_of_row
 from virtual_tiff.cubes.overviews import overview_rows
 from virtual_tiff.cubes.placing import (
     coordinate_of,
@@ -221,14 +221,4 @@ def _check_names(
 
 
 def _grid(table: pa.Table) -> ImageGrid:
-    row = table.select(list(GRID)).slice(0, 1).to_pylist()[0]
-    transform, extra_georeferencing = row["transform"], row["grid_mapping"]
-    return ImageGrid(
-        crs=row["crs"],
-        transform=None if transform is None else tuple(transform),
-        width=row["width"],
-        height=row["height"],
-        extra_georeferencing={}
-        if extra_georeferencing is None
-        else json.loads(extra_georeferencing),
-    )
+    return grid_of_row(table.select(list(GRID)).slice(0, 1).to_pylist()[0])

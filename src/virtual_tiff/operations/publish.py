@@ -145,7 +145,7 @@ async def _plan(
         raise InvalidOptionError("groups are named by a template or by names, not by both.")
     if concurrency < 1:
         raise InvalidOptionError(f"concurrency is {concurrency}, but must be at least 1.")
-    target = Target.of(repo, branch, into_existing=into_existing)
+    target = Target(repo, branch, into_existing=into_existing)
     inventory = inventory_in(sources)
     if inventory is not None:
         failed = failed_in(inventory, on_failed)
@@ -163,8 +163,13 @@ async def _plan(
             urls = found["url"].to_pylist()
             names, group = _named(found, group, names)
         else:
-            stores_of: Any = {"registry": registry, "anonymous": anonymous}
-            urls = file_urls(sources, url_column=url_column, assets=assets, **stores_of)
+            urls = file_urls(
+                sources,
+                registry=registry,
+                anonymous=anonymous,
+                url_column=url_column,
+                assets=assets,
+            )
         check_unique(urls)
         paths = dict(zip(urls, paths_of(urls, names, group), strict=True))
         stores = registry_for(urls, registry, anonymous=anonymous)

@@ -82,7 +82,7 @@ def stack(
     given: dict[str, Any] = dict(options)
     coordinates = cube_options(dict(given)).coordinates
     into_existing = given.pop("into_existing", False)
-    target = Target.of(repo, given.get("branch", "main"), into_existing=into_existing)
+    target = Target(repo, given.get("branch", "main"), into_existing=into_existing)
     part = partial(CubePart, coordinates=coordinates)
     return _commit(target, sources, part, "publish", **given)
 
@@ -127,7 +127,7 @@ def append(
     check_choice("on_present", on_present, OnPresent)
     check_choice("out_of_order", out_of_order, OutOfOrder)
     # A cube of other writers is one too.
-    target = Target.of(repo, given.get("branch", "main"), create=False, into_existing=True)
+    target = Target(repo, given.get("branch", "main"), create=False, into_existing=True)
     part = partial(CubePart, is_new=False, on_present=on_present, out_of_order=out_of_order)
     return _commit(target, sources, part, "append", **given)
 

@@ -5,7 +5,6 @@ Nothing is fetched: the rows have all data that the parser needs.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from virtual_tiff.cubes.grid import description
-from virtual_tiff.cubes.plan import ImageGrid
+from virtual_tiff.cubes.grid import description, grid_of_row
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_levels
@@ -128,15 +126,5 @@ def _numbers(rows: Sequence[Row]) -> tuple[int, ...] | None:
 
 
 def _description(row: Row, *, named: bool) -> Description:
-    transform, extra_georeferencing = row["transform"], row["grid_mapping"]
-    grid = ImageGrid(
-        crs=row["crs"],
-        transform=None if transform is None else tuple(transform),
-        width=row["width"],
-        height=row["height"],
-        extra_georeferencing={}
-        if extra_georeferencing is None
-        else json.loads(extra_georeferencing),
-    )
     names = row["band_names"] if named else None
-    return replace(description(grid), band_names=tuple(names or ()))
+    return replace(description(grid_of_row(row)), band_names=tuple(names or ()))

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Literal
 
 import icechunk
-import numpy as np
 
 from virtual_tiff._version import __version__
 from virtual_tiff.errors import ErrorKind, RepositoryError
@@ -20,16 +19,11 @@ from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.publishing.containers import Container, prefixes_for
 from virtual_tiff.publishing.locking import locked
 from virtual_tiff.publishing.manifests import for_writing, with_splitting
-from virtual_tiff.publishing.parts import Part, Written
+from virtual_tiff.publishing.parts import Part
 from virtual_tiff.publishing.references import Counts, Task
 from virtual_tiff.publishing.repository import COMMIT_KEY, icechunk_errors, text_of
 from virtual_tiff.publishing.results import Added, PublishResult
-from virtual_tiff.publishing.sources_table import (
-    Sources,
-    add_sources,
-    concatenated,
-    time_of,
-)
+from virtual_tiff.publishing.sources_table import Sources, add_sources, concatenated, time_of
 from virtual_tiff.publishing.target import Target
 from virtual_tiff.storage.addresses import checksum_of
 from virtual_tiff.storage.run import run
@@ -95,8 +89,7 @@ def commit(
             try:
                 repository = with_splitting(target.ready(containers), parts)
                 session = for_writing(repository, parts).writable_session(target.branch)
-                written, sources = _write(session, parts, executor, report)
-                added = {each.path: each.added for each in written}
+                added, sources = _write(session, parts, executor, report)
                 images = sum(each.images for each in added.values())
                 snapshot: str | None = None
                 if images:
@@ -133,24 +126,25 @@ def _write(
     parts: Sequence[Part],
     executor: Executor | None,
     report: Progress,
-) -> tuple[list[Written], Sources]:
+) -> tuple[dict[str, Added], Sources]:
     """Write all parts with their references, and the table of sources."""
     # Workers get copies of a fork that has the arrays already.
     fork = None if executor is None else session.fork()
     into = fork or session
     written = [each for part in parts for each in part.write(into)]
-    total = sum(each.added.images for each in written)
+    added = {each.path: each.added for each in written}
+    total = sum(each.images for each in added.values())
     sources = concatenated([each.sources for each in written])
     if not total:
-        return written, sources
-    references: Counter[str] = Counter()
-    stored: Counter[str] = Counter()
+        return added, sources
+    references, stored = Counter[str](), Counter[str]()
     done = 0
 
     def count(task: Task, counts: Counts) -> None:
         nonlocal done
-        references[task.group] += counts.references
-        stored[task.group] += counts.stored
+        referenced, kept = counts
+        references[task.group] += referenced
+        stored[task.group] += kept
         if task.images:
             done += task.images
             report("write", done, total, 0)
@@ -171,14 +165,11 @@ def _write(
         session.merge(*forks)
     if len(sources):
         add_sources(session.store, sources)
-    counted = [
-        replace(
-            each,
-            added=replace(each.added, references=references[each.path], stored=stored[each.path]),
-        )
-        for each in written
-    ]
-    return counted, sources
+    added = {
+        path: replace(one, references=references[path], stored=stored[path])
+        for path, one in added.items()
+    }
+    return added, sources
 
 
 def _shared(
@@ -269,13 +260,11 @@ def brief(text: str) -> str:
 def _unchecked(sources: Sources) -> tuple[str, ...]:
     """URLs of files of which nothing is known that shows a change."""
     # Only without a time there may be nothing to compare.
-    doubtful = np.flatnonzero(sources["last_modified"] <= 0).tolist()
-    columns = [sources[name] for name in ("url", "etag", "last_modified")]
-    rows = [tuple(column[row] for column in columns) for row in doubtful]
-    return tuple(
-        dict.fromkeys(
-            str(url)
-            for url, etag, modified in rows
-            if checksum_of(str(url), str(etag) or None, time_of(int(modified))) is None
-        )
-    )
+    doubtful = sources["last_modified"] <= 0
+    columns = (sources[name][doubtful].tolist() for name in ("url", "etag", "last_modified"))
+    found = {
+        url: None
+        for url, etag, modified in zip(*columns, strict=True)
+        if checksum_of(url, etag or None, time_of(modified)) is None
+    }
+    return tuple(found)

@@ -137,7 +137,7 @@ def stored_containers(config: icechunk.RepositoryConfig) -> tuple[Container, ...
     return tuple(
         Container(prefix, container.store, _says_anonymous(container.store))
         for prefix, container in stored.items()
-        if _is_known(prefix.partition("://")[0])
+        if (scheme := prefix.partition("://")[0]) in ("file", *WEB_SCHEMES) or cloud(scheme)
     )
 
 
@@ -165,10 +165,6 @@ def check_accounts(containers: Iterable[Container]) -> None:
                     url=container.prefix,
                     remedy="Publish the files of each account to a separate repository.",
                 )
-
-
-def _is_known(scheme: str) -> bool:
-    return scheme == "file" or scheme in WEB_SCHEMES or cloud(scheme) is not None
 
 
 def _says_anonymous(store: ContainerStore) -> bool:

@@ -84,7 +84,7 @@ class CubePart(Part):
         """Refuse a cube with other levels than one that is there; write the group above levels."""
         path, cube = self.path, self.cube
         run(check_outside(store, [path]))
-        alone = f"{key_prefix(path)}{cube.dimension}/zarr.json"
+        alone = f"{key_prefix(path)}{cube.dimension}"
         if there or (cube.overviews and get_json(store, alone) is not None):
             raise RepositoryError(
                 f"the group {path or '/'!r} holds a cube {'with' if there else 'without'} "
@@ -134,7 +134,7 @@ def _written(path: str, levels: Sequence[Level]) -> Written:
 
 def level_count(store: IcechunkStore, path: str) -> int:
     """Return the number of levels of a cube with overviews; 0 if there is none."""
-    document = get_json(store, f"{key_prefix(path)}zarr.json") or {}
+    document = get_json(store, path) or {}
     multiscales = document.get("attributes", {}).get("multiscales", {})
     return len(multiscales.get("layout", ()))
 

@@ -26,7 +26,7 @@ _SAME = ("dimension_names", "data_type", "shape", "chunk_grid", "codecs", "fill_
 def check_fits(store: IcechunkStore, path: str, cube: CubePlan) -> None:
     """Refuse images whose arrays differ from those of a cube, and name what differs."""
     for name, variable in cube.variables.items():
-        document = get_json(store, f"{key_prefix(path)}{name}/zarr.json")
+        document = get_json(store, f"{key_prefix(path)}{name}")
         url = url_of(cube, variable)
         if document is None:
             continue
@@ -65,30 +65,26 @@ def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
 
 def check_grid(store: IcechunkStore, path: str, cube: CubePlan) -> None:
     """Refuse images with another CRS or transform than that of a cube."""
-    document = get_json(store, f"{key_prefix(path)}{GRID_MAPPING}/zarr.json")
+    document = get_json(store, f"{key_prefix(path)}{GRID_MAPPING}")
     attributes = {} if document is None else document["attributes"]
-    there = grid_of(attributes, cube.grid.width, cube.grid.height)
-    url = url_of(cube, next(iter(cube.variables.values())))
-    ours, theirs = cube.grid, there
-    for name, one, other, same in (
-        ("CRS", ours.crs, theirs.crs, same_crs(ours.crs, theirs.crs)),
-        (
-            "transform",
-            ours.transform,
-            theirs.transform,
-            same_transform(ours.transform, theirs.transform, ours.width, ours.height),
-        ),
+    ours = cube.grid
+    theirs = grid_of(attributes, ours.width, ours.height)
+    placed = same_transform(ours.transform, theirs.transform, ours.width, ours.height)
+    further = ours.extra_georeferencing == theirs.extra_georeferencing
+    for name, same, one, other in (
+        ("CRS", same_crs(ours.crs, theirs.crs), ours.crs, theirs.crs),
+        ("transform", placed, ours.transform, theirs.transform),
         (
             "extra georeferencing",
+            further,
             ours.extra_georeferencing,
             theirs.extra_georeferencing,
-            ours.extra_georeferencing == theirs.extra_georeferencing,
         ),
     ):
         if not same:
             raise MismatchError(
                 f"the {name} is {shorten(str(one))}, but {shorten(str(other))} in the cube.",
-                url=url,
+                url=url_of(cube, next(iter(cube.variables.values()))),
                 remedy="Images on other grids need a separate cube.",
             )
 

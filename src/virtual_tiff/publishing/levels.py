@@ -203,7 +203,7 @@ def _create(
     steps: int,
 ) -> None:
     plan = stacked(variable.image, dimension, steps)
-    if get_json(store, f"{key_prefix(path)}{GRID_MAPPING}/zarr.json") is not None:
+    if get_json(store, f"{key_prefix(path)}{GRID_MAPPING}") is not None:
         # CF section 5.6; the second so that xarray makes a coordinate of it.
         named = {"grid_mapping": GRID_MAPPING, "coordinates": GRID_MAPPING}
         plan = replace(plan, attributes={**named, **plan.attributes})
@@ -212,7 +212,7 @@ def _create(
 
 def _resize(store: IcechunkStore, array: str, steps: int, variable: CubeVariable | None) -> None:
     """Resize an array; keep only the attributes that the new images have too."""
-    document = get_json(store, f"{array}/zarr.json")
+    document = get_json(store, array)
     if document is None:
         raise RepositoryError(f"there is no array {array!r}.", kind=ErrorKind.NOT_FOUND)
     document["shape"][0] = steps

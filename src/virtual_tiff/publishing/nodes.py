@@ -27,18 +27,14 @@ def key_prefix(path: str) -> str:
     return f"{path}/" if path else ""
 
 
-def get_json(store: IcechunkStore, key: str) -> dict[str, Any] | None:
-    """Read a JSON document; `None` if it does not exist."""
-    return run(_get_json(store, key))
+def get_json(store: IcechunkStore, path: str) -> dict[str, Any] | None:
+    """Read the document of a node and wait for it; see `get_document`."""
+    return run(get_document(store, path))
 
 
 async def get_document(store: IcechunkStore, path: str) -> dict[str, Any] | None:
     """Read the document of a node; `None` if it is not there."""
-    return await _get_json(store, f"{key_prefix(path)}zarr.json")
-
-
-async def _get_json(store: IcechunkStore, key: str) -> dict[str, Any] | None:
-    found = await store.get(key, buffer_prototype)
+    found = await store.get(f"{key_prefix(path)}zarr.json", buffer_prototype)
     return None if found is None else json.loads(found.to_bytes())
 
 

@@ -19,6 +19,9 @@ from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex
 from virtual_tiff.publishing.sources_table import microseconds, modified_times, time_of
 from virtual_tiff.storage.addresses import checksum_of, chunk_location
 
+#: Chunks that were written: references, and stored ones.
+type Counts = tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class References:
@@ -86,14 +89,6 @@ class References:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Chunks of an array that were written: references, and stored bytes."""
-
-    references: int
-    stored: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Task:
     """References of an array that are still to be written, of images with this chunk grid.
@@ -125,7 +120,7 @@ class Task:
                     key = f"{self.array}/{chunk_key((*step, *within))}"
                     await store.set(key, Buffer.from_bytes(data))
                     stored += 1
-        return Counts(references, stored)
+        return references, stored
 
     def _refer(self, store: IcechunkStore, image: int, chunks: slice, step: ChunkIndex) -> int:
         """Write the references of one image, and count them."""

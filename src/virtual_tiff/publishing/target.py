@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import icechunk
 
@@ -37,60 +35,43 @@ _PATIENCE = 10.0
 _FIRST_WAIT = 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a commit goes; see `of`.
+    """Where a commit goes; nothing is read or written before `check` or `ready`.
 
     Parameters
     ----------
-    location
-        Location given by the caller.
-    storage
-        Storage of the repository.
+    repo
+        The repository, or its location.
     branch
         To commit to; one that is not there starts where `main` is.
     create
         Whether the repository is made where there is none.
     into_existing
         Whether to add to what somebody else wrote.
+
+    Raises
+    ------
+    InvalidOptionError
+        The location cannot be written to.
     """
 
-    location: Location
-    storage: icechunk.Storage
-    branch: str
-    create: bool
-    into_existing: bool
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         repo: Location | icechunk.Repository,
         branch: str = _MAIN,
         *,
         create: bool = True,
         into_existing: bool = False,
-    ) -> Self:
-        """Say where; nothing is read or written.
-
-        Raises
-        ------
-        InvalidOptionError
-            The location cannot be written to.
-        """
-        location = repo.storage if isinstance(repo, icechunk.Repository) else repo
-        if text_of(location).startswith(tuple(f"{scheme}://" for scheme in WEB_SCHEMES)):
+    ) -> None:
+        self.location = repo.storage if isinstance(repo, icechunk.Repository) else repo
+        if text_of(self.location).startswith(tuple(f"{scheme}://" for scheme in WEB_SCHEMES)):
             raise InvalidOptionError(
                 "a repository cannot be written over HTTP.",
-                url=text_of(location),
+                url=text_of(self.location),
                 remedy="Write it to a local path or bucket, and serve that.",
             )
-        return cls(
-            location=location,
-            storage=storage_at(location),
-            branch=branch,
-            create=create,
-            into_existing=into_existing,
-        )
+        self.storage = storage_at(self.location)
+        self.branch, self.create, self.into_existing = branch, create, into_existing
 
     @property
     def folder(self) -> Path | None:
