@@ -141,7 +141,8 @@ def test_mismatch_names_the_file_and_the_difference(change: str, tmp_path: Path)
     assert caught.value.message.startswith(f"{column} is ")
     assert caught.value.remedy
     found = differences(inventory.table, [column])
-    assert [(d.url, d.column) for d in found] == [(odd.as_uri(), column)]
+    urls = inventory.table["url"].to_pylist()
+    assert [(urls[d.row], d.column) for d in found] == [(odd.as_uri(), column)]
 
 
 def test_data_type_mismatch(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.archive import write_scenes
 from tests.helpers.range_server import RangeServer
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.inspection import info
+from virtual_tiff.inspection.read import info
 
 
 def test_so_many_files_at_once_in_the_order_they_were_named(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from tests.helpers.read import MEMORY_URL, local_registry, numcodecs_names
 from tests.helpers.stores import RecordingStore
 from virtual_tiff import VirtualTIFF, open_repository, publish, verify
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
-from virtual_tiff.inspection import info
+from virtual_tiff.inspection.read import info
 from virtual_tiff.planning.metadata import array_document, group_document, to_bytes
 
 #: Letters of tifffile, and the names that are written.

@@ -18,7 +18,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import AzureStore, HTTPStore, LocalStore
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError, VirtualTIFFError
-from virtual_tiff.inspection import info
+from virtual_tiff.inspection.read import info
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.publishing.containers import containers_for
 from virtual_tiff.publishing.repository import add_containers, create_in

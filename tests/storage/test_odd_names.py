@@ -20,7 +20,7 @@ from tests.helpers.range_server import RangeServer
 from tests.helpers.s3 import make_bucket, moto_server, s3_environment
 from virtual_tiff import VirtualTIFF, append, publish, scan, tile_matrix_set, verify
 from virtual_tiff.audit.report import Status
-from virtual_tiff.inspection import info
+from virtual_tiff.inspection.read import info
 from virtual_tiff.operations.stack import stack
 from virtual_tiff.storage.addresses import chunk_location
 

@@ -38,7 +38,7 @@ from virtual_tiff import VirtualTIFF, open_repository, publish, scan, verify
 from virtual_tiff.audit.report import Status
 from virtual_tiff.cli import main
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, InvalidTIFFError, VirtualTIFFError
-from virtual_tiff.inspection import info
+from virtual_tiff.inspection.read import info
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.tiff.auxiliary import parse_aux_xml, parse_world_file
 from virtual_tiff.tiff.sidecars import names

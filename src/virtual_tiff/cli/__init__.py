@@ -16,8 +16,7 @@ import typer
 
 from virtual_tiff._version import __version__
 from virtual_tiff.cli._common import sidecar_names
-from virtual_tiff.cli._flatten import flattened
-from virtual_tiff.cli._options import Anonymous, Json, Sidecars, Sources, TableChoices
+from virtual_tiff.cli._options import Anonymous, Json, Sidecars, Sources, TableChoices, flattened
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
 from virtual_tiff.cli._remedies import COMMANDS, in_options, remedy_in_options
 from virtual_tiff.cli._scan import SCAN_EXAMPLES, scan
@@ -111,7 +110,7 @@ def info(
         _print_tile_matrix_set(sources, anonymous=anonymous, sidecars=sidecar_names(sidecars))
         return
     from virtual_tiff.cli._output import print_files
-    from virtual_tiff.inspection import examine
+    from virtual_tiff.inspection.read import examine
 
     files, error = examine(
         sources, anonymous=anonymous, sidecars=sidecar_names(sidecars), **table.arguments()

@@ -1,9 +1,9 @@
-"""What the command line prints of files and repositories."""
+"""What the command line prints of files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -12,7 +12,7 @@ from rich.text import Text
 from virtual_tiff.planning.encoding.readers import Reader
 
 if TYPE_CHECKING:
-    from virtual_tiff.inspection import FileInfo, ImageInfo, SeriesInfo
+    from virtual_tiff.inspection.records import FileInfo, ImageInfo, SeriesInfo
 
 #: A letter for each client in the table, and its meaning.
 _LETTERS = {
@@ -104,12 +104,3 @@ def _size(size: int) -> str:
     while value >= 1000 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
     return f"{size} bytes" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
-
-
-def print_reading_code(location: str, containers: Sequence[str], **what: Any) -> None:
-    """Print code that opens the published data; `what` has the options of `reading_code`."""
-    from virtual_tiff.publishing.reading_code import reading_code
-
-    code = reading_code(location, containers, **what)
-    print("\nRead it where xarray, icechunk and imagecodecs-zarr are installed:\n")
-    print("".join(f"    {line}\n" if line else "\n" for line in code.splitlines()), end="")

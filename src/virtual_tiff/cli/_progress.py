@@ -29,7 +29,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Report | None]:
     It names the stage, and shows items done, their rate, failures and the time left.
     """
     # Imported here: `--help` must not wait for it.
-    from rich import progress as rich
+    from rich import progress as widgets
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -37,13 +37,13 @@ def progress_bar(*, quiet: bool) -> Iterator[Report | None]:
         yield None
         return
     columns = (
-        rich.TextColumn("{task.description:<18}"),
-        rich.BarColumn(),
-        rich.MofNCompleteColumn(),
-        rich.TextColumn("{task.fields[rate]}"),
-        rich.TimeRemainingColumn(),
+        widgets.TextColumn("{task.description:<18}"),
+        widgets.BarColumn(),
+        widgets.MofNCompleteColumn(),
+        widgets.TextColumn("{task.fields[rate]}"),
+        widgets.TimeRemainingColumn(),
     )
-    with rich.Progress(*columns, console=console, transient=True) as bars:
+    with widgets.Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task(_STAGES["list"], total=None, rate="")
         shown: Stage | None = None
         started = time.monotonic()

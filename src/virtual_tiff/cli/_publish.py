@@ -8,7 +8,6 @@ import typer
 
 from virtual_tiff.choices import IFDLayout
 from virtual_tiff.cli._common import ifd_path, quieten_icechunk, sidecar_names
-from virtual_tiff.cli._flatten import flattened
 from virtual_tiff.cli._options import (
     CommitChoices,
     IntoExisting,
@@ -16,6 +15,7 @@ from virtual_tiff.cli._options import (
     Sidecars,
     Sources,
     To,
+    flattened,
 )
 from virtual_tiff.cli._result import print_result
 

@@ -26,10 +26,10 @@ def print_result(result: PublishResult, to: str, command: str, options: CommitCh
         print(line)
     example = command != "append" and not options.quiet
     if example and result.snapshot_id is not None:
-        from virtual_tiff.cli._output import print_reading_code
+        from virtual_tiff.publishing.reading_code import reading_code
 
         path = next(iter(result.added))
-        print_reading_code(
+        code = reading_code(
             to,
             result.containers,
             branch=result.branch,
@@ -37,6 +37,8 @@ def print_result(result: PublishResult, to: str, command: str, options: CommitCh
             tree=path in result.trees,
             anonymous=options.anonymous,
         )
+        print("\nRead it where xarray, icechunk and imagecodecs-zarr are installed:\n")
+        print("".join(f"    {line}\n" if line else "\n" for line in code.splitlines()), end="")
 
 
 def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from virtual_tiff.cli._flatten import flattened
-from virtual_tiff.cli._options import Anonymous, Executor, Quiet, ScanChoices, Sources
+from virtual_tiff.cli._options import Anonymous, Executor, Quiet, ScanChoices, Sources, flattened
 from virtual_tiff.cli._progress import executor_named, progress_bar
 from virtual_tiff.cli._remedies import in_options
 

@@ -10,7 +10,6 @@ import typer
 
 from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cli._common import quieten_icechunk
-from virtual_tiff.cli._flatten import flattened
 from virtual_tiff.cli._options import (
     CommitChoices,
     CubeChoices,
@@ -19,6 +18,7 @@ from virtual_tiff.cli._options import (
     Sources,
     To,
     WorkChoices,
+    flattened,
 )
 from virtual_tiff.cli._progress import executor_named, progress_bar
 from virtual_tiff.cli._result import print_result

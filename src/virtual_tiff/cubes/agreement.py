@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -45,42 +45,32 @@ class Difference:
     """One image that differs from most others in one column or attribute."""
 
     row: int
-    url: str
-    ifd: tuple[int, ...] | None
     column: str
-    value: str
-    expected: str
-
-    @classmethod
-    def of(cls, table: pa.Table, row: int, column: str, value: object, expected: object) -> Self:
-        """Describe the image of a row of the inventory."""
-        return cls(
-            row=row,
-            url=table["url"][row].as_py(),
-            ifd=_ifd(table["ifd"][row].as_py()),
-            column=column,
-            value=_short(value),
-            expected=_short(expected),
-        )
+    value: object
+    expected: object
 
 
 def differences(table: pa.Table, columns: Sequence[str]) -> list[Difference]:
     """Compare columns of an inventory with their most frequent values, in the order of rows."""
     found: list[Difference] = []
     for column in columns:
-        codes = codes_of(table[column])
-        counts = np.bincount(codes) if codes.size else np.zeros(1, np.int64)
-        if counts.size <= 1:
+        values, codes = _distinct(table[column])
+        if len(values) <= 1:
             continue
-        first = np.array([np.argmax(codes == code) for code in range(counts.size)])
-        values = table[column].take(pa.array(first)).to_pylist()
-        expected = values[int(np.argmax(counts))]
+        expected = values[int(np.argmax(np.bincount(codes)))]
         same = np.array([_same(column, value, expected, table) for value in values])
         found += [
-            Difference.of(table, int(row), column, values[codes[row]], expected)
+            Difference(int(row), column, values[codes[row]], expected)
             for row in np.flatnonzero(~same[codes])
         ]
     return sorted(found, key=lambda difference: difference.row)
+
+
+def _distinct(column: pa.ChunkedArray) -> tuple[list[Any], NDArray[np.int64]]:
+    """Return the distinct values of a column, and which of them each row has."""
+    codes = codes_of(column)
+    first = np.unique(codes, return_index=True)[1]
+    return column.take(pa.array(first)).to_pylist(), codes
 
 
 def codes_of(column: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
@@ -139,26 +129,22 @@ def _short(value: object) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _ifd(text: str | None) -> tuple[int, ...] | None:
-    return None if text is None else tuple(int(part) for part in text.split("."))
-
-
 def check_grids(table: pa.Table) -> None:
     """Refuse images on different grids; name the first and count the others."""
-    _raise_first(differences(table, GRID), table.num_rows)
+    if found := differences(table, GRID):
+        raise _mismatch(table, found)
 
 
 def check_encodings(table: pa.Table) -> dict[str, JSON]:
     """Refuse images whose encodings or meanings differ; return the attributes that all share."""
-    _raise_first(differences(table, _ENCODING), table.num_rows)
-    column = table["attributes"]
-    codes = codes_of(column)
+    if different := differences(table, _ENCODING):
+        raise _mismatch(table, different)
     # Most images of an archive have equal attributes, except for dates.
-    texts = column.take(np.unique(codes, return_index=True)[1]).to_pylist()
+    texts, codes = _distinct(table["attributes"])
     documents: list[Document] = [json.loads(text) for text in texts]
 
     def refuse(found: Disagreement) -> MismatchError:
-        return _mismatch(_unusual(table, found.key, documents, codes), table.num_rows)
+        return _mismatch(table, _unusual(found.key, documents, codes))
 
     return agreed(documents, refuse)
 
@@ -168,9 +154,7 @@ def shared_band_names(table: pa.Table) -> tuple[str, ...] | None:
 
     Images with the same bands in another order, or with other bands chosen, are refused.
     """
-    column = table["band_names"]
-    codes = codes_of(column)
-    found = column.take(np.unique(codes, return_index=True)[1]).to_pylist()
+    found, codes = _distinct(table["band_names"])
     if len(found) == 1:
         return None if found[0] is None else tuple(found[0])
     # Band numbers come from `bands=`, so images without them were read with other options.
@@ -178,13 +162,11 @@ def shared_band_names(table: pa.Table) -> tuple[str, ...] | None:
     key = "band_numbers" if numbered else "band_names"
     documents: list[Document] = [{key: each} for each in found]
     if numbered or next(disagreements(documents, [key]), None) is not None:
-        raise _mismatch(_unusual(table, key, documents, codes), table.num_rows)
+        raise _mismatch(table, _unusual(key, documents, codes))
     return None
 
 
-def _unusual(
-    table: pa.Table, key: str, documents: Sequence[Document], codes: NDArray[np.int64]
-) -> list[Difference]:
+def _unusual(key: str, documents: Sequence[Document], codes: NDArray[np.int64]) -> list[Difference]:
     """Images whose attribute means something else than in most; `codes` are of `documents`."""
     usual = most_common(documents, key, np.bincount(codes).tolist())
     order = [usual, *(code for code in range(len(documents)) if code != usual)]
@@ -193,26 +175,22 @@ def _unusual(
         for found in disagreements([documents[code] for code in order], [key])
     }
     return [
-        Difference.of(table, row, key, odd[code].value, odd[code].expected)
+        Difference(row, key, odd[code].value, odd[code].expected)
         for row, code in enumerate(codes.tolist())
         if code in odd
     ]
 
 
-def _raise_first(found: Sequence[Difference], count: int) -> None:
-    if found:
-        raise _mismatch(found, count)
-
-
-def _mismatch(found: Sequence[Difference], count: int) -> MismatchError:
+def _mismatch(table: pa.Table, found: Sequence[Difference]) -> MismatchError:
     """Make the error of what keeps images out of one array: names the first, counts the others."""
-    first = found[0]
+    first, count = found[0], table.num_rows
     files = len({difference.row for difference in found})
     others = f" So do {files - 1} others." if files > 1 else ""
+    ifd = table["ifd"][first.row].as_py()
     return MismatchError(
-        f"{first.column} is {first.value}, but {first.expected} in {count - files} of {count} "
-        f"images.{others}",
-        url=first.url,
-        ifd=first.ifd,
+        f"{first.column} is {_short(first.value)}, but {_short(first.expected)} in "
+        f"{count - files} of {count} images.{others}",
+        url=table["url"][first.row].as_py(),
+        ifd=None if ifd is None else tuple(int(part) for part in ifd.split(".")),
         remedy=_REMEDIES.get(first.column, "Leave it out, or publish it as a separate cube."),
     )

@@ -71,9 +71,11 @@ def _bands(count: int, names: Sequence[str] | None) -> ArrayPlan:
 def description(grid: ImageGrid) -> Description:
     """Return the metadata of an image on this grid."""
     system = crs_result(grid.crs)
-    transform = geotransform(grid)
     mapping = crs_attributes(system)
-    if transform is not None:
+    transform: GeoTransform | None = None
+    if grid.transform is not None:
+        a, b, c, d, e, f = grid.transform
+        transform = (c, a, b, f, d, e)
         mapping["GeoTransform"] = " ".join(map(repr, transform))
     mapping |= grid.extra_georeferencing
     return Description(
@@ -85,14 +87,6 @@ def description(grid: ImageGrid) -> Description:
         notes=(),
         shape=(grid.height, grid.width),
     )
-
-
-def geotransform(grid: ImageGrid) -> GeoTransform | None:
-    """Return the affine transform of a grid in GDAL's order."""
-    if grid.transform is None:
-        return None
-    a, b, c, d, e, f = grid.transform
-    return (c, a, b, f, d, e)
 
 
 def grid_of(attributes: Mapping[str, object], width: int, height: int) -> ImageGrid:

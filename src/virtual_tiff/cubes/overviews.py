@@ -15,8 +15,6 @@ from virtual_tiff.inventory.table import Inventory
 
 type Key = tuple[str, str]
 
-_COLUMNS = ["url", "ifd", "full_ifd", "bands", "width", "height"]
-
 
 def overview_rows(
     inventory: Inventory, images: Inventory, chosen: NDArray[np.int64]
@@ -58,7 +56,7 @@ def overview_rows(
 
 def _by_image(overviews: Inventory) -> dict[Key, list[tuple[int, int]]]:
     """Return rows and band counts of overviews by image, the largest first."""
-    table = overviews.table.select(_COLUMNS)
+    table = overviews.table
     area = pc.multiply(table["width"], table["height"]).to_pylist()
     ifds, bands = table["ifd"].to_pylist(), table["bands"].to_pylist()
     found: dict[Key, list[tuple[int, int]]] = defaultdict(list)

@@ -18,25 +18,20 @@ from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
 from virtual_tiff.tiff.relations import relate_sidecars
 from virtual_tiff.tiff.series import Series
 
+#: Names that differ from those of the members.
 _COMPRESSIONS = {
     Compression.NONE: "none",
-    Compression.CCITT_RLE: "CCITT RLE",
     Compression.CCITT_T4: "CCITT G3",
     Compression.CCITT_T6: "CCITT G4",
     Compression.CCITT_RLEW: "CCITT RLE-W",
-    Compression.LZW: "LZW",
     Compression.OLD_JPEG: "old JPEG",
-    Compression.JPEG: "JPEG",
     Compression.ADOBE_DEFLATE: "Deflate",
     Compression.DEFLATE: "Deflate",
     Compression.PACKBITS: "PackBits",
-    Compression.JPEG_2000: "JPEG 2000",
     Compression.JPEG_2000_ALT: "JPEG 2000",
     Compression.JPEG_2000_APERIO_RGB: "JPEG 2000",
     Compression.JPEG_2000_APERIO_YCBCR: "JPEG 2000",
-    Compression.JPEG_XR: "JPEG XR",
     Compression.JPEG_XR_NDPI: "JPEG XR",
-    Compression.JPEG_XL: "JPEG XL",
     Compression.JPEG_XL_OLD: "JPEG XL",
     Compression.WEBP: "WebP",
 }
@@ -89,11 +84,9 @@ def describe_image(ifd: ImageFileDirectory, source: Source, prefix: str = "") ->
     predicted = plan is not None and any(
         codec["name"] in ("imagecodecs_delta", "imagecodecs_floatpred") for codec in plan.codecs
     )
-    empty = (
-        (ifd.offsets == 0)
-        if ifd.byte_counts.size != ifd.offsets.size
-        else ((ifd.offsets == 0) | (ifd.byte_counts == 0))
-    )
+    empty = ifd.offsets == 0
+    if ifd.byte_counts.size == ifd.offsets.size:
+        empty = empty | (ifd.byte_counts == 0)
     return ImageInfo(
         ifd=prefix + array_name(ifd.index),
         kind=_kind(ifd),

@@ -94,35 +94,40 @@ def tile_matrix_set(
             header, _ = await add_sidecars(header, stores, kinds, prefetch=prefetch)
         return header
 
-    return tile_matrix_set_of(run(read()), ifd if isinstance(ifd, tuple) else (ifd,))
+    header = run(read())
+    try:
+        return _of_header(header, ifd if isinstance(ifd, tuple) else (ifd,))
+    except UnsupportedTIFFError as error:
+        error.at(url=header.source.url)
+        raise
 
 
-def tile_matrix_set_of(header: Header, path: tuple[int, ...] = (0,)) -> TileMatrixSet:
-    """Do the same as `tile_matrix_set`, for a header that was read already."""
+def _of_header(header: Header, path: tuple[int, ...]) -> TileMatrixSet:
     models = _morecantile()
     url = header.source.url
     image = find_ifd(header, path)
     related = (*relate(header.ifds), *relate_sidecars(header))
     levels = [level["image"].directory for level in levels_of(related, path, url=url)]
-    transform, system = _georeferencing(image, url)
+    transform, system = _georeferencing(image)
     swapped = _is_north_first(system)
-    factor = _metres_per_unit(system, image, url)
+    factor = _metres_per_unit(system, image)
     matrices = [
-        _matrix(i, level, image, transform, factor, swapped=swapped, url=url)
+        _matrix(i, level, image, transform, factor, swapped=swapped)
         for i, level in enumerate(reversed(levels))
     ]
     left, bottom, right, top = bounds(transform, _shape(image))
-    definition = _definition(system)
+    definition, axes = _definition(system), _axis_names(system, swapped=swapped)
+    name = PurePosixPath(split_url(url)[2])
     found: TileMatrixSet = models.TileMatrixSet(
-        title=PurePosixPath(split_url(url)[2]).name,
-        id=re.sub(r"[^A-Za-z0-9_-]+", "_", PurePosixPath(split_url(url)[2]).stem) or "tiff",
-        orderedAxes=_axis_names(system, swapped=swapped),
+        title=name.name,
+        id=re.sub(r"[^A-Za-z0-9_-]+", "_", name.stem) or "tiff",
+        orderedAxes=axes,
         crs=definition,
         boundingBox={
             "lowerLeft": _ordered(left, bottom, swapped=swapped),
             "upperRight": _ordered(right, top, swapped=swapped),
             "crs": definition,
-            "orderedAxes": _axis_names(system, swapped=swapped),
+            "orderedAxes": axes,
         },
         tileMatrices=matrices,
     )
@@ -140,7 +145,7 @@ def _morecantile() -> ModuleType:
     return models
 
 
-def _georeferencing(image: ImageFileDirectory, url: str) -> tuple[GeoTransform, pyproj.CRS]:
+def _georeferencing(image: ImageFileDirectory) -> tuple[GeoTransform, pyproj.CRS]:
     """Return transform and horizontal CRS of an image, if a TileMatrixSet can express them."""
     found = crs(image).crs
     if found is not None and found.is_compound:
@@ -148,7 +153,6 @@ def _georeferencing(image: ImageFileDirectory, url: str) -> tuple[GeoTransform, 
     if found is None or not (found.is_geographic or found.is_projected):
         raise _refused(
             image,
-            url,
             "the image has no CRS on the Earth" if found else "the image has no CRS",
             "Give it one, or pass sidecars=True if it is in a file beside it.",
         )
@@ -156,20 +160,18 @@ def _georeferencing(image: ImageFileDirectory, url: str) -> tuple[GeoTransform, 
     if transform is None:
         raise _refused(
             image,
-            url,
             "the image has no affine transform",
             "Warp it, or pass sidecars=True if it has a world file.",
         )
     _, a, b, _, d, e = transform
     if b or d or a < 0:
         raise _refused(
-            image, url, "the grid is rotated, sheared or mirrored", "Warp it to a north-up grid."
+            image, "the grid is rotated, sheared or mirrored", "Warp it to a north-up grid."
         )
     # Less than half a pixel over the whole image.
     if abs(abs(e) / a - 1) * max(_shape(image)) > 0.5:
         raise _refused(
             image,
-            url,
             f"pixels are {a!r} wide and {abs(e)!r} high, but a matrix has one cell size",
             "Warp it to square pixels.",
         )
@@ -195,14 +197,12 @@ def _matrix(
     metres_per_unit: float,
     *,
     swapped: bool,
-    url: str,
 ) -> dict[str, object]:
     if not level.is_tiled:
-        raise _refused(level, url, "the image is stored in strips, not tiles", "Make a COG of it.")
+        raise _refused(level, "the image is stored in strips, not tiles", "Make a COG of it.")
     if not _is_reduced_evenly(_shape(image), _shape(level)):
         raise _refused(
             level,
-            url,
             f"the overview has {level.image_width} × {level.image_length} pixels, so it is "
             "reduced by different factors along both axes",
             "Build the overviews again.",
@@ -234,7 +234,7 @@ def _shape(image: ImageFileDirectory) -> tuple[int, int]:
     return image.image_length, image.image_width
 
 
-def _metres_per_unit(system: pyproj.CRS, image: ImageFileDirectory, url: str) -> float:
+def _metres_per_unit(system: pyproj.CRS, image: ImageFileDirectory) -> float:
     from morecantile.utils import meters_per_unit
 
     try:
@@ -243,7 +243,7 @@ def _metres_per_unit(system: pyproj.CRS, image: ImageFileDirectory, url: str) ->
         # It raises `Exception` for unknown units.
         unit = system.axis_info[0].unit_name
         raise _refused(
-            image, url, f"morecantile does not know the unit {unit!r}", "Warp it to another CRS."
+            image, f"morecantile does not know the unit {unit!r}", "Warp it to another CRS."
         ) from error
 
 
@@ -278,11 +278,10 @@ def _ordered(x: float, y: float, *, swapped: bool) -> tuple[float, float]:
     return (y, x) if swapped else (x, y)
 
 
-def _refused(image: ImageFileDirectory, url: str, what: str, remedy: str) -> UnsupportedTIFFError:
+def _refused(image: ImageFileDirectory, what: str, remedy: str) -> UnsupportedTIFFError:
     return UnsupportedTIFFError(
         f"no TileMatrixSet describes this file: {what}.",
         kind=ErrorKind.NO_TILE_MATRIX_SET,
-        url=url,
         ifd=image.index,
         remedy=remedy,
     )

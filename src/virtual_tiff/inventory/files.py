@@ -30,7 +30,7 @@ def file_urls(
     registry, anonymous
         Stores to list with, as for `virtual_tiff.storage.stores.registry_for`.
     url_column, assets
-        See `virtual_tiff.inventory.sources.SourceOptions`.
+        See `virtual_tiff.inventory.source_tables.SourceOptions`.
 
     Raises
     ------
@@ -48,9 +48,10 @@ def file_urls(
     if len(plain) == len(several) and all(map(is_file, plain)):
         return plain
     # Imported here: the import takes longer than reading the header of a file.
-    from virtual_tiff.inventory.sources import SourceOptions, read_sources
+    from virtual_tiff.inventory.source_tables import SourceOptions
+    from virtual_tiff.inventory.sources import read_sources
 
-    options = SourceOptions(url_column=url_column, assets=None if assets is None else tuple(assets))
+    options = SourceOptions(url_column=url_column, assets=assets)
     found = read_sources(several, options, registry=registry, anonymous=anonymous)
     urls: list[str] = found["url"].to_pylist()
     return urls

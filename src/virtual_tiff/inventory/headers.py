@@ -24,19 +24,7 @@ DEFAULT_CONCURRENCY = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanOptions:
-    """Options of a scan.
-
-    Parameters
-    ----------
-    parser
-        Images of a file to read, and how; `ifd=None` reads all.
-    datetime_pattern
-        Regular expression that finds the time in a URL; see `virtual_tiff.inventory.times`.
-    datetime_tag
-        Whether to use DateTime (tag 306) as time.
-    concurrency
-        Headers in flight at once, in one process.
-    """
+    """Options of a scan that affect each file; see `virtual_tiff.scan`."""
 
     parser: VirtualTIFF = field(default_factory=lambda: VirtualTIFF(ifd=0))
     datetime_pattern: str | None = None

@@ -19,7 +19,8 @@ from virtual_tiff.inventory.checkpoint import Checkpoint
 from virtual_tiff.inventory.headers import DEFAULT_CONCURRENCY, ScanOptions
 from virtual_tiff.inventory.reading import Reading
 from virtual_tiff.inventory.rows import POSITION, Rows
-from virtual_tiff.inventory.sources import SourceOptions, read_sources
+from virtual_tiff.inventory.source_tables import SourceOptions
+from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.table import SCHEMA, Inventory
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.progress import Progress, no_progress
@@ -58,7 +59,7 @@ def scan(
         Images of a file to read; by default the first.
     url_column, datetime_column, assets
         Columns of a table, property and assets of STAC Items; see
-        `virtual_tiff.inventory.sources.SourceOptions`.
+        `virtual_tiff.inventory.source_tables.SourceOptions`.
     datetime_pattern
         Regular expression such as `(\d{8})` that finds the time in a URL.
     datetime_tag
@@ -104,11 +105,7 @@ def scan(
     )
     listed = read_sources(
         sources,
-        SourceOptions(
-            url_column=url_column,
-            datetime_column=datetime_column,
-            assets=None if assets is None else tuple(assets),
-        ),
+        SourceOptions(url_column=url_column, datetime_column=datetime_column, assets=assets),
         registry=registry,
         anonymous=anonymous,
     )

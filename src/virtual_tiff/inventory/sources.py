@@ -28,7 +28,12 @@ from virtual_tiff.inventory.listing import (
     listed,
     read_bytes,
 )
-from virtual_tiff.inventory.source_tables import stac_document, table_of_files, url_table
+from virtual_tiff.inventory.source_tables import (
+    SourceOptions,
+    stac_document,
+    table_of_files,
+    url_table,
+)
 from virtual_tiff.inventory.table import COLUMNS, Inventory
 from virtual_tiff.storage.addresses import is_local, local_path, source_url
 from virtual_tiff.storage.errors import storage_error
@@ -37,26 +42,6 @@ from virtual_tiff.storage.stores import registry_for
 
 #: Suffixes of TIFFs in a listing, in lower case.
 SUFFIXES = (".tif", ".tiff", ".btf", ".gtiff", ".svs", ".ndpi", ".scn", ".lsm", ".stk")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceOptions:
-    """Options for resolving sources.
-
-    Parameters
-    ----------
-    url_column
-        Column of a table that holds URLs or paths.
-    datetime_column
-        Column of a table, or property of a STAC Item, that holds the time. By default a column
-        named `datetime`.
-    assets
-        Keys of the assets of STAC Items; `None` for all whose media type is TIFF.
-    """
-
-    url_column: str = "url"
-    datetime_column: str | None = None
-    assets: tuple[str, ...] | None = None
 
 
 def read_sources(
@@ -183,11 +168,10 @@ class _Reader:
         if set(table.column_names) >= COLUMNS:
             # It holds addresses, which must not be read as what a user names.
             return _of_inventory(Inventory.from_arrow(table))
-        of = self.options
-        return table_of_files(table, url, of.url_column, of.datetime_column, of.assets)
+        return table_of_files(table, url, self.options)
 
     def _stac(self, document: Mapping[str, Any], url: str | None) -> pa.Table:
-        return stac_document(document, url, self.options.datetime_column, self.options.assets)
+        return stac_document(document, url, self.options)
 
 
 def _of_inventory(inventory: Inventory) -> pa.Table:

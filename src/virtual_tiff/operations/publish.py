@@ -15,7 +15,8 @@ from virtual_tiff.choices import OnFailed, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
 from virtual_tiff.errors import InvalidOptionError, joined
 from virtual_tiff.inventory.files import file_urls
-from virtual_tiff.inventory.sources import SourceOptions, read_sources
+from virtual_tiff.inventory.source_tables import SourceOptions
+from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.files import (
     DEFAULT_CONCURRENCY,
@@ -156,9 +157,7 @@ async def _plan(
         stores = registry
     else:
         if is_template(group):
-            listing = SourceOptions(
-                url_column=url_column, assets=None if assets is None else tuple(assets)
-            )
+            listing = SourceOptions(url_column=url_column, assets=assets)
             found = read_sources(sources, listing, registry=registry, anonymous=anonymous)
             urls = found["url"].to_pylist()
             names, group = _named(found, group, names)
