@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from virtual_tiff.cubes.grid import description
+from virtual_tiff.cubes.plan import ImageGrid
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_levels
