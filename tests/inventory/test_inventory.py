@@ -579,6 +579,77 @@ def test_footprints_at_the_edge_of_the_map() -> None:
     assert fiji.geojson["type"] == "MultiPolygon"
 
 
+MERCATOR = 20037508.342789244
+SINUSOIDAL = "+proj=sinu +R=6371007.181 +units=m"
+GEOSTATIONARY = "+proj=geos +h=35786023 +lon_0=-75 +sweep=x +ellps=GRS80"
+GLOBE = (-180, -90, 180, 90)
+
+
+@pytest.mark.parametrize(
+    ("crs", "sides", "expected"),
+    [
+        # west, east, north and south in the CRS
+        ("EPSG:4326", (-180, 180, 90, -90), GLOBE),
+        ("EPSG:4326", (0, 360, 90, -90), GLOBE),
+        ("EPSG:4326", (-180.05, 179.95, 90.05, -90.05), GLOBE),
+        ("EPSG:4326", (-0.125, 359.875, 90.125, -90.125), GLOBE),
+        ("EPSG:4326", (-180.00125, 180.00125, 85.001, -65.001), (-180, -65.001, 180, 85.001)),
+        ("EPSG:4326", (-180.000000001, 180.000000001, 50, -50), (-180, -50, 180, 50)),
+        ("EPSG:4267", (-180.05, 179.95, 90.05, -90.05), GLOBE),
+        ("EPSG:4807", (-200, 200, 100, -100), GLOBE),
+        ("EPSG:4326", (170, 190, 10, -10), (170, -10, -170, 10)),
+        ("EPSG:4326", (190, 200, 10, -10), (-170, -10, -160, 10)),
+        ("EPSG:4326", (-190, -170, 10, -10), (170, -10, -170, 10)),
+        *(
+            ("EPSG:3857", (-size, size, size, -size), (-180, -85.0511, 180, 85.0511))
+            for size in (MERCATOR, 20037508.34, 20037508.3428)
+        ),
+        ("EPSG:3857", (0, 2 * MERCATOR, 1e7, -1e7), (-180, -66.4460, 180, 66.4460)),
+        (
+            "EPSG:3857",
+            (MERCATOR - 1e6, MERCATOR + 1e6, 1e6, -1e6),
+            (171.0168, -8.9466, -171.0168, 8.9466),
+        ),
+        (
+            "EPSG:6933",
+            (-17367530.44, 17367530.44, 7314540.83, -7314540.83),
+            (-180, -85.0446, 180, 85.0446),
+        ),
+        # Pixels outside the domain of the projection, whose inverse is another place.
+        (SINUSOIDAL, (-20015109.354, 20015109.354, 10007554.677, -10007554.677), GLOBE),
+        (
+            SINUSOIDAL,
+            (18903158.8, 20015109.4, -1111950.5, -2223901.0),
+            (172.6225, -19.1881, 180, -10),
+        ),
+        (
+            SINUSOIDAL,
+            (-11119505.2, -10007554.7, 4447802.08, 3335851.56),
+            (-130.5407, 30, -103.9231, 40),
+        ),
+        ("ESRI:54009", (-18040095.7, 18040095.7, 9020047.85, -9020047.85), GLOBE),
+        ("EPSG:8857", (-17243959.06, 17243959.06, 8392927.6, -8392927.6), GLOBE),
+        (
+            GEOSTATIONARY,
+            (-5434894.885, 5434894.885, 5434894.885, -5434894.885),
+            (-156.286, -81.3157, 6.286, 81.3157),
+        ),
+    ],
+)
+def test_footprints_around_the_globe(
+    crs: str, sides: tuple[float, ...], expected: tuple[float, ...]
+) -> None:
+    west, east, north, south = sides
+    width, height = 64, 32
+    transform = ((east - west) / width, 0.0, west, 0.0, (south - north) / height, north)
+    found = footprint(crs, transform, width, height)
+    assert found is not None
+    assert found.bbox == pytest.approx(expected, abs=2e-3)
+    frame = geopandas.GeoSeries.from_wkb([found.wkb])
+    assert frame.is_valid.all()
+    assert -180 <= frame.total_bounds[0] <= frame.total_bounds[2] <= 180
+
+
 def test_not_an_inventory(tmp_path: Path) -> None:
     with pytest.raises(InvalidOptionError, match="no column 'url'"):
         Inventory(pa.table({"a": [1]}))
