@@ -399,7 +399,9 @@ def test_a_pyramid_for_each_tile(tmp_path: Path, repo: str) -> None:
 def test_verify_finds_what_is_wrong_with_an_overview(tmp_path: Path, repo: str) -> None:
     """Other bytes, same size, same time: only a comparison of the overview's chunks tells."""
     path = write_pyramids(tmp_path / "a", 2)[0]
-    stack(all_images(tmp_path / "a"), repo, options=OVERVIEWS)
+    # The checksum of the header would tell too, since the files are small.
+    table = all_images(tmp_path / "a").table.drop_columns(["header"])
+    stack(Inventory.from_arrow(table), repo, options=OVERVIEWS)
     before = path.stat()
     with tifffile.TiffFile(path) as tif:
         overview = tif.pages[1]
