@@ -17,6 +17,7 @@ from virtual_tiff.planning.attributes._spatial import (
     coordinate_values,
     crs_attributes,
     group_attributes,
+    spatial_attributes,
     spatial_ref_attributes,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "group_attributes",
     "of_bands",
     "of_one_band",
+    "spatial_attributes",
     "spatial_ref_attributes",
     "tag_attributes",
 ]
