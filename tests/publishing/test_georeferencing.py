@@ -7,7 +7,7 @@ from typing import Any
 
 import icechunk
 import numpy as np
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import pytest
 import rasterio
 import rioxarray
@@ -54,7 +54,12 @@ def write(
     **options: Any,
 ) -> str:
     """A TIFF of 2 × 2 tiles, as a URL."""
-    tiles = {"TILED": "YES", "BLOCKXSIZE": 32, "BLOCKYSIZE": 32, "COMPRESS": "DEFLATE"}
+    tiles: dict[str, Any] = {
+        "TILED": "YES",
+        "BLOCKXSIZE": 32,
+        "BLOCKYSIZE": 32,
+        "COMPRESS": "DEFLATE",
+    }
     data = pixels("uint16", shape or (SIZE, SIZE))
     write_with_rasterio(path, data, transform=transform, **tiles, **options)
     if scale is not None:

@@ -56,7 +56,7 @@ def publish(
             "flat: arrays 0, 1, … in one group. nested: a group each. pages: the pages of each "
             "image as one array, as OME-Zarr.",
         ),
-    ] = "flat",
+    ] = "multiscale",
     sidecars: Sidecars = None,
     read: ReadChoices,
     commit: CommitChoices,

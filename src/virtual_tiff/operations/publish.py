@@ -152,7 +152,7 @@ async def _plan(
     if concurrency < 1:
         raise InvalidOptionError(f"concurrency is {concurrency}, but must be at least 1.")
     if parser is None:
-        parser = VirtualTIFF(ifd_layout=ifd_layout or "flat")
+        parser = VirtualTIFF(ifd_layout=ifd_layout or "multiscale")
     elif ifd_layout is not None:
         parser = replace(parser, ifd_layout=ifd_layout)
     target = Target(repo, branch, into_existing=into_existing)
