@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from virtual_tiff.choices import OnDuplicate, OnFailed, OnPresent, OutOfOrder
+from virtual_tiff.choices import IFDLayout, OnDuplicate, OnFailed, OnPresent, OutOfOrder
 from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.parser import VirtualTIFF
@@ -42,6 +42,7 @@ class TreeOptions(CommitOptions, total=False):
     """Of `publish`."""
 
     names: Names | None
+    ifd_layout: IFDLayout
     into_existing: bool
 
 
@@ -125,8 +126,14 @@ MEANINGS = {
     ),
     "parser": (
         "VirtualTIFF",
-        "How the files are parsed. By default all images of a file for a group of its own, and "
-        "the first for a cube. With an inventory, only its `ifd_layout` and `coords` matter.",
+        "How the files are parsed. By default all images of a file for a group of its own, in the "
+        "layout `multiscale`, and the first for a cube. With an inventory, only its `ifd_layout` "
+        "and `coords` matter.",
+    ),
+    "ifd_layout": (
+        '{"multiscale", "flat", "nested", "pages"}',
+        "How the images of one file become groups, as for `VirtualTIFF`. By default `multiscale`, "
+        "or what `parser` says.",
     ),
     "registry": (
         "ObjectStoreRegistry",
@@ -186,7 +193,7 @@ def _remedy(function: str, name: str) -> str | None:
     if name == "layout":
         return (
             "publish() makes a group for each file, and stack() makes cubes of images; how the "
-            "images of one file are laid out is ifd_layout, of VirtualTIFF."
+            "images of one file are laid out is ifd_layout."
         )
     others = {"publish": TreeOptions, "stack": StackOptions, "append": AppendOptions}
     having = [f"{other}()" for other, options in others.items() if name in _keys(options)]
