@@ -206,6 +206,25 @@ def test_publish_takes_over_what_an_item_says(tmp_path: Path) -> None:
     assert from_urls[name].attrs["_FillValue"] == 0
 
 
+def test_masks_are_not_scaled(tmp_path: Path) -> None:
+    valid = np.full((48, 64), 255, np.uint8)
+    valid[:10] = 0
+    file = scenes(tmp_path, FORMS["raster-1"])
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK="NO"),
+        rasterio.open(tmp_path / "red_0.tif", "r+") as tiff,
+    ):
+        tiff.write_mask(valid)
+    repository = memory_repository(tmp_path)
+    parser = VirtualTIFF(sidecars=True)
+    publish(str(file), repository, registry=local_registry(), parser=parser)
+    dataset = opened(repository, "red_0")
+    scaled = {name for name in dataset.data_vars if "scale_factor" in dataset[name].attrs}
+    masks = {name for name in dataset.data_vars if "msk" in str(name)}
+    assert masks
+    assert scaled == {"0"}
+
+
 def test_bands_that_differ(tmp_path: Path) -> None:
     write_scene(tmp_path / "rgb.tif", shape=(3, 48, 64), nodata=None, INTERLEAVE="BAND")
     said = [{"scale": s, "nodata": n, "name": str(n)} for s, n in ((1, 0), (0.5, 0), (2, 3))]
@@ -281,9 +300,11 @@ def test_assets_are_chosen_by_key_pattern_role_and_resolution(tmp_path: Path) ->
     assert keys(asset_roles=["overview"]) == ["preview"]
     assert keys(assets=["preview"]) == ["preview"]
     assert keys(assets=["B02-jp2"]) == ["B02-jp2"]
-    with pytest.raises(InvalidOptionError) as caught:
-        keys(assets=["B9*"])
-    assert caught.value.kind == ErrorKind.INVALID_OPTION
+    wrong: list[Item] = [{"assets": ["B9*"]}, {"assets": "B02"}, {"stac_metadata": "maybe"}]
+    for options in wrong:
+        with pytest.raises(InvalidOptionError) as caught:
+            keys(**options)
+        assert caught.value.kind == ErrorKind.INVALID_OPTION
     with pytest.raises(InvalidOptionError) as caught:
         keys(asset_gsd=99)
     assert caught.value.kind == ErrorKind.NO_SOURCES
@@ -481,6 +502,16 @@ def test_a_conflict_of_azure_is_a_refusal() -> None:
     error = storage_error(AlreadyExistsError(text), "https://a.blob.core.windows.net/c/a.tif")
     assert error.kind == ErrorKind.NOT_AUTHORIZED
     assert error.remedy
+
+
+def test_relative_addresses_start_from_the_item(tmp_path: Path) -> None:
+    write_scene(tmp_path / "a.tif")
+    one = {**item(0, {"a": asset("a.tif")}), "bbox": [0, 0, 1, 1]}
+    one["geometry"] = {"type": "Point", "coordinates": [0, 0]}
+    made = pystac.Item.from_dict(one)
+    made.set_self_href(str(tmp_path / "item.json"))
+    for source in (made, {**one, "links": [{"rel": "self", "href": str(tmp_path / "item.json")}]}):
+        assert found(source).table["url"].to_pylist() == [(tmp_path / "a.tif").as_uri()]
 
 
 def test_properties_of_other_types_become_text(tmp_path: Path) -> None:

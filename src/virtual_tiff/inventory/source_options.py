@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from virtual_tiff.choices import StacMetadata, check_choice
+from virtual_tiff.errors import InvalidOptionError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,3 +43,10 @@ class SourceOptions:
 
     def __post_init__(self) -> None:
         check_choice("stac_metadata", self.stac_metadata, StacMetadata)
+        for name in ("assets", "asset_roles"):
+            if isinstance(getattr(self, name), str):
+                # A text is a sequence of its letters, which is never meant.
+                raise InvalidOptionError(
+                    f"{name} is a text, but must be a list.",
+                    remedy=f"Write {name}=[{getattr(self, name)!r}].",
+                )

@@ -137,8 +137,7 @@ def completed_group(
 def _completed_array(
     plan: ArrayPlan, declared: Declared, chosen: Sequence[int] | None
 ) -> ArrayPlan:
-    is_mask = plan.attributes.get("photometric_interpretation") == "TransparencyMask"
-    if plan.ifd is None or is_mask:
+    if plan.ifd is None or _is_mask(plan):
         return plan
     count = dict(zip(plan.dimension_names, plan.shape, strict=True)).get("band", 1)
     try:
@@ -148,6 +147,13 @@ def _completed_array(
         raise
     fill_value = plan.fill_value if found.nodata is None else found.nodata
     return replace(plan, attributes=found.attributes, fill_value=fill_value)
+
+
+def _is_mask(plan: ArrayPlan) -> bool:
+    """Return whether an array is a mask, of the file itself or of one beside it (GDAL's .msk)."""
+    url = "" if plan.source is None else plan.source.url.lower()
+    photometric = plan.attributes.get("photometric_interpretation")
+    return photometric == "TransparencyMask" or url.removesuffix(".ovr").endswith(".msk")
 
 
 def _bands(
