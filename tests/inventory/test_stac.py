@@ -115,6 +115,10 @@ def test_what_items_say_is_taken_over(form: str, tmp_path: Path) -> None:
     assert red.attrs["stac_collection"] == "scenes"
     table = found(file).table
     assert table["nodata"].to_pylist() == [0, 0]
+    again = found(found(file)).table
+    assert again["attributes"].to_pylist() == table["attributes"].to_pylist()
+    ignored = found(found(file), stac_metadata="ignore").table
+    assert ignored["nodata"].null_count == 2
     raw = cube(tmp_path, file, stac_metadata="ignore")
     assert raw.dtype == "uint16"
     assert np.array_equal(raw.values[1], stored)

@@ -19,6 +19,7 @@ from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.checkpoint import Checkpoint
 from virtual_tiff.inventory.declared import complete_rows
 from virtual_tiff.inventory.headers import DEFAULT_CONCURRENCY, ScanOptions
+from virtual_tiff.inventory.listing import Listing
 from virtual_tiff.inventory.reading import Reading
 from virtual_tiff.inventory.rows import POSITION, Rows
 from virtual_tiff.inventory.source_options import SourceOptions
@@ -80,8 +81,9 @@ def scan(
         Any `concurrent.futures` executor, or a Dask client, to distribute the work; by default this
         process does it.
     checkpoint
-        Folder to save results in. An interrupted scan continues from there, and reads files with
-        temporary errors again.
+        Folder to save results in, every five seconds. An interrupted scan continues from there.
+        Files with temporary errors are read again, and files that have changed since, as far as a
+        listing of their folder tells, or they are local; `read_at` has the time of each row.
     progress
         Called with the stage `list` once the files are known, and `read` as each is done; see
         `virtual_tiff.progress.Progress`.
@@ -110,6 +112,7 @@ def scan(
         datetime_tag=datetime_tag,
         concurrency=concurrency,
     )
+    listing: Listing = {}
     listed = read_sources(
         sources,
         SourceOptions(
@@ -123,13 +126,17 @@ def scan(
         ),
         registry=registry,
         anonymous=anonymous,
+        listing=listing,
     )
     urls = listed["url"].unique().to_pylist()
     (progress or no_progress)("list", len(urls), len(urls), 0)
     stores = registry_for(urls, registry, anonymous=anonymous)
     # The number of headers in flight does not affect rows.
     same = replace(options, concurrency=DEFAULT_CONCURRENCY)
-    reading = Reading(urls, stores, options, Checkpoint.open(checkpoint, same), progress)
+    kept = Checkpoint.open(checkpoint, same)
+    if kept is not None:
+        kept.listing = listing
+    reading = Reading(urls, stores, options, kept, progress)
     if executor is None:
         run(reading.run())
     else:

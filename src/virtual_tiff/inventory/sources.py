@@ -23,6 +23,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.arrow import without_views
 from virtual_tiff.inventory.listing import (
+    Listing,
     each,
     globbed,
     is_file,
@@ -34,8 +35,13 @@ from virtual_tiff.inventory.listing import (
 )
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.source_tables import concatenated, table_of_files, url_table, with_time
-from virtual_tiff.inventory.stac_items import StacRows, is_stac_table, items_of_table
-from virtual_tiff.inventory.table import COLUMNS, Inventory
+from virtual_tiff.inventory.stac_items import (
+    STAC_METADATA,
+    StacRows,
+    is_stac_table,
+    items_of_table,
+)
+from virtual_tiff.inventory.table import REQUIRED, Inventory
 from virtual_tiff.storage.addresses import is_local, local_path, source_url
 from virtual_tiff.storage.errors import is_markup, storage_error, web_page
 from virtual_tiff.storage.resolve import AddressRegistry
@@ -56,6 +62,7 @@ def read_sources(
     *,
     registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
+    listing: Listing | None = None,
 ) -> pa.Table:
     """List the files to scan.
 
@@ -67,6 +74,8 @@ def read_sources(
         See `SourceOptions`.
     registry, anonymous
         Stores to list and to fetch with; see `virtual_tiff.storage.stores.registry_for`.
+    listing
+        Receives what listings tell of the files.
 
     Returns
     -------
@@ -82,7 +91,8 @@ def read_sources(
     SourceError
         A listing or a text file cannot be read.
     """
-    reader = _Reader(options, registry, anonymous, StacRows(options))
+    found_in = {} if listing is None else listing
+    reader = _Reader(options, registry, anonymous, found_in, StacRows(options))
     tables = [table for table in reader.tables(sources) if table.num_rows]
     reader.items.check()
     if not tables:
@@ -101,6 +111,7 @@ class _Reader:
     options: SourceOptions
     given: ObjectStoreRegistry[Any] | None
     anonymous: bool
+    listing: Listing
     items: StacRows
 
     def registry(self, url: str) -> AddressRegistry:
@@ -126,7 +137,7 @@ class _Reader:
 
     def _object(self, source: object) -> Iterable[pa.Table]:
         if isinstance(source, Inventory):
-            return [_of_inventory(source)]
+            return [_of_inventory(source, self.options)]
         if isinstance(source, Mapping):
             return self._stac([(source, None)])
         if hasattr(source, "__arrow_c_stream__"):
@@ -148,13 +159,13 @@ class _Reader:
         if is_stac_api(url):
             return self._documents([url])
         if is_folder(url):
-            return [url_table(listed(url, self.registry(url), SUFFIXES))]
+            return [self._listed(listed(url, self.registry(url), SUFFIXES))]
         if is_glob(url):
             found = globbed(url, self.registry(url))
             if not name.endswith((*_JSON, *_PARQUET)):
-                return [url_table(found)]
+                return [self._listed(found)]
             if name.endswith(_JSON):
-                return self._documents(found)
+                return self._documents(list(found))
             return [table for each_url in found for table in self._parquet(each_url)]
         if name.endswith((".txt", ".lst")):
             lines = self._content(url).decode("utf-8-sig").splitlines()
@@ -168,6 +179,11 @@ class _Reader:
         import pyarrow.csv as pc
 
         return self._table(pc.read_csv(io.BytesIO(self._content(url))), url)
+
+    def _listed(self, found: Listing | list[str]) -> pa.Table:
+        if isinstance(found, dict):
+            self.listing.update(found)
+        return url_table(list(found))
 
     def _content(self, url: str) -> bytes:
         return read_bytes(url, self.registry(url))
@@ -183,9 +199,9 @@ class _Reader:
         return self._table(table, url)
 
     def _table(self, table: pa.Table, url: str | None) -> Iterable[pa.Table]:
-        if set(table.column_names) >= COLUMNS:
+        if set(table.column_names) >= REQUIRED:
             # It holds addresses, which must not be read as what a user names.
-            return [_of_inventory(Inventory.from_arrow(table))]
+            return [_of_inventory(Inventory.from_arrow(table), self.options)]
         table = without_views(table)
         if not is_stac_table(table):
             return [table_of_files(table, url, self.options)]
@@ -213,8 +229,11 @@ class _Reader:
         return [with_time(table, self.options.datetime_column)] if table.num_rows else []
 
 
-def _of_inventory(inventory: Inventory) -> pa.Table:
-    return inventory.table.select(["url", "datetime", *inventory.own_columns])
+def _of_inventory(inventory: Inventory, options: SourceOptions) -> pa.Table:
+    own = inventory.own_columns
+    if options.stac_metadata == "ignore":
+        own = [name for name in own if name != STAC_METADATA]
+    return inventory.table.select(["url", "datetime", *own])
 
 
 def _only(sources: object) -> str | None:
