@@ -17,7 +17,8 @@ and a `kind`: a stable code (`ErrorKind`) to match instead of the text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from typing import ClassVar, Self
@@ -31,6 +32,7 @@ class ErrorKind(StrEnum):
     NOT_AUTHORIZED = "not-authorized"
     NO_STORE = "no-store"
     IS_DIRECTORY = "is-directory"
+    NOT_A_FILE = "not-a-file"
     SOURCE_CHANGED = "source-changed"
     SEVERAL = "several"
     STORAGE = "storage"
@@ -43,6 +45,7 @@ class ErrorKind(StrEnum):
     INVALID_TAG = "invalid-tag"
     MISSING_TAG = "missing-tag"
     HEADER_TOO_LARGE = "header-too-large"
+    TIME_LIMIT = "time-limit"
     INVALID_SEGMENT = "invalid-segment"
     INVALID_SIDECAR = "invalid-sidecar"
     # what no registered codec can express
@@ -69,6 +72,8 @@ class ErrorKind(StrEnum):
     NOT_A_REPOSITORY = "not-a-repository"
     CONFLICT = "conflict"
     REPOSITORY = "repository"
+    # anything else that a library raised while one file was read
+    UNEXPECTED = "unexpected"
 
 
 class VirtualTIFFError(Exception):
@@ -137,6 +142,29 @@ class VirtualTIFFError(Exception):
         kind, url, ifd, tag, remedy = self.kind, self.url, self.ifd, self.tag, self.remedy
         make = partial(type(self), kind=kind, url=url, ifd=ifd, tag=tag, remedy=remedy)
         return make, (self.message,)
+
+
+@contextmanager
+def one_file(url: str) -> Iterator[None]:
+    """Make an error of one file of anything else that is raised while it is read.
+
+    Raises
+    ------
+    VirtualTIFFError
+        With kind `unexpected`, so that one file does not end the work on all others.
+    """
+    try:
+        yield
+    except VirtualTIFFError:
+        raise
+    except Exception as error:  # MemoryError included
+        text = " ".join(str(error).split()) or "no message"
+        raise VirtualTIFFError(
+            f"reading this file raised {type(error).__name__} ({shorten(text)}).",
+            kind=ErrorKind.UNEXPECTED,
+            url=url,
+            remedy="Report it, with the file if you can.",
+        ) from error
 
 
 class SourceError(VirtualTIFFError, OSError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from virtual_tiff.choices import IFDLayout
@@ -13,6 +13,10 @@ from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.pyramid import multiscales_attributes
 from virtual_tiff.planning.variables import band_names, band_numbers, coordinate, grid_mapping
 from virtual_tiff.tiff.relations import Related, masks
+
+
+def _no_check() -> None:
+    """Allow any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +35,15 @@ class PlanOptions:
     alone
         Omit coordinates and attributes of groups, for a caller that writes them once for many
         files.
+    check
+        Called before each image, to raise an error if the file has taken too much time.
     """
 
     layout: IFDLayout = "flat"
     image: ImageOptions = field(default_factory=ImageOptions)
     coords: bool = True
     alone: bool = False
+    check: Callable[[], None] = _no_check
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,7 +25,7 @@ _ALIASES = {"s3a": "s3", "gcs": "gs", "azure": "az", "abfss": "abfs"}
 #: RFC 3986 section 3.3: characters of a path besides letters, digits and `-._~`.
 _PATH_CHARACTERS = "/!$&'()*+,;=:@"
 #: Servers that have no time for a file return this; or obstore does instead.
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = "") -> str:
@@ -167,7 +167,7 @@ def checksum_of(
     """
     if url.startswith("s3://") and etag is not None and not etag.startswith("W/"):
         return etag
-    if last_modified is None or last_modified <= _EPOCH:
+    if last_modified is None or last_modified <= EPOCH:
         return None
     if last_modified.microsecond:
         last_modified += timedelta(seconds=1)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
 
-from obspec import GetAsync, GetRange
+from obspec import Get, GetAsync
 from obspec_utils.registry import ObjectStoreRegistry, UrlKey
 
 from virtual_tiff.errors import ErrorKind, SourceError
 from virtual_tiff.storage.addresses import split_url
 
 
-class Store(GetAsync, GetRange, Protocol):
+class Store(GetAsync, Get, Protocol):
     """The capabilities this package needs of a store: ranges, async and from threads."""
 
 
