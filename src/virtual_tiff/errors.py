@@ -23,6 +23,8 @@ from enum import StrEnum
 from functools import partial
 from typing import ClassVar, Self
 
+from virtual_tiff.messages import printable, redacted
+
 
 class ErrorKind(StrEnum):
     """Stable codes of `VirtualTIFFError.kind`; codes are added, never changed."""
@@ -108,17 +110,18 @@ class VirtualTIFFError(Exception):
         tag: int | None = None,
         remedy: str | None = None,
     ) -> None:
+        message = printable(redacted(message))
         super().__init__(message)
         self.message = message
         self.kind = self.default_kind if kind is None else kind
-        self.url = url
+        self.url = None if url is None else redacted(url)
         self.ifd = ifd
         self.tag = tag
-        self.remedy = remedy
+        self.remedy = None if remedy is None else printable(redacted(remedy))
 
     def at(self, *, url: str | None = None, ifd: tuple[int, ...] | None = None) -> Self:
         """Fill in URL and directory where they are not set yet."""
-        self.url = url if self.url is None else self.url
+        self.url = redacted(url) if self.url is None and url is not None else self.url
         self.ifd = ifd if self.ifd is None else self.ifd
         return self
 
@@ -130,7 +133,7 @@ class VirtualTIFFError(Exception):
     def __str__(self) -> str:
         place = []
         if self.url is not None:
-            place.append(self.url)
+            place.append(printable(self.url))
         if self.ifd is not None:
             place.append("IFD " + ".".join(str(i) for i in self.ifd))
         if self.tag is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from virtual_tiff.errors import (
     one_file,
 )
 from virtual_tiff.planning.arrangement import PlanOptions
+from virtual_tiff.planning.attributes import value_notes
 from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd, plan_header
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.pages.hierarchy import plan_pages
@@ -170,7 +172,12 @@ class VirtualTIFF:
         """
         from virtual_tiff.manifest import manifest_store
 
-        return manifest_store(self.plan(url, registry), registry)
+        plan = self.plan(url, registry)
+        for path, group in plan.walk():
+            for name, array in group.arrays.items():
+                for note in value_notes(array.attributes):
+                    warnings.warn(f"{url}, {path}/{name}: {note}", stacklevel=2)
+        return manifest_store(plan, registry)
 
     def plan(self, url: str, registry: ObjectStoreRegistry[Any]) -> GroupPlan:
         """Plan one TIFF without making a store."""

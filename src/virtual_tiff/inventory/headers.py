@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError, one_file
 from virtual_tiff.inventory.rows import Row, error_row, image_row
@@ -51,11 +51,14 @@ class FileReader:
 
     async def read(self, url: str) -> list[Row]:
         """Read the images of one file; errors are rows too."""
+        # A change after this moment is not in the rows.
+        time = datetime.now(UTC)
         try:
             with one_file(url):
-                return await self._read(url)
+                found = await self._read(url)
         except VirtualTIFFError as error:
-            return [error_row(url, error)]
+            found = [error_row(url, error)]
+        return [{**row, "read_at": time} for row in found]
 
     async def _read(self, url: str) -> list[Row]:
         parser = self.parser

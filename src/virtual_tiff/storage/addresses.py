@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urljoin
 
 from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.messages import has_secret
 
 #: Schemes whose addresses are URLs; all others hold keys verbatim.
 WEB_SCHEMES = ("http", "https")
@@ -69,7 +70,28 @@ def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = ""
             url=text.partition("?")[0],
             remedy="Name the object in its bucket instead (s3://, gs://, az://), or a public URL.",
         )
-    return f"{_ALIASES.get(scheme, scheme)}://{rest}"
+    url = f"{_ALIASES.get(scheme, scheme)}://{rest}"
+    check_no_secret(url)
+    return url
+
+
+def check_no_secret(url: str) -> None:
+    """Refuse an address with a password, a signature or a token.
+
+    References, tables and messages hold addresses, so that readers would get the secret.
+
+    Raises
+    ------
+    InvalidOptionError
+        Without the secret in it.
+    """
+    if not is_local(url) and has_secret(url):
+        raise InvalidOptionError(
+            "the address has a password, a signature or a token.",
+            url=url,
+            remedy="Give credentials by the environment or by a store of registry=…, or name a "
+            "public URL.",
+        )
 
 
 def _absolute(path: str) -> str:
@@ -97,7 +119,9 @@ def linked_url(base: str, href: str) -> str:
     if href.startswith("/"):
         return source_url(href)
     path = posixpath.normpath("/" + posixpath.join(posixpath.dirname(key), href))
-    return f"{scheme}://{netloc}{path}"
+    url = f"{scheme}://{netloc}{path}"
+    check_no_secret(url)
+    return url
 
 
 def is_local(url: str) -> bool:
