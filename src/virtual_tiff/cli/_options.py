@@ -156,14 +156,32 @@ class ReadChoices(TableChoices):
             "stac_metadata": self.stac_metadata,
         }
 
+    header_limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            min=1,
+            help="Memory that the header of a file may take; by default 128 MiB.",
+        ),
+    ] = None
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Time of the processor that a file may take; by default 3 s."
+        ),
+    ] = None
+
     def parser(self, **options: Unpack[ParserOptions]) -> VirtualTIFF:
         """Make the parser."""
         from virtual_tiff.parser import DEFAULT_COPY_LIMIT, VirtualTIFF
+        from virtual_tiff.storage.budget import DEFAULT_HEADER_LIMIT, DEFAULT_TIME_LIMIT
 
         return VirtualTIFF(
             band_axis=self.band_axis,
             on_unsupported=self.on_unsupported,
             copy_limit=DEFAULT_COPY_LIMIT if self.copy_limit is None else self.copy_limit,
+            header_limit=DEFAULT_HEADER_LIMIT if self.header_limit is None else self.header_limit,
+            time_limit=DEFAULT_TIME_LIMIT if self.time_limit is None else self.time_limit,
             **options,
         )
 
