@@ -10,7 +10,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from virtual_tiff.choices import IFDLayout, OnDuplicate, OnFailed, OnPresent, OutOfOrder
+from virtual_tiff.choices import (
+    IFDLayout,
+    OnDuplicate,
+    OnFailed,
+    OnPresent,
+    OutOfOrder,
+    StacMetadata,
+)
 from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.parser import VirtualTIFF
@@ -36,6 +43,10 @@ class CommitOptions(TypedDict, total=False):
     progress: Progress | None
     url_column: str
     assets: Sequence[str] | None
+    asset_roles: Sequence[str] | None
+    asset_gsd: float | None
+    alternate: str | None
+    stac_metadata: StacMetadata
 
 
 class TreeOptions(CommitOptions, total=False):
@@ -141,7 +152,15 @@ MEANINGS = {
     ),
     "anonymous": ("bool", "Read the files without credentials, as for public buckets."),
     "url_column": ("str", "Column of a table that holds URLs, as for `scan`."),
-    "assets": ("sequence of str", "Assets of STAC Items to take, as for `scan`."),
+    "assets": ("sequence of str", "Keys or patterns of assets of STAC Items, as for `scan`."),
+    "asset_roles": ("sequence of str", "Roles of assets of STAC Items, of which one is enough."),
+    "asset_gsd": ("float", "Resolution of assets of STAC Items, in metres."),
+    "alternate": ("str", "Name of the alternate address of the assets to use, such as `s3`."),
+    "stac_metadata": (
+        '{"use", "ignore"}',
+        "Whether scale, offset, nodata, unit, names and collection of STAC Items complete what the "
+        "TIFFs say. Images that contradict their Item are refused.",
+    ),
     "datetime_column": ("str", "Column of a table, or property of STAC Items, that is the time."),
     "datetime_pattern": ("str", "Finds the time in a URL, as for `scan`."),
     "datetime_tag": ("bool", "Whether the TIFF's DateTime is the time, as for `scan`."),

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 import icechunk
 import pyarrow as pa
 
-from virtual_tiff.choices import IFDLayout, OnFailed, check_choice
+from virtual_tiff.choices import IFDLayout, OnFailed, StacMetadata, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
 from virtual_tiff.errors import InvalidOptionError, joined
-from virtual_tiff.inventory.files import file_urls
-from virtual_tiff.inventory.source_tables import SourceOptions
+from virtual_tiff.inventory.declared import declared_in
+from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.files import (
@@ -139,6 +139,10 @@ async def _plan(
     on_failed: OnFailed = "raise",
     url_column: str = "url",
     assets: Sequence[str] | None = None,
+    asset_roles: Sequence[str] | None = None,
+    asset_gsd: float | None = None,
+    alternate: str | None = None,
+    stac_metadata: StacMetadata = "use",
     parser: VirtualTIFF | None = None,
     ifd_layout: IFDLayout | None = None,
     registry: ObjectStoreRegistry[Any] | None = None,
@@ -169,24 +173,29 @@ async def _plan(
         await asyncio.to_thread(target.check, list(paths.values()))
         stores = registry
     else:
-        if is_template(group):
-            listing = SourceOptions(url_column=url_column, assets=assets)
-            found = read_sources(sources, listing, registry=registry, anonymous=anonymous)
-            urls = found["url"].to_pylist()
-            names, group = _named(found, group, names)
-        else:
-            urls = file_urls(
-                sources,
-                registry=registry,
-                anonymous=anonymous,
-                url_column=url_column,
-                assets=assets,
-            )
+        listing = SourceOptions(
+            url_column=url_column,
+            assets=assets,
+            asset_roles=asset_roles,
+            asset_gsd=asset_gsd,
+            alternate=alternate,
+            stac_metadata=stac_metadata,
+        )
+        found = read_sources(sources, listing, registry=registry, anonymous=anonymous)
+        urls = found["url"].to_pylist()
+        names, group = _named(found, group, names)
         check_unique(urls)
         paths = dict(zip(urls, paths_of(urls, names, group), strict=True))
         stores = registry_for(urls, registry, anonymous=anonymous)
         await asyncio.to_thread(target.check, list(paths.values()))
-        plans, errors = await read_plans(urls, parser, stores, concurrency, progress or no_progress)
+        plans, errors = await read_plans(
+            urls,
+            parser,
+            stores,
+            concurrency,
+            progress or no_progress,
+            declared_in(found),
+        )
         if errors and not (on_failed == "skip" and plans):
             raise joined(list(errors.values()), len(urls))
         failed = {url: error.text for url, error in errors.items()}

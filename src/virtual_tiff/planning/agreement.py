@@ -25,8 +25,11 @@ from virtual_tiff.planning.same_grid import same_crs
 
 type Document = Mapping[str, JSON]
 
+#: Attribute with the collection of the STAC Item of an image: the same key may be another band.
+COLLECTION = "stac_collection"
 #: Attributes that give the stored numbers their meaning.
 MEANING = (
+    COLLECTION,
     # which numbers are none (CF section 2.5.1, GDAL's NODATA_VALUES)
     "_FillValue",
     "missing_value",
@@ -253,6 +256,9 @@ class _Comparison:
         for key in self._keys:
             value, first = document.get(key), self._first.get(key)
             if value is first is None:
+                continue
+            if key == COLLECTION and (value is None or first is None):
+                self._first = {**self._first, key: value or first}
                 continue
             if key in ORDER:
                 clash = self._misplaced(key, value)

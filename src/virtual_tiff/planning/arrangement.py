@@ -15,6 +15,10 @@ from virtual_tiff.planning.variables import band_names, band_numbers, coordinate
 from virtual_tiff.tiff.relations import Related, masks
 
 
+def _no_check() -> None:
+    """Allow any time."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
     """Choices that change what is planned.
@@ -32,12 +36,15 @@ class PlanOptions:
     alone
         Omit coordinates and attributes of groups, for a caller that writes them once for many
         files.
+    check
+        Called before each image, to raise an error if the file has taken too much time.
     """
 
     layout: IFDLayout = "flat"
     image: ImageOptions = field(default_factory=ImageOptions)
     coords: bool = True
     alone: bool = False
+    check: Callable[[], None] = _no_check
 
 
 @dataclass(frozen=True, slots=True, eq=False)

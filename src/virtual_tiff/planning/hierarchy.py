@@ -54,6 +54,7 @@ def plan_header(
 
     def plan_one(one: Related, name: str | None = None) -> ArrangedImage:
         try:
+            options.check()
             return _plan_one(one, header, options, copies or {}, name)
         except VirtualTIFFError as error:
             url = (one.source or header.source).url

@@ -81,7 +81,7 @@ def plan_pages(
                 remedy='The layout "flat" has it as an array.',
             )
     directories = {directory.index: directory for directory in walk_ifds(header.ifds)}
-    pages = Pages(header.source, directories, options.image, copies or {})
+    pages = Pages(header.source, directories, options.image, copies or {}, options.check)
     groups = [_group(one, pages.levels(one), options) for one in series]
     if len(groups) == 1:
         return groups[0]
