@@ -117,7 +117,7 @@ def main() -> None:
     print("\n   Mean vegetation index (NDVI) of the cube")
     for day, value in zip(index.time.values, index.mean(("y", "x")).values, strict=True):
         print(f"   {str(day)[:10]}  {value:.3f}  {'█' * round(60 * value)}")
-    height = open_dataset(store, "images/elevation")["0"].sel(
+    height = open_dataset(store, "images/elevation/0")["image"].sel(
         x=401_500, y=5_299_000, method="nearest"
     )
     print(f"\n   Height at one point of images/elevation: {float(height):.1f} m")
