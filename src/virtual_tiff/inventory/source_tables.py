@@ -14,7 +14,7 @@ from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.arrow import without_views
 from virtual_tiff.inventory.table import COLUMNS
 from virtual_tiff.inventory.times import as_time
-from virtual_tiff.storage.addresses import is_local, linked_url, local_path, source_url
+from virtual_tiff.storage.addresses import check_reach, is_local, linked_url, local_path, source_url
 
 _TIME = pa.timestamp("us", "UTC")
 #: Columns of STAC GeoParquet that are not properties.
@@ -69,7 +69,9 @@ def table_of_files(table: pa.Table, url: str | None, options: SourceOptions) -> 
                 f"column {url_column!r} holds something other than text.", url=url
             )
         folder = local_path(url).parent if url is not None and is_local(url) else ""
-        urls = pa.array([source_url(value, folder) for value in values], pa.string())
+        found = [source_url(value, folder) for value in values]
+        check_reach(url, found)
+        urls = pa.array(found, pa.string())
         table = table.remove_column(position)
         if "url" in table.column_names:
             table = _renamed(table, ["url"])
@@ -87,6 +89,7 @@ def _linked(table: pa.Table, url: str | None) -> pa.Table:
     """Make the hrefs of a document absolute."""
     hrefs = table["url"].to_pylist()
     urls = [source_url(href) if url is None else linked_url(url, href) for href in hrefs]
+    check_reach(url, urls)
     return table.set_column(0, "url", pa.array(urls, pa.string()))
 
 
