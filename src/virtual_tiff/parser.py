@@ -51,10 +51,11 @@ class VirtualTIFF:
         `(0, 1)` for the second sub-IFD of the first. `None` parses all.
     ifd_layout
         `flat`: one group with arrays named `0`, `1`, … (`0.1` for sub-IFDs). `nested`: a group
-        for each image, for a DataTree. `multiscale`: one full-resolution image, in the group
-        `0`, and its overviews, in `1`, `2`, … down to the smallest, each an array `image` with
-        its `mask`; the root carries the `multiscales` Zarr convention. `ifd` then names the
-        full-resolution image, which a file with several (pages) needs. `pages`: the pages of each
+        for each image, for a DataTree. `multiscale`: the full-resolution image in the group `0`,
+        and its overviews in `1`, `2`, … down to the smallest, each an array `image` with its
+        `mask`; the root carries the `multiscales` Zarr convention. A file with several
+        full-resolution images has a group with these for each, named by its directory, unless
+        `ifd` chooses one. `pages`: the pages of each
         image as one array `image`, with dimensions such as `t`, `c` and `z` before rows and
         columns, according to OME-TIFF, ImageJ, the slide format, or the pages themselves; in groups
         with OME-Zarr metadata, `0`, `1`, … for the levels of a pyramid, and above them `0`, `1`, …
@@ -68,7 +69,8 @@ class VirtualTIFF:
         segments for each band (PlanarConfiguration 2); otherwise select from the dataset.
     coords
         Whether to write `x` and `y`, the pixel centres in CRS units (where the grid is parallel
-        to the axes, and no longer than 4,194,304 pixels), and `band`.
+        to the axes, and no longer than 4,194,304 pixels), `band`, and the grid mapping
+        `spatial_ref`. Without it, groups hold the arrays of images only.
     on_unsupported
         How to handle an image that no Zarr codec expresses. `raise`: an
         `UnsupportedTIFFError`. `copy`: decode it now, and store its pixels in the manifest; the

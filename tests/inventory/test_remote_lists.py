@@ -12,7 +12,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import LocalStore, MemoryStore
 
 from virtual_tiff.errors import InvalidOptionError
-from virtual_tiff.inventory.source_tables import SourceOptions
+from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.sources import read_sources
 
 _LOCAL = ["file:///etc/passwd.tif", "/etc/passwd.tif", "../passwd.tif"]
