@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.helpers.assemble import plain, text
+from virtual_tiff.cli import main
 from virtual_tiff.cli._options import CommitChoices
 from virtual_tiff.cli._result import print_result
 from virtual_tiff.publishing.results import Added, PublishResult
@@ -108,3 +111,17 @@ def test_json_is_all_that_is_printed(command: str, capsys: Output) -> None:
     result = result_of({"": CUBE})
     print_result(result, "r", command, CommitChoices(as_json=True))
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(result.as_json()))
+
+
+def test_names_do_not_control_the_terminal(tmp_path: Path, capsys: Output) -> None:
+    file = tmp_path / "a\x1b[2J\nb\x9b.tif"
+    file.write_bytes(plain(IMAGE_DESCRIPTION=text("x")))
+    for options in (
+        ["info"],
+        ["info", "--json"],
+        ["scan", "--output", str(tmp_path / "i.parquet")],
+    ):
+        main([*options, str(file)])
+        main([*options, str(tmp_path / "none\x1b[2J\x9b.tif")])
+        shown = "".join(capsys.readouterr())
+        assert not set(shown) & {"\x1b", "\x9b"}

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from virtual_tiff._version import __version__
-from virtual_tiff.cli._common import sidecar_names
+from virtual_tiff.cli._common import say, sidecar_names
 from virtual_tiff.cli._options import Anonymous, Json, Sidecars, Sources, TableChoices, flattened
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
 from virtual_tiff.cli._remedies import COMMANDS, in_options, remedy_in_options
@@ -116,7 +116,9 @@ def info(
         sources, anonymous=anonymous, sidecars=sidecar_names(sidecars), **table.arguments()
     )
     if as_json and files:
-        print(json.dumps([file.to_json() for file in files], ensure_ascii=False, indent=2))
+        say(
+            json.dumps([file.to_json() for file in files], ensure_ascii=False, indent=2), lines=True
+        )
     elif files:
         print_files(files)
     if error is not None:
@@ -201,4 +203,4 @@ def _speak_of_options(error: VirtualTIFFError, command: str) -> None:
 
 
 def _print_error(message: str) -> None:
-    print(f"virtual-tiff: {' '.join(message.split())}", file=sys.stderr)
+    say(f"virtual-tiff: {' '.join(message.split())}", file=sys.stderr)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import cast
+from typing import TextIO, cast
 
 import typer
 
 from virtual_tiff.choices import SidecarKind, values_of
+from virtual_tiff.messages import printable
 
 
 def ifd_path(text: str | None) -> int | tuple[int, ...] | None:
@@ -47,3 +48,11 @@ def quieten_icechunk() -> None:
 def count(number: int, what: str) -> str:
     """Return a number with a noun."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def say(text: str, *, lines: bool = False, file: TextIO | None = None) -> None:
+    """Print text without control characters, which names, tags and servers can contain.
+
+    With `lines`, it has several lines of its own, as JSON has.
+    """
+    print("\n".join(map(printable, text.split("\n"))) if lines else printable(text), file=file)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from virtual_tiff.messages import printable
 from virtual_tiff.planning.encoding.readers import Reader
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def print_files(files: Sequence[FileInfo]) -> None:
 
 
 def _print_file(console: Console, file: FileInfo) -> None:
-    console.print(Text(file.url, style="bold"), overflow="fold")
+    console.print(_text(file.url, style="bold"), overflow="fold")
     facts = [
         _size(file.size),
         "BigTIFF" if file.big_tiff else "TIFF",
@@ -43,7 +44,7 @@ def _print_file(console: Console, file: FileInfo) -> None:
     facts += list(dict.fromkeys(image.crs for image in file.images if image.crs))
     nodata = dict.fromkeys(image.nodata for image in file.images if image.nodata)
     facts += [f"nodata {value}" for value in nodata]
-    console.print(Text(", ".join(facts)))
+    console.print(_text(", ".join(facts)))
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("IFD", no_wrap=True)
@@ -55,21 +56,26 @@ def _print_file(console: Console, file: FileInfo) -> None:
     table.add_column("compression", overflow="fold")
     table.add_column("read by", no_wrap=True)
     for image in file.images:
-        table.add_row(*map(Text, _row(image)))
+        table.add_row(*map(_text, _row(image)))
     console.print(table)
     if file.series:
         console.print(Text("\nWith --ifd-layout pages:"))
         for i, series in enumerate(file.series):
-            console.print(Text(f"{i}: {_series(series)}"))
+            console.print(_text(f"{i}: {_series(series)}"))
     problems = [f"IFD {image.ifd}: {image.problem}" for image in file.images if image.problem]
     problems += [f"IFD {image.ifd}: {note}" for image in file.images for note in image.notes]
     for url in file.sidecars:
-        console.print(Text(f"Sidecar: {url}", style="dim"), overflow="fold")
+        console.print(_text(f"Sidecar: {url}", style="dim"), overflow="fold")
     if file.damage is not None:
         problems.append(f"After the last IFD: {file.damage}")
     for problem in problems:
-        console.print(Text(problem, style="yellow"))
+        console.print(_text(problem, style="yellow"))
     console.print()
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Return text without control characters, which names and tags can contain."""
+    return Text(printable(text), style=style)
 
 
 def _series(series: SeriesInfo) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from virtual_tiff.cli._common import count
+from virtual_tiff.cli._common import count, say
 from virtual_tiff.cli._options import CommitChoices
 from virtual_tiff.cli._remedies import in_options
 
@@ -20,10 +20,10 @@ _SHOWN = 10
 def print_result(result: PublishResult, to: str, command: str, options: CommitChoices) -> None:
     """Print what a command committed, and code that opens the first group after a new one."""
     if options.as_json:
-        print(json.dumps(result.as_json(), ensure_ascii=False, indent=2))
+        say(json.dumps(result.as_json(), ensure_ascii=False, indent=2), lines=True)
         return
     for line in _lines(result, to, command):
-        print(line)
+        say(line)
     example = command != "append" and not options.quiet
     if example and result.snapshot_id is not None:
         from virtual_tiff.publishing.reading_code import reading_code

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from virtual_tiff.cli._common import say
 from virtual_tiff.cli._options import Anonymous, Executor, Quiet, ScanChoices, Sources, flattened
 from virtual_tiff.cli._progress import executor_named, progress_bar
 from virtual_tiff.cli._remedies import in_options
@@ -60,14 +61,14 @@ def scan(
         )
     inventory.write(output)
     failed = inventory.failed.num_rows
-    print(f"{output}: {len(inventory) - failed:,} images, {failed:,} failed")
+    say(f"{output}: {len(inventory) - failed:,} images, {failed:,} failed")
     timeless = inventory.images.table["datetime"].null_count
     if timeless and choices.wants_times():
-        print(f"  {timeless:,} images without a datetime: it was not found in their names or tags")
+        say(f"  {timeless:,} images without a datetime: it was not found in their names or tags")
     for row in inventory.failed.slice(0, 10).to_pylist():
-        print(f"  {row['url']}: {in_options(row['error'], 'scan')}")
+        say(f"  {row['url']}: {in_options(row['error'], 'scan')}")
     if failed > 10:
-        print(f"  and {failed - 10:,} more: rows where error_kind is not null")
+        say(f"  and {failed - 10:,} more: rows where error_kind is not null")
     if failed:
         raise typer.Exit(1)
     Checkpoint(folder, "").remove()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from virtual_tiff.cli._common import quieten_icechunk
+from virtual_tiff.cli._common import quieten_icechunk, say
 from virtual_tiff.cli._options import Anonymous, Json, Quiet, Repository
 from virtual_tiff.cli._progress import progress_bar
 
@@ -80,10 +80,10 @@ def log(repository: Repository, branch: _Branch = "main", as_json: Json = False)
     quieten_icechunk()
     commits = commits_of(repository, branch=branch)
     if as_json:
-        print(json.dumps([commit.as_json() for commit in commits], indent=2))
+        say(json.dumps([commit.as_json() for commit in commits], indent=2), lines=True)
         return
     for commit in commits:
-        print(f"{commit.time:%Y-%m-%d %H:%M:%S}  {commit.snapshot_id}  {commit.message}")
+        say(f"{commit.time:%Y-%m-%d %H:%M:%S}  {commit.snapshot_id}  {commit.message}")
 
 
 def _print_report(report: VerifyReport, *, as_json: bool) -> None:
@@ -98,14 +98,14 @@ def _print_report(report: VerifyReport, *, as_json: bool) -> None:
             "counts": {str(status): count for status, count in report.counts.items()},
             "faults": faults,
         }
-        print(json.dumps(summary, ensure_ascii=False, indent=2))
+        say(json.dumps(summary, ensure_ascii=False, indent=2), lines=True)
         return
     for finding in report.faults:
-        print(f"{finding.status:<11}  {finding.url}: {finding.detail}")
+        say(f"{finding.status:<11}  {finding.url}: {finding.detail}")
     counts = ", ".join(f"{count:,} {status}" for status, count in sorted(report.counts.items()))
-    print(f"{len(report.findings):,} files: {counts}; {report.decoded:,} chunks compared")
+    say(f"{len(report.findings):,} files: {counts}; {report.decoded:,} chunks compared")
     for reason in report.undecided[:5]:
-        print(f"  not compared: {reason}")
+        say(f"  not compared: {reason}")
 
 
 def _write_table(table: Any, path: Path) -> None:

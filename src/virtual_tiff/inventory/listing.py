@@ -14,6 +14,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
 from virtual_tiff.storage.addresses import is_local, is_web, local_path
 from virtual_tiff.storage.errors import storage_error
+from virtual_tiff.storage.local import check_regular
 from virtual_tiff.storage.resolve import resolve_store
 
 #: Suffixes of files that list other files.
@@ -103,6 +104,7 @@ def read_bytes(url: str, registry: ObjectStoreRegistry[Any]) -> bytes:
     """Return the content of a file that lists others."""
     try:
         if is_local(url):
+            check_regular(url)
             return local_path(url).read_bytes()
         store, path = resolve_store(url, registry)
         return bytes(cast(Get, store).get(path).buffer())

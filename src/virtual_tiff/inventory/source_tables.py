@@ -10,7 +10,7 @@ from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.table import COLUMNS
 from virtual_tiff.inventory.times import as_time
-from virtual_tiff.storage.addresses import is_local, local_path, source_url
+from virtual_tiff.storage.addresses import check_reach, is_local, local_path, source_url
 
 _TIME = pa.timestamp("us", "UTC")
 
@@ -40,7 +40,9 @@ def table_of_files(table: pa.Table, url: str | None, options: SourceOptions) -> 
                 f"column {url_column!r} holds something other than text.", url=url
             )
         folder = local_path(url).parent if url is not None and is_local(url) else ""
-        urls = pa.array([source_url(value, folder) for value in values], pa.string())
+        found = [source_url(value, folder) for value in values]
+        check_reach(url, found)
+        urls = pa.array(found, pa.string())
         table = table.remove_column(position)
         if "url" in table.column_names:
             table = _renamed(table, ["url"])

@@ -42,7 +42,7 @@ from virtual_tiff.inventory.stac_items import (
     items_of_table,
 )
 from virtual_tiff.inventory.table import REQUIRED, Inventory
-from virtual_tiff.storage.addresses import is_local, local_path, source_url
+from virtual_tiff.storage.addresses import check_reach, is_local, local_path, source_url
 from virtual_tiff.storage.errors import is_markup, storage_error, web_page
 from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.storage.stores import registry_for
@@ -117,12 +117,17 @@ class _Reader:
     def registry(self, url: str) -> AddressRegistry:
         return registry_for([url], self.given, anonymous=self.anonymous)
 
-    def tables(self, sources: object, base: Path | None = None) -> Iterable[pa.Table]:
-        """Yield tables of one or several sources; consecutive URLs share one."""
+    def tables(
+        self, sources: object, base: Path | None = None, within: str | None = None
+    ) -> Iterable[pa.Table]:
+        """Yield tables of one or several sources; consecutive URLs share one.
+
+        `within` is the address of the list that names them.
+        """
         plain: list[str] = []
         for source in each(sources):
             if isinstance(source, str | os.PathLike):
-                found = self._text(os.fspath(source), base)
+                found = self._text(os.fspath(source), base, within)
             else:
                 found = self._object(source)
             if isinstance(found, str):
@@ -149,8 +154,10 @@ class _Reader:
             "ItemCollection, or a table with a column of URLs.",
         )
 
-    def _text(self, text: str, base: Path | None) -> str | Iterable[pa.Table]:
-        return self._address(source_url(text, base or ""))
+    def _text(self, text: str, base: Path | None, within: str | None) -> str | Iterable[pa.Table]:
+        url = source_url(text, base or "")
+        check_reach(within, [url])
+        return self._address(url)
 
     def _address(self, url: str) -> str | Iterable[pa.Table]:
         if is_file(url):
@@ -171,7 +178,7 @@ class _Reader:
             lines = self._content(url).decode("utf-8-sig").splitlines()
             entries = [line.strip() for line in lines if not line.lstrip().startswith("#")]
             folder = local_path(url).parent if is_local(url) else None
-            return self.tables([entry for entry in entries if entry], folder)
+            return self.tables([entry for entry in entries if entry], folder, url)
         if name.endswith(_JSON):
             return self._documents([url])
         if name.endswith(_PARQUET):
@@ -201,7 +208,9 @@ class _Reader:
     def _table(self, table: pa.Table, url: str | None) -> Iterable[pa.Table]:
         if set(table.column_names) >= REQUIRED:
             # It holds addresses, which must not be read as what a user names.
-            return [_of_inventory(Inventory.from_arrow(table), self.options)]
+            inventory = Inventory.from_arrow(table)
+            check_reach(url, inventory.table["url"].to_pylist())
+            return [_of_inventory(inventory, self.options)]
         table = without_views(table)
         if not is_stac_table(table):
             return [table_of_files(table, url, self.options)]

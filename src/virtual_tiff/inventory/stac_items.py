@@ -17,7 +17,7 @@ import pyarrow as pa
 from virtual_tiff.errors import InvalidOptionError, shorten
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.times import as_time
-from virtual_tiff.storage.addresses import linked_url, source_url
+from virtual_tiff.storage.addresses import check_reach, linked_url, source_url
 
 #: Name of the column with what Items say about the values of their assets, JSON.
 STAC_METADATA = "stac_metadata"
@@ -92,9 +92,11 @@ class StacRows:
         for key, asset in assets.items():
             if not is_chosen(key, asset, item, self._options):
                 continue
+            address = _address(key, asset, item, url, self._options.alternate)
+            check_reach(url, [address])
             row = {
                 **properties,
-                "url": _address(key, asset, item, url, self._options.alternate),
+                "url": address,
                 "item": item.get("id"),
                 "collection": item.get("collection"),
                 "asset": key,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, unquote, urljoin
@@ -122,6 +123,35 @@ def linked_url(base: str, href: str) -> str:
     url = f"{scheme}://{netloc}{path}"
     check_no_secret(url)
     return url
+
+
+def check_reach(base: str | None, urls: Iterable[str]) -> None:
+    """Refuse addresses of local files in a list, a table or a document from elsewhere.
+
+    Its author could have any file of this machine read and published. The environment variable
+    `VIRTUAL_TIFF_LOCAL_LINKS` allows it.
+
+    Parameters
+    ----------
+    base
+        Address of the list; `None` for one that the caller made.
+    urls
+        Addresses in it.
+
+    Raises
+    ------
+    InvalidOptionError
+        With the first local address.
+    """
+    if base is None or is_local(base) or os.environ.get("VIRTUAL_TIFF_LOCAL_LINKS"):
+        return
+    for url in urls:
+        if is_local(url):
+            raise InvalidOptionError(
+                f"this list, which is not on this machine, names the local file {local_path(url)}.",
+                url=base,
+                remedy="If it is meant to, set VIRTUAL_TIFF_LOCAL_LINKS=1 in the environment.",
+            )
 
 
 def is_local(url: str) -> bool:
