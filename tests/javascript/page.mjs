@@ -1,17 +1,9 @@
-// The page that Chromium opens: reads arrays and returns them as text.
+// The page that Chromium opens: passes tasks to a worker, one after the other.
 
-import { openRoot, readArray } from './arrays.mjs'
+const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' })
 
-function base64(bytes) {
-  let text = ''
-  for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768))
-  return btoa(text)
-}
-
-let root
-
-globalThis.readArray = async (task, name) => {
-  root ??= openRoot(task)
-  const { answer, whole, part } = await readArray(await root, task, name)
-  return whole ? { answer, whole: base64(whole), part: base64(part) } : { answer }
-}
+globalThis.readArray = (task, name) => new Promise((resolve, reject) => {
+  worker.onmessage = ({ data }) => resolve(data)
+  worker.onerror = ({ message }) => reject(new Error(message))
+  worker.postMessage([task, name])
+})

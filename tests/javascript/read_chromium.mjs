@@ -7,6 +7,7 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import { build } from 'esbuild'
@@ -16,8 +17,9 @@ const WASI = '@earthmover/icechunk-wasm32-wasi'
 const FLAGS = [
   '--disable-background-networking', '--disable-component-update', '--disable-gpu', '--disable-sync', '--no-sandbox',
 ]
-// Icechunk 2.2.2 in Chromium stops to answer after some 30 arrays, whatever their codecs.
-const ARRAYS_PER_PAGE = 16
+// After some 30 arrays on one page, Icechunk 2.2.2 may not answer, whatever their codecs.
+const ARRAYS_PER_PAGE = 64
+const SECONDS = 30
 const TYPES = {
   '.html': 'text/html',
   '.js': 'text/javascript',
@@ -39,9 +41,9 @@ async function bundle(folder) {
     logLevel: 'error',
   }
   const js = join(folder, 'js')
-  await build({ ...options, entryPoints: ['page.mjs'], splitting: true, outdir: js })
-  const worker = 'wasi-worker-browser.mjs'
-  await build({ ...options, entryPoints: [join(modules, WASI, worker)], outfile: join(js, WASI, worker) })
+  await build({ ...options, entryPoints: ['page.mjs', 'worker.mjs'], splitting: true, outdir: js })
+  const thread = 'wasi-worker-browser.mjs'
+  await build({ ...options, entryPoints: [join(modules, WASI, thread)], outfile: join(js, WASI, thread) })
   const wasm = 'icechunk.wasm32-wasi.wasm'
   await cp(join(modules, WASI, wasm), join(js, wasm))
   await cp(join(modules, 'zarrita-tiff-codecs/wasm'), join(folder, 'wasm'), { recursive: true })
@@ -84,15 +86,31 @@ async function openPage() {
   return page
 }
 
+let page
+
+/** Read an array; once more on a new page where Icechunk does not answer. */
+async function read(name, tries = 2) {
+  page ??= await openPage()
+  const call = ([all, one]) => globalThis.readArray(all, one)
+  const answer = page.evaluate(call, [task, name]).catch((error) => {
+    process.stderr.write(`${name}: ${error.message}\n`)
+  })
+  const found = await Promise.race([answer, setTimeout(SECONDS * 1000, undefined, { ref: false })])
+  if (found) return found
+  await close()
+  if (tries > 1) return read(name, tries - 1)
+  throw new Error(`${name}: no answer in ${SECONDS} s`)
+}
+
+async function close() {
+  await page?.close()
+  page = undefined
+}
+
 try {
-  let page
   for (const [i, name] of task.names.entries()) {
-    if (i % ARRAYS_PER_PAGE === 0) {
-      await page?.close()
-      page = await openPage()
-    }
-    const call = ([all, one]) => globalThis.readArray(all, one)
-    const { answer, whole, part } = await page.evaluate(call, [task, name])
+    if (i % ARRAYS_PER_PAGE === 0) await close()
+    const { answer, whole, part } = await read(name)
     if (whole) {
       await writeFile(`${task.to}/${name}.bin`, Buffer.from(whole, 'base64'))
       await writeFile(`${task.to}/${name}.window.bin`, Buffer.from(part, 'base64'))

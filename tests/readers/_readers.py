@@ -27,7 +27,7 @@ from tests.readers._published import ARRAY, Published
 _HERE = Path(__file__).resolve().parent
 JAVASCRIPT = _HERE.parent / "javascript"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-_SECONDS = 240
+_SECONDS = 600
 
 type Window = tuple[tuple[int, int], ...]
 
