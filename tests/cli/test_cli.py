@@ -250,7 +250,7 @@ def test_bad_files_can_be_left_out(tmp_path: Path, capsys: Output) -> None:
     store = open_repository(str(repository)).readonly_session("main").store
     groups = zarr.open_group(store, mode="r")
     assert {name for name, _ in groups.members()} == {"a", "c", RESERVED}
-    array = groups["c/0"]
+    array = groups["c/0/image"]
     assert isinstance(array, zarr.Array)
     assert np.array_equal(np.asarray(array[:]), tifffile.imread(folder / "c.tif"))
 
@@ -405,7 +405,7 @@ def test_publish_prints_how_to_read(over_http: bool, tmp_path: Path, capsys: Out
         lines = [line.removeprefix("    ") for line in code.splitlines() if line[:4] == "    "]
         # See virtual_tiff.storage.shutdown, which the program does not import.
         pause = "import atexit, time; atexit.register(time.sleep, 0.1)"
-        program = [pause, *lines, "print(dataset['0'].values.tolist() == EXPECTED)"]
+        program = [pause, *lines, "print(dataset['image'].values.tolist() == EXPECTED)"]
         script = "\n".join(program).replace("EXPECTED", repr(data.tolist()))
         done = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
