@@ -200,10 +200,10 @@ def test_publish_takes_over_what_an_item_says(tmp_path: Path) -> None:
     file = scenes(tmp_path, FORMS["raster-1"])
     repository = memory_repository(tmp_path)
     publish(str(file), repository, registry=local_registry())
-    from_urls = opened(repository, "red_0")
+    from_urls = opened(repository, "red_0/0")
     repository = memory_repository(tmp_path)
     publish(found(file), repository)
-    from_rows = opened(repository, "red_0")
+    from_rows = opened(repository, "red_0/0")
     (name,) = (name for name in from_urls.data_vars if from_urls[name].ndim == 2)
     assert from_urls[name].attrs["scale_factor"] == 0.0001
     assert from_urls[name].attrs == from_rows[name].attrs
