@@ -102,6 +102,7 @@ def image_row(
         "size": source.size,
         "etag": source.etag,
         "last_modified": source.last_modified,
+        "header": source.header,
         "datetime": time,
         "width": width,
         "height": height,
@@ -136,6 +137,8 @@ def error_row(url: str, error: VirtualTIFFError, source: Source | None = None) -
         "error": error.text,
         "size": None if source is None else source.size,
         "etag": None if source is None else source.etag,
+        "last_modified": None if source is None else source.last_modified,
+        "header": None if source is None else source.header,
     }
 
 

@@ -92,7 +92,7 @@ class Level:
             places += [texts[step] for step in there]
             bands += [-1 if variable.band is None else variable.band.index] * there.size
             rows.append(variable.rows[there])
-        names = ("url", "ifd", "size", "etag")
+        names = ("url", "ifd", "size", "etag", "header")
         table = self.cube.inventory.table.select([*names, "last_modified"])
         table = table.take(pa.array(np.concatenate(rows)))
         return Sources.of(
