@@ -1,16 +1,17 @@
 """Compare what we say of a TIFF with what GDAL, through rasterio, says of it.
 
 `python scripts/compare_georeferencing.py [FOLDER]` looks at every TIFF below the folder (the
-corpus, unless told otherwise) that rasterio opens: CRS, transform, bounds, nodata, band
-descriptions, scales, offsets, units, colour interpretation, control points, rational polynomials,
-and the sizes and transforms of overviews. It prints the differences and the share of files
-without any. The exit status is 1 where a difference is not in `EXPLAINED`.
+corpus, unless told otherwise) that rasterio opens: CRS, transform, bounds, pixels that the nodata
+value masks, statistics, band descriptions, scales, offsets, units, colour interpretation, control
+points, rational polynomials, and the sizes and transforms of overviews. It prints the differences
+and the share of files without any. The exit status is 1 where a difference is not in `EXPLAINED`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -26,12 +27,14 @@ import rasterio
 import rasterio.errors
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import MemoryStore
+from rasterio.enums import MaskFlags
 from rich.console import Console
 from rich.table import Table
 
 from virtual_tiff.errors import VirtualTIFFError
-from virtual_tiff.planning.attributes import Description, describe, encode_fill_value
-from virtual_tiff.planning.encoding.data_type import nodata_value
+from virtual_tiff.planning.agreement import readable
+from virtual_tiff.planning.attributes import Description, describe
+from virtual_tiff.planning.encoding.data_type import image_nodata
 from virtual_tiff.planning.pyramid import pyramids_of
 from virtual_tiff.tags import PhotometricInterpretation
 from virtual_tiff.tiff.geokeys import bounds, gcps, rpcs
@@ -45,6 +48,9 @@ GDAL_OPTIONS = {
     "GDAL_PAM_ENABLED": False,
 }
 SUFFIXES = frozenset({".btf", ".gtiff", ".lsm", ".ndpi", ".scn", ".stk", ".svs", ".tif", ".tiff"})
+
+#: Larger images are not read to compare masks.
+_MAX_MASKED_PIXELS = 2**24
 
 #: Differences that are meant: path below the folder → field → why, with the clause.
 EXPLAINED: dict[str, dict[str, str]] = {}
@@ -134,7 +140,7 @@ def _differences(name: str, header: Header, dataset: Any, path: Path) -> Iterato
     full = header.ifds[0]
     gdal_type = dataset.dtypes[0]
     data_type = np.dtype("complex64" if gdal_type.startswith("complex_int") else gdal_type)
-    ours = describe(full, fill_value=nodata_value(full.gdal_nodata, data_type))
+    ours = describe(full, fill_value=image_nodata(full, data_type))
     points, points_crs = dataset.gcps
     their_crs = dataset.crs or points_crs
     if not crs_equal(ours.crs.crs, their_crs):
@@ -146,7 +152,8 @@ def _differences(name: str, header: Header, dataset: Any, path: Path) -> Iterato
     pairs: list[tuple[str, object, object]] = [
         ("transform", transform, tuple(dataset.transform.to_gdal())),
         ("bounds", _box(transform, dataset.shape), _their_box(dataset)),
-        ("nodata", _nodata(ours), _their_nodata(dataset, data_type)),
+        ("masks", *_masks(ours, dataset)),
+        ("statistics", *_statistics(ours, dataset)),
         *_bands(ours, dataset),
         ("colors", colors, colors if _converted_by_gdal(full) else their_colors),
         ("gcps", _points(full), [(p.row, p.col, p.x, p.y, p.z) for p in points]),
@@ -176,16 +183,38 @@ def _their_box(dataset: Any) -> tuple[float, ...]:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _nodata(ours: Description) -> object:
-    return ours.array_attributes.get("_FillValue")
+def _masks(ours: Description, dataset: Any) -> tuple[object, object]:
+    """Masked pixels of each band, where GDAL masks by a nodata value of each band."""
+    by_value = all(flags == [MaskFlags.nodata] for flags in dataset.mask_flag_enums)
+    fill = readable("_FillValue", ours.array_attributes.get("_FillValue"))
+    if isinstance(fill, list):
+        return None, None  # of complex numbers, GDAL compares the real part alone
+    if not by_value:
+        # GDAL combines bands (NODATA_VALUES), or has no nodata value that a pixel can have.
+        return fill, None
+    if dataset.height * dataset.width > _MAX_MASKED_PIXELS:
+        return None, None
+    try:
+        pixels, masks = dataset.read(), dataset.read_masks()
+    except rasterio.errors.RasterioError:
+        return None, None  # pixels that GDAL cannot decode
+    masked = np.isnan(pixels) if fill != fill else pixels == fill
+    return _counts(masked), _counts(masks == 0)
 
 
-def _their_nodata(dataset: Any, data_type: np.dtype[Any]) -> object:
-    # Through the same encoding, so that NaN and -0.0 compare as what they are. A value that the
-    # data type cannot hold equals no pixel: it is not nodata to us.
-    text = None if dataset.nodata is None else repr(dataset.nodata)
-    value = nodata_value(text, data_type)
-    return None if value is None or isinstance(value, bool) else encode_fill_value(value)
+def _counts(masked: Any) -> list[int]:
+    return [int(band.sum()) for band in masked]
+
+
+def _statistics(ours: Description, dataset: Any) -> tuple[object, object]:
+    """Statistics of bands, as the file has them."""
+    items = json.loads(str(ours.array_attributes.get("gdal_band_metadata", "[]")))
+    mine = [_of_statistics(domains.get("", {})) for domains in items or [{}] * dataset.count]
+    return mine, [_of_statistics(dataset.tags(band)) for band in dataset.indexes]
+
+
+def _of_statistics(items: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted((k, v) for k, v in items.items() if k.startswith("STATISTICS_"))
 
 
 def _bands(ours: Description, dataset: Any) -> Iterator[tuple[str, object, object]]:

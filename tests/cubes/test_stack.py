@@ -350,3 +350,24 @@ def test_codes_of_lists_of_unequal_length() -> None:
     assert codes[0] == codes[3]
     assert len(set(codes.tolist())) == 3
     assert pc.count_distinct(pa.array(codes)).as_py() == 3
+
+
+def test_printed_code_opens_times_that_nanoseconds_cannot_express(tmp_path: Path) -> None:
+    from virtual_tiff import stack
+    from virtual_tiff.publishing.reading_code import reading_code
+
+    paths = write_scenes(tmp_path / "scenes", 2)
+    names = ["a_15000101.tif", "a_23000101.tif"]
+    moved = [str(p.rename(p.with_name(name))) for p, name in zip(paths, names, strict=True)]
+    location = str(tmp_path / "repository")
+    result = stack(moved, location, datetime_pattern=r"_(\d{8})")
+    added = result.added[""]
+    code = reading_code(
+        location, result.containers, branch="main", group="", first=added.first, last=added.last
+    )
+    found: dict[str, Any] = {}
+    exec(code, found)
+    assert [str(time)[:10] for time in found["dataset"]["time"].values] == [
+        "1500-01-01",
+        "2300-01-01",
+    ]

@@ -716,3 +716,82 @@ def test_corpus(corpus_file: Path) -> None:
         result = compare(corpus_file, corpus_file.name)
     if result is not None:
         assert result.differences == ()
+
+
+# --- citations, identification, declared keys --------------------------------------------------
+
+IMAGINE = (
+    "IMAGINE GeoTIFF Support\nCopyright 1991 - 2005 by Leica Geosystems Geospatial Imaging, LLC. "
+    "All Rights Reserved\n@(#)$RCSfile: egtf.c $ IMAGINE 9.0 $Revision: 10.0 $ "
+    "$Date: 2005/07/26 15:10:00 EST $\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        *(
+            (f"{IMAGINE}Projection Name = LCC\nUnits = {unit}\nGeoTIFF Units = {unit}", None)
+            for unit in ("international_FeeT", "feet", "US_survey_feet", "meters", "yards", "junk")
+        ),
+        (f"{IMAGINE}GeoTIFF Units = feet", None),
+        (f"{IMAGINE}Projection Name = LCC\nUnits = feet", 9001),
+        ("LUnits = feet", None),
+        ("Projection Name = LCC\nUnits = feet", None),
+    ],
+)
+@pytest.mark.parametrize("code", [2838, 26910])
+def test_units_in_citations_as_gdal(text: str, key: int | None, code: int, tmp_path: Path) -> None:
+    keys: dict[int, GeoKeyValue] = {
+        GeoKey.GT_MODEL_TYPE: 1,
+        GeoKey.GT_CITATION: text,
+        GeoKey.PROJECTED_CRS: code,
+    }
+    if key is not None:
+        keys[GeoKey.PROJ_LINEAR_UNITS] = key
+    ours, theirs = both(tmp_path / "a.tif", keys)
+    assert crs_equal(ours.crs, theirs)
+
+
+def test_a_projection_without_a_unit_has_a_note(tmp_path: Path) -> None:
+    keys = {**USER_DEFINED, GeoKey.PROJ_METHOD: 7, GeoKey.GEOG_ANGULAR_UNIT_SIZE: 0.0174532925}
+    del keys[GeoKey.PROJ_LINEAR_UNITS]
+    ours, theirs = both(tmp_path / "a.tif", keys)
+    assert crs_equal(ours.crs, theirs)
+    assert ours.note is not None
+
+
+def test_an_ensemble_with_another_unit_is_a_system() -> None:
+    keys = {**USER_DEFINED, GeoKey.PROJ_METHOD: 7, GeoKey.GEOG_ANGULAR_UNITS: 9105}
+    assert crs_of_keys(tuple(keys.items()), (1, 1)).crs is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "parameters"),
+    [
+        (32633, {3075: 1, 3080: 15.0, 3081: 0.0, 3082: 500000.0, 3083: 0.0, 3092: 0.9996}),
+        (3395, {3075: 7, 3080: 0.0, 3081: 0.0, 3082: 0.0, 3083: 0.0, 3092: 1.0}),
+        (3413, {3075: 15, 3095: -45.0, 3081: 70.0, 3092: 1.0, 3082: 0.0, 3083: 0.0}),
+        (None, {3075: 1, 3080: 15.1, 3081: 0.0, 3082: 500000.0, 3083: 0.0, 3092: 0.9996}),
+    ],
+)
+def test_user_defined_systems_get_the_code_of_their_equal(
+    code: int | None, parameters: dict[int, GeoKeyValue], tmp_path: Path
+) -> None:
+    ours, theirs = both(tmp_path / "a.tif", {**USER_DEFINED, **parameters})
+    assert theirs.to_epsg() == code
+    assert ours.authority == (None if code is None else f"EPSG:{code}")
+    assert crs_equal(ours.crs, theirs)
+
+
+@pytest.mark.parametrize("declared", [0, 1, 3, 5])
+def test_as_many_keys_as_declared(declared: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    directory = (1, 1, 0, declared, 1024, 0, 1, 1, 1025, 0, 1, 2, 3072, 0, 1, 32633)
+    tags = [(34735, 3, len(directory), directory, True), (33550, 12, 3, SCALE, True)]
+    tags.append((33922, 12, 6, TIEPOINT, True))
+    tifffile.imwrite(path, np.zeros((11, 7), np.uint8), extratags=tags, metadata=None)
+    with rasterio.open(path) as dataset:
+        assert crs_equal(crs(first(path)).crs, dataset.crs) or declared == 1
+        assert geotransform(first(path)) == dataset.transform.to_gdal()
+    assert (crs(first(path)).authority == "EPSG:32633") == (declared == 3)

@@ -98,6 +98,8 @@ def stac_item(
                     tuple(c.prefix for c in stored_containers(repository.config)),
                     branch=branch,
                     group=full,
+                    first=str(cube.values[0]) if cube.in_time else "",
+                    last=str(cube.values[-1]) if cube.in_time else "",
                 ),
                 "icechunk:snapshot_id": session.snapshot_id,
                 "zarr:group": f"/{group}",

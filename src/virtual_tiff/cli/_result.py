@@ -35,6 +35,8 @@ def print_result(result: PublishResult, to: str, command: str, options: CommitCh
             branch=result.branch,
             group=result.added[path].dataset,
             anonymous=options.anonymous,
+            first=result.added[path].first,
+            last=result.added[path].last,
         )
         print("\nRead it where xarray, icechunk and imagecodecs-zarr are installed:\n")
         print("".join(f"    {line}\n" if line else "\n" for line in code.splitlines()), end="")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from virtual_tiff.publishing.containers import credential
 from virtual_tiff.publishing.repository import cloud_storage
 from virtual_tiff.storage.addresses import split_url
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?=T|$)")
+#: Dates between which 64-bit nanoseconds since 1970 express all times, which xarray decodes to.
+_FIRST_DATE, _LAST_DATE = "1677-09-22", "2262-04-11"
 
 
 def reading_code(
@@ -18,6 +23,8 @@ def reading_code(
     branch: str,
     group: str,
     anonymous: bool = False,
+    first: str = "",
+    last: str = "",
 ) -> str:
     """Return code that opens a group of a repository in xarray.
 
@@ -33,6 +40,8 @@ def reading_code(
         Branch and group to open.
     anonymous
         Whether the files are in public buckets.
+    first, last
+        Least and greatest coordinate of a cube, as text.
     """
     access = "\n".join(
         f"    {prefix!r}: {_call(*credential(prefix, anonymous=anonymous))},"
@@ -49,9 +58,17 @@ access = icechunk.containers_credentials({{
 repository = icechunk.Repository.open(storage, authorize_virtual_chunk_access=access)
 store = repository.readonly_session({branch!r}).store
 dataset = xarray.open_zarr(
-    store, group={group!r}, zarr_format=3, consolidated=False, chunks=None
+    store, group={group!r}, zarr_format=3, consolidated=False, chunks=None{_times(first, last)}
 )
 """
+
+
+def _times(first: str, last: str) -> str:
+    """Return the option for times that nanoseconds since 1970 cannot express."""
+    dates = [found[0] for text in (first, last) if (found := _DATE.match(text))]
+    if all(_FIRST_DATE <= date < _LAST_DATE for date in dates):
+        return ""
+    return ", decode_times=xarray.coders.CFDatetimeCoder(time_unit='us')"
 
 
 def _storage(location: str) -> str:

@@ -35,6 +35,8 @@ from virtual_tiff.tiff.geokeys._vertical import Vertical, add_heights, vertical_
 from virtual_tiff.tiff.ifd import GeoKeyValue, ImageFileDirectory
 
 _ESRI_PE = "ESRI PE String = "
+#: Per cent of confidence that PROJ must have in a code, as in GDAL; equality is checked besides.
+_CONFIDENCE = 70
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -167,6 +169,8 @@ def _doubt(keys: GeoKeys) -> str | None:
             continue
         if registered(code) is None:
             return f"EPSG:{code} ({key.title}) is not in PROJ's registry."
+    if keys.short(GeoKey.PROJECTED_CRS) == USER_DEFINED and linear_unit(keys) is None:
+        return "the projection has no linear unit (ProjLinearUnitsGeoKey): metres are assumed."
     return None
 
 
@@ -255,7 +259,8 @@ def _identified(crs: pyproj.CRS) -> tuple[pyproj.CRS, str | None]:
     """Replace a CRS by the registered one of its name if they are equal; return its code too.
 
     Keys cannot hold the code of a compound CRS or codes of other registries than EPSG's, so GDAL
-    finds them by name. A search by definition would find more, but takes 0.2 s each.
+    finds them by name. Where no name helps, PROJ searches EPSG's registry for the definition, which
+    takes up to 0.2 s; results are cached by keys.
     """
     found = crs.to_json_dict().get("id")
     if isinstance(found, dict):
@@ -269,9 +274,20 @@ def _identified(crs: pyproj.CRS) -> tuple[pyproj.CRS, str | None]:
     else:
         code = None
     if code is None:
-        return crs, None
+        return _searched(crs)
     candidate = pyproj.CRS.from_user_input(code)
     return (candidate, code) if _same_keys(crs, candidate) else (crs, None)
+
+
+def _searched(crs: pyproj.CRS) -> tuple[pyproj.CRS, str | None]:
+    """Do the same as `_identified` by the definition; a code is returned only for an equal CRS."""
+    if not (crs.is_projected or crs.is_geographic) or crs.is_compound or crs.is_bound:
+        return crs, None
+    found = crs.to_authority(auth_name="EPSG", min_confidence=_CONFIDENCE)
+    if found is None:
+        return crs, None
+    candidate = pyproj.CRS.from_authority(*found)
+    return (candidate, ":".join(found)) if candidate.equals(crs) else (crs, None)
 
 
 def _same_keys(crs: pyproj.CRS, candidate: pyproj.CRS) -> bool:

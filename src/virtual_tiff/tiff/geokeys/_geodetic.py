@@ -108,7 +108,8 @@ def base_crs(keys: GeoKeys, implied: Object | None = None) -> Object:
         return known
     name = str(known["name"]) if known is not None else names.get("GCS Name", names.get(""))
     axes = known.get("coordinate_system") if known is not None and not changed_unit else None
-    key = "datum_ensemble" if datum.get("type") == "DatumEnsemble" else "datum"
+    # Within a CRS, PROJJSON has no type of an ensemble.
+    key = "datum_ensemble" if "members" in datum else "datum"
     return {
         "type": "GeographicCRS",
         "name": _official("crs", name) or str(datum.get("name", "unnamed")),

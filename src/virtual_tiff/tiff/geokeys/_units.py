@@ -18,7 +18,8 @@ from virtual_tiff.tiff.geokeys._projections import DEGREE, METRE, Unit, Units
 type Object = dict[str, JSON]
 
 # Files have rounded sizes of units, with 9 digits or more.
-_RELATIVE_TOLERANCE = 1e-9
+_RELATIVE_TOLERANCE = 1e-8
+_IMAGINE = "IMAGINE GeoTIFF Support"
 
 
 @lru_cache(maxsize=1)
@@ -59,8 +60,33 @@ def angular_unit(keys: GeoKeys) -> Unit | None:
     return Unit(name, size, angular=True)
 
 
+#: EPSG codes of the units that ERDAS IMAGINE and ArcGIS write into citations, and GDAL reads.
+_CITED_UNITS = {
+    **dict.fromkeys(("meter", "meters", "metre", "metres", "m"), 9001),
+    **dict.fromkeys(("foot", "feet", "ft", "foot_us", "us_survey_feet", "us_survey_foot"), 9003),
+    **dict.fromkeys(("international_feet", "international_foot"), 9002),
+    **dict.fromkeys(("centimeter", "centimeters", "cm"), 1033),
+    **dict.fromkeys(("kilometer", "kilometers", "km"), 9036),
+    **dict.fromkeys(("yard", "yards"), 9096),
+}
+_CITED_UNIT = re.compile(r"^(?:GeoTIFF Units|Units|LUnits) = (\w+)\s*$", re.MULTILINE)
+
+
+def _cited_unit(keys: GeoKeys) -> Unit | None:
+    """Return the unit in GTCitationGeoKey, which takes precedence over keys, as in GDAL."""
+    text = keys.text(GeoKey.GT_CITATION) or ""
+    if not text.startswith((_IMAGINE, "LUnits = ")):
+        return None
+    found = _CITED_UNIT.search(text.replace("|", "\n"))
+    return unit_of_code(_CITED_UNITS.get(found[1].lower()) if found else None, angular=False)
+
+
 def linear_unit(keys: GeoKeys) -> Unit | None:
     """Return the unit of the map (ProjLinearUnitsGeoKey); `None` if not given."""
+    return _cited_unit(keys) or _unit_of_keys(keys)
+
+
+def _unit_of_keys(keys: GeoKeys) -> Unit | None:
     for code, size in (
         (GeoKey.PROJ_LINEAR_UNITS, GeoKey.PROJ_LINEAR_UNIT_SIZE),
         (GeoKey.GEOG_LINEAR_UNITS, GeoKey.GEOG_LINEAR_UNIT_SIZE),
@@ -78,13 +104,13 @@ def projection_units(keys: GeoKeys) -> Units:
     """Return the units of the parameters of a user-defined projection.
 
     GeoTIFF 1.1 section 7.5.2: angles are in GeogAngularUnits, azimuths in GeogAzimuthUnits,
-    lengths in ProjLinearUnits.
+    lengths in ProjLinearUnits; a unit in a citation is that of coordinates alone, as in GDAL.
     """
     azimuth = unit_of_code(keys.code(GeoKey.GEOG_AZIMUTH_UNITS), angular=True)
     return Units(
         angle=angular_unit(keys) or DEGREE,
         azimuth=azimuth or DEGREE,
-        length=linear_unit(keys) or METRE,
+        length=_unit_of_keys(keys) or METRE,
     )
 
 
@@ -96,7 +122,7 @@ def citation(text: str | None) -> dict[str, str]:
     """
     if text is None:
         return {}
-    if text.startswith("IMAGINE GeoTIFF Support"):
+    if text.startswith(_IMAGINE):
         text = text.rpartition("$")[2]
     parts: dict[str, str] = {}
     for part in re.split(r"[|\n]", text):

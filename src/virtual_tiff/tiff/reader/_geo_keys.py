@@ -19,14 +19,18 @@ def parse_geo_keys(directory: Any, doubles: Any, text: Any) -> dict[int, GeoKeyV
     """Resolve a GeoKeyDirectory against GeoDoubleParams and GeoAsciiParams.
 
     Keys whose values are outside the parameters they point to are ignored, as in GDAL; the image
-    itself is valid.
+    itself is valid. Only as many keys count as the directory declares; one that declares more than
+    it has is ignored.
     """
     shorts = _numbers(directory, int)
+    end = 4 + 4 * shorts[3] if len(shorts) > 3 else 0
+    if end > len(shorts):
+        return {}
     floats = _numbers(doubles, float)
     characters = text.decode("latin-1") if isinstance(text, bytes) else str(text)
     keys: dict[int, GeoKeyValue] = {}
     left = _MOST_VALUES
-    for i in range(4, len(shorts) - 3, 4):
+    for i in range(4, end, 4):
         key, location, count, value = shorts[i : i + 4]
         if location == 0:
             keys[key] = value
