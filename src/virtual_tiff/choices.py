@@ -17,6 +17,8 @@ type OnDuplicate = Literal["raise", "first", "last", "newest"]
 type OnFailed = Literal["raise", "skip"]
 type OnPresent = Literal["raise", "skip"]
 type OutOfOrder = Literal["raise", "insert"]
+type Grid = Literal["auto", "regular", "tiles"]
+type OnGap = Literal["raise", "fill"]
 
 
 def values_of(choice: TypeAliasType) -> tuple[str, ...]:

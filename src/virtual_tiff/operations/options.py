@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from virtual_tiff.choices import OnDuplicate, OnFailed, OnPresent, OutOfOrder
+from virtual_tiff.choices import Grid, OnDuplicate, OnFailed, OnGap, OnPresent, OutOfOrder
 from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.parser import VirtualTIFF
@@ -36,6 +36,7 @@ class CommitOptions(TypedDict, total=False):
     progress: Progress | None
     url_column: str
     assets: Sequence[str] | None
+    columns: Mapping[str, str] | None
 
 
 class TreeOptions(CommitOptions, total=False):
@@ -48,7 +49,13 @@ class TreeOptions(CommitOptions, total=False):
 class CubeFields(TypedDict, total=False):
     """The fields of `CubeOptions`."""
 
-    along: str
+    along: str | Sequence[str] | None
+    stitch: bool
+    grid: Grid
+    snap: float
+    bounds: Sequence[float] | None
+    on_gap: OnGap
+    fill_value: float | None
     variable: str | None
     variable_pattern: str | None
     name: str
@@ -135,6 +142,11 @@ MEANINGS = {
     "anonymous": ("bool", "Read the files without credentials, as for public buckets."),
     "url_column": ("str", "Column of a table that holds URLs, as for `scan`."),
     "assets": ("sequence of str", "Assets of STAC Items to take, as for `scan`."),
+    "columns": (
+        "mapping of str",
+        "Columns whose values a pattern finds in a URL, as for `scan`: for `along`, `variable` and "
+        "templates of `group`.",
+    ),
     "datetime_column": ("str", "Column of a table, or property of STAC Items, that is the time."),
     "datetime_pattern": ("str", "Finds the time in a URL, as for `scan`."),
     "datetime_tag": ("bool", "Whether the TIFF's DateTime is the time, as for `scan`."),

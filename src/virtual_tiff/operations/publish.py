@@ -18,6 +18,7 @@ from virtual_tiff.inventory.files import file_urls
 from virtual_tiff.inventory.source_tables import SourceOptions
 from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.inventory.url_columns import with_url_columns
 from virtual_tiff.operations.files import (
     DEFAULT_CONCURRENCY,
     check_unique,
@@ -131,6 +132,7 @@ async def _plan(
     on_failed: OnFailed = "raise",
     url_column: str = "url",
     assets: Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
     parser: VirtualTIFF | None = None,
     registry: ObjectStoreRegistry[Any] | None = None,
     concurrency: int = DEFAULT_CONCURRENCY,
@@ -151,7 +153,8 @@ async def _plan(
     if inventory is not None:
         failed = failed_in(inventory, on_failed)
         plans = _from_rows(inventory, parser or VirtualTIFF())
-        names, group = _named(inventory.images.table, group, names)
+        table = with_url_columns(inventory.images.table, columns)
+        names, group = _named(table, group, names)
         paths = dict(zip(plans, paths_of(list(plans), names, group), strict=True))
         await asyncio.to_thread(target.check, list(paths.values()))
         stores = registry
@@ -160,7 +163,7 @@ async def _plan(
             listing = SourceOptions(url_column=url_column, assets=assets)
             found = read_sources(sources, listing, registry=registry, anonymous=anonymous)
             urls = found["url"].to_pylist()
-            names, group = _named(found, group, names)
+            names, group = _named(with_url_columns(found, columns), group, names)
         else:
             urls = file_urls(
                 sources,
