@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ import virtual_tiff.storage.shutdown  # noqa: F401 - for its effect
 from virtual_tiff.choices import BandAxis, IFDLayout, OnUnsupported, SidecarKind, check_choice
 from virtual_tiff.errors import InvalidOptionError, UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.planning.arrangement import PlanOptions
+from virtual_tiff.planning.attributes import value_notes
 from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd, plan_header
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.pages.hierarchy import plan_pages
@@ -154,7 +156,12 @@ class VirtualTIFF:
         """
         from virtual_tiff.manifest import manifest_store
 
-        return manifest_store(self.plan(url, registry), registry)
+        plan = self.plan(url, registry)
+        for path, group in plan.walk():
+            for name, array in group.arrays.items():
+                for note in value_notes(array.attributes):
+                    warnings.warn(f"{url}, {path}/{name}: {note}", stacklevel=2)
+        return manifest_store(plan, registry)
 
     def plan(self, url: str, registry: ObjectStoreRegistry[Any]) -> GroupPlan:
         """Plan one TIFF without making a store."""

@@ -241,7 +241,31 @@ def test_a_gap_in_time_without_nodata(tmp_path: Path) -> None:
     dataset = published(tmp_path, **options, on_gap="fill", fill_value=9)
     assert (dataset["nir"][1] == 9).all()
     assert dataset["nir_present"].values.tolist() == [1, 0]
-    assert "_FillValue" not in dataset["red"].attrs
+    assert dataset["red"].attrs["_FillValue"] == 9
+    write_tile(tmp_path / "b" / "red_20200103.tif", 0, 0, seed=3, nodata=None)
+    more = str(tmp_path / "b" / "red_20200103.tif")
+    given: dict[str, Any] = {"variable_pattern": r"/(\w+)_\d", "datetime_pattern": r"_(\d{8})"}
+    with pytest.raises(MismatchError):
+        append(more, str(tmp_path / "repo"), **given)
+    append(more, str(tmp_path / "repo"), **given, on_gap="fill", fill_value=9)
+    dataset = opened(open_repository(str(tmp_path / "repo")))
+    assert dataset["nir_present"].values.tolist() == [1, 0, 0]
+    assert dataset["red"].shape == (3, *SIZE)
+
+
+def test_a_gap_that_append_would_make(tmp_path: Path) -> None:
+    for name in ("a/red_20200101", "a/nir_20200101", "b/red_20200102", "b/nir_20200102"):
+        write_tile(tmp_path / f"{name}.tif", 0, 0, seed=1, nodata=None)
+    options: dict[str, Any] = {
+        "variable_pattern": r"/(\w+)_\d",
+        "datetime_pattern": r"_(\d{8})",
+    }
+    repo = str(tmp_path / "repo")
+    stack(str(tmp_path / "a"), repo, **options)
+    with pytest.raises(MismatchError):
+        append(str(tmp_path / "b" / "red_20200102.tif"), repo, **options)
+    append(str(tmp_path / "b"), repo, **options)
+    assert "red_present" not in opened(open_repository(repo))
 
 
 def test_a_fill_value_never_changes_a_sparse_image(tmp_path: Path) -> None:

@@ -658,3 +658,37 @@ def test_copies_keep_the_chosen_bands(tmp_path: Path) -> None:
     assert read(repo, "bands/band").tolist() == [3, 1]
     with pytest.raises(VirtualTIFFError, match="there is no band 4"):
         VirtualTIFF(bands=[4], on_unsupported="copy").plan(path.as_uri(), local_registry())
+
+
+# --- what readers have to know ---------------------------------------------------------------
+
+
+def test_scales_that_differ_by_band_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    profile = {"driver": "GTiff", "width": 16, "height": 16, "dtype": "uint8", "count": 2}
+    with rasterio.open(path, "w", interleave="band", **profile) as file:
+        file.scales = (1, 0.5)
+        file.write(np.ones((2, 16, 16), np.uint8))
+    result = publish([str(path)], str(tmp_path / "repository"))
+    (notes,) = result.notes.values()
+    assert len(notes) == 1
+    assert "split_bands" in notes[0]
+    assert "bands=[n]" in notes[0]
+    assert result.as_json()["notes"] == {name: list(notes) for name in result.notes}
+    with pytest.warns(UserWarning, match="split_bands"):
+        VirtualTIFF()(path.as_uri(), local_registry())
+    # One band is scaled by xarray.
+    plan = VirtualTIFF(bands=[2]).plan(path.as_uri(), local_registry())
+    attributes = plan.arrays["0"].attributes
+    assert attributes["scale_factor"] == 0.5
+    assert "scales" not in attributes
+
+
+def test_metadata_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    text = "<GDALMetadata><Item>"
+    tifffile.imwrite(path, np.ones((16, 16), np.uint8), extratags=[(42112, "s", 0, text, True)])
+    result = publish([str(path)], str(tmp_path / "repository"))
+    (notes,) = result.notes.values()
+    assert len(notes) == 1
+    assert "not well-formed" in notes[0]

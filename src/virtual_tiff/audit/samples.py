@@ -42,16 +42,31 @@ class Reference:
     sample: Sample | None
 
 
+async def current(store: IcechunkStore, sources: Sources) -> Sources:
+    """Return the rows that count: the last of each place, in arrays that are still there."""
+    arrays, places = sources["array"].tolist(), sources["position"].tolist()
+    last = {place: row for row, place in enumerate(zip(arrays, places, strict=True))}
+    there = {array: await store.exists(f"{array}/zarr.json") for array in dict.fromkeys(arrays)}
+    return sources.take([row for (array, _), row in sorted(last.items(), key=_row) if there[array]])
+
+
+def _row(item: tuple[tuple[str, str], int]) -> int:
+    return item[1]
+
+
 def samples_of(store: IcechunkStore, sources: Sources, rows: list[int]) -> Iterator[Sample]:
     """Yield the images of rows of the table of sources, with their positions."""
     axes = cache(partial(_axes_of, store))
     for row in rows:
         array, position = str(sources["array"][row]), str(sources["position"][row])
+        place = _place(json.loads(position), axes(array)) if position != "{}" else {}
+        if place is None:
+            continue  # the step was removed by other software
         yield Sample(
             url=str(sources["url"][row]),
             ifd=tuple(int(part) for part in str(sources["ifd"][row]).split(".")),
             array=array,
-            place=_place(json.loads(position), axes(array)) if position != "{}" else {},
+            place=place,
             band=int(sources["band"][row]),
         )
 
@@ -82,15 +97,18 @@ class _Steps(dict[str, int]):
 
 def _place(
     position: Mapping[str, object], axes: Mapping[str, tuple[int, Mapping[str, int]]]
-) -> dict[int, int]:
-    """Return where an image is, by dimension of the array: a step, or a pixel along y and x."""
+) -> dict[int, int] | None:
+    """Return where an image is, by dimension of the array: a step, or a pixel along y and x.
+
+    `None` if the array has no such place.
+    """
     found = {}
     for name, value in position.items():
-        at, steps = axes[name]
-        if name in ("y", "x"):
-            found[at] = int(str(value))
-        else:
-            found[at] = steps[_member(name, value)]
+        try:
+            at, steps = axes[name]
+            found[at] = int(str(value)) if name in ("y", "x") else steps[_member(name, value)]
+        except KeyError:
+            return None
     return found
 
 

@@ -62,6 +62,11 @@ def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:
     for url, reasons in result.copied.items():
         yield f"  copied, not referenced: {url}"
         yield from (f"    image {reason}" for reason in reasons)
+    if result.notes:
+        yield f"  {count(len(result.notes), 'array')} with notes:"
+        yield from _some(
+            [f"{path}: {note}" for path, all_ in result.notes.items() for note in all_]
+        )
     if result.unchecked:
         yield (
             f"  {count(len(result.unchecked), 'file')} without a time of change: readers will "

@@ -82,8 +82,10 @@ def gaps_of(cube: CubePlan, variable: CubeVariable) -> int:
     return prod(cube.sizes.values()) - variable.rows.size
 
 
-def filled(cube: CubePlan, on_gap: OnGap, fill_value: float | None) -> CubePlan:
-    """Check that gaps can be told from pixels; give variables without a nodata value one.
+def filled(cube: CubePlan, on_gap: OnGap, fill_value: float | None, *, is_new: bool) -> CubePlan:
+    """Give variables without a nodata value one, or check that they have no gaps.
+
+    Gaps of a cube that is not new depend on the images that it has.
 
     Raises
     ------
@@ -92,11 +94,14 @@ def filled(cube: CubePlan, on_gap: OnGap, fill_value: float | None) -> CubePlan:
     """
     variables = dict(cube.variables)
     for name, variable in cube.variables.items():
-        count = 0 if "_FillValue" in variable.image.attributes else gaps_of(cube, variable)
-        if not count:
+        if "_FillValue" in variable.image.attributes:
             continue
         if on_gap != "fill" or fill_value is None:
-            raise gap_error(name, count, cube.inventory.table["url"][int(variable.rows[0])].as_py())
+            count = gaps_of(cube, variable) if is_new else 0
+            if count:
+                url = cube.inventory.table["url"][int(variable.rows[0])].as_py()
+                raise gap_error(name, count, _REMEDY, url)
+            continue
         image = _with_fill_value(variable.image, fill_value)
         if image.fill_value != variable.image.fill_value:
             _check_dense(cube, name, variable)
@@ -104,14 +109,14 @@ def filled(cube: CubePlan, on_gap: OnGap, fill_value: float | None) -> CubePlan:
     return replace(cube, variables=variables)
 
 
-def gap_error(name: str, count: int, url: str | None = None) -> MismatchError:
+def gap_error(name: str, count: int, remedy: str, url: str | None = None) -> MismatchError:
     """Make the error of gaps that readers would take for pixels."""
     where = "1 place" if count == 1 else f"{count:,} places"
     return MismatchError(
         f"variable {name!r} has no image at {where} of the cube, and no nodata value: they would "
         "read as pixels.",
         url=url,
-        remedy=_REMEDY,
+        remedy=remedy,
     )
 
 

@@ -37,6 +37,7 @@ from virtual_tiff.cubes.plan import (
 from virtual_tiff.cubes.stitching import check_sizes, decided, tile_axes
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import of_one_band
 from virtual_tiff.planning.names import check_name
 from virtual_tiff.planning.plan import ArrayPlan
@@ -74,9 +75,9 @@ class CubeOptions:
         are appended later; by default those of the images.
     on_gap
         What to do about places without an image, of variables without a nodata value, which would
-        read as pixels: `raise`, or `fill` them with `fill_value`.
+        read as pixels: `raise`, or `fill` them with `fill_value`. `append` takes the same.
     fill_value
-        Value of such places, written as `_FillValue`.
+        Nodata value of all variables that have none, written as `_FillValue`.
     variable
         Column that names the variable of each image.
     variable_pattern
@@ -85,7 +86,8 @@ class CubeOptions:
     name
         Name of the only variable, if neither is given.
     split_bands
-        Make each band of planar images a variable, such as `data_1`.
+        Make each band of planar images a variable, named by its description if each band has
+        another one, else by its number: `data_1`.
     on_duplicate
         Which of several images at the same position of a variable is used: the `first` or `last` in
         the inventory, or the `newest` (by time of the last change); `raise` refuses them.
@@ -158,7 +160,7 @@ class Existing:
 def plan_cube(
     inventory: Inventory,
     options: CubeOptions | None = None,
-    existing: Sequence[Existing] = (),
+    existing: Sequence[Existing] | None = None,
 ) -> CubePlan:
     """Plan the cube of some images.
 
@@ -169,7 +171,8 @@ def plan_cube(
     options
         Options of a cube.
     existing
-        Levels of the stitched cube that the images are added to.
+        Levels of the cube that the images are added to, if it is stitched; empty if it is not.
+        `None` for a new cube.
 
     Raises
     ------
@@ -215,8 +218,12 @@ def plan_cube(
     full = _Level(images, members, tuple(axes), places)
     cube = _cube(full, fit, options, existing[0] if existing else None)
     if options.overviews:
-        cube = _with_overviews(cube, inventory, full, options, existing)
-    return cube
+        cube = _with_overviews(cube, inventory, full, options, existing or ())
+    levels = [
+        filled(level, options.on_gap, options.fill_value, is_new=existing is None)
+        for level in cube.levels
+    ]
+    return replace(levels[0], overviews=tuple(levels[1:]))
 
 
 def _columns(images: Inventory, claims: Sequence[Rows]) -> tuple[str, ...]:
@@ -281,7 +288,9 @@ def _cube(
     for label, plan in plans.items():
         rows = level.members[label]
         image = plan if size is None else _of_size(plan, *size)
-        parts = _bands(label, image) if options.split_bands else {label: (image, None)}
+        parts: dict[str, tuple[ArrayPlan, Band | None]] = {label: (image, None)}
+        if options.split_bands:
+            parts = _bands(label, image, alone=len(plans) == 1)
         for name, (array, band) in parts.items():
             if name in variables:
                 raise InvalidOptionError(f"two variables would be named {name!r}.")
@@ -311,7 +320,7 @@ def _cube(
         of_bands = [v.rows for v in variables.values() if "band" in v.image.dimension_names]
         table = said.take(pa.array(np.concatenate(of_bands)))
         cube = replace(cube, band_names=shared_band_names(table))
-    return cube if existing is not None else filled(cube, options.on_gap, options.fill_value)
+    return cube
 
 
 def _arranged(
@@ -356,8 +365,14 @@ def _of_size(image: ArrayPlan, height: int, width: int) -> ArrayPlan:
     return replace(image, shape=shape, offsets=nothing, lengths=nothing, inline={})
 
 
-def _bands(label: str, image: ArrayPlan) -> dict[str, tuple[ArrayPlan, Band | None]]:
-    """Split the bands of planar images, which have separate chunks."""
+def _bands(
+    label: str, image: ArrayPlan, *, alone: bool
+) -> dict[str, tuple[ArrayPlan, Band | None]]:
+    """Split the bands of planar images, which have separate chunks.
+
+    They are named by their descriptions, if each has another one; `alone` says that no other
+    variable can have the same.
+    """
     if "band" not in image.dimension_names:
         return {label: (image, None)}
     axis = image.dimension_names.index("band")
@@ -369,13 +384,22 @@ def _bands(label: str, image: ArrayPlan) -> dict[str, tuple[ArrayPlan, Band | No
         )
     count = image.shape[axis]
     one = image_of_band(image, axis)
+    names = _names_of_bands(label, image.attributes.get("long_name"), count, alone=alone)
     found: dict[str, tuple[ArrayPlan, Band | None]] = {}
     for i in range(count):
         attributes = of_one_band(
             dict(image.attributes), i + 1, count, real=image.data_type.kind != "c"
         )
-        found[f"{label}_{i + 1}"] = (replace(one, attributes=attributes), Band(i, axis, count))
+        found[names[i]] = (replace(one, attributes=attributes), Band(i, axis, count))
     return found
+
+
+def _names_of_bands(label: str, names: JSON, count: int, *, alone: bool) -> list[str]:
+    texts = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    usable = len(set(texts)) == count and all(name and "/" not in name for name in texts)
+    if not usable:
+        return [f"{label}_{number}" for number in range(1, count + 1)]
+    return texts if alone else [f"{label}_{name}" for name in texts]
 
 
 def _check_dimensions(variables: Mapping[str, CubeVariable]) -> None:

@@ -51,6 +51,8 @@ class ImageInfo:
         Zarr clients that decode it.
     problem
         Why the image cannot be referenced.
+    notes
+        What readers have to know of its values, and metadata that could not be read.
     """
 
     ifd: str
@@ -74,6 +76,7 @@ class ImageInfo:
     codecs: tuple[Codec, ...] | None
     readers: tuple[str, ...]
     problem: str | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

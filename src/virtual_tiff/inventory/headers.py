@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
 from virtual_tiff.inventory.rows import Row, error_row, image_row
@@ -51,6 +51,11 @@ class FileReader:
 
     async def read(self, url: str) -> list[Row]:
         """Read the images of one file; errors are rows too."""
+        # A change after this moment is not in the rows.
+        time = datetime.now(UTC)
+        return [{**row, "read_at": time} for row in await self._read(url)]
+
+    async def _read(self, url: str) -> list[Row]:
         parser = self.parser
         try:
             header, source = await parser.read_async(url, self.registry)

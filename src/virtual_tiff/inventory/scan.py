@@ -17,6 +17,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.checkpoint import Checkpoint
 from virtual_tiff.inventory.headers import DEFAULT_CONCURRENCY, ScanOptions
+from virtual_tiff.inventory.listing import Listing
 from virtual_tiff.inventory.reading import Reading
 from virtual_tiff.inventory.rows import POSITION, Rows
 from virtual_tiff.inventory.source_tables import SourceOptions
@@ -79,8 +80,9 @@ def scan(
         Any `concurrent.futures` executor, or a Dask client, to distribute the work; by default this
         process does it.
     checkpoint
-        Folder to save results in. An interrupted scan continues from there, and reads files with
-        temporary errors again.
+        Folder to save results in, every five seconds. An interrupted scan continues from there.
+        Files with temporary errors are read again, and files that have changed since, as far as a
+        listing of their folder tells, or they are local; `read_at` has the time of each row.
     progress
         Called with the stage `list` once the files are known, and `read` as each is done; see
         `virtual_tiff.progress.Progress`.
@@ -109,11 +111,13 @@ def scan(
         datetime_tag=datetime_tag,
         concurrency=concurrency,
     )
+    listing: Listing = {}
     listed = read_sources(
         sources,
         SourceOptions(url_column=url_column, datetime_column=datetime_column, assets=assets),
         registry=registry,
         anonymous=anonymous,
+        listing=listing,
     )
     listed = with_url_columns(listed, columns)
     urls = listed["url"].unique().to_pylist()
@@ -121,7 +125,10 @@ def scan(
     stores = registry_for(urls, registry, anonymous=anonymous)
     # The number of headers in flight does not affect rows.
     same = replace(options, concurrency=DEFAULT_CONCURRENCY)
-    reading = Reading(urls, stores, options, Checkpoint.open(checkpoint, same), progress)
+    kept = Checkpoint.open(checkpoint, same)
+    if kept is not None:
+        kept.listing = listing
+    reading = Reading(urls, stores, options, kept, progress)
     if executor is None:
         run(reading.run())
     else:

@@ -20,6 +20,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.listing import (
+    Listing,
     each,
     globbed,
     is_file,
@@ -34,7 +35,7 @@ from virtual_tiff.inventory.source_tables import (
     table_of_files,
     url_table,
 )
-from virtual_tiff.inventory.table import COLUMNS, Inventory
+from virtual_tiff.inventory.table import REQUIRED, Inventory
 from virtual_tiff.storage.addresses import is_local, local_path, source_url
 from virtual_tiff.storage.errors import storage_error
 from virtual_tiff.storage.resolve import AddressRegistry
@@ -50,6 +51,7 @@ def read_sources(
     *,
     registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
+    listing: Listing | None = None,
 ) -> pa.Table:
     """List the files to scan.
 
@@ -61,6 +63,8 @@ def read_sources(
         See `SourceOptions`.
     registry, anonymous
         Stores to list and to fetch with; see `virtual_tiff.storage.stores.registry_for`.
+    listing
+        Receives what listings tell of the files.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def read_sources(
     SourceError
         A listing or a text file cannot be read.
     """
-    reader = _Reader(options, registry, anonymous)
+    reader = _Reader(options, registry, anonymous, {} if listing is None else listing)
     tables = [table for table in reader.tables(sources) if table.num_rows]
     if not tables:
         raise InvalidOptionError(
@@ -93,6 +97,7 @@ class _Reader:
     options: SourceOptions
     given: ObjectStoreRegistry[Any] | None
     anonymous: bool
+    listing: Listing
 
     def registry(self, url: str) -> AddressRegistry:
         return registry_for([url], self.given, anonymous=self.anonymous)
@@ -135,9 +140,9 @@ class _Reader:
             return url
         name = url.rsplit("/", 1)[-1].lower()
         if is_folder(url):
-            return [url_table(listed(url, self.registry(url), SUFFIXES))]
+            return [self._listed(listed(url, self.registry(url), SUFFIXES))]
         if is_glob(url):
-            return [url_table(globbed(url, self.registry(url)))]
+            return [self._listed(globbed(url, self.registry(url)))]
         if name.endswith((".txt", ".lst")):
             lines = self._content(url).decode("utf-8-sig").splitlines()
             entries = [line.strip() for line in lines if not line.lstrip().startswith("#")]
@@ -150,6 +155,11 @@ class _Reader:
         import pyarrow.csv as pc
 
         return [self._table(pc.read_csv(io.BytesIO(self._content(url))), url)]
+
+    def _listed(self, found: Listing | list[str]) -> pa.Table:
+        if isinstance(found, dict):
+            self.listing.update(found)
+        return url_table(list(found))
 
     def _content(self, url: str) -> bytes:
         return read_bytes(url, self.registry(url))
@@ -165,7 +175,7 @@ class _Reader:
         return self._table(table, url)
 
     def _table(self, table: pa.Table, url: str | None) -> pa.Table:
-        if set(table.column_names) >= COLUMNS:
+        if set(table.column_names) >= REQUIRED:
             # It holds addresses, which must not be read as what a user names.
             return _of_inventory(Inventory.from_arrow(table))
         return table_of_files(table, url, self.options)

@@ -11,7 +11,7 @@ from typing import Any
 from virtual_tiff.choices import OnFailed
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
-from virtual_tiff.inventory.table import COLUMNS, Inventory
+from virtual_tiff.inventory.table import REQUIRED, Inventory
 from virtual_tiff.inventory.url_columns import with_url_columns
 from virtual_tiff.operations.options import Names
 from virtual_tiff.parser import VirtualTIFF
@@ -44,7 +44,7 @@ def inventory_in(sources: object) -> Inventory | None:
         if path.suffix in (".parquet", ".geoparquet") and path.is_file():
             import pyarrow.parquet as pq
 
-            if set(pq.read_schema(path).names) >= COLUMNS:
+            if set(pq.read_schema(path).names) >= REQUIRED:
                 return Inventory.read(path)
     return None
 

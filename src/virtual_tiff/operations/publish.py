@@ -33,6 +33,7 @@ from virtual_tiff.operations.options import Names, TreeOptions, check_options, d
 from virtual_tiff.operations.tree import plan_files
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.arrangement import PlanOptions
+from virtual_tiff.planning.attributes import plan_notes
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.publishing.commit import commit
@@ -120,7 +121,10 @@ def _commit(
 ) -> PublishResult:
     result = commit(target, [Tree(groups)], message, containers=containers, progress=progress)
     copied = {url: reasons for url, plan in groups.values() if (reasons := copied_in(plan))}
-    return replace(result, failed=failed, copied=copied)
+    notes: dict[str, tuple[str, ...]] = {}
+    for path, (_, plan) in groups.items():
+        notes |= plan_notes(plan, path)
+    return replace(result, failed=failed, copied=copied, notes=notes)
 
 
 async def _plan(

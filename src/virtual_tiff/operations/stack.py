@@ -25,6 +25,7 @@ from virtual_tiff.operations.options import (
     documented,
 )
 from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.planning.attributes import attribute_notes
 from virtual_tiff.planning.names import check_apart
 from virtual_tiff.publishing.commit import Action, commit
 from virtual_tiff.publishing.containers import containers_for
@@ -157,8 +158,9 @@ def _commit(
     store = target.store() if action == "append" and options.stitch else None
 
     def plan(path: str, images: Inventory) -> CubePlan:
-        there = () if store is None else existing_levels(store, path)
-        return plan_cube(images, options, there)
+        if action == "publish":
+            return plan_cube(images, options)
+        return plan_cube(images, options, existing_levels(store, path) if store else ())
 
     cubes = _planned(inventory, group, plan)
     containers = containers_for(
@@ -175,7 +177,13 @@ def _commit(
         executor=given.get("executor"),
         progress=given.get("progress"),
     )
-    return replace(result, failed=failed)
+    notes = {
+        f"{path}/{name}".lstrip("/"): found
+        for path, cube in cubes.items()
+        for name, variable in cube.variables.items()
+        if (found := attribute_notes(variable.image.attributes))
+    }
+    return replace(result, failed=failed, notes=notes)
 
 
 def _planned(

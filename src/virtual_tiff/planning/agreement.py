@@ -7,6 +7,7 @@ list equals a tuple, and an attribute that is absent equals one that says nothin
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -51,6 +52,8 @@ MEANING = (
 #: Attributes with a name for each band: a band that two images have is at the same place in both.
 #: Where they name other bands, or only one of them names any, nothing contradicts.
 ORDER = ("band_names", "long_name", "color_interpretation")
+#: Mappings, or lists of them, as JSON in a string, since netCDF has no other place for them.
+JSON_TEXT = frozenset({"tiff", "gdal_metadata", "gdal_band_metadata", "geo_keys"})
 
 #: What it means that an attribute is absent, where that is something.
 _ABSENT: Document = {
@@ -64,7 +67,7 @@ _ABSENT: Document = {
 _NOTHING: Document = {
     "scales": 1,
     "offsets": 0,
-    "band_units": None,
+    "band_units": "",
     "extra_samples": "unspecified",
 }
 #: Names that name no band.
@@ -171,6 +174,11 @@ def readable(key: str, value: JSON) -> JSON:
     return number
 
 
+def json_text(value: JSON) -> str:
+    """Return the text of an attribute of `JSON_TEXT`."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 class _Comparison:
     """Documents one after the other, of which only the first and names of bands are kept."""
 
@@ -231,7 +239,7 @@ def _meaning(key: str, value: JSON) -> Hashable:
     value = readable(key, value)
     if isinstance(value, list | tuple) and key in _NOTHING:
         nothing = _NOTHING[key]
-        if all(part == nothing or part == "" for part in value):
+        if all(part == nothing or part in ("", None) for part in value):
             value = None
     return _normal(_ABSENT.get(key) if value is None else value)
 
@@ -258,10 +266,20 @@ def _shared(one: Document, other: Document) -> dict[str, JSON]:
         theirs = other[key]
         if _same(key, value, theirs):
             shared[key] = value
-        elif (
-            isinstance(value, dict)
-            and isinstance(theirs, dict)
-            and (part := _shared(value, theirs))
-        ):
+            continue
+        if key in JSON_TEXT and isinstance(value, str) and isinstance(theirs, str):
+            if part := _part(json.loads(value), json.loads(theirs)):
+                shared[key] = json_text(part)
+        elif part := _part(value, theirs):
             shared[key] = part
     return shared
+
+
+def _part(one: JSON, other: JSON) -> JSON:
+    """Return what two mappings, or two lists of mappings, have in common; `None` if nothing."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return _shared(one, other)
+    if not (isinstance(one, list) and isinstance(other, list) and len(one) == len(other)):
+        return None
+    parts = [_part(mine, theirs) or {} for mine, theirs in zip(one, other, strict=True)]
+    return list[JSON](parts) if any(parts) else None

@@ -120,12 +120,15 @@ def _plan_one(
         array = plan_image(directory, source, options.image)
     description = describe(
         directory,
-        fill_value=image_nodata(directory, array.data_type),
+        fill_value=image_nodata(directory, array.data_type, related.full),
         full=related.full,
     )
     if options.image.bands is not None:
         chosen = of_bands(
-            description.array_attributes, options.image.bands, directory.samples_per_pixel
+            description.array_attributes,
+            options.image.bands,
+            directory.samples_per_pixel,
+            real=array.data_type.kind != "c",
         )
         description = replace(description, array_attributes=chosen)
     name = name or related.prefix + array_name(directory.index)

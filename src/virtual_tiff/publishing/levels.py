@@ -117,7 +117,7 @@ class Level:
             places += positions(self.cube.axes, variable, self.cube.grid_kind)
             bands += [-1 if variable.band is None else variable.band.index] * count
             rows.append(variable.rows)
-        names = ("url", "ifd", "size", "etag")
+        names = ("url", "ifd", "size", "etag", "header")
         table = self.cube.inventory.table.select([*names, "last_modified"])
         table = table.take(pa.array(np.concatenate(rows)))
         return Sources.of(

@@ -15,6 +15,10 @@ from virtual_tiff.cubes.gaps import PRESENT, gap_error, presence, presence_axes
 from virtual_tiff.cubes.plan import Axis, CubePlan
 from virtual_tiff.publishing.coordinate import read_coordinate, write_coordinate, write_presence
 
+_REMEDY = (
+    'Append images for all of them at once, or make the cube with on_gap="fill" and a fill_value.'
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PresenceUpdate:
@@ -76,7 +80,7 @@ class PresenceUpdate:
             if variable is not None and name not in arrays:
                 attributes = variable.image.attributes
             if gaps and "_FillValue" not in attributes:
-                raise gap_error(name, gaps)
+                raise gap_error(name, gaps, _REMEDY)
         return cls(all_axes, after)
 
     def write(self, group: zarr.Group) -> None:

@@ -81,6 +81,9 @@ class PublishResult:
     copied
         URLs of files with images that no Zarr codec expresses, and the reasons why their pixels
         were copied (`on_unsupported="copy"`).
+    notes
+        What readers have to know of the values of an array, by path of the array: scales that
+        differ by band, nodata values that CF cannot express, metadata that could not be read.
     """
 
     snapshot_id: str | None
@@ -90,6 +93,7 @@ class PublishResult:
     unchecked: tuple[str, ...] = ()
     containers: tuple[str, ...] = ()
     copied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def groups(self) -> Mapping[str, str]:
@@ -135,4 +139,5 @@ class PublishResult:
             "unchecked": list(self.unchecked),
             "containers": list(self.containers),
             "copied": {url: list(reasons) for url, reasons in self.copied.items()},
+            "notes": {path: list(notes) for path, notes in self.notes.items()},
         }

@@ -90,6 +90,7 @@ def _written(path: str, url: str, plan: GroupPlan) -> Written:
             size=[source.size for source in sources],
             etag=[source.etag for source in sources],
             last_modified=[microseconds(source.last_modified) for source in sources],
+            header=[source.header for source in sources],
         ),
     )
 

@@ -11,6 +11,7 @@ from obspec import GetOptions, ObjectMeta
 
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.storage.errors import changed, storage_error
+from virtual_tiff.storage.header_checksum import header_checksum
 from virtual_tiff.storage.resolve import Store
 from virtual_tiff.storage.source import Source
 
@@ -61,6 +62,12 @@ class ByteSource:
         """Return `length` bytes from `start` if the first GET contains all of them."""
         end = start + length
         return self.prefix[start:end] if end <= len(self.prefix) else None
+
+    def checksum(self) -> str:
+        """Return the checksum of the bytes that were read so far, without a request."""
+        # Extents may begin within the first GET, and be evicted while a thread still reads.
+        further = sorted(self._extents.copy().items())
+        return header_checksum([(0, self.prefix), *further])
 
     # -- asynchronous ------------------------------------------------------------------
 

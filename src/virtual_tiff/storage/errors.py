@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import obstore.exceptions
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, SourceError, VirtualTIFFError
@@ -21,7 +25,8 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
     """Translate an exception of a store into an error with cause and remedy."""
     text = str(error).split("\n", 1)[0].strip()
     lowered = str(error).lower()
-    if isinstance(error, FileNotFoundError | obstore.exceptions.NotFoundError):
+    gone = "status code: 410" in lowered
+    if gone or isinstance(error, FileNotFoundError | obstore.exceptions.NotFoundError):
         if "is directory" in lowered or "is a directory" in lowered:
             return SourceError(
                 "this is a directory, not a TIFF.",
@@ -62,4 +67,22 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
             url=url,
             remedy="Virtual references need them: use a server or a bucket that answers 206.",
         )
+    if "429 too many" in lowered or "503 service" in lowered or "slow down" in lowered:
+        text = f"it throttled the requests, or is not available: {text}"
+    elif "timed out" in lowered or "timedout" in lowered:
+        text = f"the request timed out: {text}"
     return SourceError(f"the store failed: {text}", kind=ErrorKind.STORAGE, url=url)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Translate what the operating system raises while a local file is written."""
+    try:
+        yield
+    except OSError as error:
+        raise VirtualTIFFError(
+            f"the file cannot be written: {error.strerror or error}.",
+            kind=ErrorKind.STORAGE,
+            url=os.fspath(path),
+            remedy="Name a folder that can be written and has space.",
+        ) from error

@@ -17,6 +17,7 @@ from pyproj.exceptions import CRSError
 from zarr_cm import proj, spatial
 
 from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.agreement import json_text
 from virtual_tiff.tiff.geokeys import (
     CRSResult,
     GeoTransform,
@@ -66,7 +67,7 @@ def crs_attributes(result: CRSResult) -> Attributes:
     dict
         `crs_wkt` and `spatial_ref` (WKT 2:2019, under both names that readers use), CF's parameters
         if CF has the projection, `coordinate_epoch` as a decimal year; keys that could not be
-        resolved are in `geo_keys`, with the reason in `crs_note`.
+        resolved are in `geo_keys`, JSON in a string, with the reason in `crs_note`.
     """
     attributes: Attributes = {}
     system = result.crs
@@ -79,7 +80,9 @@ def crs_attributes(result: CRSResult) -> Attributes:
     if result.coordinate_epoch is not None:
         attributes["coordinate_epoch"] = result.coordinate_epoch
     if result.unresolved:
-        attributes["geo_keys"] = {name: _key_value(value) for name, value in result.unresolved}
+        attributes["geo_keys"] = json_text(
+            {name: _key_value(value) for name, value in result.unresolved}
+        )
     if result.note is not None:
         attributes["crs_note"] = result.note
     return attributes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from obspec_utils.registry import ObjectStoreRegistry
@@ -62,7 +63,7 @@ async def read_header(
     except VirtualTIFFError as error:
         raise error.at(url=url) from error.__cause__
     header = Header(
-        source=source.source,
+        source=replace(source.source, header=source.checksum()),
         byte_order=chain.layout.byte_order,
         big_tiff=chain.layout.big_tiff,
         ifds=ifds,
