@@ -19,6 +19,7 @@ type OnPresent = Literal["raise", "skip"]
 type OutOfOrder = Literal["raise", "insert"]
 type Grid = Literal["auto", "regular", "tiles"]
 type OnGap = Literal["raise", "fill"]
+type StacMetadata = Literal["use", "ignore"]
 
 
 def values_of(choice: TypeAliasType) -> tuple[str, ...]:

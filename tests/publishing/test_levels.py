@@ -131,7 +131,7 @@ def test_levels_describe_themselves(tmp_path: Path, repo: str) -> None:
     namespace: dict[str, Any] = {}
     with numcodecs_names():
         exec(item["assets"]["cube"]["description"], namespace)
-    assert namespace["tree"]["0/data"].shape == (1, 48, 64)
+    assert namespace["dataset"]["data"].shape == (1, 48, 64)
 
 
 def test_planar_bands_of_all_levels(tmp_path: Path, repo: str) -> None:

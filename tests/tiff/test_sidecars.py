@@ -23,6 +23,7 @@ import rasterio
 import tifffile
 import xarray as xr
 import zarr
+from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from obspec_utils.registry import ObjectStoreRegistry
@@ -33,7 +34,7 @@ from rasterio.enums import MaskFlags
 
 from tests.helpers.make import Pixels, pixels, same_bits, write_with_rasterio
 from tests.helpers.range_server import RangeServer
-from tests.helpers.read import local_registry, numcodecs_names
+from tests.helpers.read import local_registry, numcodecs_names, transform_of
 from virtual_tiff import VirtualTIFF, open_repository, publish, scan, verify
 from virtual_tiff.audit.report import Status
 from virtual_tiff.cli import main
@@ -170,12 +171,8 @@ def compare(path: Path, array: str = "0") -> None:
             found = crs_of(mapping)
             assert found is not None
             assert found.equals(pyproj.CRS.from_wkt(expected.to_wkt()), ignore_axis_order=True)
-        georeferenced = (
-            tuple(map(float, str(mapping["GeoTransform"]).split()))
-            if ("GeoTransform" in mapping)
-            else (0, 1, 0, 0, 0, 1)
-        )
-        assert georeferenced == file.transform.to_gdal()
+        georeferenced = transform_of(group, "0") or (0, 1, 0, 0, 0, 1)
+        assert georeferenced == pytest.approx(file.transform.to_gdal())
         listed = json.loads(str(mapping.get("gcps", '{"features": []}')))["features"]
         assert [
             (
@@ -451,11 +448,9 @@ def compare_levels(path: Path, overviews: Collection[str], mask_names: Collectio
         values, mask = read_level(path, level)
         assert same_bits(read(group, name), values)
         attributes = group[name].attrs
-        placed: Any = group[str(attributes["grid_mapping"])].attrs["GeoTransform"]
-        x, a, _, y, _, e = map(float, placed.split())
         height, width = values.shape[-2:]
-        assert (x, y) == (full.c, full.f)
-        assert (a, e) == (full.a * (WIDTH / width), full.e * (HEIGHT / height))
+        scaled = full @ Affine.scale(WIDTH / width, HEIGHT / height)
+        assert transform_of(plan(path), name) == pytest.approx(scaled.to_gdal())
         masked = attributes.get("ancillary_variables")
         assert (masked is not None) == bool(mask_names)
         if masked is not None:

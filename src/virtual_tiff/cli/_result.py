@@ -33,8 +33,7 @@ def print_result(result: PublishResult, to: str, command: str, options: CommitCh
             to,
             result.containers,
             branch=result.branch,
-            group=path,
-            tree=path in result.trees,
+            group=result.added[path].dataset,
             anonymous=options.anonymous,
         )
         print("\nRead it where xarray, icechunk and imagecodecs-zarr are installed:\n")

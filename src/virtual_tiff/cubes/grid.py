@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from pyproj import CRS
 
 from virtual_tiff.cubes.plan import CubePlan, ImageGrid
@@ -15,7 +17,12 @@ from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import Description, crs_attributes
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.variables import band_names as band_names_of
-from virtual_tiff.planning.variables import band_numbers, coordinate, grid_mapping
+from virtual_tiff.planning.variables import (
+    band_numbers,
+    coordinate,
+    geotransform_of,
+    grid_mapping,
+)
 from virtual_tiff.tiff.geokeys import CRSResult, GeoTransform
 
 GRID_MAPPING = "spatial_ref"
@@ -35,8 +42,8 @@ def frame(cube: CubePlan, *, coordinates: bool = True) -> GroupPlan:
     -------
     GroupPlan
         `x` and `y` (pixel centres, CF section 4), `band`, `spatial_ref` (CF section 5.6), and the
-        attributes of the `proj` and `spatial` conventions, as far as they are known. Tiles have
-        coordinates of their own, and nothing here says where they are.
+        attributes of the `proj` convention, as far as they are known. Tiles have coordinates of
+        their own, and nothing here says where they are.
     """
     grid = cube.grid
     tiled = cube.grid_kind == "tiles"
@@ -49,8 +56,9 @@ def frame(cube: CubePlan, *, coordinates: bool = True) -> GroupPlan:
             arrays[axis] = variable
     if cube.bands and coordinates:
         arrays["band"] = _bands(cube.bands, cube.band_names)
-    if described.spatial_ref_attributes is not None:
-        arrays[GRID_MAPPING] = grid_mapping(described.spatial_ref_attributes)
+    mapping = grid_mapping(described, coordinates=coordinates)
+    if mapping is not None:
+        arrays[GRID_MAPPING] = mapping
     return GroupPlan(arrays=arrays, attributes=described.group_attributes)
 
 
@@ -83,13 +91,20 @@ def description(grid: ImageGrid) -> Description:
     )
 
 
-def grid_of(attributes: Mapping[str, object], width: int, height: int) -> ImageGrid:
-    """Read a grid from the attributes of its grid mapping variable."""
-    text = attributes.get("GeoTransform")
+def grid_of(
+    attributes: Mapping[str, object],
+    width: int,
+    height: int,
+    *,
+    x: NDArray[np.float64] | None = None,
+    y: NDArray[np.float64] | None = None,
+) -> ImageGrid:
+    """Read a grid from the attributes of its grid mapping variable, and from its coordinates."""
     transform = None
-    if isinstance(text, str):
-        x, a, b, y, d, e = map(float, text.split())
-        transform = (a, b, x, d, e, y)
+    found = geotransform_of(x, y, attributes.get("GeoTransform"))
+    if found is not None:
+        left, a, b, top, d, e = found
+        transform = (a, b, left, d, e, top)
     return ImageGrid(
         crs=None if (crs := attributes.get("crs_wkt")) is None else str(crs),
         transform=transform,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
+from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError, one_file
 from virtual_tiff.inventory.rows import Row, error_row, image_row
 from virtual_tiff.inventory.times import check_pattern, time_from_name, time_from_tag
 from virtual_tiff.json_type import JSON
@@ -53,14 +53,16 @@ class FileReader:
         """Read the images of one file; errors are rows too."""
         # A change after this moment is not in the rows.
         time = datetime.now(UTC)
-        return [{**row, "read_at": time} for row in await self._read(url)]
+        try:
+            with one_file(url):
+                found = await self._read(url)
+        except VirtualTIFFError as error:
+            found = [error_row(url, error)]
+        return [{**row, "read_at": time} for row in found]
 
     async def _read(self, url: str) -> list[Row]:
         parser = self.parser
-        try:
-            header, source = await parser.read_async(url, self.registry)
-        except VirtualTIFFError as error:
-            return [error_row(url, error)]
+        header, source = await parser.read_async(url, self.registry)
         found: list[Row] = []
         errors: list[VirtualTIFFError] = []
         for related in relate(header.ifds):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -18,6 +19,8 @@ from virtual_tiff.storage.resolve import resolve_store
 #: Suffixes of files that list other files.
 _LISTS = (".txt", ".lst", ".json", ".geojson", ".parquet", ".geoparquet", ".csv")
 _GLOB = frozenset("*?[")
+_STAC_API = re.compile(r"/(collections/[^/]+/items(/[^/]+)?|search)/?$")
+_TIFFS = (".tif", ".tiff", ".TIF", ".TIFF")
 
 
 def each(sources: object) -> Iterable[object]:
@@ -32,7 +35,12 @@ def each(sources: object) -> Iterable[object]:
 
 def is_file(url: str) -> bool:
     """Return whether an address is that of a file to scan, not of a list of files."""
-    return not (is_folder(url) or is_glob(url) or url.lower().endswith(_LISTS))
+    return not (is_folder(url) or is_glob(url) or url.lower().endswith(_LISTS) or is_stac_api(url))
+
+
+def is_stac_api(url: str) -> bool:
+    """Return whether an address is that of Items in a STAC API (OGC API, Features)."""
+    return is_web(url) and _STAC_API.search(url) is not None and not url.endswith(_TIFFS)
 
 
 def is_folder(url: str) -> bool:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from virtual_tiff.choices import OnFailed
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import REQUIRED, Inventory
 from virtual_tiff.inventory.url_columns import with_url_columns
 from virtual_tiff.operations.options import Names
 from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.planning.declared import Declared, completed_group
 from virtual_tiff.planning.names import check_group_names, group_names, group_path
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.progress import Progress
@@ -54,10 +55,11 @@ def failed_in(inventory: Inventory, on_failed: OnFailed) -> dict[str, str]:
     failed = inventory.failed.to_pylist()
     if failed and on_failed == "raise":
         first = failed[0]
-        raise VirtualTIFFError(
+        kind = ErrorKind(first["error_kind"])
+        raise (MismatchError if kind == ErrorKind.MISMATCH else VirtualTIFFError)(
             f"{len(failed)} of {len(inventory)} images could not be read, first this: "
             f"{first['error']}",
-            kind=ErrorKind(first["error_kind"]),
+            kind=kind,
             url=first["url"],
             remedy='Scan again, or pass on_failed="skip" to leave them out.',
         )
@@ -92,14 +94,20 @@ async def read_plans(
     registry: AddressRegistry,
     concurrency: int,
     report: Progress,
+    declared: Mapping[str, Declared],
 ) -> tuple[dict[str, GroupPlan], dict[str, VirtualTIFFError]]:
-    """Plan all files, so many at once: plans, and what went wrong, by URL."""
+    """Plan all files, so many at once: plans, and what went wrong, by URL.
+
+    What STAC Items declare about a file completes its plan.
+    """
     plans: dict[str, GroupPlan] = {}
     errors: dict[str, VirtualTIFFError] = {}
 
     async def read(url: str) -> None:
         try:
-            plans[url] = await parser.plan_async(url, registry)
+            plan = await parser.plan_async(url, registry)
+            known = declared.get(url)
+            plans[url] = plan if known is None else completed_group(plan, known, parser.bands)
         except VirtualTIFFError as error:
             errors[url] = error
         report("read", len(plans) + len(errors), len(urls), len(errors))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 import icechunk
 import pyarrow as pa
 
-from virtual_tiff.choices import OnFailed, check_choice
+from virtual_tiff.choices import IFDLayout, OnFailed, StacMetadata, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
 from virtual_tiff.errors import InvalidOptionError, joined
-from virtual_tiff.inventory.files import file_urls
-from virtual_tiff.inventory.source_tables import SourceOptions
+from virtual_tiff.inventory.declared import declared_in
+from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.inventory.url_columns import with_url_columns
@@ -56,6 +56,10 @@ def publish(
     sources: object, repo: Location | Repository, **options: Unpack[TreeOptions]
 ) -> PublishResult:
     """Publish a group for each TIFF to an Icechunk repository, without copying their pixels.
+
+    By default the group of a file holds a dataset for each level of its image: `0` is the full
+    resolution with its mask, `1`, `2`, … are overviews. A file of several images has such a group
+    for each, named by its directory.
 
     All headers are read before anything is written, and nothing is visible before the one commit
     at the end. If a file cannot be published, none is, and no repository is created. If the
@@ -137,7 +141,12 @@ async def _plan(
     url_column: str = "url",
     assets: Sequence[str] | None = None,
     columns: Mapping[str, str] | None = None,
+    asset_roles: Sequence[str] | None = None,
+    asset_gsd: float | None = None,
+    alternate: str | None = None,
+    stac_metadata: StacMetadata = "use",
     parser: VirtualTIFF | None = None,
+    ifd_layout: IFDLayout | None = None,
     registry: ObjectStoreRegistry[Any] | None = None,
     concurrency: int = DEFAULT_CONCURRENCY,
     message: str | None = None,
@@ -152,36 +161,43 @@ async def _plan(
         raise InvalidOptionError("groups are named by a template or by names, not by both.")
     if concurrency < 1:
         raise InvalidOptionError(f"concurrency is {concurrency}, but must be at least 1.")
+    if parser is None:
+        parser = VirtualTIFF(ifd_layout=ifd_layout or "multiscale")
+    elif ifd_layout is not None:
+        parser = replace(parser, ifd_layout=ifd_layout)
     target = Target(repo, branch, into_existing=into_existing)
     inventory = inventory_in(sources)
     if inventory is not None:
         failed = failed_in(inventory, on_failed)
-        plans = _from_rows(inventory, parser or VirtualTIFF())
+        plans = _from_rows(inventory, parser)
         table = with_url_columns(inventory.images.table, columns)
         names, group = _named(table, group, names)
         paths = dict(zip(plans, paths_of(list(plans), names, group), strict=True))
         await asyncio.to_thread(target.check, list(paths.values()))
         stores = registry
     else:
-        if is_template(group):
-            listing = SourceOptions(url_column=url_column, assets=assets)
-            found = read_sources(sources, listing, registry=registry, anonymous=anonymous)
-            urls = found["url"].to_pylist()
-            names, group = _named(with_url_columns(found, columns), group, names)
-        else:
-            urls = file_urls(
-                sources,
-                registry=registry,
-                anonymous=anonymous,
-                url_column=url_column,
-                assets=assets,
-            )
+        listing = SourceOptions(
+            url_column=url_column,
+            assets=assets,
+            asset_roles=asset_roles,
+            asset_gsd=asset_gsd,
+            alternate=alternate,
+            stac_metadata=stac_metadata,
+        )
+        found = read_sources(sources, listing, registry=registry, anonymous=anonymous)
+        urls = found["url"].to_pylist()
+        names, group = _named(with_url_columns(found, columns), group, names)
         check_unique(urls)
         paths = dict(zip(urls, paths_of(urls, names, group), strict=True))
         stores = registry_for(urls, registry, anonymous=anonymous)
         await asyncio.to_thread(target.check, list(paths.values()))
         plans, errors = await read_plans(
-            urls, parser or VirtualTIFF(), stores, concurrency, progress or no_progress
+            urls,
+            parser,
+            stores,
+            concurrency,
+            progress or no_progress,
+            declared_in(found),
         )
         if errors and not (on_failed == "skip" and plans):
             raise joined(list(errors.values()), len(urls))

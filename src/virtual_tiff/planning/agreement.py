@@ -15,16 +15,21 @@ from dataclasses import dataclass
 from functools import reduce
 from struct import error as StructError
 from struct import unpack
+from typing import Any
 
 import numpy as np
 
-from virtual_tiff.errors import MismatchError
+from virtual_tiff.errors import MismatchError, shorten
 from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.same_grid import same_crs
 
 type Document = Mapping[str, JSON]
 
+#: Attribute with the collection of the STAC Item of an image: the same key may be another band.
+COLLECTION = "stac_collection"
 #: Attributes that give the stored numbers their meaning.
 MEANING = (
+    COLLECTION,
     # which numbers are none (CF section 2.5.1, GDAL's NODATA_VALUES)
     "_FillValue",
     "missing_value",
@@ -54,6 +59,11 @@ MEANING = (
 ORDER = ("band_names", "long_name", "color_interpretation")
 #: Mappings, or lists of them, as JSON in a string, since netCDF has no other place for them.
 JSON_TEXT = frozenset({"tiff", "gdal_metadata", "gdal_band_metadata", "geo_keys"})
+
+#: Attributes with a CRS as text, which has many forms.
+_SYSTEMS = ("crs_wkt", "proj:wkt2")
+#: Attributes with a place that coordinates do not tell.
+_PLACES = ("coordinate_epoch", "GeoTransform", "gcps", "rpcs")
 
 #: What it means that an attribute is absent, where that is something.
 _ABSENT: Document = {
@@ -121,6 +131,53 @@ def agreed(
             raise refuse(found)
         shared = dict(document) if shared is None else _shared(shared, document)
     return shared or {}
+
+
+def agreeing(attributes: Iterable[Mapping[str, Any]], context: object = None) -> dict[str, Any]:
+    """Combine attributes for `combine_attrs=` of xarray and VirtualiZarr.
+
+    What gives values or places their meaning (scales, units, nodata values, CRS, control points and
+    others) has to agree; other attributes that differ are dropped.
+
+    Parameters
+    ----------
+    attributes
+        Attributes of each variable or dataset.
+    context
+        Not used; xarray passes what it combines.
+
+    Returns
+    -------
+    dict
+        The attributes that all have, with the same values.
+
+    Raises
+    ------
+    MismatchError
+        They do not agree. xarray's default takes the attributes of the first instead.
+
+    Examples
+    --------
+    >>> agreeing([{"units": "m", "title": "A"}, {"units": "m", "title": "B"}])
+    {'units': 'm'}
+    """
+    documents = list(attributes)
+    for key in _SYSTEMS:
+        systems = [document.get(key) for document in documents]
+        for index, system in enumerate(systems):
+            if not same_crs(systems[0], system):
+                raise _refuse(Disagreement(index, key, system, systems[0]))
+    for found in disagreements(documents, (*MEANING, *ORDER, *_PLACES)):
+        raise _refuse(found)
+    return shared_attributes(documents) if documents else {}
+
+
+def _refuse(found: Disagreement) -> MismatchError:
+    return MismatchError(
+        f"images differ in {found.key}: {shorten(str(found.value))}, but "
+        f"{shorten(str(found.expected))} in the first.",
+        remedy="Combine only images that agree, or give the values one meaning first.",
+    )
 
 
 def disagreements(
@@ -199,6 +256,9 @@ class _Comparison:
         for key in self._keys:
             value, first = document.get(key), self._first.get(key)
             if value is first is None:
+                continue
+            if key == COLLECTION and (value is None or first is None):
+                self._first = {**self._first, key: value or first}
                 continue
             if key in ORDER:
                 clash = self._misplaced(key, value)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_levels
+from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_pyramids
 from virtual_tiff.planning.attributes import describe, of_bands
 from virtual_tiff.planning.encoding.data_type import image_nodata
 from virtual_tiff.planning.image_plan import plan_image
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
-from virtual_tiff.planning.pyramid import levels_of
+from virtual_tiff.planning.pyramid import pyramids_of
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.tiff.relations import Related, relate, relate_sidecars
 
@@ -44,7 +44,8 @@ def plan_header(
     InvalidTIFFError, UnsupportedTIFFError
         With the URL and the directory at fault.
     InvalidOptionError
-        With kind `ifd-out-of-range`; or the layout `multiscale` needs another `ifd`.
+        With kind `ifd-out-of-range`; or `ifd` is no full-resolution image, which the layout
+        `multiscale` needs.
     """
     related = (*relate(header.ifds), *relate_sidecars(header))
     chosen = None if ifd is None else find_ifd(header, ifd)
@@ -53,16 +54,15 @@ def plan_header(
 
     def plan_one(one: Related, name: str | None = None) -> ArrangedImage:
         try:
+            options.check()
             return _plan_one(one, header, options, copies or {}, name)
         except VirtualTIFFError as error:
             url = (one.source or header.source).url
             raise error.at(url=url, ifd=one.directory.index) from error.__cause__
 
     if options.layout == "multiscale":
-        levels = levels_of(related, ifd, url=header.source.url)
-        return arrange_levels(
-            [[plan_one(one, name) for name, one in level.items()] for level in levels], options
-        )
+        pyramids = pyramids_of(related, ifd, url=header.source.url)
+        return arrange_pyramids(pyramids, plan_one, options)
     return arrange([plan_one(one) for one in related if chosen in (None, one.directory)], options)
 
 

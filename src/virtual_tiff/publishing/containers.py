@@ -20,6 +20,7 @@ from icechunk.storage import azure_store
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError, SourceError
 from virtual_tiff.storage.addresses import (
     WEB_SCHEMES,
+    check_no_secret,
     chunk_location,
     is_plain,
     split_account,
@@ -288,6 +289,7 @@ def _remote_container(
 def _azure_options(config: Mapping[str, Any], *, anonymous: bool) -> dict[str, str] | None:
     """Return endpoint and access by their names in object_store."""
     endpoint = str(config.get("endpoint") or os.environ.get("AZURE_STORAGE_ENDPOINT", ""))
+    check_no_secret(endpoint)
     options = {"endpoint": endpoint} if endpoint else {}
     if endpoint.startswith("http://"):
         options["allow_http"] = "true"
@@ -304,6 +306,7 @@ def s3_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         return next(filter(None, values), None)
 
     endpoint = setting("endpoint", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    check_no_secret(str(endpoint or ""))
     payer = str(setting("request_payer", "AWS_REQUEST_PAYER"))
     return {
         # The default is that of obstore, with which the headers were read.

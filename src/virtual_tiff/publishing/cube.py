@@ -15,13 +15,14 @@ from icechunk import IcechunkStore
 
 from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cubes.coordinate import as_text
-from virtual_tiff.cubes.grid import GRID_MAPPING, description, grid_of
+from virtual_tiff.cubes.grid import description
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import Existing
 from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.pyramid import multiscales_attributes
 from virtual_tiff.planning.stacks import TILES
+from virtual_tiff.publishing.georeferencing import read_grid
 from virtual_tiff.publishing.levels import (
     TAKEN,
     Level,
@@ -121,7 +122,8 @@ class CubePart(Part):
                 remedy=TAKEN,
             )
         if cube.overviews:
-            attributes = multiscales_attributes([description(each.grid) for each in cube.levels])
+            described = {str(i): description(each.grid) for i, each in enumerate(cube.levels)}
+            attributes = multiscales_attributes(described)
             run(write_frame(store, path, GroupPlan(attributes=attributes)))
 
     def _check_levels(self, there: int) -> None:
@@ -150,6 +152,7 @@ def _written(path: str, levels: Sequence[Level]) -> Written:
             images=cube.images,
             arrays=sum(level.arrays for level in levels),
             has_groups=len(levels) > 1,
+            dataset=full.path,
             steps=full.grown,
             first=first,
             last=last,
@@ -190,8 +193,6 @@ def existing_levels(store: IcechunkStore, path: str) -> tuple[Existing, ...]:
 def existing_of(group: zarr.Group) -> Existing:
     """Return the grid of the cube in a group; of tiles that of one, at the origin of all."""
     arrays = dict(group.arrays())
-    mapping = arrays.get(GRID_MAPPING)
-    attributes = {} if mapping is None else dict(mapping.attrs)
     array = next((each for name, each in arrays.items() if is_variable(name, each)), None)
     if array is None:
         raise RepositoryError(
@@ -201,7 +202,7 @@ def existing_of(group: zarr.Group) -> Existing:
         )
     names = dimensions_of(array)
     sizes = dict(zip(names, array.shape, strict=True))
-    grid = grid_of(attributes, sizes["x"], sizes["y"])
+    grid = read_grid(group, sizes["x"], sizes["y"])
     if TILES[0] not in names:
         return Existing(grid, "regular")
     y, x = (dict(arrays[name].attrs) for name in TILES)

@@ -181,7 +181,7 @@ def extend_level(
     store = session.store
     group = _open_group(store, path)
     existing = [read_coordinate(group, axis.name) for axis in cube.axes]
-    check_grid(store, path, cube)
+    check_grid(group, cube)
     check_bands(group, path, cube)
     check_fits(store, path, cube)
     cube, skipped = without_present(key_prefix(path), cube, present, on_present)

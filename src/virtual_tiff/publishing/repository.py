@@ -25,7 +25,12 @@ from virtual_tiff.publishing.containers import (
     s3_settings,
     stored_containers,
 )
-from virtual_tiff.storage.addresses import WEB_SCHEMES, split_account, split_url
+from virtual_tiff.storage.addresses import (
+    WEB_SCHEMES,
+    check_no_secret,
+    split_account,
+    split_url,
+)
 from virtual_tiff.storage.credentials import cloud, is_anonymous
 
 type Location = str | os.PathLike[str] | icechunk.Storage
@@ -79,6 +84,7 @@ def storage_at(location: Location, *, anonymous: bool = False) -> icechunk.Stora
     folder = local_folder(location)
     if folder is not None:
         return icechunk.local_filesystem_storage(str(folder.absolute()))
+    check_no_secret(text)
     scheme = text.partition("://")[0]
     if scheme in WEB_SCHEMES:
         return icechunk.http_storage(text)

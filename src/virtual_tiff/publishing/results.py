@@ -27,6 +27,8 @@ class Added:
         URL of the file that the group was made of; `None` for a cube.
     has_groups
         Whether the group holds groups, which xarray opens as a DataTree.
+    dataset
+        Path of the first group that xarray opens as a dataset.
     steps
         New steps of the first dimension of a cube.
     first, last
@@ -47,6 +49,7 @@ class Added:
     stored: int = 0
     source: str | None = None
     has_groups: bool = False
+    dataset: str = ""
     steps: int = 0
     first: str = ""
     last: str = ""

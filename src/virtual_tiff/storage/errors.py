@@ -21,6 +21,21 @@ def changed(url: str, detail: str) -> SourceError:
     )
 
 
+def is_markup(start: bytes) -> bool:
+    """Return whether bytes begin as those of a web page (HTML), or of XML."""
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<"
+
+
+def web_page(url: str | None, wanted: str) -> InvalidTIFFError:
+    """Return the error for a web page in place of a file."""
+    return InvalidTIFFError(
+        f"this is a web page (HTML or XML), not {wanted}: the server may want a login.",
+        kind=ErrorKind.NOT_A_TIFF,
+        url=url,
+        remedy="Open the address in a browser; name the object in its bucket, with credentials.",
+    )
+
+
 def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
     """Translate an exception of a store into an error with cause and remedy."""
     text = str(error).split("\n", 1)[0].strip()
@@ -53,6 +68,16 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
             kind=ErrorKind.NOT_AUTHORIZED,
             url=url,
             remedy="Give the store credentials, or pass skip_signature=True for a public bucket.",
+        )
+    if isinstance(error, obstore.exceptions.AlreadyExistsError) or "409 conflict" in lowered:
+        # What is only read cannot exist already: obstore takes each 409 for that.
+        return SourceError(
+            "the server refuses to read this without credentials (409"
+            + (", PublicAccessNotPermitted)." if "publicaccessnotpermitted" in lowered else ")."),
+            kind=ErrorKind.NOT_AUTHORIZED,
+            url=url,
+            remedy="Azure answers so: name the object in its container (az://…), with a key or "
+            "a SAS token in the environment.",
         )
     if isinstance(error, obstore.exceptions.PreconditionError):
         return changed(url, "its ETag is different")

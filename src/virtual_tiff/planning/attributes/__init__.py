@@ -18,6 +18,7 @@ from virtual_tiff.planning.attributes._spatial import (
     coordinate_values,
     crs_attributes,
     group_attributes,
+    spatial_attributes,
     spatial_ref_attributes,
 )
 
@@ -36,6 +37,7 @@ __all__ = [
     "of_bands",
     "of_one_band",
     "plan_notes",
+    "spatial_attributes",
     "spatial_ref_attributes",
     "tag_attributes",
     "value_notes",

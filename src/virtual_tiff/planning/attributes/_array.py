@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from base64 import standard_b64encode
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import isfinite
 from struct import pack
 
@@ -198,5 +199,11 @@ def _json_domains(domains: Mapping[str, Mapping[str, str]]) -> JSON:
 def _text(text: str) -> str:
     """Return a text that JSON can hold, truncated if it is very long."""
     if len(text) > MAX_TEXT:
-        text = text[:MAX_TEXT] + "…"
+        return _truncated(text)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+@lru_cache(maxsize=4)
+def _truncated(text: str) -> str:
+    """Truncate a text, once for all directories that share it."""
+    return (text[:MAX_TEXT] + "…").encode("utf-8", "replace").decode()

@@ -26,8 +26,8 @@ class Description:
     array_attributes
         Attributes of the array.
     spatial_ref_attributes
-        Attributes of the variable that `array_attributes["grid_mapping"]` names; `None` if the
-        image has no georeferencing.
+        The whole georeferencing, as attributes of the variable that
+        `array_attributes["grid_mapping"]` names; `None` if the image has none.
     crs
         CRS of the GeoKeys.
     geotransform
@@ -51,8 +51,8 @@ class Description:
 
     @property
     def group_attributes(self) -> Attributes:
-        """Return the `proj` and `spatial` conventions for the group of the array."""
-        return group_attributes(self.crs, self.geotransform, self.shape)
+        """Return the `proj` convention for the group of the array."""
+        return group_attributes(self.crs)
 
 
 def describe(
