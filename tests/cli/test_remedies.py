@@ -41,6 +41,7 @@ WORDS = {
         "overviews",
         "parser",
     ),
+    *("bounds", "columns", "grid", "stitch"),
     *("progress", "sample", "sidecars", "sources", "url", "variable"),
 }
 

@@ -581,7 +581,8 @@ def test_references_into_a_cube(tmp_path: Path) -> None:
                 array="cube",
                 grid=plan.grid_shape,
                 references=References.of_plan(plan),
-                steps=np.array([step]),
+                first=np.array([[step, 0, 0]]),
+                within=(1, 2),
             )
             counts = await task.write(session.store)
             assert counts == (5, step)

@@ -197,7 +197,7 @@ def test_names_of_bands_and_of_levels(tmp_path: Path) -> None:
     with pytest.raises(InvalidOptionError):
         plan_cube(numbered, CubeOptions(along="band"))
     split = CubeOptions(along="band", split_bands=True)
-    assert plan_cube(numbered, split).dimension == "band"
+    assert [axis.name for axis in plan_cube(numbered, split).axes] == ["band"]
     with pytest.raises(InvalidOptionError):
         plan_cube(inventory, CubeOptions(name="0", overviews=True))
 

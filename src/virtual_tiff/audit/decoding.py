@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from math import ceil
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from obspec_utils.readers import BlockStoreReader
 
 from virtual_tiff.planning.axes import axis_of
+from virtual_tiff.planning.stacks import TILES
 from virtual_tiff.publishing.nodes import get_json, key_prefix
 from virtual_tiff.storage.resolve import AddressRegistry, resolve_store
 
@@ -32,14 +33,15 @@ _LEVELS = 4
 class Sample:
     """An image whose chunks are compared.
 
-    `step` is its position along the first dimension of `array`, `None` if the array is the image;
-    `band` is the band of the image that the array contains, -1 for all.
+    `place` is where it is in `array`, by dimension: its position along an axis of the cube, or its
+    first pixel along y and x; empty if the array is the image. `band` is the band of the image that
+    the array contains, -1 for all.
     """
 
     url: str
     ifd: tuple[int, ...]
     array: str
-    step: int | None
+    place: Mapping[int, int]
     band: int = -1
 
 
@@ -66,31 +68,45 @@ def compare(
         array = zarr.open_array(store, path=sample.array, mode="r", zarr_format=3)
     if "copied_because" in array.attrs:
         return
-    inner = 0 if sample.step is None else 1
-    shape, chunk = array.shape[inner:], array.chunks[inner:]
-    grid = [ceil(s / c) for s, c in zip(shape, chunk, strict=True)]
-    chooser = random.Random(f"{seed} {sample.url} {sample.array}")
-    every = int(np.prod(grid))
     dimensions = array.metadata.dimension_names  # type: ignore[union-attr]
     names = tuple(axis_of(name or "") for name in dimensions or ())
+    inner = [at for at, name in enumerate(names) if name in ("y", "x") or at not in sample.place]
+    chooser = random.Random(f"{seed} {sample.url} {sample.array}")
     numbers = _band_numbers(store, sample.array, dimensions or ())
     with closing(_Page(sample, registry, numbers)) as page:
+        shape = [array.shape[at] for at in inner]
+        if any((dimensions or ())[at] in ("y", "x", *TILES) for at in sample.place):
+            # Images continue each other, so the size of each is in its own file only.
+            try:
+                sizes = page.size()
+            except Exception as error:
+                yield Outcome(decided=0, reason=f"tifffile: {type(error).__name__}: {error}")
+                return
+            shape = [sizes.get(names[at], array.shape[at]) for at in inner]
+        chunk = [array.chunks[at] for at in inner]
+        grid = [ceil(s / c) for s, c in zip(shape, chunk, strict=True)]
+        every = int(np.prod(grid))
         for number in sorted(chooser.sample(range(every), min(chunks, every))):
             index = [int(i) for i in np.unravel_index(number, grid)]
             cut = zip(index, chunk, shape, strict=True)
             region = tuple(slice(i * c, min((i + 1) * c, s)) for i, c, s in cut)
-            yield _compare(array, sample, region, index, page, names[inner:])
+            place: list[int | slice] = [sample.place.get(at, 0) for at in range(array.ndim)]
+            for at, part in zip(inner, region, strict=True):
+                start = sample.place.get(at, 0)
+                place[at] = slice(start + part.start, start + part.stop)
+            within = tuple(names[at] for at in inner)
+            yield _compare(array, sample, tuple(place), region, index, page, within)
 
 
 def _compare(
     array: zarr.Array[Any],
     sample: Sample,
+    place: tuple[int | slice, ...],
     region: tuple[slice, ...],
     index: list[int],
     page: _Page,
     names: tuple[str, ...],
 ) -> Outcome:
-    place: Any = region if sample.step is None else (sample.step, *region)
     expected, reason = None, ""
     failure: Exception | None = None
     try:
@@ -110,7 +126,7 @@ def _compare(
         # what is in the repository itself can be read nevertheless.
         broken = isinstance(failure, RuntimeError | zlib.error)
         broken = broken and not isinstance(failure, NotImplementedError)
-        if broken and not _is_virtual(array, sample, index):
+        if broken and not _is_virtual(array, sample, place):
             return Outcome(
                 decided=1, fault=f"chunk {index} of the TIFF cannot be decoded: {reason}"
             )
@@ -126,11 +142,12 @@ def _compare(
     return Outcome(decided=1)
 
 
-def _is_virtual(array: zarr.Array[Any], sample: Sample, index: list[int]) -> bool:
-    """Return whether a chunk is a reference, not stored in the repository."""
-    place = index if sample.step is None else [sample.step, *index]
+def _is_virtual(array: zarr.Array[Any], sample: Sample, place: tuple[int | slice, ...]) -> bool:
+    """Return whether the chunk at a place is a reference, not stored in the repository."""
+    starts = [each.start if isinstance(each, slice) else each for each in place]
+    index = [start // size for start, size in zip(starts, array.chunks, strict=True)]
     session = cast(IcechunkStore, array.store).session
-    return session.chunk_type(f"/{sample.array}", place) == icechunk.ChunkType.virtual
+    return session.chunk_type(f"/{sample.array}", index) == icechunk.ChunkType.virtual
 
 
 def _band_numbers(
@@ -171,6 +188,11 @@ class _Page:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+    def size(self) -> dict[str, int]:
+        """Return the rows and columns of the page."""
+        page = self._page()
+        return {"y": int(page.imagelength), "x": int(page.imagewidth)}
 
     def read(self, region: tuple[slice, ...], names: tuple[str, ...], band: int) -> NDArray[Any]:
         """Return the pixels of a region, in the order of these dimensions."""

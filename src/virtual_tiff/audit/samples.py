@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from urllib.parse import unquote
@@ -13,7 +14,7 @@ import zarr
 from icechunk import IcechunkStore
 
 from virtual_tiff.audit.decoding import Sample
-from virtual_tiff.cubes.coordinate import positions
+from virtual_tiff.cubes.coordinate import fragments
 from virtual_tiff.planning.metadata import chunk_key
 from virtual_tiff.planning.names import RESERVED
 from virtual_tiff.publishing.coordinate import read_coordinate
@@ -55,28 +56,64 @@ def _row(item: tuple[tuple[str, str], int]) -> int:
 
 def samples_of(store: IcechunkStore, sources: Sources, rows: list[int]) -> Iterator[Sample]:
     """Yield the images of rows of the table of sources, with their positions."""
-    steps = cache(partial(_steps_of, store))
+    axes = cache(partial(_axes_of, store))
     for row in rows:
         array, position = str(sources["array"][row]), str(sources["position"][row])
-        step = None if position == "{}" else steps(array).get(position)
-        if step is None and position != "{}":
+        place = _place(json.loads(position), axes(array)) if position != "{}" else {}
+        if place is None:
             continue  # the step was removed by other software
         yield Sample(
             url=str(sources["url"][row]),
             ifd=tuple(int(part) for part in str(sources["ifd"][row]).split(".")),
             array=array,
-            step=step,
+            place=place,
             band=int(sources["band"][row]),
         )
 
 
-def _steps_of(store: IcechunkStore, array: str) -> dict[str, int]:
-    """Return the steps of positions along the first dimension of an array."""
+def _axes_of(store: IcechunkStore, array: str) -> dict[str, tuple[int, dict[str, int]]]:
+    """Return the dimensions of an array, and the positions along those with a coordinate."""
     path, _, name = array.rpartition("/")
     group = zarr.open_group(store, path=path or None, mode="r", zarr_format=3)
-    dimension = (getattr(group[name].metadata, "dimension_names", None) or ("",))[0]
-    texts = positions(dimension, read_coordinate(group, dimension))
-    return {text: step for step, text in enumerate(texts)}
+    dimensions = getattr(group[name].metadata, "dimension_names", None) or ()
+    return {dimension: (at, _Steps(group, dimension)) for at, dimension in enumerate(dimensions)}
+
+
+class _Steps(dict[str, int]):
+    """Positions along a dimension by value, read when the first is asked for."""
+
+    def __init__(self, group: zarr.Group, dimension: str) -> None:
+        super().__init__()
+        self._group, self._dimension = group, dimension
+
+    def __missing__(self, member: str) -> int:
+        if not self:
+            values = read_coordinate(self._group, self._dimension)
+            texts = fragments(self._dimension, values)
+            self.update({text: step for step, text in enumerate(texts)})
+            return self[member]
+        raise KeyError(member)
+
+
+def _place(
+    position: Mapping[str, object], axes: Mapping[str, tuple[int, Mapping[str, int]]]
+) -> dict[int, int] | None:
+    """Return where an image is, by dimension of the array: a step, or a pixel along y and x.
+
+    `None` if the array has no such place.
+    """
+    found = {}
+    for name, value in position.items():
+        try:
+            at, steps = axes[name]
+            found[at] = int(str(value)) if name in ("y", "x") else steps[_member(name, value)]
+        except KeyError:
+            return None
+    return found
+
+
+def _member(name: str, value: object) -> str:
+    return json.dumps({name: value}, ensure_ascii=False)[1:-1]
 
 
 async def unlisted(store: IcechunkStore, arrays: Iterable[str]) -> list[Reference]:
@@ -129,4 +166,4 @@ def _sample(url: str, array: str) -> Sample | None:
     found = _IFD.fullmatch(name)
     if found is None:
         return None
-    return Sample(url=url, ifd=tuple(map(int, found[1].split("."))), array=array, step=None)
+    return Sample(url=url, ifd=tuple(map(int, found[1].split("."))), array=array, place={})

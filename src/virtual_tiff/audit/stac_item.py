@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 from pyproj import CRS
 
 from virtual_tiff.cubes.grid import crs_result
 from virtual_tiff.cubes.plan import ImageGrid
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.inventory.footprint import footprint
+from virtual_tiff.planning.stacks import TILES
 from virtual_tiff.publishing.containers import stored_containers
 from virtual_tiff.publishing.coordinate import read_coordinate
-from virtual_tiff.publishing.cube import level_count
-from virtual_tiff.publishing.georeferencing import read_grid
+from virtual_tiff.publishing.cube import existing_of, level_count
+from virtual_tiff.publishing.levels import is_variable
 from virtual_tiff.publishing.nodes import key_prefix
 from virtual_tiff.publishing.reading_code import reading_code
 from virtual_tiff.publishing.repository import Location, icechunk_errors, open_repository, text_of
@@ -28,6 +31,7 @@ EXTENSIONS = (
     "https://stac-extensions.github.io/datacube/v2.2.0/schema.json",
     "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
 )
+_NUMBERS = np.empty(0, np.int64)
 MEDIA_TYPE = "application/vnd.zarr; version=3"
 
 
@@ -114,10 +118,15 @@ def stac_item(
 class _Cube:
     """Variables and grid of the group of a cube."""
 
-    def __init__(self, arrays: Mapping[str, zarr.Array[Any]], grid: ImageGrid, first: Any) -> None:
+    def __init__(
+        self,
+        arrays: Mapping[str, zarr.Array[Any]],
+        grid: ImageGrid,
+        axes: Mapping[str, NDArray[Any]],
+    ) -> None:
         self.arrays = arrays
         self.grid = grid
-        self.along, self.values = first
+        self.axes = axes
 
     @classmethod
     def read(cls, store: Any, group: str) -> _Cube:
@@ -126,24 +135,22 @@ class _Cube:
         except FileNotFoundError as error:
             raise _no_cube(group) from error
         arrays = dict(node.arrays())
-        names = {name: _dimensions(array) for name, array in arrays.items()}
-        cubes = {n: a for n, a in arrays.items() if {"y", "x"} <= set(names[n])}
+        cubes = {n: a for n, a in arrays.items() if is_variable(n, a)}
         if not cubes:
             raise _no_cube(group)
-        name, array = next(iter(cubes.items()))
-        sizes = dict(zip(names[name], array.shape, strict=True))
-        along = names[name][0]
-        grid = read_grid(node, sizes["x"], sizes["y"])
-        return cls(cubes, grid, (along, read_coordinate(node, along)))
-
-    @property
-    def in_time(self) -> bool:
-        return bool(self.values.dtype.kind == "M")
+        array = next(iter(cubes.values()))
+        axes = {
+            each: read_coordinate(node, each)
+            for each in _dimensions(array)
+            if each in arrays and each not in ("y", "x")
+        }
+        return cls(cubes, _whole(existing_of(node).grid, axes), axes)
 
     def times(self, written: datetime) -> dict[str, str | None]:
-        if not self.in_time:
+        values = next((v for v in self.axes.values() if v.dtype.kind == "M"), None)
+        if values is None:
             return {"datetime": _iso(written)}
-        first, last = (_iso(_as_datetime(value)) for value in self.values[[0, -1]])
+        first, last = (_iso(_as_datetime(value)) for value in values[[0, -1]])
         if first == last:
             return {"datetime": first}
         return {"datetime": None, "start_datetime": first, "end_datetime": last}
@@ -161,10 +168,10 @@ class _Cube:
         return found
 
     def dimensions(self) -> dict[str, Any]:
-        found: dict[str, Any] = {self.along: self._along()}
+        found: dict[str, Any] = {name: _axis(values) for name, values in self.axes.items()}
         for array in self.arrays.values():
             for name, size in zip(_dimensions(array), array.shape, strict=True):
-                if name == "band":
+                if name == "band" and self.axes.get("band", _NUMBERS).dtype.kind != "T":
                     found[name] = {"type": "bands", "values": list(range(1, size + 1))}
         a, b, c, d, e, f = self.grid.transform or (1, 0, 0, 0, 1, 0)
         if not b and not d:
@@ -183,15 +190,6 @@ class _Cube:
                 }
         return found
 
-    def _along(self) -> dict[str, Any]:
-        if self.in_time:
-            ends = [_iso(_as_datetime(value)) for value in self.values[[0, -1]]]
-            return {"type": "temporal", "extent": ends}
-        values = self.values.tolist()
-        if self.values.dtype.kind in "iuf":
-            return {"type": "other", "extent": [values[0], values[-1]]}
-        return {"type": "other", "values": values}
-
     def variables(self) -> dict[str, Any]:
         return {
             name: {
@@ -201,6 +199,29 @@ class _Cube:
             }
             for name, array in sorted(self.arrays.items())
         }
+
+
+def _axis(values: NDArray[Any]) -> dict[str, Any]:
+    if values.dtype.kind == "M":
+        return {"type": "temporal", "extent": [_iso(_as_datetime(v)) for v in values[[0, -1]]]}
+    plain = values.tolist()
+    if values.dtype.kind in "iuf":
+        return {"type": "other", "extent": [plain[0], plain[-1]]}
+    return {"type": "other", "values": plain}
+
+
+def _whole(grid: ImageGrid, axes: Mapping[str, NDArray[Any]]) -> ImageGrid:
+    """Return the grid of all tiles together, from that of one, at the origin of the lattice."""
+    if grid.transform is None or TILES[0] not in axes:
+        return grid
+    a, b, c, d, e, f = grid.transform
+    rows, columns = (axes[name] for name in TILES)
+    return replace(
+        grid,
+        transform=(a, b, c + a * int(columns[0]), d, e, f + e * int(rows[0])),
+        height=int(rows[-1] - rows[0]) + grid.height,
+        width=int(columns[-1] - columns[0]) + grid.width,
+    )
 
 
 def _dimensions(array: zarr.Array[Any]) -> tuple[str, ...]:

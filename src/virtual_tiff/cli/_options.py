@@ -148,7 +148,10 @@ class ReadChoices(TableChoices):
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments for reading a table, and choosing assets."""
+        from virtual_tiff.inventory.url_columns import pattern_of
+
         return {
+            "columns": dict(map(pattern_of, self.column or ())) or None,
             **TableChoices.arguments(self),
             "asset_roles": self.asset_role,
             "asset_gsd": self.asset_gsd,
@@ -168,6 +171,17 @@ class ReadChoices(TableChoices):
         float | None,
         typer.Option(
             metavar="SECONDS", help="Time of the processor that a file may take; by default 3 s."
+        ),
+    ] = None
+
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            metavar="NAME=PATTERN",
+            help="Column whose values a regular expression finds in URLs, such as "
+            r"'tile=_(\d{2}[A-Z]{3})_'; may be repeated.",
+            show_default=False,
         ),
     ] = None
 
@@ -233,7 +247,44 @@ class ScanChoices(ReadChoices):
 class CubeChoices:
     """How images become a cube."""
 
-    along: Annotated[str, typer.Option(help="Column that orders the images.")] = "datetime"
+    along: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column along which images are stacked; may be repeated. By default datetime; "
+            "with --stitch none, unless two images claim one place.",
+            show_default=False,
+        ),
+    ] = None
+    stitch: Annotated[
+        bool,
+        typer.Option("--stitch", help="Images continue each other, as tiles of one grid do."),
+    ] = False
+    grid: Annotated[
+        choices.Grid,
+        typer.Option(
+            help="regular: one array of (y, x). tiles: (tile_y, tile_x, y, x), for images that do "
+            "not end on chunks. auto: regular if possible."
+        ),
+    ] = "auto"
+    snap: Annotated[
+        float, typer.Option(help="Greatest distance of a stitched image from its grid, in pixels.")
+    ] = 0.01
+    bounds: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(
+            metavar="LEFT BOTTOM RIGHT TOP",
+            help="Extent of a stitched cube in CRS units, with room for later images.",
+            show_default=False,
+        ),
+    ] = None
+    on_gap: Annotated[
+        choices.OnGap,
+        typer.Option(help="Places without an image nor a nodata value: raise, or fill them."),
+    ] = "raise"
+    fill_value: Annotated[
+        float | None,
+        typer.Option(help="Value of these places, which no pixel has.", show_default=False),
+    ] = None
     variable: Annotated[str | None, typer.Option(help="Column that names the variables.")] = None
     variable_pattern: Annotated[
         str | None,

@@ -82,6 +82,7 @@ def _cubes(groups: Mapping[str, Added]) -> Iterator[str]:
     lines = []
     for path, added in groups.items():
         if added.images:
+            lines += [f"/{path}: {note}" for note in added.notes]
             levels = f"{added.levels} levels, " if added.levels > 1 else ""
             lines.append(
                 f"/{path}: {', '.join(added.variables)}, {levels}{count(added.steps, 'new step')}, "

@@ -138,9 +138,13 @@ def check_grids(table: pa.Table) -> None:
         raise _mismatch(table, found)
 
 
-def check_encodings(table: pa.Table) -> dict[str, JSON]:
-    """Refuse images whose encodings or meanings differ; return the attributes that all share."""
-    if different := differences(table, _ENCODING):
+def check_encodings(table: pa.Table, *, stitched: bool = False) -> dict[str, JSON]:
+    """Refuse images whose encodings or meanings differ; return the attributes that all share.
+
+    Images that are `stitched` may have other sizes.
+    """
+    columns = ["bands" if stitched and name == "shape" else name for name in _ENCODING]
+    if different := differences(table, columns):
         raise _mismatch(table, different)
     # Most images of an archive have equal attributes, except for dates.
     texts, codes = _distinct(table["attributes"])

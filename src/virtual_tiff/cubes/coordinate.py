@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from virtual_tiff.cubes.plan import Axis, CubeVariable, GridKind
 from virtual_tiff.errors import MismatchError
 
 EPOCH = "1970-01-01T00:00:00"
@@ -86,8 +88,25 @@ def as_text(values: NDArray[Any]) -> list[str]:
     return [str(value) for value in values.tolist()]
 
 
-def positions(dimension: str, values: NDArray[Any]) -> list[str]:
-    """Positions along a dimension as JSON, such as `{"time": "2024-01-30T00:00:00.000000"}`."""
+def fragments(axis: str, values: NDArray[Any]) -> list[str]:
+    """Values of an axis as members of a JSON object, such as `"time": "2024-01-30T00:00:00"`."""
     plain = values.dtype.kind in "iub"
     found = values.tolist() if plain else as_text(values)
-    return [json.dumps({dimension: value}, ensure_ascii=False) for value in found]
+    name = json.dumps(axis, ensure_ascii=False)
+    return [f"{name}: {json.dumps(value, ensure_ascii=False)}" for value in found]
+
+
+def positions(axes: Sequence[Axis], variable: CubeVariable, kind: GridKind | None) -> list[str]:
+    """Positions of the images of a variable as JSON, such as `{"time": "2024-01-30T00:00:00"}`.
+
+    On a regular grid, `y` and `x` are row and column of the first pixel.
+    """
+    columns = [
+        [texts[place] for place in variable.places[:, number].tolist()]
+        for number, texts in enumerate(fragments(axis.name, axis.values) for axis in axes)
+    ]
+    if kind == "regular" and variable.corners is not None:
+        columns.append([f'"y": {y}, "x": {x}' for y, x in variable.corners.tolist()])
+    if not columns:
+        return ["{}"] * variable.rows.size
+    return [f"{{{', '.join(parts)}}}" for parts in zip(*columns, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cubes.coordinate import Merged, as_text, positions
-from virtual_tiff.cubes.plan import CubePlan, CubeVariable
+from virtual_tiff.cubes.plan import Axis, CubePlan, CubeVariable
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError
 
 
@@ -35,58 +36,80 @@ def without_present(
     InvalidOptionError
         With kind `duplicate`.
     """
-    texts = positions(cube.dimension, cube.coordinate)
     taken = {
-        name: (variable.rows >= 0)
-        & np.array([(f"{prefix}{name}", text) in present for text in texts], bool)
+        name: np.array(
+            [
+                (f"{prefix}{name}", text) in present
+                for text in positions(cube.axes, variable, cube.grid_kind)
+            ],
+            bool,
+        )
         for name, variable in cube.variables.items()
     }
     skipped = sum(int(places.sum()) for places in taken.values())
     if skipped and on_present == "raise":
         name = next(name for name, places in taken.items() if places.any())
         first = int(np.flatnonzero(taken[name])[0])
+        where = positions(cube.axes, cube.variables[name], cube.grid_kind)[first]
         raise InvalidOptionError(
-            f"{skipped} of {cube.images} images are in the cube already: {cube.dimension} "
-            f"{as_text(cube.coordinate)[first]} of {prefix + name!r} is taken.",
+            f"{skipped} of {cube.images} images are in the cube already: {where.strip('{}')} of "
+            f"{prefix + name!r} is taken.",
             kind=ErrorKind.DUPLICATE,
             url=url_of(cube, cube.variables[name], first),
             remedy='Pass on_present="skip" to add only the others.',
         )
-    left = {name: np.where(taken[name], -1, v.rows) for name, v in cube.variables.items()}
-    kept = np.array([rows >= 0 for rows in left.values()]).any(axis=0)
-    variables = {
-        name: CubeVariable(image=v.image, rows=left[name][kept], band=v.band)
-        for name, v in cube.variables.items()
-        if (left[name] >= 0).any()
-    }
-    return replace(cube, coordinate=cube.coordinate[kept], variables=variables), skipped
+    left = {name: v.of(~taken[name]) for name, v in cube.variables.items() if not taken[name].all()}
+    return _without_empty(cube, left), skipped
+
+
+def _without_empty(cube: CubePlan, variables: Mapping[str, CubeVariable]) -> CubePlan:
+    """Leave out positions along the axes that no image of these variables has."""
+    axes = []
+    places = {name: v.places.copy() for name, v in variables.items()}
+    for number, axis in enumerate(cube.axes):
+        columns = [v.places[:, number] for v in variables.values()]
+        kept = np.unique(np.concatenate(columns)) if columns else np.empty(0, np.int64)
+        axes.append(Axis(axis.name, axis.values[kept]))
+        for name, variable in variables.items():
+            places[name][:, number] = np.searchsorted(kept, variable.places[:, number])
+    left = {name: replace(v, places=places[name]) for name, v in variables.items()}
+    return replace(cube, axes=tuple(axes), variables=left)
 
 
 def check_order(
-    cube: CubePlan, existing: NDArray[Any], together: Merged, out_of_order: OutOfOrder
+    cube: CubePlan,
+    number: int,
+    existing: NDArray[Any],
+    together: Merged,
+    out_of_order: OutOfOrder,
 ) -> None:
-    """Refuse images before the last of a cube, unless they are inserted.
+    """Refuse images before the last of a cube along the axis of this number, unless inserted.
+
+    Tiles may come in any order.
 
     Raises
     ------
     MismatchError
         Names the first of them.
     """
-    if together.is_extension or out_of_order == "insert":
+    axis = cube.axes[number]
+    if together.is_extension or out_of_order == "insert" or axis.is_of_tiles:
         return
     early = np.flatnonzero(together.new < together.old[-1])
-    row = next(int(v.rows[early[0]]) for v in cube.variables.values() if v.rows[early[0]] >= 0)
+    variable, step = next(
+        (v, int(found[0]))
+        for v in cube.variables.values()
+        if (found := np.flatnonzero(np.isin(v.places[:, number], early))).size
+    )
     raise MismatchError(
-        f"{early.size} of {len(cube.coordinate)} steps come before the last of the cube, "
+        f"{early.size} of {len(axis.values)} steps come before the last of the cube, "
         f"{as_text(existing[-1:])[0]}.",
-        url=cube.inventory.table["url"][row].as_py(),
+        url=url_of(cube, variable, step),
         remedy='Pass out_of_order="insert" to insert them.',
     )
 
 
-def url_of(cube: CubePlan, variable: CubeVariable, step: int | None = None) -> str:
-    """Return the URL of the image at a step; of the first image if `step` is `None`."""
-    rows = variable.rows
-    row = rows[rows >= 0][0] if step is None else rows[step]
-    url: str = cube.inventory.table["url"][int(row)].as_py()
+def url_of(cube: CubePlan, variable: CubeVariable, image: int = 0) -> str:
+    """Return the URL of an image of a variable."""
+    url: str = cube.inventory.table["url"][int(variable.rows[image])].as_py()
     return url

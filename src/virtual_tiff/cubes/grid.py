@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, cast
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from virtual_tiff.cubes.plan import ImageGrid
+from virtual_tiff.cubes.plan import CubePlan, ImageGrid
 from virtual_tiff.inventory.table import EXTRA_GEOREFERENCING
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import Description, crs_attributes
@@ -27,23 +28,13 @@ from virtual_tiff.tiff.geokeys import CRSResult, GeoTransform
 GRID_MAPPING = "spatial_ref"
 
 
-def frame(
-    grid: ImageGrid,
-    *,
-    bands: int = 0,
-    band_names: Sequence[str] | None = None,
-    coordinates: bool = True,
-) -> GroupPlan:
+def frame(cube: CubePlan, *, coordinates: bool = True) -> GroupPlan:
     """Plan the variables that all arrays of a cube share.
 
     Parameters
     ----------
-    grid
-        Grid of the cube.
-    bands
-        Number of bands, if the arrays have a band dimension.
-    band_names
-        Names of the bands, or numbers as text; `None` for 1, 2, ….
+    cube
+        The cube.
     coordinates
         Whether to write x and y, if the grid is not rotated, and band.
 
@@ -51,17 +42,20 @@ def frame(
     -------
     GroupPlan
         `x` and `y` (pixel centres, CF section 4), `band`, `spatial_ref` (CF section 5.6), and the
-        attributes of the `proj` convention, as far as they are known.
+        attributes of the `proj` convention, as far as they are known. Tiles have coordinates of
+        their own, and nothing here says where they are.
     """
-    described = description(grid)
+    grid = cube.grid
+    tiled = cube.grid_kind == "tiles"
+    described = description(replace(grid, transform=None) if tiled else grid)
     arrays: dict[str, ArrayPlan] = {}
     sizes: tuple[tuple[Literal["x", "y"], int], ...] = (("y", grid.height), ("x", grid.width))
-    for axis, size in sizes if coordinates else ():
+    for axis, size in sizes if coordinates and not tiled else ():
         variable = coordinate(described, axis, size, axis)
         if variable is not None:
             arrays[axis] = variable
-    if bands and coordinates:
-        arrays["band"] = _bands(bands, band_names)
+    if cube.bands and coordinates:
+        arrays["band"] = _bands(cube.bands, cube.band_names)
     mapping = grid_mapping(described, coordinates=coordinates)
     if mapping is not None:
         arrays[GRID_MAPPING] = mapping

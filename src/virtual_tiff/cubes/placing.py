@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -109,32 +111,52 @@ def require(inventory: Inventory, column: str, argument: str) -> pa.ChunkedArray
     return values
 
 
-def placed(
-    inventory: Inventory,
-    members: Rows,
-    step: Rows,
-    steps: int,
-    on_duplicate: OnDuplicate,
-    along: str,
+def keys_of(columns: Sequence[Rows], count: int) -> Rows:
+    """Return a number for each of `count` images, in the order of their positions, most first."""
+    keys = np.zeros(count, np.int64)
+    for column in columns:
+        distinct, codes = np.unique(column, return_inverse=True)
+        keys = keys * distinct.size + codes.reshape(-1)
+        if len(columns) > 1:
+            # Small numbers, whatever the sizes of the axes.
+            keys = np.unique(keys, return_inverse=True)[1].reshape(-1)
+    return keys
+
+
+def chosen_of(
+    inventory: Inventory, members: Rows, keys: Rows, on_duplicate: OnDuplicate, what: str
 ) -> Rows:
-    """Return the row at each step of a variable."""
+    """Return the rows of a variable that are used, in the order of their positions.
+
+    Parameters
+    ----------
+    members
+        Rows of its images.
+    keys
+        A number for the position of each row of the inventory; see `keys_of`.
+    on_duplicate
+        Which of several images at one position is used.
+    what
+        Names of the axes, for the message.
+    """
     if on_duplicate == "newest":
         modified = inventory.table["last_modified"].take(pa.array(members))
         age = pc.fill_null(modified.cast(pa.int64()), 0).to_numpy()
         members = members[np.argsort(age, kind="stable")]
-    place = np.full(steps, -1, np.int64)
-    ordered = members[::-1] if on_duplicate == "first" else members
-    place[step[ordered]] = ordered
-    if on_duplicate == "raise" and np.count_nonzero(place >= 0) < len(members):
-        lost = np.setdiff1d(members, place[place >= 0])
-        one, other = int(lost[0]), int(place[step[lost[0]]])
+    ordered = members if on_duplicate in ("raise", "first") else members[::-1]
+    distinct, first = np.unique(keys[ordered], return_index=True)
+    used: Rows = ordered[first]
+    if on_duplicate == "raise" and used.size < members.size:
+        lost = np.setdiff1d(members, used)
+        other = int(used[np.searchsorted(distinct, keys[lost[0]])])
         urls = inventory.table["url"]
+        more = f" So do {lost.size - 1} others." if lost.size > 1 else ""
         raise InvalidOptionError(
-            f"has the same {along} as {urls[other].as_py()} "
-            f"({inventory.table[along][one].as_py()}).",
+            f"has the same {what} as {urls[other].as_py()}.{more}",
             kind=ErrorKind.DUPLICATE,
-            url=urls[one].as_py(),
+            url=urls[int(lost[0])].as_py(),
             remedy='Pass on_duplicate="first" (or last, or newest) to take one, or separate them '
-            "with variable_pattern, or with a column for variable=…, what tells them apart.",
+            "with another column in along, with variable_pattern, or with a column for variable=…, "
+            "what tells them apart.",
         )
-    return place
+    return used

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.plan import ArrayPlan
+from virtual_tiff.planning.stacks import TILES
 
 type Rows = NDArray[np.int64]
+type GridKind = Literal["regular", "tiles"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,28 @@ class Band:
     count: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """A dimension of size 1 in every image, along which images have positions.
+
+    Parameters
+    ----------
+    name
+        Of the dimension and its coordinate.
+    values
+        Sorted, distinct values of the coordinate: `datetime64[us]`, numbers or text; for tiles,
+        rows or columns of their first pixels on the grid of the cube.
+    """
+
+    name: str
+    values: NDArray[Any]
+
+    @property
+    def is_of_tiles(self) -> bool:
+        """Whether tiles of one grid follow each other along it."""
+        return self.name in TILES
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CubeVariable:
     """One array of a cube.
@@ -68,52 +92,80 @@ class CubeVariable:
     Parameters
     ----------
     image
-        Plan of the array of any of the images, with the attributes that all of them share.
+        Plan of the array at one position of the axes, with the attributes that all images share.
+        It is that of an image, or of all images that continue each other along y and x.
     rows
-        Shape `(steps,)`: row of the inventory at each step, -1 where there is no image.
+        Shape `(images,)`: row of the inventory of each image.
+    places
+        Shape `(images, axes)`: positions of the images along the axes.
+    corners, sizes
+        Shape `(images, 2)`: row and column of the first pixel of each image on the grid of a
+        stitched cube, and its rows and columns; else `None`.
     band
         The band of planar images that this variable is; else `None`.
     """
 
     image: ArrayPlan
     rows: Rows
+    places: Rows
+    corners: Rows | None = None
+    sizes: Rows | None = None
     band: Band | None = None
+
+    def of(self, chosen: NDArray[Any]) -> CubeVariable:
+        """Return the variable with some of its images."""
+        return replace(
+            self,
+            rows=self.rows[chosen],
+            places=self.places[chosen],
+            corners=None if self.corners is None else self.corners[chosen],
+            sizes=None if self.sizes is None else self.sizes[chosen],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CubePlan:
-    """A cube: variables on one grid, along one coordinate.
+    """A cube: variables on one grid, along the same axes.
 
     Parameters
     ----------
-    dimension
-        Name of the first dimension of the variables.
-    coordinate
-        Shape `(steps,)`, sorted: `datetime64[us]`, numbers, or text.
+    axes
+        Along which images are stacked, and, with `grid_kind="tiles"`, `tile_y` and `tile_x`.
     variables
         Variables by name.
     grid
-        Grid of all images.
+        Grid of each image; of a stitched cube, the one grid that all of them are on.
+    grid_kind
+        How images continue each other: along y and x themselves (`regular`), as `tiles` with
+        axes of their own; `None` if they do not.
     inventory
         Inventory that `rows` of the variables refer to.
     band_names
         Names or numbers of the bands; `None` if they are 1, 2, ….
     overviews
-        Smaller levels with the same coordinate and variables.
+        Smaller levels with the same axes and variables.
+    notes
+        What the plan decided for the caller, and why.
     """
 
-    dimension: str
-    coordinate: NDArray[np.generic]
+    axes: tuple[Axis, ...]
     variables: Mapping[str, CubeVariable]
     grid: ImageGrid
     inventory: Inventory
+    grid_kind: GridKind | None = None
     band_names: tuple[str, ...] | None = None
     overviews: tuple[CubePlan, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def levels(self) -> tuple[CubePlan, ...]:
         """This cube and its overviews."""
         return (self, *self.overviews)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of positions along each axis."""
+        return {axis.name: len(axis.values) for axis in self.axes}
 
     @property
     def bands(self) -> int:
@@ -127,9 +179,9 @@ class CubePlan:
     @property
     def images(self) -> int:
         """Number of images."""
-        firsts = (v for v in self.variables.values() if v.band is None or v.band.index == 0)
-        rows = [v.rows for v in firsts]
-        return int(sum(np.count_nonzero(r >= 0) for r in rows))
+        return sum(
+            v.rows.size for v in self.variables.values() if v.band is None or v.band.index == 0
+        )
 
 
 def image_of_band(image: ArrayPlan, axis: int) -> ArrayPlan:

@@ -1,30 +1,51 @@
-"""Plan a cube from the images of an inventory.
+"""Plan a cube from the images of an inventory: each image has a position on every axis.
 
-Images must share grid and encoding; differences are reported, never resampled. This module does no
-I/O.
+Images that are stacked must share grid and encoding, those that are stitched a lattice; differences
+are reported, never resampled. This module does no I/O.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from virtual_tiff.choices import OnDuplicate, check_choice
+from virtual_tiff.choices import Grid, OnDuplicate, OnGap, check_choice
 from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, shared_band_names
+from virtual_tiff.cubes.gaps import PRESENT, filled
+from virtual_tiff.cubes.lattice import Fitted, fitted
 from virtual_tiff.cubes.overviews import overview_rows
-from virtual_tiff.cubes.placing import coordinate_of, placed, stackable, variable_names
-from virtual_tiff.cubes.plan import Band, CubePlan, CubeVariable, ImageGrid, Rows, image_of_band
+from virtual_tiff.cubes.placing import (
+    chosen_of,
+    coordinate_of,
+    keys_of,
+    stackable,
+    variable_names,
+)
+from virtual_tiff.cubes.plan import (
+    Axis,
+    Band,
+    CubePlan,
+    CubeVariable,
+    GridKind,
+    ImageGrid,
+    Rows,
+    image_of_band,
+)
+from virtual_tiff.cubes.stitching import check_sizes, decided, tile_axes
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import of_one_band
 from virtual_tiff.planning.names import check_name
 from virtual_tiff.planning.plan import ArrayPlan
+from virtual_tiff.planning.stacks import TILES
 
+DATETIME = "datetime"
+#: Greatest distance from a lattice, in pixels.
+DEFAULT_SNAP = 0.01
 #: Dimension of a cube that is stacked along the column `datetime`.
 TIME = "time"
 DEFAULT_VARIABLE = "data"
@@ -37,7 +58,26 @@ class CubeOptions:
     Parameters
     ----------
     along
-        Column whose values order the images; `datetime` makes the dimension `time`.
+        Columns along whose values images are stacked, a dimension for each of them; `datetime`
+        makes the dimension `time`. By default `datetime`; with `stitch`, no column as long as no
+        two images claim one place.
+    stitch
+        Whether images continue each other along y and x, as tiles of one grid do. Their pixels
+        are not resampled: they have to be on one lattice.
+    grid
+        `regular`: one array of `(…, y, x)`, where images begin and end on multiples of their
+        chunks. `tiles`: `(…, tile_y, tile_x, y, x)` for images of one size, whatever their chunks;
+        also with overlaps and uneven distances. `auto`: `regular` if possible.
+    snap
+        Greatest distance of an image from the lattice that all of them are on, in pixels.
+    bounds
+        Left, bottom, right and top of a stitched cube, in CRS units, to leave room for images that
+        are appended later; by default those of the images.
+    on_gap
+        What to do about places without an image, of variables without a nodata value, which would
+        read as pixels: `raise`, or `fill` them with `fill_value`. `append` takes the same.
+    fill_value
+        Nodata value of all variables that have none, written as `_FillValue`.
     variable
         Column that names the variable of each image.
     variable_pattern
@@ -55,11 +95,18 @@ class CubeOptions:
         Make a pyramid: a cube of the images in the group `0`, and one of each level of their
         overviews in `1`, `2`, …. All images must have overviews of the same sizes, and the
         inventory must contain them: `scan(…, parser=VirtualTIFF())` reads all images of a file.
+        Levels of a stitched cube that are on no lattice are left out.
     coordinates
         Whether to write x, y and band.
     """
 
-    along: str = "datetime"
+    along: str | Sequence[str] | None = None
+    stitch: bool = False
+    grid: Grid = "auto"
+    snap: float = DEFAULT_SNAP
+    bounds: Sequence[float] | None = None
+    on_gap: OnGap = "raise"
+    fill_value: float | None = None
     variable: str | None = None
     variable_pattern: str | None = None
     name: str = DEFAULT_VARIABLE
@@ -70,17 +117,51 @@ class CubeOptions:
 
     def __post_init__(self) -> None:
         check_choice("on_duplicate", self.on_duplicate, OnDuplicate)
-        check_name(self.dimension, "dimension")
+        check_choice("grid", self.grid, Grid)
+        check_choice("on_gap", self.on_gap, OnGap)
+        if not 0 < self.snap < 0.5:
+            raise InvalidOptionError(f"snap is {self.snap!r}, but must be between 0 and 0.5.")
+        if self.bounds is not None and not _are_bounds(self.bounds):
+            raise InvalidOptionError("bounds are left, bottom, right and top, in this order.")
+        if not self.stitch and (self.bounds is not None or self.grid != "auto"):
+            raise InvalidOptionError("bounds and grid are of cubes with stitch.")
+        dimensions = [dimension_of(column) for column in self.columns or ()]
+        for position, name in enumerate(dimensions):
+            reserved = TILES if self.stitch else ()
+            check_name(name, "dimension", taken=(*reserved, *dimensions[:position]))
         if self.variable is None and self.variable_pattern is None and not self.split_bands:
-            check_name(self.name, "variable", taken=(self.dimension,))
+            check_name(self.name, "variable", taken=dimensions)
 
     @property
-    def dimension(self) -> str:
-        """Name of the dimension along which images are stacked, and of its coordinate."""
-        return TIME if self.along == "datetime" else self.along
+    def columns(self) -> tuple[str, ...] | None:
+        """Columns along which images are stacked; `None` if that depends on the images."""
+        if self.along is None:
+            return None if self.stitch else (DATETIME,)
+        return (self.along,) if isinstance(self.along, str) else tuple(self.along)
 
 
-def plan_cube(inventory: Inventory, options: CubeOptions | None = None) -> CubePlan:
+def dimension_of(column: str) -> str:
+    """Return the name of the dimension along which images are stacked by a column."""
+    return TIME if column == DATETIME else column
+
+
+def _are_bounds(bounds: Sequence[float]) -> bool:
+    return len(bounds) == 4 and bounds[0] < bounds[2] and bounds[1] < bounds[3]
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A level of a cube that images are added to: its grid, and how images continue each other."""
+
+    grid: ImageGrid
+    kind: GridKind | None
+
+
+def plan_cube(
+    inventory: Inventory,
+    options: CubeOptions | None = None,
+    existing: Sequence[Existing] | None = None,
+) -> CubePlan:
     """Plan the cube of some images.
 
     Parameters
@@ -89,12 +170,15 @@ def plan_cube(inventory: Inventory, options: CubeOptions | None = None) -> CubeP
         Images to stack. Rows with an error, masks and, unless requested, overviews are ignored.
     options
         Options of a cube.
+    existing
+        Levels of the cube that the images are added to, if it is stitched; empty if it is not.
+        `None` for a new cube.
 
     Raises
     ------
     MismatchError
-        Images differ in grid, encoding or meaning of their values; names the first and counts the
-        others.
+        Images differ in grid, encoding or meaning of their values, or leave gaps that would read
+        as pixels; says which, and how many.
     InvalidOptionError
         A column is absent or has nulls; two images have the same position (kind `duplicate`); there
         are no images (kind `no-sources`).
@@ -105,62 +189,180 @@ def plan_cube(inventory: Inventory, options: CubeOptions | None = None) -> CubeP
         variable_names(images, options.variable, options.variable_pattern, options.name),
         np.dtypes.StringDType(),
     )
-    check_grids(images.table)
-    coordinate, step = coordinate_of(images, options.along)
-    places = {}
-    for label in sorted(set(names.tolist())):
-        members = np.flatnonzero(names == label)
-        places[label] = placed(
-            images, members, step, len(coordinate), options.on_duplicate, options.along
+    labels, of_label = np.unique(names, return_inverse=True)
+    fit = None
+    if options.stitch:
+        fit = fitted(
+            images.table, options.snap, options.bounds, existing[0].grid if existing else None
         )
-    cube = _cube(images, coordinate, places, options)
-    if not options.overviews:
-        return cube
-    overviews = []
-    for level, rows in overview_rows(inventory, images, np.concatenate([*places.values()])):
-        check_grids(level.table)
-        below = {label: np.where(place < 0, -1, rows[place]) for label, place in places.items()}
-        overviews.append(_cube(level, coordinate, below, options))
-    return replace(cube, overviews=tuple(overviews))
+    else:
+        check_grids(images.table)
+    corners = [] if fit is None else list(fit.corners.T)
+    columns = options.columns
+    if columns is None:
+        columns = _columns(images, [of_label, *corners])
+    axes, steps = [], []
+    for column in columns:
+        values, step = coordinate_of(images, column)
+        axes.append(Axis(dimension_of(column), values))
+        steps.append(step)
+    keys = keys_of([*steps, *corners], len(images))
+    what = " and ".join([*columns, *(["place"] if corners else [])])
+    members = {
+        str(label): chosen_of(
+            images, np.flatnonzero(of_label == code), keys, options.on_duplicate, what
+        )
+        for code, label in enumerate(labels.tolist())
+    }
+    places = np.stack(steps, axis=1) if steps else np.empty((len(images), 0), np.int64)
+    full = _Level(images, members, tuple(axes), places)
+    cube = _cube(full, fit, options, existing[0] if existing else None)
+    if options.overviews:
+        cube = _with_overviews(cube, inventory, full, options, existing or ())
+    levels = [
+        filled(level, options.on_gap, options.fill_value, is_new=existing is None)
+        for level in cube.levels
+    ]
+    return replace(levels[0], overviews=tuple(levels[1:]))
+
+
+def _columns(images: Inventory, claims: Sequence[Rows]) -> tuple[str, ...]:
+    """Stack along time only where images claim one place, and all have a time."""
+    alone = np.unique(keys_of(claims, len(images))).size == len(images)
+    timed = images.table[DATETIME].null_count == 0
+    return (DATETIME,) if timed and not alone else ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Level:
+    """Images of one resolution: the rows of each variable, axes, and places along them."""
+
+    images: Inventory
+    members: Mapping[str, Rows]
+    axes: tuple[Axis, ...]
+    places: Rows
+
+
+def _with_overviews(
+    cube: CubePlan,
+    inventory: Inventory,
+    full: _Level,
+    options: CubeOptions,
+    existing: Sequence[Existing],
+) -> CubePlan:
+    """Add the levels of the overviews; leave out those that cannot be stitched."""
+    overviews, notes = [], list(cube.notes)
+    chosen = np.concatenate([*full.members.values()])
+    for number, (level, rows) in enumerate(overview_rows(inventory, full.images, chosen), 1):
+        members = {label: rows[of_full] for label, of_full in full.members.items()}
+        below = _Level(level, members, full.axes, full.places[np.unique(chosen)])
+        if not options.stitch:
+            check_grids(level.table)
+            overviews.append(_cube(below, None, options, None))
+            continue
+        there = existing[len(overviews) + 1] if len(existing) > len(overviews) + 1 else None
+        try:
+            grid = None if there is None else there.grid
+            fit = fitted(level.table, options.snap, options.bounds, grid)
+            overviews.append(_cube(below, fit, options, there))
+        except MismatchError as error:
+            if existing:
+                raise
+            notes.append(f"level {number} of the overviews is left out: {error.message}")
+    return replace(cube, overviews=tuple(overviews), notes=tuple(notes))
 
 
 def _cube(
-    images: Inventory,
-    coordinate: NDArray[np.generic],
-    places: Mapping[str, Rows],
-    options: CubeOptions,
+    level: _Level, fit: Fitted | None, options: CubeOptions, existing: Existing | None
 ) -> CubePlan:
     """Make variables of images with known positions and equal grids."""
+    images = level.images
     variables: dict[str, CubeVariable] = {}
     # References are most of a table, and are not needed here.
     said = images.table.drop_columns(["offsets", "lengths", "inline"])
-    for label, place in places.items():
-        members = place[place >= 0]
-        attributes = check_encodings(said.take(pa.array(members)))
-        image = replace(images.plan(int(members[0])), attributes=attributes)
+    plans = {}
+    for label, rows in level.members.items():
+        attributes = check_encodings(said.take(pa.array(rows)), stitched=options.stitch)
+        plans[label] = replace(images.plan(int(rows[0])), attributes=attributes)
+    axes, places, kind, size, notes = _arranged(level, fit, plans, options, existing)
+    for label, plan in plans.items():
+        rows = level.members[label]
+        image = plan if size is None else _of_size(plan, *size)
         parts: dict[str, tuple[ArrayPlan, Band | None]] = {label: (image, None)}
         if options.split_bands:
-            parts = _bands(label, image, alone=len(places) == 1)
+            parts = _bands(label, image, alone=len(plans) == 1)
         for name, (array, band) in parts.items():
             if name in variables:
                 raise InvalidOptionError(f"two variables would be named {name!r}.")
-            variables[name] = CubeVariable(image=array, rows=place, band=band)
+            variables[name] = CubeVariable(
+                image=array,
+                rows=rows,
+                places=places[rows],
+                corners=None if fit is None else fit.corners[rows],
+                sizes=None if fit is None else fit.sizes[rows],
+                band=band,
+            )
     _check_dimensions(variables)
-    _check_names(images, variables, options)
+    _check_names(images, variables, axes, options)
+    if fit is None:
+        grid = ImageGrid.of_row(images.table.select(list(GRID)).slice(0, 1).to_pylist()[0])
+    else:
+        grid = fit.grid
     cube = CubePlan(
-        dimension=options.dimension,
-        coordinate=coordinate,
+        axes=axes,
         variables=variables,
-        grid=ImageGrid.of_row(images.table.select(list(GRID)).slice(0, 1).to_pylist()[0]),
+        grid=grid,
         inventory=images,
+        grid_kind=kind,
+        notes=notes,
     )
-    if not cube.bands:
-        return cube
-    of_bands = [
-        v.rows[v.rows >= 0] for v in variables.values() if "band" in v.image.dimension_names
-    ]
-    table = said.take(pa.array(np.concatenate(of_bands)))
-    return replace(cube, band_names=shared_band_names(table))
+    if cube.bands:
+        of_bands = [v.rows for v in variables.values() if "band" in v.image.dimension_names]
+        table = said.take(pa.array(np.concatenate(of_bands)))
+        cube = replace(cube, band_names=shared_band_names(table))
+    return cube
+
+
+def _arranged(
+    level: _Level,
+    fit: Fitted | None,
+    plans: Mapping[str, ArrayPlan],
+    options: CubeOptions,
+    existing: Existing | None,
+) -> tuple[tuple[Axis, ...], Rows, GridKind | None, tuple[int, int] | None, tuple[str, ...]]:
+    """Return axes, places, the kind of grid, rows and columns of the arrays, and notes."""
+    if fit is None:
+        return level.axes, level.places, None, None, ()
+    chunks = [(rows, _chunk(plans[label])) for label, rows in level.members.items()]
+    variable = np.zeros(len(level.images), np.int64)
+    for code, (rows, _) in enumerate(chunks):
+        variable[rows] = code
+    keys = keys_of([variable, *level.places.T], len(level.images))
+    choice = options.grid if existing is None or existing.kind is None else existing.kind
+    kind, reason = decided(fit, chunks, keys, choice)
+    notes = (f"grid {kind}: {reason}",) if options.grid == "auto" and existing is None else ()
+    if kind == "regular":
+        return level.axes, level.places, kind, fit.shape, notes
+    used = np.unique(np.concatenate([*level.members.values()]))
+    tiles, where = tile_axes(fit, used)
+    urls = level.images.table["url"]
+    size = check_sizes(fit, chunks, where, urls)
+    return (*level.axes, *tiles), np.concatenate([level.places, where], 1), kind, size, notes
+
+
+def _chunk(image: ArrayPlan) -> tuple[int, int]:
+    """Return rows and columns of a chunk."""
+    sizes = dict(zip(image.dimension_names, image.chunk_shape, strict=True))
+    return sizes["y"], sizes["x"]
+
+
+def _of_size(image: ArrayPlan, height: int, width: int) -> ArrayPlan:
+    """Return the plan of an image of another size, without references."""
+    sizes = dict(zip(image.dimension_names, image.shape, strict=True))
+    shape = tuple((sizes | {"y": height, "x": width}).values())
+    grid = tuple(-(-s // c) for s, c in zip(shape, image.chunk_shape, strict=True))
+    nothing = np.broadcast_to(np.uint64(0), grid)
+    return replace(image, shape=shape, offsets=nothing, lengths=nothing, inline={})
 
 
 def _bands(
@@ -217,14 +419,20 @@ def _check_dimensions(variables: Mapping[str, CubeVariable]) -> None:
 
 
 def _check_names(
-    images: Inventory, variables: Mapping[str, CubeVariable], options: CubeOptions
+    images: Inventory,
+    variables: Mapping[str, CubeVariable],
+    axes: Sequence[Axis],
+    options: CubeOptions,
 ) -> None:
     """No name is that of two things in a group."""
     dimensions = {name for v in variables.values() for name in v.image.dimension_names}
-    check_name(options.dimension, "dimension", taken=dimensions)
+    for axis in axes:
+        check_name(axis.name, "dimension", taken=dimensions)
+    taken = {*dimensions, *(axis.name for axis in axes), *TILES}
+    taken |= {f"{name}{PRESENT}" for name in variables}
     for name, variable in variables.items():
-        url = images.table["url"][int(variable.rows[variable.rows >= 0][0])].as_py()
-        check_name(name, "variable", taken={options.dimension, *dimensions}, url=url)
+        url = images.table["url"][int(variable.rows[0])].as_py()
+        check_name(name, "variable", taken=taken, url=url)
         if options.overviews and name.isdecimal():
             raise InvalidOptionError(
                 f"a variable of a cube with overviews cannot be named {name!r}, as levels are.",

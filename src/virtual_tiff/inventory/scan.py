@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
@@ -25,6 +25,7 @@ from virtual_tiff.inventory.rows import POSITION, Rows
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.table import SCHEMA, Inventory
+from virtual_tiff.inventory.url_columns import with_url_columns
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.storage.run import run
@@ -41,6 +42,7 @@ def scan(
     datetime_pattern: str | None = None,
     datetime_tag: bool = False,
     assets: Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
     asset_roles: Sequence[str] | None = None,
     asset_gsd: float | None = None,
     alternate: str | None = None,
@@ -70,6 +72,10 @@ def scan(
         `virtual_tiff.inventory.source_options.SourceOptions`.
     datetime_pattern
         Regular expression such as `(\d{8})` that finds the time in a URL.
+    columns
+        Further columns by name, with a regular expression whose group finds the value in a URL,
+        such as `{"tile": r"_(\d{2}[A-Z]{3})_"}`: integers if all values are decimal numbers, else
+        text; those of `band` are text.
     datetime_tag
         Whether to use the TIFF's DateTime. A table takes precedence over the pattern, the pattern
         over the tag; without any of them, the time is null.
@@ -128,6 +134,7 @@ def scan(
         anonymous=anonymous,
         listing=listing,
     )
+    listed = with_url_columns(listed, columns)
     urls = listed["url"].unique().to_pylist()
     (progress or no_progress)("list", len(urls), len(urls), 0)
     stores = registry_for(urls, registry, anonymous=anonymous)

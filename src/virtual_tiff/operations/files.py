@@ -12,6 +12,7 @@ from virtual_tiff.choices import OnFailed
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import REQUIRED, Inventory
+from virtual_tiff.inventory.url_columns import with_url_columns
 from virtual_tiff.operations.options import Names
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.declared import Declared, completed_group
@@ -28,7 +29,9 @@ DEFAULT_CONCURRENCY = 64
 def as_inventory(sources: object, **scan_options: Any) -> Inventory:
     """Return an inventory: the given one, from a file, or made by a scan."""
     inventory = inventory_in(sources)
-    return scan(sources, **scan_options) if inventory is None else inventory
+    if inventory is None:
+        return scan(sources, **scan_options)
+    return Inventory(with_url_columns(inventory.table, scan_options.get("columns")))
 
 
 def inventory_in(sources: object) -> Inventory | None:

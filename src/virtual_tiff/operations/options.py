@@ -11,9 +11,11 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from virtual_tiff.choices import (
+    Grid,
     IFDLayout,
     OnDuplicate,
     OnFailed,
+    OnGap,
     OnPresent,
     OutOfOrder,
     StacMetadata,
@@ -43,6 +45,7 @@ class CommitOptions(TypedDict, total=False):
     progress: Progress | None
     url_column: str
     assets: Sequence[str] | None
+    columns: Mapping[str, str] | None
     asset_roles: Sequence[str] | None
     asset_gsd: float | None
     alternate: str | None
@@ -60,7 +63,13 @@ class TreeOptions(CommitOptions, total=False):
 class CubeFields(TypedDict, total=False):
     """The fields of `CubeOptions`."""
 
-    along: str
+    along: str | Sequence[str] | None
+    stitch: bool
+    grid: Grid
+    snap: float
+    bounds: Sequence[float] | None
+    on_gap: OnGap
+    fill_value: float | None
     variable: str | None
     variable_pattern: str | None
     name: str
@@ -152,6 +161,11 @@ MEANINGS = {
     ),
     "anonymous": ("bool", "Read the files without credentials, as for public buckets."),
     "url_column": ("str", "Column of a table that holds URLs, as for `scan`."),
+    "columns": (
+        "mapping of str",
+        "Columns whose values a pattern finds in a URL, as for `scan`: for `along`, `variable` and "
+        "templates of `group`.",
+    ),
     "assets": ("sequence of str", "Keys or patterns of assets of STAC Items, as for `scan`."),
     "asset_roles": ("sequence of str", "Roles of assets of STAC Items, of which one is enough."),
     "asset_gsd": ("float", "Resolution of assets of STAC Items, in metres."),

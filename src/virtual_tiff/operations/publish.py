@@ -18,6 +18,7 @@ from virtual_tiff.inventory.declared import declared_in
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.inventory.url_columns import with_url_columns
 from virtual_tiff.operations.files import (
     DEFAULT_CONCURRENCY,
     check_unique,
@@ -139,6 +140,7 @@ async def _plan(
     on_failed: OnFailed = "raise",
     url_column: str = "url",
     assets: Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
     asset_roles: Sequence[str] | None = None,
     asset_gsd: float | None = None,
     alternate: str | None = None,
@@ -168,7 +170,8 @@ async def _plan(
     if inventory is not None:
         failed = failed_in(inventory, on_failed)
         plans = _from_rows(inventory, parser)
-        names, group = _named(inventory.images.table, group, names)
+        table = with_url_columns(inventory.images.table, columns)
+        names, group = _named(table, group, names)
         paths = dict(zip(plans, paths_of(list(plans), names, group), strict=True))
         await asyncio.to_thread(target.check, list(paths.values()))
         stores = registry
@@ -183,7 +186,7 @@ async def _plan(
         )
         found = read_sources(sources, listing, registry=registry, anonymous=anonymous)
         urls = found["url"].to_pylist()
-        names, group = _named(found, group, names)
+        names, group = _named(with_url_columns(found, columns), group, names)
         check_unique(urls)
         paths = dict(zip(urls, paths_of(urls, names, group), strict=True))
         stores = registry_for(urls, registry, anonymous=anonymous)

@@ -14,7 +14,7 @@ from virtual_tiff.choices import OnFailed, OnPresent, OutOfOrder, check_choice
 from virtual_tiff.cubes.grouping import checked_group, group_paths, is_template
 from virtual_tiff.cubes.placing import stackable
 from virtual_tiff.cubes.plan import CubePlan
-from virtual_tiff.cubes.stack import CubeOptions, plan_cube
+from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.files import as_inventory, failed_in
 from virtual_tiff.operations.options import (
@@ -29,7 +29,7 @@ from virtual_tiff.planning.attributes import attribute_notes
 from virtual_tiff.planning.names import check_apart
 from virtual_tiff.publishing.commit import Action, commit
 from virtual_tiff.publishing.containers import containers_for
-from virtual_tiff.publishing.cube import CubePart
+from virtual_tiff.publishing.cube import CubePart, existing_levels
 from virtual_tiff.publishing.repository import Location
 from virtual_tiff.publishing.results import PublishResult
 from virtual_tiff.publishing.target import Target
@@ -41,11 +41,12 @@ type Repository = icechunk.Repository
 def stack(
     sources: object, repo: Location | Repository, **options: Unpack[StackOptions]
 ) -> PublishResult:
-    r"""Publish images on one grid as a cube, without copying their pixels, in one commit.
+    r"""Publish images of one grid as a cube, without copying their pixels, in one commit.
 
-    The cube has an array for each variable, along time or another column. Images must share CRS,
-    grid, data type and encoding; what differs is named, and nothing is resampled. With a template
-    for `group`, there is a cube for each of its values.
+    The cube has an array for each variable. An image has a position on every axis of it: time and
+    other columns (`along`), and with `stitch` also y and x, as tiles of one grid have. Images must
+    share CRS, lattice, data type and encoding; what differs is named, and nothing is resampled.
+    With a template for `group`, there is a cube for each of its values.
 
     Parameters
     ----------
@@ -154,7 +155,14 @@ def _commit(
     target.check()
     inventory = as_inventory(sources, **given)
     failed = failed_in(inventory, on_failed)
-    cubes = _planned(inventory, group, options)
+    store = target.store() if action == "append" and options.stitch else None
+
+    def plan(path: str, images: Inventory) -> CubePlan:
+        if action == "publish":
+            return plan_cube(images, options)
+        return plan_cube(images, options, existing_levels(store, path) if store else ())
+
+    cubes = _planned(inventory, group, plan)
     containers = containers_for(
         inventory.images.table["url"].to_pylist(),
         registry=given.get("registry"),
@@ -178,10 +186,12 @@ def _commit(
     return replace(result, failed=failed, notes=notes)
 
 
-def _planned(inventory: Inventory, group: str, options: CubeOptions) -> Mapping[str, CubePlan]:
+def _planned(
+    inventory: Inventory, group: str, plan: Callable[[str, Inventory], CubePlan]
+) -> Mapping[str, CubePlan]:
     """Plan a cube for each group that a template names."""
     if not is_template(group):
-        return {group: plan_cube(inventory, options)}
+        return {group: plan(group, inventory)}
     # All rows, since they include the overviews.
     images = inventory.images
     stackable(images)
@@ -191,6 +201,6 @@ def _planned(inventory: Inventory, group: str, options: CubeOptions) -> Mapping[
     urls = images.table["url"]
     check_apart({path: urls[rows[0]].as_py() for path, rows in members.items()})
     return {
-        path: plan_cube(Inventory(images.table.take(pa.array(rows))), options)
+        path: plan(path, Inventory(images.table.take(pa.array(rows))))
         for path, rows in members.items()
     }

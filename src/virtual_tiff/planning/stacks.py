@@ -15,6 +15,9 @@ from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, PartialSegm
 
 type ChunkValues = NDArray[np.uint64]
 
+#: Dimensions along which tiles of one grid follow each other, downwards and to the right.
+TILES = ("tile_y", "tile_x")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class References:
@@ -53,22 +56,31 @@ class References:
         return cls(offsets=offsets, lengths=lengths, inline=inline, partial=tuple(partial))
 
 
-def stacked(image: ArrayPlan, dimension: str, steps: int) -> ArrayPlan:
+def stacked(image: ArrayPlan, sizes: Mapping[str, int]) -> ArrayPlan:
     """Plan the array of stacked images, without references.
 
     Parameters
     ----------
     image
         Plan of any of the images.
-    dimension
-        Name of the new first dimension.
-    steps
-        Its size; its chunks are of size 1.
+    sizes
+        Names and sizes of the new dimensions; their chunks are of size 1.
     """
-    nothing = np.broadcast_to(np.uint64(0), (steps, *image.grid_shape))
-    order = (dimension, *image.dimension_names)
-    plan = stack(image, {dimension: steps}, References(offsets=nothing, lengths=nothing), order)
+    nothing = np.broadcast_to(np.uint64(0), (math.prod(sizes.values()), *image.grid_shape))
+    order = order_of(tuple(sizes), image.dimension_names)
+    plan = stack(image, sizes, References(offsets=nothing, lengths=nothing), order)
     return replace(plan, source=None, ifd=None)
+
+
+def order_of(axes: Sequence[str], dimensions: Sequence[str]) -> tuple[str, ...]:
+    """Return the order of the dimensions of stacked images: those of tiles right before y.
+
+    Nothing may come between y and x: some codecs take the last two dimensions for the image.
+    """
+    first = tuple(name for name in axes if name not in TILES)
+    within = tuple(name for name in axes if name in TILES)
+    at = dimensions.index("y") if within else 0
+    return (*first, *dimensions[:at], *within, *dimensions[at:])
 
 
 def stack(

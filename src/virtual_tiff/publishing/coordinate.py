@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,16 @@ import zarr
 from numpy.typing import NDArray
 
 from virtual_tiff.cubes.coordinate import EPOCH, UNITS, encoded
+from virtual_tiff.cubes.gaps import PRESENT_ATTRIBUTES
+from virtual_tiff.cubes.plan import Axis
 from virtual_tiff.errors import ErrorKind, RepositoryError
 
 #: Steps in one chunk of a coordinate; an append rewrites one chunk.
 CHUNK_STEPS = 32_768
+_TILE_ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
+    "y": {"long_name": "row of the first pixel of each tile"},
+    "x": {"long_name": "column of the first pixel of each tile"},
+}
 
 
 def write_coordinate(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
@@ -69,6 +77,61 @@ def read_coordinate(group: zarr.Group, name: str) -> NDArray[Any]:
     raise RepositoryError(
         f"coordinate {name!r} counts {units!r}, which was not written by this package."
     )
+
+
+def write_tiles(group: zarr.Group, name: str, step: float, origin: float, size: int) -> None:
+    """Store the pixel centres of tiles: `y(tile_y, y)` or `x(tile_x, x)`, in CRS units.
+
+    Parameters
+    ----------
+    group
+        Holds the coordinate `tile_y` or `tile_x`, of rows or columns on the grid of the cube.
+    name
+        `y` or `x`.
+    step, origin
+        Size of a pixel, and the corner of the first one of the grid.
+    size
+        Rows or columns of a tile.
+    """
+    tiles = _array(group, f"tile_{name}")
+    tiles.attrs.update({"origin": origin, "step": step, **_TILE_ATTRIBUTES[name]})
+    first = np.asarray(tiles[:], np.float64)
+    values = origin + step * (first[:, None] + np.arange(size) + 0.5)
+    if name not in group:
+        chunks = (max(1, CHUNK_STEPS // size), size)
+        group.create_array(
+            name,
+            shape=values.shape,
+            chunks=chunks,
+            dtype="float64",
+            fill_value=float("nan"),
+            dimension_names=(f"tile_{name}", name),
+            attributes={"axis": name.upper()},
+        )
+    array = _array(group, name)
+    array.resize(values.shape)
+    array[...] = values
+
+
+def write_presence(
+    group: zarr.Group, name: str, axes: Sequence[Axis], values: NDArray[np.uint8]
+) -> None:
+    """Store where a variable has images, along some axes, or store it anew."""
+    if name not in group:
+        inner = values.shape[1:]
+        group.create_array(
+            name,
+            shape=values.shape,
+            chunks=(max(1, CHUNK_STEPS // max(1, prod(inner))), *(max(1, n) for n in inner)),
+            dtype="uint8",
+            fill_value=0,
+            dimension_names=tuple(axis.name for axis in axes),
+            attributes=dict(PRESENT_ATTRIBUTES),
+        )
+    array = _array(group, name)
+    if array.shape != values.shape:
+        array.resize(values.shape)
+    array[...] = values
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -6,24 +6,43 @@ A cube with overviews is a group for each level, under the `multiscales` Zarr co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil, prod, sqrt
 
 import icechunk
+import zarr
 from icechunk import IcechunkStore
 
 from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cubes.coordinate import as_text
 from virtual_tiff.cubes.grid import description
 from virtual_tiff.cubes.plan import CubePlan
+from virtual_tiff.cubes.stack import Existing
 from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.pyramid import multiscales_attributes
-from virtual_tiff.publishing.levels import TAKEN, Level, extend_level, write_frame, write_level
+from virtual_tiff.planning.stacks import TILES
+from virtual_tiff.publishing.georeferencing import read_grid
+from virtual_tiff.publishing.levels import (
+    TAKEN,
+    Level,
+    dimensions_of,
+    extend_level,
+    is_variable,
+    write_frame,
+    write_level,
+)
+from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 from virtual_tiff.publishing.nodes import check_outside, get_json, key_prefix
 from virtual_tiff.publishing.parts import Part, Written
 from virtual_tiff.publishing.results import Added
 from virtual_tiff.publishing.sources_table import concatenated, read_sources_table
 from virtual_tiff.storage.run import run
+
+#: Rows and columns of tiles in one manifest, and the most blocks of them: a commit takes some 50 ms
+#: for each manifest.
+_TILES = 8
+_BLOCKS = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,8 +78,17 @@ class CubePart(Part):
         """Chunks of the largest variable; more images do not change how manifests are cut."""
         if not self.is_new:
             return {}
-        variables = self.cube.variables.values()
-        return {self.cube.dimension: max(v.image.offsets.size for v in variables)}
+        image = max(v.image.offsets.size for v in self.cube.variables.values())
+        sizes = self.cube.sizes
+        tiles = [sizes.pop(name) for name in TILES if name in sizes]
+        # A manifest holds a square of tiles, and some steps of the first axis.
+        side = max(_TILES, ceil(sqrt(prod(tiles) / _BLOCKS))) if tiles else 1
+        grows = dict.fromkeys(TILES[: len(tiles)], MANIFEST_REFERENCES // side)
+        first, *others = sizes or [""]
+        within = prod(sizes[name] for name in others) * prod(min(side, n) for n in tiles)
+        if first:
+            grows[first] = image * within * (2 if tiles else 1)
+        return grows
 
     def write(self, session: icechunk.Session) -> list[Written]:
         """Write or extend the arrays of all levels, which have to be those of the cube."""
@@ -84,8 +112,9 @@ class CubePart(Part):
         """Refuse a cube with other levels than one that is there; write the group above levels."""
         path, cube = self.path, self.cube
         run(check_outside(store, [path]))
-        alone = f"{key_prefix(path)}{cube.dimension}"
-        if there or (cube.overviews and get_json(store, alone) is not None):
+        names = [*cube.sizes, *cube.variables]
+        alone = any(get_json(store, f"{key_prefix(path)}{name}") is not None for name in names)
+        if there or (cube.overviews and alone):
             raise RepositoryError(
                 f"the group {path or '/'!r} holds a cube {'with' if there else 'without'} "
                 "overviews.",
@@ -114,7 +143,9 @@ def _written(path: str, levels: Sequence[Level]) -> Written:
     """Sum up the levels of a cube, the first of which is of full resolution."""
     full = levels[0]
     cube = full.cube
-    first, last = as_text(cube.coordinate[[0, -1]]) if cube.images else ("", "")
+    first, last = "", ""
+    if cube.images and cube.axes:
+        first, last = as_text(cube.axes[0].values[[0, -1]])
     return Written(
         path=path,
         added=Added(
@@ -128,6 +159,7 @@ def _written(path: str, levels: Sequence[Level]) -> Written:
             variables=tuple(cube.variables),
             skipped=full.skipped,
             levels=len(levels),
+            notes=cube.notes,
         ),
         tasks=(task for level in levels for task in level.tasks(path, full=level is full)),
         sources=concatenated([level.sources() for level in levels]),
@@ -139,6 +171,50 @@ def level_count(store: IcechunkStore, path: str) -> int:
     document = get_json(store, path) or {}
     multiscales = document.get("attributes", {}).get("multiscales", {})
     return len(multiscales.get("layout", ()))
+
+
+def existing_levels(store: IcechunkStore, path: str) -> tuple[Existing, ...]:
+    """Return the levels of a stitched cube that is there; empty if there is none.
+
+    The grid of tiles is kept at their coordinates: it does not depend on which tiles there are.
+    """
+    count = level_count(store, path)
+    paths = [f"{key_prefix(path)}{number}" for number in range(count)] if count else [path]
+    found = []
+    for each in paths:
+        try:
+            group = zarr.open_group(store, path=each or None, mode="r", zarr_format=3)
+        except FileNotFoundError:
+            return ()
+        found.append(existing_of(group))
+    return tuple(found)
+
+
+def existing_of(group: zarr.Group) -> Existing:
+    """Return the grid of the cube in a group; of tiles that of one, at the origin of all."""
+    arrays = dict(group.arrays())
+    array = next((each for name, each in arrays.items() if is_variable(name, each)), None)
+    if array is None:
+        raise RepositoryError(
+            "the group holds no cube.",
+            kind=ErrorKind.NOT_FOUND,
+            remedy="Publish a cube there first.",
+        )
+    names = dimensions_of(array)
+    sizes = dict(zip(names, array.shape, strict=True))
+    grid = read_grid(group, sizes["x"], sizes["y"])
+    if TILES[0] not in names:
+        return Existing(grid, "regular")
+    y, x = (dict(arrays[name].attrs) for name in TILES)
+    values = [_number(each.get(key)) for each in (x, y) for key in ("step", "origin")]
+    dx, left, dy, top = values
+    return Existing(replace(grid, transform=(dx, 0.0, left, 0.0, dy, top)), "tiles")
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, float | int):
+        raise RepositoryError("the coordinates of the tiles do not say where their grid is.")
+    return float(value)
 
 
 def _levels(path: str, cube: CubePlan) -> dict[str, CubePlan]:

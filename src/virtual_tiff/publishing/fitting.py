@@ -30,8 +30,8 @@ def check_fits(store: IcechunkStore, path: str, cube: CubePlan) -> None:
         url = url_of(cube, variable)
         if document is None:
             continue
-        wanted = array_document(stacked(variable.image, cube.dimension, 1))
-        encodings = disagreements([_of_steps(document), _of_steps(wanted)], _SAME)
+        wanted = array_document(stacked(variable.image, cube.sizes))
+        encodings = disagreements([_of_images(document, cube), _of_images(wanted, cube)], _SAME)
         meanings = disagreements([document["attributes"], variable.image.attributes])
         for found in (*encodings, *meanings):
             what = f"the {found.key.replace('_', ' ')}" if found.key in _SAME else found.key
@@ -66,8 +66,10 @@ def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
 def check_grid(group: zarr.Group, cube: CubePlan) -> None:
     """Refuse images with another CRS or transform than that of a cube."""
     ours = cube.grid
+    tiled = cube.grid_kind == "tiles"
     theirs = read_grid(group, ours.width, ours.height)
-    placed = same_transform(ours.transform, theirs.transform, ours.width, ours.height)
+    # Images are placed on the lattice of the tiles, which has the same transform.
+    placed = tiled or same_transform(ours.transform, theirs.transform, ours.width, ours.height)
     further = ours.extra_georeferencing == theirs.extra_georeferencing
     for name, same, one, other in (
         ("CRS", same_crs(ours.crs, theirs.crs), ours.crs, theirs.crs),
@@ -87,6 +89,8 @@ def check_grid(group: zarr.Group, cube: CubePlan) -> None:
             )
 
 
-def _of_steps(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata of an array, whatever the number of its steps."""
-    return {**document, "shape": document["shape"][1:]}
+def _of_images(document: Mapping[str, Any], cube: CubePlan) -> dict[str, Any]:
+    """Metadata of an array, whatever its sizes along the axes."""
+    names = document["dimension_names"]
+    sizes = zip(names, document["shape"], strict=True)
+    return {**document, "shape": [size for name, size in sizes if name not in cube.sizes]}

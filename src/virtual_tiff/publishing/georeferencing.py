@@ -66,7 +66,9 @@ def read_grid(group: zarr.Group, width: int, height: int) -> ImageGrid:
     """Read the grid of a dataset from its coordinates and the attributes of its grid mapping."""
     mapping, *axes = (group.get(name) for name in (GRID_MAPPING, "x", "y"))
     x, y = (
-        np.asarray(axis[:], np.float64) if isinstance(axis, zarr.Array) else None for axis in axes
+        # Those of tiles have two dimensions, and tell no one grid.
+        np.asarray(axis[:], np.float64) if isinstance(axis, zarr.Array) and axis.ndim == 1 else None
+        for axis in axes
     )
     attributes = dict(mapping.attrs) if isinstance(mapping, zarr.Array) else {}
     return grid_of(attributes, width, height, x=x, y=y)

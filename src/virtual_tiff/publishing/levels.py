@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,14 +17,21 @@ from numpy.typing import NDArray
 from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cubes.coordinate import Merged, merge, positions
 from virtual_tiff.cubes.extending import check_order, without_present
+from virtual_tiff.cubes.gaps import PRESENT, presence, presence_axes
 from virtual_tiff.cubes.grid import GRID_MAPPING, frame
 from virtual_tiff.cubes.plan import CubePlan, CubeVariable
 from virtual_tiff.errors import ErrorKind, RepositoryError
+from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import shared_attributes
 from virtual_tiff.planning.metadata import array_document, to_bytes
 from virtual_tiff.planning.plan import GroupPlan
-from virtual_tiff.planning.stacks import stacked
-from virtual_tiff.publishing.coordinate import read_coordinate, write_coordinate
+from virtual_tiff.planning.stacks import TILES, order_of, stacked
+from virtual_tiff.publishing.coordinate import (
+    read_coordinate,
+    write_coordinate,
+    write_presence,
+    write_tiles,
+)
 from virtual_tiff.publishing.fitting import check_bands, check_fits, check_grid
 from virtual_tiff.publishing.nodes import (
     check_free,
@@ -35,6 +42,7 @@ from virtual_tiff.publishing.nodes import (
     write_group,
     write_parents,
 )
+from virtual_tiff.publishing.presence import PresenceUpdate
 from virtual_tiff.publishing.references import References, Task
 from virtual_tiff.publishing.sources_table import Sources, modified_times
 from virtual_tiff.storage.run import run
@@ -50,14 +58,14 @@ TAKEN = "Append to it, or publish into another group."
 class Level:
     """One resolution of a cube that a session holds, but not yet its references.
 
-    `steps` are the positions of the steps of `cube` along the first dimension of the arrays,
-    `grown` the number of new ones, `arrays` the number of arrays that were made or extended, and
-    `skipped` the number of images that the group at `path` had already.
+    `places` are, for each axis of `cube`, where its positions are in the arrays; `grown` is the
+    number of new ones along the first axis, `arrays` the number of arrays that were made or
+    extended, and `skipped` the number of images that the group at `path` had already.
     """
 
     path: str
     cube: CubePlan
-    steps: NDArray[np.int64]
+    places: tuple[NDArray[np.int64], ...]
     grown: int = 0
     skipped: int = 0
     arrays: int = 0
@@ -65,19 +73,37 @@ class Level:
     def tasks(self, group: str, *, full: bool) -> Iterator[Task]:
         """References to write, of some images at a time."""
         for name, variable in self.cube.variables.items():
-            there = np.flatnonzero(variable.rows >= 0)
             counts = full and (variable.band is None or variable.band.index == 0)
-            for start in range(0, there.size, TASK_IMAGES):
-                part = there[start : start + TASK_IMAGES]
+            names = variable.image.dimension_names
+            order = order_of(tuple(self.cube.sizes), names)
+            first = self._first_chunks(variable, order)
+            grids = _grids(variable)
+            for start in range(0, variable.rows.size, TASK_IMAGES):
+                part = slice(start, start + TASK_IMAGES)
+                rows = variable.rows[part]
                 yield Task(
                     group=group,
                     array=f"{key_prefix(self.path)}{name}",
                     grid=variable.image.grid_shape,
-                    references=References.of(self.cube.inventory, variable.rows[part]),
-                    steps=self.steps[part],
+                    grids=None if grids is None else grids[part],
+                    references=References.of(self.cube.inventory, rows),
+                    first=first[part],
+                    within=tuple(order.index(each) for each in names),
                     band=variable.band,
-                    images=part.size if counts else 0,
+                    images=rows.size if counts else 0,
                 )
+
+    def _first_chunks(self, variable: CubeVariable, order: Sequence[str]) -> NDArray[np.int64]:
+        """Return the index of the first chunk of each image: shape `(images, dimensions)`."""
+        first = np.zeros((variable.rows.size, len(order)), np.int64)
+        for number, axis in enumerate(self.cube.axes):
+            first[:, order.index(axis.name)] = self.places[number][variable.places[:, number]]
+        if self.cube.grid_kind == "regular" and variable.corners is not None:
+            image = variable.image
+            for number, name in enumerate(("y", "x")):
+                chunk = image.chunk_shape[image.dimension_names.index(name)]
+                first[:, order.index(name)] = variable.corners[:, number] // chunk
+        return first
 
     def sources(self) -> Sources:
         """Return rows for the table of sources."""
@@ -85,13 +111,12 @@ class Level:
         places: list[str] = []
         bands: list[int] = []
         rows = [np.empty(0, np.int64)]
-        texts = positions(self.cube.dimension, self.cube.coordinate)
         for name, variable in self.cube.variables.items():
-            there = np.flatnonzero(variable.rows >= 0)
-            arrays += [f"{key_prefix(self.path)}{name}"] * there.size
-            places += [texts[step] for step in there]
-            bands += [-1 if variable.band is None else variable.band.index] * there.size
-            rows.append(variable.rows[there])
+            count = variable.rows.size
+            arrays += [f"{key_prefix(self.path)}{name}"] * count
+            places += positions(self.cube.axes, variable, self.cube.grid_kind)
+            bands += [-1 if variable.band is None else variable.band.index] * count
+            rows.append(variable.rows)
         names = ("url", "ifd", "size", "etag", "header")
         table = self.cube.inventory.table.select([*names, "last_modified"])
         table = table.take(pa.array(np.concatenate(rows)))
@@ -104,19 +129,44 @@ class Level:
         )
 
 
+def _grids(variable: CubeVariable) -> NDArray[np.int64] | None:
+    """Return the chunks along each dimension of each image, where images have several sizes."""
+    sizes, image = variable.sizes, variable.image
+    if sizes is None:
+        return None
+    grids = np.tile(np.array(image.grid_shape), (variable.rows.size, 1))
+    for number, name in enumerate(("y", "x")):
+        at = image.dimension_names.index(name)
+        grids[:, at] = -(-sizes[:, number] // image.chunk_shape[at])
+    return grids
+
+
 def write_level(
     store: IcechunkStore, path: str, cube: CubePlan, *, coordinates: bool = True
 ) -> Level:
     """Write the arrays of a new cube at one resolution; refuse arrays that are there."""
-    beside = frame(cube.grid, bands=cube.bands, band_names=cube.band_names, coordinates=coordinates)
-    names = (*cube.variables, cube.dimension, *beside.arrays)
+    beside = frame(cube, coordinates=coordinates)
+    tiled = cube.grid_kind == "tiles" and coordinates
+    axes = presence_axes(cube)
+    gaps = {n: p for n, v in cube.variables.items() if not (p := presence(cube, v, axes)).all()}
+    shown = [f"{name}{PRESENT}" for name in gaps]
+    more = TILES if gaps and cube.grid_kind == "regular" else ()
+    names = [*cube.variables, *cube.sizes, *beside.arrays, *shown, *more]
+    names += ["y", "x"] if tiled else []
     run(check_free(store, [f"{key_prefix(path)}{name}" for name in names], remedy=TAKEN))
     run(write_frame(store, path, beside))
-    steps = len(cube.coordinate)
     for name, variable in cube.variables.items():
-        _create(store, path, name, variable, cube.dimension, steps)
-    write_coordinate(_open_group(store, path), cube.dimension, cube.coordinate)
-    return Level(path, cube, np.arange(steps), grown=steps, arrays=len(names))
+        _create(store, path, name, variable, cube.sizes, present=name in gaps)
+    group = _open_group(store, path)
+    for axis in axes if gaps else cube.axes:
+        write_coordinate(group, axis.name, axis.values)
+    if tiled:
+        _write_tiles(group, cube)
+    for name, present in gaps.items():
+        write_presence(group, f"{name}{PRESENT}", axes, present)
+    sizes = list(cube.sizes.values())
+    places = tuple(np.arange(size) for size in sizes)
+    return Level(path, cube, places, grown=sizes[0] if sizes else 0, arrays=len(names))
 
 
 def extend_level(
@@ -130,34 +180,48 @@ def extend_level(
     """Make room for more images at one resolution, of which none is `present`."""
     store = session.store
     group = _open_group(store, path)
-    existing = read_coordinate(group, cube.dimension)
+    existing = [read_coordinate(group, axis.name) for axis in cube.axes]
     check_grid(group, cube)
     check_bands(group, path, cube)
     check_fits(store, path, cube)
     cube, skipped = without_present(key_prefix(path), cube, present, on_present)
     if cube.images == 0:
-        return Level(path, cube, np.empty(0, np.int64), skipped=skipped)
-    together = merge(existing, cube.coordinate)
-    check_order(cube, existing, together, out_of_order)
-    arrays = _along(group, cube.dimension)
+        return Level(path, cube, tuple(np.empty(0, np.int64) for _ in cube.axes), skipped=skipped)
+    together = [merge(there, axis.values) for there, axis in zip(existing, cube.axes, strict=True)]
+    for number, merged in enumerate(together):
+        check_order(cube, number, existing[number], merged, out_of_order)
+    sizes = {a.name: len(m.values) for a, m in zip(cube.axes, together, strict=True)}
+    arrays = _with_axes(group, list(sizes))
+    gaps = PresenceUpdate.read(group, cube, arrays, together)
     for name in arrays:
         variable = cube.variables.get(name)
-        _resize(store, f"{key_prefix(path)}{name}", len(together.values), variable)
-    if not together.is_extension:
-        for name in arrays:
-            _move(session, f"/{key_prefix(path)}{name}", together)
+        _resize(store, f"{key_prefix(path)}{name}", sizes, variable, present=name in gaps.after)
+        _move(session, f"/{key_prefix(path)}{name}", arrays[name], sizes, together)
     for name, variable in cube.variables.items():
         if name not in arrays:
-            _create(store, path, name, variable, cube.dimension, len(together.values))
-    write_coordinate(group, cube.dimension, together.values)
+            _create(store, path, name, variable, sizes, present=name in gaps.after)
+    for axis, merged in zip(cube.axes, together, strict=True):
+        write_coordinate(group, axis.name, merged.values)
+    if cube.grid_kind == "tiles" and "y" in group:
+        _write_tiles(group, cube)
+    gaps.write(group)
     return Level(
         path,
         cube,
-        together.new,
-        grown=len(together.values) - len(existing),
+        tuple(merged.new for merged in together),
+        grown=len(together[0].values) - len(existing[0]) if together else 0,
         skipped=skipped,
-        arrays=len(cube.variables) + 1,
+        arrays=len(cube.variables) + len(cube.axes),
     )
+
+
+def _write_tiles(group: zarr.Group, cube: CubePlan) -> None:
+    assert cube.grid.transform is not None
+    a, _, c, _, e, f = cube.grid.transform
+    image = next(iter(cube.variables.values())).image
+    sizes = dict(zip(image.dimension_names, image.shape, strict=True))
+    write_tiles(group, "y", e, f, sizes["y"])
+    write_tiles(group, "x", a, c, sizes["x"])
 
 
 async def write_frame(store: IcechunkStore, path: str, plan: GroupPlan) -> None:
@@ -178,18 +242,30 @@ async def write_frame(store: IcechunkStore, path: str, plan: GroupPlan) -> None:
         await task.write(store)
 
 
-def _move(session: icechunk.Session, array_path: str, together: Merged) -> None:
-    """Move the chunks of an array to the new positions of its steps."""
-    to = together.old.tolist()
-    back = {new: old for old, new in enumerate(to)}
+def _move(
+    session: icechunk.Session,
+    array_path: str,
+    dimensions: Sequence[str],
+    sizes: Mapping[str, int],
+    together: Sequence[Merged],
+) -> None:
+    """Move the chunks of an array to the new positions along the axes."""
+    moves = {
+        dimensions.index(name): merged.old.tolist()
+        for name, merged in zip(sizes, together, strict=True)
+        if not merged.is_extension
+    }
+    if not moves:
+        return
+    back = {at: {new: old for old, new in enumerate(to)} for at, to in moves.items()}
 
     def forward(index: Any) -> list[int]:
-        step, *inner = index
-        return [to[step], *inner]
+        return [moves[at][i] if at in moves else i for at, i in enumerate(index)]
 
     def backward(index: Any) -> list[int] | None:
-        step, *inner = index
-        return [back[step], *inner] if step in back else None
+        if any(index[at] not in to for at, to in back.items()):
+            return None
+        return [back[at][i] if at in back else i for at, i in enumerate(index)]
 
     session.reindex_array(array_path, forward, backward)
 
@@ -199,37 +275,65 @@ def _create(
     path: str,
     name: str,
     variable: CubeVariable,
-    dimension: str,
-    steps: int,
+    sizes: Mapping[str, int],
+    *,
+    present: bool,
 ) -> None:
-    plan = stacked(variable.image, dimension, steps)
-    if get_json(store, f"{key_prefix(path)}{GRID_MAPPING}") is not None:
-        # CF section 5.6; the second so that xarray makes a coordinate of it.
-        named = {"grid_mapping": GRID_MAPPING, "coordinates": GRID_MAPPING}
-        plan = replace(plan, attributes={**named, **plan.attributes})
+    plan = stacked(variable.image, sizes)
+    named = _beside(store, path, name, present=present)
+    # First, where the images do not say other things of a group of their own.
+    plan = replace(plan, attributes={**named, **plan.attributes, **named})
     run(set_document(store, f"{key_prefix(path)}{name}", to_bytes(array_document(plan))))
 
 
-def _resize(store: IcechunkStore, array: str, steps: int, variable: CubeVariable | None) -> None:
+def _beside(store: IcechunkStore, path: str, name: str, *, present: bool) -> dict[str, JSON]:
+    """Attributes that name the grid mapping (CF section 5.6) and other variables of a cube."""
+    mapped = get_json(store, f"{key_prefix(path)}{GRID_MAPPING}") is not None
+    # Named as coordinates so that xarray makes coordinates of them.
+    beside = [GRID_MAPPING] * mapped + [f"{name}{PRESENT}"] * present
+    found: dict[str, JSON] = {"grid_mapping": GRID_MAPPING} if mapped else {}
+    return found | ({"coordinates": " ".join(beside)} if beside else {})
+
+
+def _resize(
+    store: IcechunkStore,
+    array: str,
+    sizes: Mapping[str, int],
+    variable: CubeVariable | None,
+    *,
+    present: bool,
+) -> None:
     """Resize an array; keep only the attributes that the new images have too."""
     document = get_json(store, array)
     if document is None:
         raise RepositoryError(f"there is no array {array!r}.", kind=ErrorKind.NOT_FOUND)
-    document["shape"][0] = steps
+    for at, name in enumerate(document["dimension_names"]):
+        document["shape"][at] = sizes.get(name, document["shape"][at])
     if variable is not None:
         there = document["attributes"]
         kept = {key: there[key] for key in _OF_THE_CUBE if key in there}
         document["attributes"] = shared_attributes([there, variable.image.attributes]) | kept
+    if present:
+        path, _, name = array.rpartition("/")
+        document["attributes"] |= _beside(store, path, name, present=True)
     run(set_document(store, array, json.dumps(document, ensure_ascii=False).encode()))
 
 
-def _along(group: zarr.Group, dimension: str) -> list[str]:
-    """Return the names of arrays with this first dimension, without its coordinate."""
-    return [
-        name
-        for name, array in group.arrays()
-        if name != dimension and (array.metadata.dimension_names or ("",))[0] == dimension  # type: ignore[union-attr]
-    ]
+def _with_axes(group: zarr.Group, axes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the dimensions of the variables of a cube that have all these axes, by name."""
+    found = {n: dimensions_of(each) for n, each in group.arrays() if is_variable(n, each)}
+    return {name: dimensions for name, dimensions in found.items() if {*axes} <= {*dimensions}}
+
+
+def is_variable(name: str, array: zarr.Array[Any]) -> bool:
+    """Return whether an array of a cube holds images; else it is a coordinate."""
+    return name not in ("y", "x") and {"y", "x"} <= set(dimensions_of(array))
+
+
+def dimensions_of(array: zarr.Array[Any]) -> tuple[str, ...]:
+    """Return the names of the dimensions of an array; empty where it has none."""
+    names = getattr(array.metadata, "dimension_names", None) or ()
+    return tuple(name or "" for name in names)
 
 
 def _open_group(store: IcechunkStore, path: str) -> zarr.Group:

@@ -91,41 +91,78 @@ class References:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Task:
-    """References of an array that are still to be written, of images with this chunk grid.
+    """References of an array that are still to be written.
 
-    `group` is the path of the group that they are counted for, `steps` are the positions of the
-    images along the first dimension (`None` where the one image is the array), `band` is the band
-    of planar images that the array holds (`None` for all), and `images` is the number of images
-    that are done with it, for progress.
+    Parameters
+    ----------
+    group
+        Path of the group that they are counted for.
+    array
+        Path of the array.
+    grid
+        Chunks along each dimension of an image, which are in `grids` where images have several
+        sizes (shape `(images, dimensions)`).
+    references
+        Of the images.
+    first
+        Shape `(images, dimensions of the array)`: index of the first chunk of each image; `None`
+        where the one image is the array.
+    within
+        Which dimensions of the array are those of an image.
+    band
+        The band of planar images that the array holds; `None` for all.
+    images
+        Number of images that are done with it, for progress.
     """
 
     group: str
     array: str
     grid: tuple[int, ...]
     references: References
-    steps: NDArray[np.int64] | None = None
+    grids: NDArray[np.int64] | None = None
+    first: NDArray[np.int64] | None = None
+    within: tuple[int, ...] = ()
     band: Band | None = None
     images: int = 0
 
     async def write(self, store: IcechunkStore) -> Counts:
         """Write them into a session or fork; refuse URLs that no container covers."""
         starts = np.asarray(self.references.starts).tolist()
-        steps = [()] if self.steps is None else [(step,) for step in self.steps.tolist()]
+        within = tuple(range(len(self.grid))) if self.first is None else self.within
+        places = [[0] * len(self.grid)] if self.first is None else self.first.tolist()
+        grid = self.grid
         references = stored = 0
-        for image, step in enumerate(steps):
-            references += self._refer(store, image, slice(starts[image], starts[image + 1]), step)
+        for image, place in enumerate(places):
+            if self.grids is not None:
+                grid = tuple(self.grids[image].tolist())
+            shape = [1] * len(place)
+            for dimension, size in zip(within, grid, strict=True):
+                shape[dimension] = size
+            chunks = slice(starts[image], starts[image + 1])
+            references += self._refer(store, image, chunks, grid, tuple(place), tuple(shape))
             for index, data in self.references.inline.get(image, ()):
-                within = _place_of_band(index, self.band)
-                if within is not None:
-                    key = f"{self.array}/{chunk_key((*step, *within))}"
+                inner = _place_of_band(index, self.band)
+                if inner is not None:
+                    at = list(place)
+                    for dimension, i in zip(within, inner, strict=True):
+                        at[dimension] += i
+                    key = f"{self.array}/{chunk_key(tuple(at))}"
                     await store.set(key, Buffer.from_bytes(data))
                     stored += 1
         return references, stored
 
-    def _refer(self, store: IcechunkStore, image: int, chunks: slice, step: ChunkIndex) -> int:
+    def _refer(
+        self,
+        store: IcechunkStore,
+        image: int,
+        chunks: slice,
+        grid: tuple[int, ...],
+        place: ChunkIndex,
+        shape: tuple[int, ...],
+    ) -> int:
         """Write the references of one image, and count them."""
         found = self.references
-        lengths = _of_band(found.lengths[chunks], self.grid, self.band)
+        lengths = _of_band(found.lengths[chunks], grid, self.band)
         count = int(np.count_nonzero(lengths))
         if not count:
             return 0
@@ -137,11 +174,11 @@ class Task:
                 locations[missing] = ""
         refused = store.set_virtual_refs_arr(
             f"/{self.array}",
-            (*(1 for _ in step), *self.grid),
+            shape,
             locations,
-            _of_band(found.offsets[chunks], self.grid, self.band),
+            _of_band(found.offsets[chunks], grid, self.band),
             lengths,
-            arr_offset=(*step, *(0 for _ in self.grid)),
+            arr_offset=place,
             checksum=checksum_of(url, found.etags[image], time_of(int(found.last_modified[image]))),
         )
         if refused:

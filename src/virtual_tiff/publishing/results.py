@@ -39,6 +39,8 @@ class Added:
         Images that were in the cube before.
     levels
         Levels of resolution of a cube; more than one with overviews.
+    notes
+        What was decided for the caller, and why, such as the grid of a stitched cube.
     """
 
     images: int
@@ -54,10 +56,11 @@ class Added:
     variables: tuple[str, ...] = ()
     skipped: int = 0
     levels: int = 1
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, JSON]:
         """For machines, and for the metadata of a commit."""
-        return {**asdict(self), "variables": list(self.variables)}
+        return {**asdict(self), "variables": list(self.variables), "notes": list(self.notes)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import icechunk
+from icechunk import IcechunkStore
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.publishing.containers import Container
@@ -108,6 +109,14 @@ class Target:
             store = repository.readonly_session(branch=self._start(repository)).store
             run(check_free(store, paths, remedy=TAKEN))
             run(check_outside(store, paths))
+
+    def store(self) -> IcechunkStore | None:
+        """What the branch holds now; `None` if there is no repository yet."""
+        with icechunk_errors(self.location):
+            repository = self._open()
+            if repository is None:
+                return None
+            return repository.readonly_session(branch=self._start(repository)).store
 
     def ready(self, containers: tuple[Container, ...]) -> icechunk.Repository:
         """Open the repository as it is now; make it, its branch and containers where needed.

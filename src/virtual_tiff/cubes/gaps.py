@@ -1,0 +1,154 @@
+"""Places of a cube without an image: counted, filled, and shown by an array of presence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from virtual_tiff.choices import OnGap
+from virtual_tiff.cubes.plan import Axis, CubePlan, CubeVariable
+from virtual_tiff.errors import InvalidOptionError, MismatchError
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.attributes import encode_fill_value
+from virtual_tiff.planning.plan import ArrayPlan
+from virtual_tiff.planning.stacks import TILES
+
+type Presence = NDArray[np.uint8]
+
+#: End of the name of the array that says where a variable has images.
+PRESENT = "_present"
+#: Attributes of such an array (CF section 3.5).
+PRESENT_ATTRIBUTES: Mapping[str, JSON] = {
+    "long_name": "where there is an image",
+    "flag_values": [0, 1],
+    "flag_meanings": "missing present",
+}
+_REMEDY = 'Pass on_gap="fill" and a fill_value that no pixel has, which is written as _FillValue.'
+
+
+def presence_axes(cube: CubePlan) -> tuple[Axis, ...]:
+    """Return the axes of arrays of presence: those of the cube, and of tiles if it is stitched.
+
+    Along y and x of a regular grid, images begin and end at the values of `tile_y` and `tile_x`.
+    """
+    if cube.grid_kind != "regular":
+        return cube.axes
+    axes = []
+    for dimension, (name, size) in enumerate(
+        zip(TILES, (cube.grid.height, cube.grid.width), strict=True)
+    ):
+        starts = [np.zeros(1, np.int64)]
+        for variable in cube.variables.values():
+            assert variable.corners is not None
+            assert variable.sizes is not None
+            corner, length = variable.corners[:, dimension], variable.sizes[:, dimension]
+            starts += [corner, corner + length]
+            tile = int(length.max())
+            first = int(corner[0]) % tile
+            if not ((corner - first) % tile).any():
+                # Also where bounds leave room.
+                starts.append(np.arange(first, size, tile))
+        values = np.unique(np.concatenate(starts))
+        axes.append(Axis(name, values[values < size]))
+    return (*cube.axes, *axes)
+
+
+def presence(cube: CubePlan, variable: CubeVariable, axes: tuple[Axis, ...]) -> Presence:
+    """Return 1 where a variable has an image, else 0, along `axes`; see `presence_axes`."""
+    found = np.zeros([len(axis.values) for axis in axes], np.uint8)
+    if cube.grid_kind != "regular":
+        found[tuple(variable.places.T)] = 1
+        return found
+    assert variable.corners is not None
+    assert variable.sizes is not None
+    ends = variable.corners + variable.sizes
+    first = [np.searchsorted(axes[d - 2].values, variable.corners[:, d]) for d in (0, 1)]
+    after = [np.searchsorted(axes[d - 2].values, ends[:, d]) for d in (0, 1)]
+    cells = zip(*(each.tolist() for each in (*first, *after)), strict=True)
+    for place, (y, x, below, right) in zip(variable.places.tolist(), cells, strict=True):
+        found[(*place, slice(y, below), slice(x, right))] = 1
+    return found
+
+
+def gaps_of(cube: CubePlan, variable: CubeVariable) -> int:
+    """Count the places of a variable without an image."""
+    if cube.grid_kind == "regular":
+        found = presence(cube, variable, presence_axes(cube))
+        return int(found.size - np.count_nonzero(found))
+    return prod(cube.sizes.values()) - variable.rows.size
+
+
+def filled(cube: CubePlan, on_gap: OnGap, fill_value: float | None, *, is_new: bool) -> CubePlan:
+    """Give variables without a nodata value one, or check that they have no gaps.
+
+    Gaps of a cube that is not new depend on the images that it has.
+
+    Raises
+    ------
+    InvalidOptionError
+        Counts the gaps; or the fill value cannot be that of the data type.
+    """
+    variables = dict(cube.variables)
+    for name, variable in cube.variables.items():
+        if "_FillValue" in variable.image.attributes:
+            continue
+        if on_gap != "fill" or fill_value is None:
+            count = gaps_of(cube, variable) if is_new else 0
+            if count:
+                url = cube.inventory.table["url"][int(variable.rows[0])].as_py()
+                raise gap_error(name, count, _REMEDY, url)
+            continue
+        image = _with_fill_value(variable.image, fill_value)
+        if image.fill_value != variable.image.fill_value:
+            _check_dense(cube, name, variable)
+        variables[name] = replace(variable, image=image)
+    return replace(cube, variables=variables)
+
+
+def gap_error(name: str, count: int, remedy: str, url: str | None = None) -> MismatchError:
+    """Make the error of gaps that readers would take for pixels."""
+    where = "1 place" if count == 1 else f"{count:,} places"
+    return MismatchError(
+        f"variable {name!r} has no image at {where} of the cube, and no nodata value: they would "
+        "read as pixels.",
+        url=url,
+        remedy=remedy,
+    )
+
+
+def _with_fill_value(image: ArrayPlan, value: float) -> ArrayPlan:
+    """Return the plan with a nodata value; refuse one that its data type cannot hold."""
+    kind = image.data_type.kind
+    scalar: int | float | complex
+    try:
+        cast = image.data_type.type(value)
+        scalar = {"f": float, "c": complex}.get(kind, int)(cast)
+    except (OverflowError, ValueError, TypeError) as error:
+        raise _impossible(image, value) from error
+    if kind == "b" or (scalar != value and value == value):
+        raise _impossible(image, value)
+    attributes = {**image.attributes, "_FillValue": encode_fill_value(scalar)}
+    return replace(image, fill_value=scalar, attributes=attributes)
+
+
+def _impossible(image: ArrayPlan, value: float) -> InvalidOptionError:
+    return InvalidOptionError(f"fill_value {value!r} is no value of {image.data_type}.")
+
+
+def _check_dense(cube: CubePlan, name: str, variable: CubeVariable) -> None:
+    """Refuse images with missing chunks, which would read as another value than before."""
+    table = cube.inventory.table
+    for row in variable.rows.tolist():
+        lengths = table["lengths"][row].values.to_numpy()
+        stored = len(table["inline"][row] or ())
+        if np.count_nonzero(lengths) + stored < lengths.size:
+            raise InvalidOptionError(
+                f"the image has chunks that are not stored, which read as "
+                f"{variable.image.fill_value} in {name!r}; a fill value would change them.",
+                url=table["url"][row].as_py(),
+                remedy=f"Pass fill_value={variable.image.fill_value}, if no other pixel has it.",
+            )

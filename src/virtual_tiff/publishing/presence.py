@@ -1,0 +1,103 @@
+"""Where the variables of a cube have images, after more of them were added."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from virtual_tiff.cubes.coordinate import Merged, merge
+from virtual_tiff.cubes.gaps import PRESENT, gap_error, presence, presence_axes
+from virtual_tiff.cubes.plan import Axis, CubePlan
+from virtual_tiff.publishing.coordinate import read_coordinate, write_coordinate, write_presence
+
+_REMEDY = (
+    'Append images for all of them at once, or make the cube with on_gap="fill" and a fill_value.'
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PresenceUpdate:
+    """Arrays of presence to write: `after` by name of the variable, along `axes`."""
+
+    axes: tuple[Axis, ...]
+    after: Mapping[str, NDArray[np.uint8]]
+
+    @classmethod
+    def read(
+        cls, group: zarr.Group, cube: CubePlan, arrays: Collection[str], axes: Sequence[Merged]
+    ) -> Self:
+        """Add the images of a cube to those that the group has.
+
+        Parameters
+        ----------
+        group
+            Of the cube, before arrays are resized.
+        cube
+            The images to add.
+        arrays
+            Names of the variables that the group has.
+        axes
+            Values along the axes of the cube, together.
+
+        Raises
+        ------
+        MismatchError
+            There would be gaps in a variable without a nodata value.
+        """
+        ours = presence_axes(cube)
+        together = list(axes)
+        for axis in ours[len(axes) :]:
+            # Without gaps, a regular grid has no axes of tiles: its images fill it.
+            there = read_coordinate(group, axis.name) if axis.name in group else axis.values[:1]
+            together.append(merge(there, axis.values))
+        all_axes = tuple(
+            Axis(axis.name, merged.values) for axis, merged in zip(ours, together, strict=True)
+        )
+        before = [m.old.size for m in together]
+        after: dict[str, NDArray[np.uint8]] = {}
+        for name in {**dict.fromkeys(arrays), **cube.variables}:
+            found = np.zeros([len(axis.values) for axis in all_axes], np.uint8)
+            if name in arrays:
+                old = _read(group, name, before)
+                found[np.ix_(*(m.old for m in together))] = old
+                for number, merged in enumerate(together[len(axes) :], len(axes)):
+                    found = _spread(found, number, merged)
+            variable = cube.variables.get(name)
+            if variable is not None:
+                places = [m.new[variable.places[:, i]] for i, m in enumerate(axes)]
+                moved = np.stack(places, axis=1) if places else variable.places
+                found |= presence(cube, replace(variable, places=moved), all_axes)
+            if found.all() and f"{name}{PRESENT}" not in group:
+                continue
+            after[name] = found
+            gaps = int(found.size - np.count_nonzero(found))
+            attributes: Any = group[name].attrs if name in arrays else {}
+            if variable is not None and name not in arrays:
+                attributes = variable.image.attributes
+            if gaps and "_FillValue" not in attributes:
+                raise gap_error(name, gaps, _REMEDY)
+        return cls(all_axes, after)
+
+    def write(self, group: zarr.Group) -> None:
+        """Write them, with the coordinates that only they have."""
+        for axis in self.axes if self.after else ():
+            write_coordinate(group, axis.name, axis.values)
+        for name, values in self.after.items():
+            write_presence(group, f"{name}{PRESENT}", self.axes, values)
+
+
+def _read(group: zarr.Group, name: str, shape: Sequence[int]) -> NDArray[np.uint8]:
+    """Read where a variable had images; everywhere if nothing says otherwise."""
+    array: Any = group.get(f"{name}{PRESENT}")
+    return np.ones(shape, np.uint8) if array is None else np.asarray(array[...], np.uint8)
+
+
+def _spread(found: NDArray[np.uint8], axis: int, merged: Merged) -> NDArray[np.uint8]:
+    """Give parts of cells that were split along an axis the values of the whole cells."""
+    cell = np.searchsorted(merged.old, np.arange(merged.values.size), side="right") - 1
+    return found.take(merged.old[np.maximum(cell, 0)], axis)
