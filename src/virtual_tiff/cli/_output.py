@@ -62,6 +62,7 @@ def _print_file(console: Console, file: FileInfo) -> None:
         for i, series in enumerate(file.series):
             console.print(Text(f"{i}: {_series(series)}"))
     problems = [f"IFD {image.ifd}: {image.problem}" for image in file.images if image.problem]
+    problems += [f"IFD {image.ifd}: {note}" for image in file.images for note in image.notes]
     for url in file.sidecars:
         console.print(Text(f"Sidecar: {url}", style="dim"), overflow="fold")
     if file.damage is not None:

@@ -62,6 +62,9 @@ def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:
     for url, reasons in result.copied.items():
         yield f"  copied, not referenced: {url}"
         yield from (f"    image {reason}" for reason in reasons)
+    for url, notes in result.notes.items():
+        yield f"  not complete: {url}"
+        yield from (f"    image {note}" for note in notes)
     if result.unchecked:
         yield (
             f"  {count(len(result.unchecked), 'file')} without a time of change: readers will "

@@ -22,12 +22,21 @@ from numpy.typing import NDArray
 from zarr.buffer.cpu import Buffer
 from zarr.storage import MemoryStore
 
+from virtual_tiff.completing.inspecting import (
+    CONCURRENCY,
+    decoded_bytes,
+    has_sizes,
+    inspect,
+    resized,
+    segment_bytes,
+)
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.encoding.stream_headers import (
     HEADER_BYTES,
     LercHeader,
+    frame_header,
     lerc_header,
     with_frame_height,
 )
@@ -37,8 +46,6 @@ from virtual_tiff.planning.stacks import samples_of
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.concurrency import in_flight
 
-#: Segments that are processed concurrently.
-_CONCURRENCY = 64
 #: Bytes of a compressed LERC segment that contain its first 30 decoded bytes in any case: one block
 #: of a Zstandard frame at most (RFC 8878 section 3.1.1.2.4), and more than Deflate needs.
 _LERC_HEAD_BYTES = 160 * 1024
@@ -75,6 +82,8 @@ async def complete(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> GroupP
 
 async def _complete_array(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     try:
+        if plan.inspection is not None:
+            plan = await inspect(plan, source)
         if plan.is_lerc:
             plan = await _check_lerc(plan, source)
         return await _complete_partial(plan, source) if plan.partial else plan
@@ -87,7 +96,9 @@ async def _complete_partial(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     inline: dict[ChunkIndex, bytes] = dict(plan.inline)
     attributes = dict(plan.attributes)
     for segment in plan.partial:
-        data = await source.read_uncached(segment.offset, segment.length)
+        data = plan.inline.get(segment.index)
+        if data is None:
+            data = await source.read_uncached(segment.offset, segment.length)
         image = plan if segment.image is None else segment.image
         try:
             padded = await asyncio.to_thread(pad_segment, image, segment, data)
@@ -127,7 +138,7 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
         return not bool(mask[..., :rows, :columns].all())
 
     present = [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
-    await in_flight(present, _CONCURRENCY, read)
+    await in_flight(present, CONCURRENCY, read)
     samples = samples_of(plan)
     lengths = plan.lengths.copy()
     fill_is_nan = isinstance(plan.fill_value, float) and math.isnan(plan.fill_value)
@@ -202,13 +213,16 @@ def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[
     It is 0 except for JPEG streams with vertically subsampled chroma, whose last row depends on the
     row below it. `None` for a segment that decodes to a whole chunk, since some writers pad it.
     """
+    if has_sizes(plan):
+        return _pad_bytes(plan, segment, data)
+    is_jpeg = plan.codecs[-1]["name"] == "imagecodecs_jpeg"
+    if is_jpeg:
+        return _pad_jpeg_strip(plan, segment, data)
     try:
         rows = decode(plan, segment.shape, data)
     except InvalidTIFFError:
         decode(plan, plan.chunk_shape, data)
         return None
-    if plan.codecs[-1]["name"] == "imagecodecs_jpeg":
-        return _pad_jpeg(plan, data, rows)
     whole = _padded(plan, rows)
     try:
         encoded = encode(plan, whole)
@@ -236,6 +250,35 @@ def decode(plan: ArrayPlan, shape: tuple[int, ...], data: bytes) -> NDArray[Any]
         raise InvalidTIFFError(
             f"a segment cannot be decoded ({error}).", kind=ErrorKind.INVALID_SEGMENT
         ) from error
+
+
+def _pad_bytes(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[bytes, int] | None:
+    """Pad or cut a segment that a codec makes of bytes; its rows follow each other."""
+    whole = segment_bytes(plan)
+    decoded, is_exact = decoded_bytes(plan, data, whole)
+    if is_exact:
+        return None
+    needed = whole * math.prod(segment.shape) // math.prod(plan.chunk_shape)
+    if len(decoded) < needed:
+        raise InvalidTIFFError(
+            f"a segment decodes to {len(decoded)} of {needed} bytes.",
+            kind=ErrorKind.INVALID_SEGMENT,
+        )
+    return resized(plan, decoded, whole), 0
+
+
+def _pad_jpeg_strip(
+    plan: ArrayPlan, segment: PartialSegment, data: bytes
+) -> tuple[bytes, int] | None:
+    """Pad a strip, some of whose rows may be outside the image, as some writers leave them."""
+    axis = [*map(axis_of, plan.dimension_names)].index("y")
+    height = frame_header(data).height
+    if height == plan.chunk_shape[axis]:
+        decode(plan, plan.chunk_shape, data)
+        return None
+    shape = tuple(height if i == axis else n for i, n in enumerate(segment.shape))
+    rows = decode(plan, shape, data)
+    return _pad_jpeg(plan, data, rows[tuple(slice(size) for size in segment.shape)])
 
 
 def _pad_jpeg(plan: ArrayPlan, data: bytes, rows: NDArray[Any]) -> tuple[bytes, int]:

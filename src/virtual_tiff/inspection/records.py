@@ -51,6 +51,8 @@ class ImageInfo:
         Zarr clients that decode it.
     problem
         Why the image cannot be referenced.
+    notes
+        What the file has of the image that its array lacks.
     """
 
     ifd: str
@@ -74,6 +76,7 @@ class ImageInfo:
     codecs: tuple[Codec, ...] | None
     readers: tuple[str, ...]
     problem: str | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from virtual_tiff.choices import OnFailed
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
@@ -115,6 +119,28 @@ def copied_in(plan: GroupPlan) -> tuple[str, ...]:
         for name, array in _arrays(plan)
         if "copied_because" in array.attributes
     )
+
+
+def notes_in(plan: GroupPlan) -> tuple[str, ...]:
+    """Return what is not published of the images of a file."""
+    return tuple(
+        f"{name}: {note}"
+        for name, array in _arrays(plan)
+        if isinstance(notes := array.attributes.get("notes"), list)
+        for note in notes
+    )
+
+
+def notes_of(inventory: Inventory) -> dict[str, tuple[str, ...]]:
+    """Return what is not published of the images of an inventory, by URL."""
+    table = inventory.table.select(["url", "attributes"])
+    texts = pc.cast(table["attributes"], pa.string())
+    table = table.filter(pc.match_substring(texts, '"notes"'))
+    notes: dict[str, tuple[str, ...]] = {}
+    for row in table.to_pylist():
+        found = json.loads(row["attributes"]).get("notes", [])
+        notes[row["url"]] = (*notes.get(row["url"], ()), *map(str, found))
+    return notes
 
 
 def sources_in(plans: Iterable[GroupPlan]) -> list[str]:

@@ -24,6 +24,7 @@ from virtual_tiff.operations.files import (
     copied_in,
     failed_in,
     inventory_in,
+    notes_in,
     paths_of,
     read_plans,
     sources_in,
@@ -119,7 +120,8 @@ def _commit(
 ) -> PublishResult:
     result = commit(target, [Tree(groups)], message, containers=containers, progress=progress)
     copied = {url: reasons for url, plan in groups.values() if (reasons := copied_in(plan))}
-    return replace(result, failed=failed, copied=copied)
+    notes = {url: found for url, plan in groups.values() if (found := notes_in(plan))}
+    return replace(result, failed=failed, copied=copied, notes=notes)
 
 
 async def _plan(

@@ -16,7 +16,7 @@ from virtual_tiff.cubes.placing import stackable
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import CubeOptions, plan_cube
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.operations.files import as_inventory, failed_in
+from virtual_tiff.operations.files import as_inventory, failed_in, notes_of
 from virtual_tiff.operations.options import (
     AppendOptions,
     StackOptions,
@@ -168,7 +168,7 @@ def _commit(
         executor=given.get("executor"),
         progress=given.get("progress"),
     )
-    return replace(result, failed=failed)
+    return replace(result, failed=failed, notes=notes_of(inventory.images))
 
 
 def _planned(inventory: Inventory, group: str, options: CubeOptions) -> Mapping[str, CubePlan]:

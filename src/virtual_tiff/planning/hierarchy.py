@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_levels
 from virtual_tiff.planning.attributes import describe, of_bands
 from virtual_tiff.planning.encoding.data_type import image_nodata
@@ -118,6 +119,9 @@ def _plan_one(
     array = copies.get((source.url, directory.index))
     if array is None:
         array = plan_image(directory, source, options.image)
+    if directory.notes:
+        notes: list[JSON] = list(directory.notes)
+        array = replace(array, attributes={**array.attributes, "notes": notes})
     description = describe(
         directory,
         fill_value=image_nodata(directory, array.data_type),

@@ -78,6 +78,9 @@ class PublishResult:
     copied
         URLs of files with images that no Zarr codec expresses, and the reasons why their pixels
         were copied (`on_unsupported="copy"`).
+    notes
+        URLs of files of which something is not published, such as a damaged sub-IFD or planes
+        without a directory, and what.
     """
 
     snapshot_id: str | None
@@ -87,6 +90,7 @@ class PublishResult:
     unchecked: tuple[str, ...] = ()
     containers: tuple[str, ...] = ()
     copied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def groups(self) -> Mapping[str, str]:
@@ -132,4 +136,5 @@ class PublishResult:
             "unchecked": list(self.unchecked),
             "containers": list(self.containers),
             "copied": {url: list(reasons) for url, reasons in self.copied.items()},
+            "notes": {url: list(notes) for url, notes in self.notes.items()},
         }

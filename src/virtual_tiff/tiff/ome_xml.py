@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,8 +33,7 @@ LENGTHS = {f"{short}m": f"{long}meter" for short, long in _PREFIXES.items()} | {
     "yd": "yard",
     "mi": "mile",
     "pc": "parsec",
-    # The Greek letter, and its replacement in ASCII.
-    "μm": "micrometer",
+    # The replacement of the Greek letter in ASCII.
     "um": "micrometer",
 }
 TIMES = {f"{short}s": f"{long}second" for short, long in _PREFIXES.items()} | {
@@ -137,8 +137,13 @@ def _quantity(
         value = float(pixels.get(name, "0"))
     except ValueError:
         return 0, None
-    unit = units.get(pixels.get(f"{name}Unit", default_unit).strip())
+    unit = units.get(plain_unit(pixels.get(f"{name}Unit", default_unit)))
     return (value, unit) if unit is not None and 0 < value < math.inf else (0, None)
+
+
+def plain_unit(text: str) -> str:
+    """Return a unit as `LENGTHS` and `TIMES` have it: Å and µ have two code points each (NFKC)."""
+    return unicodedata.normalize("NFKC", text.strip()).replace("\N{GREEK SMALL LETTER MU}", "µ")
 
 
 def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator[str]:

@@ -15,9 +15,9 @@ from virtual_tiff.errors import ErrorKind, InvalidTIFFError, VirtualTIFFError
 from virtual_tiff.storage.byte_source import BLOCK_SIZE, CACHE_SIZE, ByteSource
 from virtual_tiff.tags import FieldType, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory, is_dependent
-from virtual_tiff.tiff.reader._build import NEEDED, build_ifd, whole_numbers
+from virtual_tiff.tiff.reader._build import NEEDED, build_ifd, hidden_planes, whole_numbers
 from virtual_tiff.tiff.reader._chain import Chain
-from virtual_tiff.tiff.reader._values import MANY_VALUES, decode_text, sub_positions
+from virtual_tiff.tiff.reader._values import MANY_VALUES, decode_text, sub_positions, unreadable
 
 # tifffile logs what it repairs or cannot read. Relevant messages become errors here; without a
 # handler, Python would print the others on standard error.
@@ -40,6 +40,8 @@ TIFFFILE_ERRORS = (
     TypeError,
     ValueError,
 )
+#: UIC2Tag of MetaMorph, with as many values as there are planes.
+_UIC2 = 33629
 _RATIONALS = frozenset({FieldType.RATIONAL, FieldType.SRATIONAL})
 
 
@@ -110,33 +112,31 @@ def _directory(
             value = _value(tif, tag, chain, index)
             if value is not None:
                 tags[tag.code] = value
-    sub_ifds: tuple[ImageFileDirectory, ...] = ()
+    sub_ifds: list[ImageFileDirectory] = []
+    notes: list[str] = _hidden_planes(page)
     if Tag.SUB_IFDS in tags:
-        sub_ifds = _sub_ifds(
-            tif, whole_numbers(tags[Tag.SUB_IFDS], Tag.SUB_IFDS, index), index, chain, seen
-        )
+        positions = whole_numbers(tags[Tag.SUB_IFDS], Tag.SUB_IFDS, index).tolist()
+        for i, at in sub_positions(positions, index, seen):
+            try:
+                sub_ifds.append(_directory(tif, at, (*index, i), chain, seen))
+            except InvalidTIFFError as error:
+                notes.append(unreadable(i, error))
+            except TIFFFILE_ERRORS as error:
+                notes.append(unreadable(i, InvalidTIFFError(str(error))))
     return build_ifd(
         tags,
         index=index,
         position=position,
         byte_order=chain.layout.byte_order,
-        sub_ifds=sub_ifds,
+        sub_ifds=tuple(sub_ifds),
+        notes=tuple(notes),
     )
 
 
-def _sub_ifds(
-    tif: tifffile.TiffFile,
-    positions: NDArray[Any],
-    index: tuple[int, ...],
-    chain: Chain,
-    seen: set[int],
-) -> tuple[ImageFileDirectory, ...]:
-    return tuple(
-        [
-            _directory(tif, position, (*index, i), chain, seen)
-            for i, position in sub_positions(positions.tolist(), index, seen)
-        ]
-    )
+def _hidden_planes(page: tifffile.TiffPage) -> list[str]:
+    """Return a note if a MetaMorph STK has planes that follow the one of its directory."""
+    planes = page.tags.get(_UIC2)
+    return [] if planes is None or planes.count < 2 else [hidden_planes(planes.count)]
 
 
 def _value(

@@ -62,15 +62,17 @@ async def read_values(
         if code in NEEDED and code not in tags and entry[2]:
             tags[code] = await _value(source, layout, entry)
     sub_ifds: tuple[ImageFileDirectory, ...] = ()
+    notes: list[str] = []
     if Tag.SUB_IFDS in tags:
         positions = whole_numbers(tags.pop(Tag.SUB_IFDS), Tag.SUB_IFDS, index).tolist()
-        sub_ifds = await _sub_ifds(source, layout, positions, index, seen)
+        sub_ifds = await _sub_ifds(source, layout, positions, index, seen, notes)
     return build_ifd(
         tags,
         index=index,
         position=directory.position,
         byte_order=layout.byte_order,
         sub_ifds=sub_ifds,
+        notes=tuple(notes),
     )
 
 
@@ -80,12 +82,26 @@ async def _sub_ifds(
     positions: list[int],
     index: tuple[int, ...],
     seen: set[int],
+    notes: list[str],
 ) -> tuple[ImageFileDirectory, ...]:
     found = []
     for i, position in sub_positions(positions, index, seen):
-        directory, _ = await read_directory(source, layout, position)
-        found.append(await read_values(source, layout, directory, (*index, i), seen))
+        try:
+            directory, _ = await read_directory(source, layout, position)
+            found.append(await read_values(source, layout, directory, (*index, i), seen))
+        except InvalidTIFFError as error:
+            notes.append(unreadable(i, error))
     return tuple(found)
+
+
+def unreadable(i: int, error: InvalidTIFFError) -> str:
+    """Return the note on a damaged sub-IFD; the image itself can be read.
+
+    Raises the error if it says that a file is malicious.
+    """
+    if error.kind in (ErrorKind.HEADER_TOO_LARGE, ErrorKind.IFD_CYCLE):
+        raise error
+    return f"sub-IFD {i} cannot be read, and is left out."
 
 
 def sub_positions(
