@@ -215,7 +215,7 @@ class VirtualTIFF:
         )
         series: tuple[Series, ...] | None = None
         if self.ifd_layout == "pages":
-            check_undamaged(header)
+            check_undamaged(header, "pages")
             series = await _read_series(source, header)
         elif self.ifd_layout == "multiscale" and may_hide_levels(header.ifds, path):
             # Without an order of pages, use the levels that are marked as such.

@@ -245,6 +245,38 @@ def test_pages_of_reversed_bits(tmp_path: Path) -> None:
 # -- which groups there are -----------------------------------------------------------------
 
 
+PHILIPS = """<DataObject ObjectType="DPUfsImport"><Attribute Name="PIM_DP_SCANNED_IMAGES"><Array>
+<DataObject ObjectType="DPScannedImage"><Attribute Name="PIM_DP_IMAGE_TYPE">WSI</Attribute>
+<Attribute Name="PIIM_PIXEL_DATA_REPRESENTATION_SEQUENCE"><Array>{}</Array></Attribute>
+</DataObject></Array></Attribute></DataObject>"""
+
+
+@pytest.mark.parametrize("has_spacings", [True, False])
+def test_scales_of_padded_levels(tmp_path: Path, *, has_spacings: bool) -> None:
+    """Philips slides: levels are padded to tiles, so that their sizes tell no scale."""
+    sizes = [(64, 96), (32, 64), (32, 32)]
+    levels = "".join(
+        '<DataObject><Attribute Name="DICOM_PIXEL_SPACING" PMSVR="IDoubleArray">'
+        f"&quot;{0.00025 * 2**i}&quot; &quot;{0.00025 * 2**i}&quot;</Attribute></DataObject>"
+        for i in range(len(sizes))
+    )
+    path = tmp_path / "slide.tiff"
+    with tifffile.TiffWriter(path) as tif:
+        for i, size in enumerate(sizes):
+            tif.write(
+                np.zeros(size, np.uint8),
+                tile=(32, 32),
+                subfiletype=1 if i else 0,
+                description=PHILIPS.format(levels if has_spacings else "") if i == 0 else None,
+                metadata=None,
+                software="Philips DP v1.0",
+            )
+    store = VirtualTIFF(ifd_layout="multiscale")(f"file://{path}", local_registry())
+    group: Any = zarr.open_group(store, mode="r", zarr_format=3)
+    layout = group.attrs["multiscales"]["layout"]
+    assert [level["transform"]["scale"] for level in layout] == [[1, 1], [2, 2], [4, 4]]
+
+
 def test_groups_of_a_pyramid(tmp_path: Path) -> None:
     path = tmp_path / "pyramid.ome.tif"
     ome_pyramid(path)

@@ -67,12 +67,16 @@ def plan_header(
     return arrange([plan_one(one) for one in related if chosen in (None, one.directory)], options)
 
 
-def check_undamaged(header: Header) -> None:
-    """Raise an error if the chain of directories ends early."""
+def check_undamaged(header: Header, layout: str | None = None) -> None:
+    """Raise an error if the chain of directories ends early.
+
+    `layout` is one that needs all directories, so that the remedy is another.
+    """
     damage, readable = header.damage, len(header.ifds)
     if damage is not None:
         choice = "ifd=0" if readable == 1 else f"ifd=0 to ifd={readable - 1}"
-        damage.remedy = f"The {readable} before it can be read: pass {choice}."
+        other = "" if layout is None else ' and ifd_layout="flat"'
+        damage.remedy = f"The {readable} before it can be read: pass {choice}{other}."
         raise damage
 
 

@@ -67,13 +67,17 @@ def levels_of(
     return levels
 
 
-def multiscales_attributes(levels: Sequence[Description]) -> dict[str, JSON]:
+def multiscales_attributes(
+    levels: Sequence[Description], factors: Sequence[float] | None = None
+) -> dict[str, JSON]:
     """Return the attributes of the group above the levels.
 
     Parameters
     ----------
     levels
         Descriptions of the images, in the order of their groups, which are named `0`, `1`, ….
+    factors
+        Scales of levels whose sizes are padded.
 
     Returns
     -------
@@ -90,6 +94,8 @@ def multiscales_attributes(levels: Sequence[Description]) -> dict[str, JSON]:
         if i:
             entry["derived_from"] = "0"
         scale: list[JSON] = [n / m for n, m in zip(full.shape, level.shape, strict=True)]
+        if factors is not None:
+            scale = [factors[i]] * 2
         entry["transform"] = {"scale": scale, "translation": [0.0, 0.0]}
         # So that a viewer can choose a level without opening its group.
         found = level.group_attributes

@@ -55,10 +55,14 @@ class Level:
         Paths of directories in C order of the series' sizes; `None` for a missing page.
     size
         Rows and columns.
+    factor
+        Pixels of the first level that one of this covers along rows and columns, if the sizes do
+        not tell.
     """
 
     pages: tuple[IFDPath | None, ...]
     size: tuple[int, int]
+    factor: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,7 @@ def is_image(dimensions: Sequence[str]) -> bool:
 
 def image_attributes(
     dimensions: Sequence[str],
-    levels: Sequence[tuple[str, tuple[int, int]]],
+    levels: Sequence[tuple[str, tuple[float, float]]],
     *,
     name: str = "",
     spacing: Mapping[str, Spacing] | None = None,
@@ -47,7 +47,8 @@ def image_attributes(
 ) -> dict[str, JSON]:
     """Return the attributes of the group of an image for which `is_image` is true.
 
-    `levels` has the path of the array, and rows and columns, from full resolution to the smallest.
+    `levels` has the path of the array, and its factors (`factors_of`), from full resolution to the
+    smallest.
     Axes without a spacing are in pixels.
     """
     known = spacing or {}
@@ -60,8 +61,8 @@ def image_attributes(
             axis["unit"] = found.unit
         axes.append(axis)
     datasets: list[JSON] = []
-    for path, size in levels:
-        steps = steps_of(dimensions, size, levels[0][1], known)
+    for path, factors in levels:
+        steps = steps_of(dimensions, factors, known)
         scale: list[JSON] = [step for _, step in steps]
         transformations: list[JSON] = [{"type": "scale", "scale": scale}]
         if any(start for start, _ in steps):
@@ -82,14 +83,23 @@ def collection_attributes() -> dict[str, JSON]:
     return {"ome": {"version": VERSION, "bioformats2raw.layout": 3}}
 
 
+def factors_of(
+    size: tuple[int, int], full: tuple[int, int], factor: float | None = None
+) -> tuple[float, float]:
+    """Return the rows and columns of the full image that a pixel of a level covers.
+
+    `factor` is that of levels whose sizes are padded.
+    """
+    if factor is not None:
+        return factor, factor
+    return full[0] / size[0], full[1] / size[1]
+
+
 def steps_of(
-    dimensions: Sequence[str],
-    size: tuple[int, int],
-    full: tuple[int, int],
-    spacing: Mapping[str, Spacing],
+    dimensions: Sequence[str], level: tuple[float, float], spacing: Mapping[str, Spacing]
 ) -> list[tuple[float, float]]:
-    """Return position and spacing of the pixels along each dimension of a level of some `size`."""
-    factors = {"y": full[0] / size[0], "x": full[1] / size[1]}
+    """Return position and spacing of the pixels along each dimension of a level."""
+    factors = dict(zip("yx", level, strict=True))
     steps = []
     for dimension in dimensions:
         step = spacing[dimension].step if dimension in spacing else 1.0

@@ -59,13 +59,13 @@ async def read_header(
     """
     source = await open_source(url, registry, prefetch=prefetch)
     try:
-        chain = await read_chain(source)
+        chain = await read_chain(source, only)
         if only is not None and only >= len(chain.directories):
             raise chain.damage or _out_of_range(only, chain)
         ifds = await _read_directories(source, chain, only)
     except VirtualTIFFError as error:
         raise error.at(url=url) from error.__cause__
-    if len(chain.directories) == 1 and ifds:
+    if chain.is_whole and len(chain.directories) == 1:
         ifds = (_with_hidden_planes(ifds[0]), *ifds[1:])
     header = Header(
         source=source.source,

@@ -13,7 +13,8 @@ import tifffile
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.tiff.ome_xml import LENGTHS, TIMES, OMEImage, plain_unit
-from virtual_tiff.tiff.series import SLIDES, Channel, Series, Spacing
+from virtual_tiff.tiff.philips import level_factors
+from virtual_tiff.tiff.series import SLIDES, Channel, Level, Series, Spacing
 
 #: Rows or columns of the largest slide.
 _MAX_SIDE = 2**22
@@ -51,7 +52,18 @@ def described(
         spacing, channels = _imagej(tif.imagej_metadata or {}, header.ifds[0])
     elif found.kind in SLIDES:
         spacing = _slide(found, plain)
+        plain = replace(plain, levels=_levels(plain, header))
     return replace(plain, name=name, spacing=spacing, channels=channels, bits=bits)
+
+
+def _levels(plain: Series, header: Header) -> tuple[Level, ...]:
+    """Return the levels with their scales, if those are not told by the sizes."""
+    factors = level_factors(header.ifds[0], len(plain.levels)) if plain.kind == "philips" else None
+    if factors is None:
+        return plain.levels
+    return tuple(
+        replace(level, factor=factor) for level, factor in zip(plain.levels, factors, strict=True)
+    )
 
 
 def _slide(found: tifffile.TiffPageSeries, plain: Series) -> dict[str, Spacing]:
