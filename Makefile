@@ -19,7 +19,9 @@ demo: env ## publish the examples and read them back without this package
 test: env ## run the tests
 	$(BIN)python -m pytest -n auto
 
-test-javascript: env ## read published examples with zarrita.js (needs Node 20 and npm)
+test-javascript: env ## test clients/javascript, read with zarrita.js (needs Node 20, npm and Chromium)
+	npm --prefix clients/javascript install --no-package-lock --no-audit --no-fund
+	npm --prefix clients/javascript test
 	npm --prefix tests/javascript install --no-package-lock --no-audit --no-fund
 	npm --prefix tests/javascript test
 
@@ -69,4 +71,4 @@ constraints: ## pin the newest releases in constraints.txt
 	@scripts/bootstrap.sh constraints
 
 clean: ## remove everything the tasks made, environments included
-	rm -rf .venv .venv-latest .venv-lowest .uv .pixi build dist site tests/*/node_modules
+	rm -rf .venv .venv-latest .venv-lowest .uv .pixi build dist site tests/*/node_modules clients/*/node_modules clients/*/wasm clients/*/licenses

@@ -30,7 +30,8 @@ def main() -> None:
     icechunk.set_logs_filter("error")
     virtual_tiff.publish(Path(__file__).with_name("wind.tif"), folder / "wind")
     store = open_repository(folder / "wind").readonly_session("main").store
-    wind = xarray.open_zarr(store, group="wind", zarr_format=3, consolidated=False)["0"]
+    options = {"zarr_format": 3, "consolidated": False, "chunks": None}
+    wind = xarray.open_zarr(store, group="wind/0", **options)["image"]
 
     points = xarray.Dataset(
         {

@@ -32,7 +32,7 @@ from rich.table import Table
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.planning.attributes import Description, describe, encode_fill_value
 from virtual_tiff.planning.encoding.data_type import nodata_value
-from virtual_tiff.planning.pyramid import levels_of
+from virtual_tiff.planning.pyramid import pyramids_of
 from virtual_tiff.tags import PhotometricInterpretation
 from virtual_tiff.tiff.geokeys import bounds, gcps, rpcs
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
@@ -93,8 +93,8 @@ def read(data: bytes) -> Header:
 
 def overviews(header: Header) -> list[ImageFileDirectory]:
     """Reduced images of the first one, as the layout `multiscale` has them."""
-    levels = levels_of(relate(header.ifds), header.ifds[0].index)
-    return [level["image"].directory for level in levels[1:]]
+    (pyramid,) = pyramids_of(relate(header.ifds), header.ifds[0].index)
+    return [level["image"].directory for level in pyramid.levels[1:]]
 
 
 def crs_equal(ours: pyproj.CRS | None, theirs: Any) -> bool:

@@ -1,7 +1,7 @@
 """Read every encoding with every reader, and write docs/reference/readers.md and .json.
 
 `python scripts/reader_matrix.py` runs all readers; the JavaScript ones need `npm install` in
-tests/javascript first, which `make test-javascript` does.
+clients/javascript and tests/javascript first, which `make test-javascript` does.
 """
 
 from __future__ import annotations

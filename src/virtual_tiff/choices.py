@@ -17,6 +17,7 @@ type OnDuplicate = Literal["raise", "first", "last", "newest"]
 type OnFailed = Literal["raise", "skip"]
 type OnPresent = Literal["raise", "skip"]
 type OutOfOrder = Literal["raise", "insert"]
+type StacMetadata = Literal["use", "ignore"]
 
 
 def values_of(choice: TypeAliasType) -> tuple[str, ...]:

@@ -17,10 +17,13 @@ and a `kind`: a stable code (`ErrorKind`) to match instead of the text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from typing import ClassVar, Self
+
+from virtual_tiff.messages import printable, redacted
 
 
 class ErrorKind(StrEnum):
@@ -31,6 +34,7 @@ class ErrorKind(StrEnum):
     NOT_AUTHORIZED = "not-authorized"
     NO_STORE = "no-store"
     IS_DIRECTORY = "is-directory"
+    NOT_A_FILE = "not-a-file"
     SOURCE_CHANGED = "source-changed"
     SEVERAL = "several"
     STORAGE = "storage"
@@ -43,6 +47,7 @@ class ErrorKind(StrEnum):
     INVALID_TAG = "invalid-tag"
     MISSING_TAG = "missing-tag"
     HEADER_TOO_LARGE = "header-too-large"
+    TIME_LIMIT = "time-limit"
     INVALID_SEGMENT = "invalid-segment"
     INVALID_SIDECAR = "invalid-sidecar"
     # what no registered codec can express
@@ -69,6 +74,8 @@ class ErrorKind(StrEnum):
     NOT_A_REPOSITORY = "not-a-repository"
     CONFLICT = "conflict"
     REPOSITORY = "repository"
+    # anything else that a library raised while one file was read
+    UNEXPECTED = "unexpected"
 
 
 class VirtualTIFFError(Exception):
@@ -103,17 +110,18 @@ class VirtualTIFFError(Exception):
         tag: int | None = None,
         remedy: str | None = None,
     ) -> None:
+        message = printable(redacted(message))
         super().__init__(message)
         self.message = message
         self.kind = self.default_kind if kind is None else kind
-        self.url = url
+        self.url = None if url is None else redacted(url)
         self.ifd = ifd
         self.tag = tag
-        self.remedy = remedy
+        self.remedy = None if remedy is None else printable(redacted(remedy))
 
     def at(self, *, url: str | None = None, ifd: tuple[int, ...] | None = None) -> Self:
         """Fill in URL and directory where they are not set yet."""
-        self.url = url if self.url is None else self.url
+        self.url = redacted(url) if self.url is None and url is not None else self.url
         self.ifd = ifd if self.ifd is None else self.ifd
         return self
 
@@ -125,7 +133,7 @@ class VirtualTIFFError(Exception):
     def __str__(self) -> str:
         place = []
         if self.url is not None:
-            place.append(self.url)
+            place.append(printable(self.url))
         if self.ifd is not None:
             place.append("IFD " + ".".join(str(i) for i in self.ifd))
         if self.tag is not None:
@@ -137,6 +145,29 @@ class VirtualTIFFError(Exception):
         kind, url, ifd, tag, remedy = self.kind, self.url, self.ifd, self.tag, self.remedy
         make = partial(type(self), kind=kind, url=url, ifd=ifd, tag=tag, remedy=remedy)
         return make, (self.message,)
+
+
+@contextmanager
+def one_file(url: str) -> Iterator[None]:
+    """Make an error of one file of anything else that is raised while it is read.
+
+    Raises
+    ------
+    VirtualTIFFError
+        With kind `unexpected`, so that one file does not end the work on all others.
+    """
+    try:
+        yield
+    except VirtualTIFFError:
+        raise
+    except Exception as error:  # MemoryError included
+        text = " ".join(str(error).split()) or "no message"
+        raise VirtualTIFFError(
+            f"reading this file raised {type(error).__name__} ({shorten(text)}).",
+            kind=ErrorKind.UNEXPECTED,
+            url=url,
+            remedy="Report it, with the file if you can.",
+        ) from error
 
 
 class SourceError(VirtualTIFFError, OSError):

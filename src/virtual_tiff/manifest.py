@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from obspec_utils.registry import ObjectStoreRegistry
 from virtualizarr.manifests import ChunkManifest, ManifestArray, ManifestGroup, ManifestStore
 from virtualizarr.manifests.manifest import INLINED_CHUNK_PATH, MISSING_CHUNK_PATH
@@ -13,6 +14,18 @@ from zarr.dtype import parse_dtype
 
 from virtual_tiff.planning.metadata import array_document
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+
+
+class ScalarManifestArray(ManifestArray):
+    """A scalar without chunks, such as a grid mapping, which virtual datasets hold as its value.
+
+    When xarray joins datasets, it compares the variables that do not grow, which needs values.
+    """
+
+    def to_virtual_variable(self) -> xr.Variable:
+        """Return a variable with the fill value, which is the value of the missing chunk."""
+        value = np.asarray(self.metadata.fill_value, self.dtype)
+        return xr.Variable((), value, dict(self.metadata.attributes))
 
 
 def manifest_store(plan: GroupPlan, registry: ObjectStoreRegistry[Any]) -> ManifestStore:
@@ -49,7 +62,8 @@ def manifest_array(plan: ArrayPlan) -> ManifestArray:
         # zarr warns that numcodecs.* names are not in the specification; the table of readers in
         # the documentation lists who reads them.
         warnings.simplefilter("ignore")
-        return ManifestArray(metadata=document, chunkmanifest=_chunk_manifest(plan))
+        kind = ManifestArray if plan.shape or plan.lengths.any() else ScalarManifestArray
+        return kind(metadata=document, chunkmanifest=_chunk_manifest(plan))
 
 
 def _chunk_manifest(plan: ArrayPlan) -> ChunkManifest:

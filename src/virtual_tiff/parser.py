@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -11,12 +12,19 @@ from obspec_utils.registry import ObjectStoreRegistry
 
 import virtual_tiff.storage.shutdown  # noqa: F401 - for its effect
 from virtual_tiff.choices import BandAxis, IFDLayout, OnUnsupported, SidecarKind, check_choice
-from virtual_tiff.errors import InvalidOptionError, UnsupportedTIFFError, VirtualTIFFError
+from virtual_tiff.errors import (
+    InvalidOptionError,
+    UnsupportedTIFFError,
+    VirtualTIFFError,
+    one_file,
+)
 from virtual_tiff.planning.arrangement import PlanOptions
+from virtual_tiff.planning.attributes import value_notes
 from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd, plan_header
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.pages.hierarchy import plan_pages
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.storage.budget import DEFAULT_HEADER_LIMIT, DEFAULT_TIME_LIMIT, Limits
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.run import run
 from virtual_tiff.tiff.ifd import Header
@@ -43,10 +51,11 @@ class VirtualTIFF:
         `(0, 1)` for the second sub-IFD of the first. `None` parses all.
     ifd_layout
         `flat`: one group with arrays named `0`, `1`, … (`0.1` for sub-IFDs). `nested`: a group
-        for each image, for a DataTree. `multiscale`: one full-resolution image, in the group
-        `0`, and its overviews, in `1`, `2`, … down to the smallest, each an array `image` with
-        its `mask`; the root carries the `multiscales` Zarr convention. `ifd` then names the
-        full-resolution image, which a file with several (pages) needs. `pages`: the pages of each
+        for each image, for a DataTree. `multiscale`: the full-resolution image in the group `0`,
+        and its overviews in `1`, `2`, … down to the smallest, each an array `image` with its
+        `mask`; the root carries the `multiscales` Zarr convention. A file with several
+        full-resolution images has a group with these for each, named by its directory, unless
+        `ifd` chooses one. `pages`: the pages of each
         image as one array `image`, with dimensions such as `t`, `c` and `z` before rows and
         columns, according to OME-TIFF, ImageJ, the slide format, or the pages themselves; in groups
         with OME-Zarr metadata, `0`, `1`, … for the levels of a pyramid, and above them `0`, `1`, …
@@ -60,7 +69,8 @@ class VirtualTIFF:
         segments for each band (PlanarConfiguration 2); otherwise select from the dataset.
     coords
         Whether to write `x` and `y`, the pixel centres in CRS units (where the grid is parallel
-        to the axes, and no longer than 4,194,304 pixels), and `band`.
+        to the axes, and no longer than 4,194,304 pixels), `band`, and the grid mapping
+        `spatial_ref`. Without it, groups hold the arrays of images only.
     on_unsupported
         How to handle an image that no Zarr codec expresses. `raise`: an
         `UnsupportedTIFFError`. `copy`: decode it now, and store its pixels in the manifest; the
@@ -74,6 +84,13 @@ class VirtualTIFF:
         only metadata.
     prefetch
         Bytes of the first GET. A header that fits needs no other request.
+    header_limit
+        Bytes of memory that the header of a file may take, with the chunks that are made from it.
+        A file that needs more is refused, with the kind `header-too-large`.
+    time_limit
+        Seconds of the processor that a file may take, besides half a millisecond for each
+        directory; requests, and copied images, do not count. A file that takes more is refused,
+        with the kind `time-limit`.
 
     Raises
     ------
@@ -96,6 +113,8 @@ class VirtualTIFF:
     copy_limit: int = field(default=DEFAULT_COPY_LIMIT, kw_only=True)
     sidecars: bool | Collection[SidecarKind] = field(default=False, kw_only=True)
     prefetch: int = field(default=DEFAULT_PREFETCH, kw_only=True)
+    header_limit: int = field(default=DEFAULT_HEADER_LIMIT, kw_only=True)
+    time_limit: float = field(default=DEFAULT_TIME_LIMIT, kw_only=True)
 
     def __post_init__(self) -> None:
         check_choice("ifd_layout", self.ifd_layout, IFDLayout)
@@ -131,6 +150,7 @@ class VirtualTIFF:
             raise InvalidOptionError(
                 f"prefetch is {self.prefetch!r}, but must be at least the 16 bytes of a header."
             )
+        _ = self._limits
 
     def __call__(self, url: str, registry: ObjectStoreRegistry[Any]) -> ManifestStore:
         """Parse one TIFF.
@@ -154,7 +174,12 @@ class VirtualTIFF:
         """
         from virtual_tiff.manifest import manifest_store
 
-        return manifest_store(self.plan(url, registry), registry)
+        plan = self.plan(url, registry)
+        for path, group in plan.walk():
+            for name, array in group.arrays.items():
+                for note in value_notes(array.attributes):
+                    warnings.warn(f"{url}, {path}/{name}: {note}", stacklevel=2)
+        return manifest_store(plan, registry)
 
     def plan(self, url: str, registry: ObjectStoreRegistry[Any]) -> GroupPlan:
         """Plan one TIFF without making a store."""
@@ -169,9 +194,15 @@ class VirtualTIFF:
             first = self.ifd_layout == "multiscale" and self._path == (0,)
             images = self.ifd_layout != "pages" and (self.ifd is None or first)
             kinds = sidecar_kinds(self.sidecars)
-            header, beside = await add_sidecars(
-                header, registry, kinds, prefetch=self.prefetch, images=images
-            )
+            with one_file(url):
+                header, beside = await add_sidecars(
+                    header,
+                    registry,
+                    kinds,
+                    prefetch=self.prefetch,
+                    limits=self._limits,
+                    images=images,
+                )
         return await self.plan_header_async(header, source, self._path, beside=beside)
 
     async def read_async(
@@ -182,7 +213,14 @@ class VirtualTIFF:
         # Overviews follow their image, so all directories are needed.
         whole = path is None or self.ifd_layout in ("multiscale", "pages")
         only = None if whole or path is None else path[0]
-        return await read_header(url, registry, prefetch=self.prefetch, only=only)
+        with one_file(url):
+            return await read_header(
+                url, registry, prefetch=self.prefetch, only=only, limits=self._limits
+            )
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits(self.header_limit, self.time_limit)
 
     @property
     def _path(self) -> tuple[int, ...] | None:
@@ -202,8 +240,20 @@ class VirtualTIFF:
         `beside` has the bytes of the sidecars by URL. With `alone`, omit coordinates and attributes
         of groups, which a cube has once for all its images.
         """
+        with one_file(header.source.url):
+            return await self._plan_header(header, source, path, beside or {}, alone=alone)
+
+    async def _plan_header(
+        self,
+        header: Header,
+        source: ByteSource,
+        path: tuple[int, ...] | None,
+        beside: Mapping[str, ByteSource],
+        *,
+        alone: bool,
+    ) -> GroupPlan:
         url = header.source.url
-        sources = {url: source, **(beside or {})}
+        sources = {url: source, **beside}
         options = PlanOptions(
             layout=self.ifd_layout,
             image=ImageOptions(
@@ -212,6 +262,7 @@ class VirtualTIFF:
             ),
             coords=self.coords,
             alone=alone,
+            check=source.budget.check,
         )
         series: tuple[Series, ...] | None = None
         if self.ifd_layout == "pages":
@@ -225,11 +276,12 @@ class VirtualTIFF:
         copies: dict[tuple[str, tuple[int, ...]], ArrayPlan] = {}
         while True:
             try:
-                if series is None:
-                    plan = plan_header(header, options, ifd=path, copies=copies)
-                else:
-                    own = {ifd: plan for (one, ifd), plan in copies.items() if one == url}
-                    plan = plan_pages(header, series, options, ifd=path, copies=own)
+                with source.budget.working():
+                    if series is None:
+                        plan = plan_header(header, options, ifd=path, copies=copies)
+                    else:
+                        own = {ifd: plan for (one, ifd), plan in copies.items() if one == url}
+                        plan = plan_pages(header, series, options, ifd=path, copies=own)
                 return await _completed(plan, sources)
             except UnsupportedTIFFError as error:
                 error.at(url=url)

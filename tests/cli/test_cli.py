@@ -483,6 +483,7 @@ def test_info_as_json(capsys: Output) -> None:
             "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
             "readers": [str(reader) for reader in Reader],
             "problem": None,
+            "notes": [],
         }
     ]
 

@@ -95,12 +95,12 @@ def test_what_went_otherwise(command: str, capsys: Output) -> None:
     ]
 
 
-@pytest.mark.parametrize("is_tree", [False, True])
-def test_the_example_opens_the_first_group(is_tree: bool, capsys: Output) -> None:
-    result = result_of({"a/b": Added(images=1, arrays=1, source="u", has_groups=is_tree)})
+def test_the_example_opens_the_first_dataset(capsys: Output) -> None:
+    result = result_of({"a/b": Added(images=1, arrays=1, source="u", dataset="a/b/0")})
     text = "\n".join(printed(result, capsys, example=True))
     assert "Read it where xarray, icechunk" in text
-    assert ("open_datatree" in text) == is_tree
+    assert "open_zarr(\n" in text
+    assert "chunks=None" in text
 
 
 @pytest.mark.parametrize("command", ["publish", "stack", "append"])

@@ -254,6 +254,22 @@ def test_bands_taken_apart_have_their_own_scales(tmp_path: Path) -> None:
     assert not any(lists & set(each) for each in attributes)
 
 
+def test_bands_are_named_by_their_descriptions(tmp_path: Path) -> None:
+    import rasterio
+
+    paths = write_scenes(tmp_path, 2, shape=(3, 48, 64), INTERLEAVE="BAND")
+    for path in paths:
+        with rasterio.open(path, "r+") as file:
+            file.descriptions = ("red", "green", "nir")
+    plan = plan_cube(scanned(tmp_path), CubeOptions(split_bands=True))
+    assert list(plan.variables) == ["red", "green", "nir"]
+    plan = plan_cube(
+        scanned(tmp_path), CubeOptions(split_bands=True, variable_pattern=r"(\d)\.tif$")
+    )
+    assert len(plan.variables) == 6
+    assert {name[1:] for name in plan.variables} == {"_red", "_green", "_nir"}
+
+
 def test_chunky_bands_cannot_be_taken_apart(tmp_path: Path) -> None:
     write_scenes(tmp_path, 2, shape=(3, 48, 64), INTERLEAVE="PIXEL")
     with pytest.raises(InvalidOptionError, match="share their chunks"):

@@ -74,7 +74,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any],
         files[name] = folder / f"{name.replace(':', '-')}.tif"
         write_special(name, files[name])
     repository = folder / "repository"
-    result = publish(list(files.values()), repository, names=lambda url: Path(url).stem)
+    result = publish(
+        list(files.values()), repository, names=lambda url: Path(url).stem, ifd_layout="flat"
+    )
     arrays: dict[str, list[dict[str, str]]] = {}
     for name, path in files.items():
         arrays[name] = []

@@ -46,23 +46,23 @@ def look_at_image(store: Any, job: dict[str, Any], folder: Path) -> dict[str, An
     import xarray as xr
 
     answer: dict[str, Any] = {}
-    with xr.open_zarr(store, group=job["image"], zarr_format=3, consolidated=False) as ds:
+    with xr.open_zarr(store, group=f"{job['image']}/0", zarr_format=3, consolidated=False) as ds:
         answer["crs"] = ds.rio.crs.to_wkt()
         answer["transform"] = list(ds.rio.transform())[:6]
         clipped = ds.rio.clip_box(*job["box"])
         answer["clipped_transform"] = list(clipped.rio.transform())[:6]
-        np.save(folder / "clipped.npy", clipped["0"].values)
+        np.save(folder / "clipped.npy", clipped["image"].values)
         indexed = rasterix.assign_index(ds)
         answer["index"] = type(indexed.xindexes["x"]).__name__
         answer["index_transform"] = list(indexed.xindexes["x"].transform())[:6]
         points = {axis: xr.DataArray(job["points"][axis], dims="point") for axis in ("x", "y")}
-        np.save(folder / "nearest.npy", ds["0"].sel(points, method="nearest").values)
+        np.save(folder / "nearest.npy", ds["image"].sel(points, method="nearest").values)
         ds.rio.to_raster(folder / "round_trip.tif")
-    with xr.open_zarr(store, group=job["colors"], zarr_format=3, consolidated=False) as ds:
+    with xr.open_zarr(store, group=f"{job['colors']}/0", zarr_format=3, consolidated=False) as ds:
         answer["bands"] = [str(name) for name in ds["band"].values]
-        red = ds["0"].sel(band=answer["bands"][0])
+        red = ds["image"].sel(band=answer["bands"][0])
         np.save(folder / "red.npy", red.values)
-        ds["0"].rio.to_raster(folder / "colors_copy.tif")
+        ds["image"].rio.to_raster(folder / "colors_copy.tif")
     return answer
 
 

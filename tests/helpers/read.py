@@ -64,6 +64,21 @@ def image_plans(plan: GroupPlan) -> dict[str, ArrayPlan]:
     return {name: array for name, array in plan.arrays.items() if is_image(name)}
 
 
+def transform_of(plan: GroupPlan, name: str) -> tuple[float, ...] | None:
+    """Affine transform of an image in GDAL's order, as the plan of its group tells it."""
+    array = plan.arrays[name]
+    mapping = plan.arrays.get(str(array.attributes.get("grid_mapping")))
+    written = None if mapping is None else mapping.attributes.get("GeoTransform")
+    if written is not None:
+        return tuple(map(float, str(written).split()))
+    rows, columns = (n for n in array.dimension_names if n[0] in "yx")
+    if columns not in plan.arrays:
+        return None
+    x, y = (np.frombuffer(plan.arrays[axis].inline[(0,)]) for axis in (columns, rows))
+    a, e = ((axis[-1] - axis[0]) / (axis.size - 1) for axis in (x, y))
+    return (x[0] - a / 2, a, 0.0, y[0] - e / 2, 0.0, e)
+
+
 def images(group: zarr.Group) -> Iterator[tuple[str, zarr.Array[Any]]]:
     """Images of a group and of all below it, by name."""
     return ((name, array) for name, array in arrays(group) if is_image(name))

@@ -38,6 +38,10 @@ class RecordingStore:
         self._note("GET", (options or {}).get("range"))
         return await self._store.get_async(path, options=options)
 
+    def get(self, path: str, *, options: Any = None) -> Any:
+        self._note("GET", (options or {}).get("range"))
+        return self._store.get(path, options=options)
+
     def get_range(self, path: str, *, start: int, end: int | None = None) -> Any:
         self._note("GET", None if end is None else (start, end))
         return self._store.get_range(path, start=start, end=end)

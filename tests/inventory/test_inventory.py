@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -403,6 +404,10 @@ def test_one_get_a_file_in_the_order_of_the_sources(tmp_path: Path) -> None:
     assert not inventory.failed.num_rows
 
 
+def without_times(inventory: Inventory) -> pa.Table:
+    return inventory.table.drop_columns(["read_at"])
+
+
 EXECUTORS: dict[str, Callable[[], Executor]] = {
     "threads": lambda: ThreadPoolExecutor(2),
     "processes": lambda: ProcessPoolExecutor(2, mp_context=get_context("spawn")),
@@ -419,7 +424,7 @@ def test_executors(kind: str, tmp_path: Path) -> None:
         patch.setattr(module, "_TASK_URLS", 3)
         calls: list[tuple[Stage, int, int, int]] = []
         shared = scanned(tmp_path, executor=executor, progress=lambda *n: calls.append(n))
-    assert shared.table.equals(scanned(tmp_path).table)
+    assert without_times(shared).equals(without_times(scanned(tmp_path)))
     assert calls[-1] == ("read", 8, 8, 1)
 
 
@@ -466,6 +471,85 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path) -> None:
     assert not inventory.failed.num_rows
 
 
+@pytest.mark.parametrize("named", ["folder", "glob", "files"])
+def test_a_checkpoint_never_mixes_times(named: str, tmp_path: Path) -> None:
+    paths = write_scenes(tmp_path / "tiffs", 6)
+    checkpoint = tmp_path / "checkpoint"
+    sources = {
+        "folder": [tmp_path / "tiffs"],
+        "glob": [tmp_path / "tiffs" / "*.tif"],
+        "files": list(paths),
+    }[named]
+    first = scanned(*sources, checkpoint=checkpoint)
+    old = paths[1].stat()
+    # Another grid; the same size and time, in another place of the disk; an older time alone.
+    write_scene(paths[0], seed=9, shape=(96, 64))
+    copied = paths[1].with_suffix(".new")
+    copied.write_bytes(paths[1].read_bytes())
+    os.utime(copied, ns=(old.st_atime_ns, old.st_mtime_ns))
+    copied.replace(paths[1])
+    os.utime(paths[2], (1_500_000_000, 1_500_000_000))
+    again = scanned(*sources, checkpoint=checkpoint)
+    assert without_times(again).equals(without_times(scanned(*sources))) or named == "files"
+    changed = [
+        before != after
+        for before, after in zip(first.table["read_at"], again.table["read_at"], strict=True)
+    ]
+    # A listing has ETags, which tell the second apart; the local file system has none.
+    assert changed == [True, named != "files", True, False, False, False]
+    assert again.table["height"].to_pylist()[0] == 96
+    third = scanned(*sources, checkpoint=checkpoint)
+    assert third.table.equals(again.table)
+
+
+def test_rows_are_kept_after_some_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import virtual_tiff.inventory.reading as module
+
+    monkeypatch.setattr(module, "_PART_SECONDS", 0.0)
+    write_scenes(tmp_path / "tiffs", 8)
+    checkpoint = tmp_path / "checkpoint"
+    kept: list[int] = []
+
+    def look(stage: Stage, done: int, total: int, failed: int, /) -> None:
+        if stage == "read":
+            kept.append(len(list(checkpoint.glob("part-*.parquet"))))
+
+    scanned(tmp_path / "tiffs", checkpoint=checkpoint, concurrency=1, progress=look)
+    assert kept == list(range(8))
+
+
+def test_a_thousand_files_of_which_some_fail(tmp_path: Path) -> None:
+    """1 % fail for good, 5 % of the requests now and then; the rest is not read again."""
+    folder = tmp_path / "tiffs"
+    content = write_scenes(folder, 1)[0].read_bytes()
+    for number in range(995):
+        (folder / f"{number:04}.tif").write_bytes(b"no TIFF" if number < 5 else content)
+    missing = [f"missing{number}.tif" for number in range(5)]
+    with RangeServer(folder, error_rate=0.05, seed=3) as server:
+        urls = [f"{server.url}/{number:04}.tif" for number in range(995)]
+        urls += [f"{server.url}/{name}" for name in missing]
+        for _ in range(2):
+            server.reset()
+            inventory = scan(urls, checkpoint=tmp_path / "checkpoint")
+            assert (len(inventory.images), len(inventory.failed)) == (990, 10)
+            asked = {request.path for request in server.requests}
+            kinds = inventory.failed["error_kind"].to_pylist()
+            assert kinds == [ErrorKind.NOT_A_TIFF] * 5 + [ErrorKind.NOT_FOUND] * 5
+        assert asked == {f"/{n:04}.tif" for n in range(5)} | {f"/{name}" for name in missing}
+
+
+def test_tables_without_the_columns_of_later_versions(tmp_path: Path) -> None:
+    write_scenes(tmp_path, 2)
+    inventory = scanned(tmp_path)
+    older = inventory.table.drop_columns(["header", "read_at"])
+    file = tmp_path / "older.parquet"
+    pq.write_table(older, file)
+    read = Inventory.read(file)
+    assert read.table["header"].null_count == 2
+    assert read.source(0).header == ""
+    assert inventory.source(0).header.startswith("0-")
+
+
 def test_footprints_at_the_edge_of_the_map() -> None:
     # Across the antimeridian.
     fiji = footprint("EPSG:32701", (1000, 0, 0, 0, -1000, 8_200_000), 400, 300)
@@ -493,6 +577,77 @@ def test_footprints_at_the_edge_of_the_map() -> None:
     # Where a CRS has no inverse, there is no outline.
     assert footprint("EPSG:32633", (1e9, 0, 0, 0, -1e9, 0), 10, 10) is None
     assert fiji.geojson["type"] == "MultiPolygon"
+
+
+MERCATOR = 20037508.342789244
+SINUSOIDAL = "+proj=sinu +R=6371007.181 +units=m"
+GEOSTATIONARY = "+proj=geos +h=35786023 +lon_0=-75 +sweep=x +ellps=GRS80"
+GLOBE = (-180, -90, 180, 90)
+
+
+@pytest.mark.parametrize(
+    ("crs", "sides", "expected"),
+    [
+        # west, east, north and south in the CRS
+        ("EPSG:4326", (-180, 180, 90, -90), GLOBE),
+        ("EPSG:4326", (0, 360, 90, -90), GLOBE),
+        ("EPSG:4326", (-180.05, 179.95, 90.05, -90.05), GLOBE),
+        ("EPSG:4326", (-0.125, 359.875, 90.125, -90.125), GLOBE),
+        ("EPSG:4326", (-180.00125, 180.00125, 85.001, -65.001), (-180, -65.001, 180, 85.001)),
+        ("EPSG:4326", (-180.000000001, 180.000000001, 50, -50), (-180, -50, 180, 50)),
+        ("EPSG:4267", (-180.05, 179.95, 90.05, -90.05), GLOBE),
+        ("EPSG:4807", (-200, 200, 100, -100), GLOBE),
+        ("EPSG:4326", (170, 190, 10, -10), (170, -10, -170, 10)),
+        ("EPSG:4326", (190, 200, 10, -10), (-170, -10, -160, 10)),
+        ("EPSG:4326", (-190, -170, 10, -10), (170, -10, -170, 10)),
+        *(
+            ("EPSG:3857", (-size, size, size, -size), (-180, -85.0511, 180, 85.0511))
+            for size in (MERCATOR, 20037508.34, 20037508.3428)
+        ),
+        ("EPSG:3857", (0, 2 * MERCATOR, 1e7, -1e7), (-180, -66.4460, 180, 66.4460)),
+        (
+            "EPSG:3857",
+            (MERCATOR - 1e6, MERCATOR + 1e6, 1e6, -1e6),
+            (171.0168, -8.9466, -171.0168, 8.9466),
+        ),
+        (
+            "EPSG:6933",
+            (-17367530.44, 17367530.44, 7314540.83, -7314540.83),
+            (-180, -85.0446, 180, 85.0446),
+        ),
+        # Pixels outside the domain of the projection, whose inverse is another place.
+        (SINUSOIDAL, (-20015109.354, 20015109.354, 10007554.677, -10007554.677), GLOBE),
+        (
+            SINUSOIDAL,
+            (18903158.8, 20015109.4, -1111950.5, -2223901.0),
+            (172.6225, -19.1881, 180, -10),
+        ),
+        (
+            SINUSOIDAL,
+            (-11119505.2, -10007554.7, 4447802.08, 3335851.56),
+            (-130.5407, 30, -103.9231, 40),
+        ),
+        ("ESRI:54009", (-18040095.7, 18040095.7, 9020047.85, -9020047.85), GLOBE),
+        ("EPSG:8857", (-17243959.06, 17243959.06, 8392927.6, -8392927.6), GLOBE),
+        (
+            GEOSTATIONARY,
+            (-5434894.885, 5434894.885, 5434894.885, -5434894.885),
+            (-156.286, -81.3157, 6.286, 81.3157),
+        ),
+    ],
+)
+def test_footprints_around_the_globe(
+    crs: str, sides: tuple[float, ...], expected: tuple[float, ...]
+) -> None:
+    west, east, north, south = sides
+    width, height = 64, 32
+    transform = ((east - west) / width, 0.0, west, 0.0, (south - north) / height, north)
+    found = footprint(crs, transform, width, height)
+    assert found is not None
+    assert found.bbox == pytest.approx(expected, abs=2e-3)
+    frame = geopandas.GeoSeries.from_wkb([found.wkb])
+    assert frame.is_valid.all()
+    assert -180 <= frame.total_bounds[0] <= frame.total_bounds[2] <= 180
 
 
 def test_not_an_inventory(tmp_path: Path) -> None:

@@ -4,8 +4,7 @@ import { text } from 'node:stream/consumers'
 
 import * as zarr from 'zarrita'
 
-import { openStore } from './store.mjs'
-import './decoders.mjs'
+import { openRoot } from './arrays.mjs'
 
 // A cube has the dimensions time, y and x; times are seconds since 1970, as CF has them.
 async function timeSeries(root, name, row, column) {
@@ -20,7 +19,7 @@ async function timeSeries(root, name, row, column) {
 }
 
 const task = JSON.parse(await text(process.stdin))
-const root = zarr.root(await openStore(task))
+const root = await openRoot({ ...task, codecs: true })
 const series = await timeSeries(root, task.name, task.row, task.column)
 // The workers of the WebAssembly build keep a process alive for a minute and more.
 process.stdout.write(JSON.stringify(series), () => process.exit(0))

@@ -96,7 +96,7 @@ def test_names_that_have_to_be_escaped(tmp_path: Path) -> None:
         for result, location in ((local, tmp_path / "local"), (web, tmp_path / "web")):
             assert list(result.groups.values()) == [name.removesuffix(".tif") for name in AWKWARD]
             for name in AWKWARD:
-                path = f"{name.removesuffix('.tif')}/0"
+                path = f"{name.removesuffix('.tif')}/0/image"
                 assert same_bits(read(location, path), data[name]), name
     assert local.containers == (f"file://{tmp_path}/",)
     assert web.containers == (f"{server.url}/",)
@@ -120,19 +120,19 @@ def test_every_kind_of_chunk(tmp_path: Path) -> None:
         )
     _punch_holes(tmp_path / "several.tif", sparse)
     result = publish([tmp_path / "striped.tif", tmp_path / "several.tif"], tmp_path / "repository")
-    assert same_bits(read(tmp_path / "repository", "striped/0"), striped)
-    assert same_bits(read(tmp_path / "repository", "several/0"), sparse)
-    assert same_bits(read(tmp_path / "repository", "several/1"), pages)
+    assert same_bits(read(tmp_path / "repository", "striped/0/image"), striped)
+    assert same_bits(read(tmp_path / "repository", "several/0/0/image"), sparse)
+    assert same_bits(read(tmp_path / "repository", "several/1/0/image"), pages)
     # Three of four strips, one of twelve tiles, two tiles in each of three bands.
     assert result.references == 3 + 1 + 6
     session = open_repository(tmp_path / "repository").readonly_session("main")
     kinds = icechunk.ChunkType
     for path, chunk, kind in (
-        ("/striped/0", [0, 0], kinds.virtual),
-        ("/striped/0", [3, 0], kinds.inline),
-        ("/several/0", [1, 0], kinds.virtual),
-        ("/several/0", [0, 0], kinds.uninitialized),
-        ("/several/1", [2, 1, 0], kinds.virtual),
+        ("/striped/0/image", [0, 0], kinds.virtual),
+        ("/striped/0/image", [3, 0], kinds.inline),
+        ("/several/0/0/image", [1, 0], kinds.virtual),
+        ("/several/0/0/image", [0, 0], kinds.uninitialized),
+        ("/several/1/0/image", [2, 1, 0], kinds.virtual),
     ):
         assert session.chunk_type(path, chunk) == kind, (path, chunk)
     # At least the last strip; coordinates are stored too.
@@ -160,9 +160,18 @@ def test_groups_within_groups(tmp_path: Path) -> None:
     root = zarr.open_group(store, mode="r", zarr_format=3)
     names = {name for name, _ in root.members(max_depth=None)}
     assert {name for name in names if not name.startswith(RESERVED)} == {
-        *("2024", "2024/B04", "2024/B04/0", "2025", "2025/B04", "2025/B04/0"),
+        *(
+            "2024",
+            "2024/B04",
+            "2024/B04/0",
+            "2024/B04/0/image",
+            "2025",
+            "2025/B04",
+            "2025/B04/0",
+            "2025/B04/0/image",
+        ),
     }
-    assert same_bits(read(tmp_path / "repository", "2025/B04/0"), data["2025"])
+    assert same_bits(read(tmp_path / "repository", "2025/B04/0/image"), data["2025"])
 
 
 def test_options_of_the_parser(tmp_path: Path) -> None:
@@ -176,7 +185,7 @@ def test_stores_of_the_caller(tmp_path: Path) -> None:
     data = write_tiles(tmp_path / "a?b.tif")
     storage = icechunk.in_memory_storage()
     publish(tmp_path / "a?b.tif", storage, registry=local_registry())
-    assert same_bits(read(storage, "a?b/0"), data)
+    assert same_bits(read(storage, "a?b/0/image"), data)
 
 
 def test_with_an_event_loop(tmp_path: Path) -> None:
@@ -190,7 +199,7 @@ def test_with_an_event_loop(tmp_path: Path) -> None:
     one, two = asyncio.run(both())
     assert one.groups == two.groups
     for name in ("one", "two"):
-        assert same_bits(read(tmp_path / name, "a/0"), data)
+        assert same_bits(read(tmp_path / name, "a/0/image"), data)
 
 
 def test_progress(tmp_path: Path) -> None:
@@ -225,7 +234,7 @@ def test_one_request_a_header_and_one_a_chunk(served: tuple[RangeServer, Pixels,
     server, data, location = served
     assert [request.range for request in server.requests] == ["bytes=0-32767"]
     server.reset()
-    array = open_array(location, "a/0")
+    array = open_array(location, "a/0/image")
     assert server.requests == []
     assert same_bits(np.asarray(array[:256, :512]), data[:256, :512])
     (request,) = server.requests
@@ -239,7 +248,7 @@ def test_requests_that_fail_are_tried_again(served: tuple[RangeServer, Pixels, P
     server, data, location = served
     server.configure(error_rate=0.4, seed=1)
     server.reset()
-    assert same_bits(read(location, "a/0"), data)
+    assert same_bits(read(location, "a/0/image"), data)
     assert any(request.status >= 500 for request in server.requests)
 
 
@@ -311,7 +320,7 @@ def test_a_source_that_changed_is_noticed(tmp_path: Path, over_http: bool) -> No
     with RangeServer(tmp_path) as server:
         publish(f"{server.url}/a.tif" if over_http else path, tmp_path / "repository")
         tile = np.s_[:TILE, :TILE]
-        array = open_array(tmp_path / "repository", "a/0")
+        array = open_array(tmp_path / "repository", "a/0/image")
         assert same_bits(np.asarray(array[tile]), data[tile])
         os.utime(path)
         with pytest.raises(icechunk.StorageError) as raised:
@@ -335,8 +344,8 @@ def test_adding_to_a_repository(tmp_path: Path) -> None:
     publish(tmp_path / "a" / "a.tif", repository, message="First")
     publish(tmp_path / "b" / "b.tif", repository)
     assert messages(repository)[:2] == ["Publish b", "First"]
-    assert same_bits(read(repository, "a/0"), one)
-    assert same_bits(read(repository, "b/0"), two)
+    assert same_bits(read(repository, "a/0/image"), one)
+    assert same_bits(read(repository, "b/0/image"), two)
     prefixes = open_repository(repository).config.virtual_chunk_containers
     assert prefixes is not None
     assert set(prefixes) == {f"file://{tmp_path}/a/", f"file://{tmp_path}/b/"}
@@ -391,7 +400,7 @@ def test_other_peoples_repositories_are_left_alone(tmp_path: Path) -> None:
     publish(tmp_path / "a.tif", location, into_existing=True)
     # From now on it is ours too.
     publish(tmp_path / "a.tif", location, names=["again"])
-    assert same_bits(read(location, "again/0"), data)
+    assert same_bits(read(location, "again/0/image"), data)
     assert groups(location) == {"theirs", "a", "again"}
 
 
@@ -399,7 +408,7 @@ def test_branches(tmp_path: Path) -> None:
     write_tiles(tmp_path / "a.tif")
     publish(tmp_path / "a.tif", tmp_path / "repository", names=["first"], branch="new")
     publish(tmp_path / "a.tif", tmp_path / "repository", names=["second"])
-    assert read(tmp_path / "repository", "first/0", "new").shape == (4 * TILE, 3 * TILE)
+    assert read(tmp_path / "repository", "first/0/image", "new").shape == (4 * TILE, 3 * TILE)
     assert groups(tmp_path / "repository") == {"second"}
 
 
@@ -407,7 +416,7 @@ def test_an_open_repository(tmp_path: Path) -> None:
     data = write_tiles(tmp_path / "a.tif")
     repository = icechunk.Repository.create(icechunk.in_memory_storage())
     publish(tmp_path / "a.tif", repository)
-    assert same_bits(read(repository.storage, "a/0"), data)
+    assert same_bits(read(repository.storage, "a/0/image"), data)
 
 
 def test_two_writers_at_once(tmp_path: Path) -> None:
@@ -487,7 +496,7 @@ def test_places_that_are_no_repository(tmp_path: Path) -> None:
     # An empty folder is as good as none.
     (tmp_path / "empty").mkdir()
     publish(tmp_path / "a.tif", f"file://{tmp_path}/empty")
-    assert read(tmp_path / "empty", "a/0").shape == (4 * TILE, 3 * TILE)
+    assert read(tmp_path / "empty", "a/0/image").shape == (4 * TILE, 3 * TILE)
 
 
 @pytest.mark.parametrize(
@@ -657,3 +666,37 @@ def test_copies_keep_the_chosen_bands(tmp_path: Path) -> None:
     assert read(repo, "bands/band").tolist() == [3, 1]
     with pytest.raises(VirtualTIFFError, match="there is no band 4"):
         VirtualTIFF(bands=[4], on_unsupported="copy").plan(path.as_uri(), local_registry())
+
+
+# --- what readers have to know ---------------------------------------------------------------
+
+
+def test_scales_that_differ_by_band_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    profile = {"driver": "GTiff", "width": 16, "height": 16, "dtype": "uint8", "count": 2}
+    with rasterio.open(path, "w", interleave="band", **profile) as file:
+        file.scales = (1, 0.5)
+        file.write(np.ones((2, 16, 16), np.uint8))
+    result = publish([str(path)], str(tmp_path / "repository"))
+    (notes,) = result.notes.values()
+    assert len(notes) == 1
+    assert "split_bands" in notes[0]
+    assert "bands=[n]" in notes[0]
+    assert result.as_json()["notes"] == {name: list(notes) for name in result.notes}
+    with pytest.warns(UserWarning, match="split_bands"):
+        VirtualTIFF()(path.as_uri(), local_registry())
+    # One band is scaled by xarray.
+    plan = VirtualTIFF(bands=[2]).plan(path.as_uri(), local_registry())
+    attributes = plan.arrays["0"].attributes
+    assert attributes["scale_factor"] == 0.5
+    assert "scales" not in attributes
+
+
+def test_metadata_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    text = "<GDALMetadata><Item>"
+    tifffile.imwrite(path, np.ones((16, 16), np.uint8), extratags=[(42112, "s", 0, text, True)])
+    result = publish([str(path)], str(tmp_path / "repository"))
+    (notes,) = result.notes.values()
+    assert len(notes) == 1
+    assert "not well-formed" in notes[0]

@@ -232,7 +232,7 @@ def test_groups_named_by_a_template(archive: list[Path], tmp_path: Path) -> None
         ("{orbit}", "no column 'orbit'"),
         ("{tile}", "would have the same group, 'T32'"),
         ("{tile", "is no template"),
-        ("{tile.x}", "is no name of a column"),
+        ("{tile.x}", "no column 'tile.x'"),
         ("{}", "is no name of a column"),
         ("{tile:%d}", "cannot be filled in"),
         ("{cloud}/{stem}", "1 of 4 images have no cloud"),

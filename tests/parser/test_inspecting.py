@@ -202,7 +202,7 @@ def test_a_damaged_sub_ifd_is_left_out_with_a_note(tmp_path: Path) -> None:
     assert np.array_equal(array[...], GIVEN)
     assert len(array.attrs["notes"]) == 1
     result = publish(str(path), str(tmp_path / "repo"))
-    assert list(result.notes) == [f"file://{path}"]
+    assert len(result.notes) == 1
 
 
 def test_planes_without_a_directory_are_reported(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from virtual_tiff.planning.agreement import (
     Disagreement,
     agreed,
     disagreements,
+    json_text,
     shared_attributes,
 )
 
@@ -274,17 +275,22 @@ def test_agreed() -> None:
         return MismatchError("no")
 
     tags: dict[str, JSON] = {"Make": "a", "DateTime": "1"}
-    one: dict[str, JSON] = {"scale_factor": 2, "title": NAN, "tiff": tags, "gdal": {"a": "1"}}
+    one: dict[str, JSON] = {
+        "scale_factor": 2,
+        "title": NAN,
+        "tiff": json_text(tags),
+        "gdal": {"a": "1"},
+    }
     other: dict[str, JSON] = {
         "scale_factor": 2.0,
         "title": NAN,
-        "tiff": {**tags, "DateTime": "2"},
+        "tiff": json_text({**tags, "DateTime": "2"}),
         "gdal": {"a": "2"},
         "more": 1,
     }
     shared = agreed([one, other], refuse)
     assert shared.pop("title") != 0
-    assert shared == {"scale_factor": 2, "tiff": {"Make": "a"}}
+    assert shared == {"scale_factor": 2, "tiff": '{"Make": "a"}'}
     with pytest.raises(MismatchError):
         agreed([one, other, {**other, "scale_factor": 3}], refuse)
     assert found == [Disagreement(2, "scale_factor", 3, 2)]

@@ -81,7 +81,8 @@ def test_what_the_files_show() -> None:
 
 
 def test_every_image_of_every_file(tmp_path: Path) -> None:
-    publish([EXAMPLES / f"{name}.tif" for name in NAMES], tmp_path / "repository")
+    paths = [EXAMPLES / f"{name}.tif" for name in NAMES]
+    publish(paths, tmp_path / "repository", ifd_layout="flat")
     store = open_repository(tmp_path / "repository").readonly_session("main").store
     for name in NAMES:
         path = EXAMPLES / f"{name}.tif"

@@ -413,8 +413,36 @@ def test_half_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(icechunk.Repository, "exists", late)
     assert publish([path], storage).snapshot_id
     assert len(seen) > 4
+    another = icechunk.in_memory_storage()
+    icechunk.Repository.create(another)
     monkeypatch.setattr(icechunk.Repository, "exists", lambda *_: False)
     monkeypatch.setattr(targets, "_PATIENCE", 0.1)
     with pytest.raises(RepositoryError) as caught:
-        publish([path], storage)
+        publish([path], another)
     assert caught.value.kind == ErrorKind.CONFLICT
+
+
+@pytest.mark.parametrize("left", [(), ("snapshots",), ("snapshots", "transactions")])
+def test_a_beginning_that_was_killed_is_finished(
+    left: tuple[str, ...], tmp_path: Path, repo: str
+) -> None:
+    path = write_scenes(tmp_path / "a", 1)[0]
+    icechunk.Repository.create(icechunk.local_filesystem_storage(repo))
+    (Path(repo) / "repo").rename(Path(repo) / "repo#1")
+    for name in {"snapshots", "transactions"} - set(left):
+        for file in (Path(repo) / name).iterdir():
+            # An object that was not complete.
+            file.rename(file.with_name(f"{file.name}#1"))
+    assert publish([path], repo).snapshot_id
+    assert verify(repo, sample=None).exit_status == 0
+
+
+def test_a_folder_with_other_files_is_no_beginning(tmp_path: Path, repo: str) -> None:
+    path = write_scenes(tmp_path / "a", 1)[0]
+    icechunk.Repository.create(icechunk.local_filesystem_storage(repo))
+    (Path(repo) / "repo").unlink()
+    (Path(repo) / "snapshots" / "mine.txt").write_text("mine")
+    with pytest.raises(RepositoryError) as caught:
+        publish([path], repo)
+    assert caught.value.kind == ErrorKind.NOT_A_REPOSITORY
+    assert (Path(repo) / "snapshots" / "mine.txt").read_text() == "mine"

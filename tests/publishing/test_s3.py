@@ -125,3 +125,41 @@ def test_a_source_replaced_is_noticed_at_once(bucket: S3Store, tmp_path: Path) -
     upload(bucket, [path], "scenes")
     opened(open_repository(repo))["data"].load()
     assert verify(repo, sample=0).exit_status == 0
+
+
+def test_the_server_that_readers_ask(
+    bucket: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repository names the endpoint: another one in the environment changes nothing."""
+    paths = write_scenes(tmp_path / "a", 3)
+    urls = upload(bucket, paths, "scenes")
+    repo = str(tmp_path / "repository")
+    stack(urls[:2], repo, datetime_pattern=PATTERN)
+    with moto_server() as elsewhere:
+        for name, value in s3_environment(elsewhere).items():
+            monkeypatch.setenv(name, value)
+        upload(make_bucket(elsewhere, BUCKET), paths[2:], "scenes")
+        report = verify(repo, sample=None)
+        assert (report.exit_status, report.decoded) == (0, 2)
+        # It would be read from the first server, which has no such file.
+        before = open_repository(repo).lookup_branch("main")
+        with pytest.raises(RepositoryError) as caught:
+            append(urls[2:], repo, datetime_pattern=PATTERN)
+        assert caught.value.kind == ErrorKind.CONFLICT
+        with pytest.raises(RepositoryError) as refused:
+            publish(urls[2:], repo, group="tree")
+        assert refused.value.kind == ErrorKind.CONFLICT
+        assert open_repository(repo).lookup_branch("main") == before
+
+
+def test_a_beginning_that_was_killed(bucket: S3Store, tmp_path: Path) -> None:
+    urls = upload(bucket, write_scenes(tmp_path, 1), "scenes")
+    repo = f"s3://{BUCKET}/repository"
+    publish(urls, repo)
+    first = {"snapshots", "transactions"}
+    for found in obstore.list(bucket, prefix="repository/").collect():
+        key = found["path"].removeprefix("repository/")
+        if key.partition("/")[0] not in first or "1CECHNKREP0F1RSTCMT0" not in key:
+            obstore.delete(bucket, found["path"])
+    assert publish(urls, repo).snapshot_id
+    assert verify(repo, sample=None).exit_status == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from tests.readers._published import ARRAY, Published
 
 _HERE = Path(__file__).resolve().parent
 JAVASCRIPT = _HERE.parent / "javascript"
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 _SECONDS = 240
 
 type Window = tuple[tuple[int, int], ...]
@@ -118,30 +120,44 @@ class PythonReader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JavaScriptReader:
-    """zarrita.js in Node, on Icechunk's WebAssembly build, over HTTP."""
+    """zarrita.js on Icechunk's WebAssembly build, over HTTP.
+
+    Parameters
+    ----------
+    codecs
+        Whether it has zarrita-tiff-codecs.
+    browser
+        Whether it runs in headless Chromium instead of Node.
+    """
 
     title: str
-    decoders: bool
+    codecs: bool
+    browser: bool = False
 
     @property
     def versions(self) -> str:
-        """Versions of the packages that npm has installed, and of Node."""
-        packages = ["zarrita", "@earthmover/icechunk", *(["geotiff"] if self.decoders else [])]
-        found = [f"{name} {_npm_version(name)}" for name in packages]
-        node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
-        return ", ".join([*found, f"Node {node.stdout.strip().lstrip('v').split('.')[0]}"])
+        """Versions of the packages that npm has installed, and of the JavaScript engine."""
+        own = ["zarrita-tiff-codecs"] if self.codecs else []
+        found = [
+            f"{name} {_npm_version(name)}" for name in ("zarrita", "@earthmover/icechunk", *own)
+        ]
+        command, name = (CHROMIUM, "Chromium") if self.browser else ("node", "Node")
+        done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+        major = re.findall(r"\d+", done.stdout)[0]
+        return ", ".join([*found, f"{name} {major}"])
 
     def command(self, folder: Path) -> tuple[list[str], dict[str, str]]:
         """Ask for the WebAssembly build, also where the native one would load."""
-        variables = os.environ | {"NAPI_RS_FORCE_WASI": "error"}
-        return ["node", str(JAVASCRIPT / "read.mjs")], variables
+        variables = os.environ | {"NAPI_RS_FORCE_WASI": "error", "CHROMIUM": CHROMIUM}
+        script = "read_chromium.mjs" if self.browser else "read.mjs"
+        return ["node", str(JAVASCRIPT / script)], variables
 
     def task(self, published: Published) -> dict[str, Any]:
         """Return URLs: nothing is read from the disk."""
         return {
             "repository": published.repository_url,
             "prefix": published.prefix,
-            "decoders": self.decoders,
+            "codecs": self.codecs,
         }
 
     def load(self, folder: Path, name: str, answer: dict[str, Any]) -> Pixels:
@@ -194,8 +210,9 @@ PYTHON_READERS: dict[str, PythonReader] = {
     ),
 }
 JAVASCRIPT_READERS: dict[str, JavaScriptReader] = {
-    "zarrita": JavaScriptReader(title="zarrita.js", decoders=False),
-    "zarrita+decoders": JavaScriptReader(title="zarrita.js + decoders", decoders=True),
+    "zarrita": JavaScriptReader(title="zarrita.js", codecs=False),
+    "zarrita+codecs": JavaScriptReader(title="zarrita.js + zarrita-tiff-codecs", codecs=True),
+    "chromium": JavaScriptReader(title="the same in Chromium", codecs=True, browser=True),
 }
 #: Columns, in order.
 READERS: dict[str, Reader] = {**PYTHON_READERS, **JAVASCRIPT_READERS}

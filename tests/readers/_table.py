@@ -132,9 +132,10 @@ _INTRODUCTION = """\
 
 Every TIFF below was written by GDAL, tifffile or by hand, published with `virtual_tiff.publish`,
 and read by software without this package: each Python reader in a process that has only
-what its own `pip install` installs, zarrita.js in Node with Icechunk's WebAssembly build over
-HTTP. Readers without Icechunk (zarrs, GDAL, tensorstore) read a local copy of the same metadata
-and chunks, byte for byte. The results, whole and in a window, were compared with tifffile's pixels.
+what its own `pip install` installs, zarrita.js in Node and in Chromium with Icechunk's
+WebAssembly build over HTTP. Readers without Icechunk (zarrs, GDAL, tensorstore) read a local
+copy of the same metadata and chunks, byte for byte. The results, whole and in a window, were
+compared with tifffile's pixels.
 
 - **exact**: the same bits, the same shape, the same data type.
 - **within n**: a lossy stream whose samples differ by at most n levels, because decoders round and
@@ -150,11 +151,10 @@ _NOTES = """\
   reads everything here.
 - **zarrs** is the Rust codec pipeline for zarr-python. The first column is what it decodes itself
   (`codec_pipeline.strict`); with imagecodecs-zarr, zarr-python decodes what zarrs does not.
-- **zarrita.js** decodes what its own registry has. The decoders of the second column are those of
-  `tests/javascript/decoders.mjs`, made of the npm package `geotiff` and a few loops: import that
-  file once, and arrays open as usual. A result of `zarr.get` has `stride` beside `data`; where
-  bands are chunky and come first, its samples are not in C order. For float16 arrays it needs a
-  runtime with `Float16Array`.
+- **zarrita.js** decodes what its own registry has. The npm package `zarrita-tiff-codecs`
+  (`clients/javascript`) adds the other codecs; [their specifications](codecs/index.md). A result of
+  `zarr.get` has `stride` beside `data`; where bands are chunky and come first, its samples are not
+  in C order. For float16 arrays it needs a runtime with `Float16Array`; it has no complex numbers.
 - **GDAL** up to 3.12 undoes the transpose of chunky images with the band axis first with the
   inverse order. Publish with `band_axis="last"` for it, and open with `DIM_X=1` and `DIM_Y=0`.
 - `band_axis="last"` describes chunky images without a transpose: every reader that knows the

@@ -44,7 +44,7 @@ from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.tiff.reader import DEFAULT_PREFETCH, read_header
 from virtual_tiff.tiff.reader._chain import read_chain
 from virtual_tiff.tiff.reader._tifffile import read_with_tifffile
-from virtual_tiff.tiff.reader._values import Unusual, read_values
+from virtual_tiff.tiff.reader._values import Unusual, Values
 
 type Registry = ObjectStoreRegistry[Any]
 type IFDs = tuple[ImageFileDirectory, ...]
@@ -78,11 +78,12 @@ async def read_both(url: str, registry: Registry) -> tuple[IFDs | None, IFDs | V
     source = await open_source(url, registry, prefetch=DEFAULT_PREFETCH)
     chain = await read_chain(source)
     seen = {directory.position for directory in chain.directories}
+    values = Values(source, chain.layout)
     quick: IFDs | None
     try:
         quick = tuple(
             [
-                await read_values(source, chain.layout, directory, (i,), seen)
+                await values.read(directory, (i,), seen)
                 for i, directory in enumerate(chain.directories)
             ]
         )

@@ -41,16 +41,31 @@ class Reference:
     sample: Sample | None
 
 
+async def current(store: IcechunkStore, sources: Sources) -> Sources:
+    """Return the rows that count: the last of each place, in arrays that are still there."""
+    arrays, places = sources["array"].tolist(), sources["position"].tolist()
+    last = {place: row for row, place in enumerate(zip(arrays, places, strict=True))}
+    there = {array: await store.exists(f"{array}/zarr.json") for array in dict.fromkeys(arrays)}
+    return sources.take([row for (array, _), row in sorted(last.items(), key=_row) if there[array]])
+
+
+def _row(item: tuple[tuple[str, str], int]) -> int:
+    return item[1]
+
+
 def samples_of(store: IcechunkStore, sources: Sources, rows: list[int]) -> Iterator[Sample]:
     """Yield the images of rows of the table of sources, with their positions."""
     steps = cache(partial(_steps_of, store))
     for row in rows:
         array, position = str(sources["array"][row]), str(sources["position"][row])
+        step = None if position == "{}" else steps(array).get(position)
+        if step is None and position != "{}":
+            continue  # the step was removed by other software
         yield Sample(
             url=str(sources["url"][row]),
             ifd=tuple(int(part) for part in str(sources["ifd"][row]).split(".")),
             array=array,
-            step=None if position == "{}" else steps(array)[position],
+            step=step,
             band=int(sources["band"][row]),
         )
 

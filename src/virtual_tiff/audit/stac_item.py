@@ -11,13 +11,14 @@ import numpy as np
 import zarr
 from pyproj import CRS
 
-from virtual_tiff.cubes.grid import GRID_MAPPING, crs_result, grid_of
+from virtual_tiff.cubes.grid import crs_result
 from virtual_tiff.cubes.plan import ImageGrid
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.inventory.footprint import footprint
 from virtual_tiff.publishing.containers import stored_containers
 from virtual_tiff.publishing.coordinate import read_coordinate
 from virtual_tiff.publishing.cube import level_count
+from virtual_tiff.publishing.georeferencing import read_grid
 from virtual_tiff.publishing.nodes import key_prefix
 from virtual_tiff.publishing.reading_code import reading_code
 from virtual_tiff.publishing.repository import Location, icechunk_errors, open_repository, text_of
@@ -96,8 +97,7 @@ def stac_item(
                     location,
                     tuple(c.prefix for c in stored_containers(repository.config)),
                     branch=branch,
-                    group=group,
-                    tree=pyramid,
+                    group=full,
                 ),
                 "icechunk:snapshot_id": session.snapshot_id,
                 "zarr:group": f"/{group}",
@@ -130,10 +130,8 @@ class _Cube:
             raise _no_cube(group)
         name, array = next(iter(cubes.items()))
         sizes = dict(zip(names[name], array.shape, strict=True))
-        mapping = arrays.get(GRID_MAPPING)
-        attributes = {} if mapping is None else dict(mapping.attrs)
         along = names[name][0]
-        grid = grid_of(attributes, sizes["x"], sizes["y"])
+        grid = read_grid(node, sizes["x"], sizes["y"])
         return cls(cubes, grid, (along, read_coordinate(node, along)))
 
     @property

@@ -1,9 +1,8 @@
-"""Compare object metadata with the values that were recorded at publish time."""
+"""Compare the sources with what was recorded of them at publish time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import cast
 
 import icechunk
@@ -15,54 +14,94 @@ from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.samples import Reference
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.progress import Progress, no_progress
-from virtual_tiff.publishing.sources_table import Sources, time_of
+from virtual_tiff.publishing.sources_table import Sources
 from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.errors import storage_error
+from virtual_tiff.storage.header_checksum import header_checksum, ranges_of
 from virtual_tiff.storage.resolve import AddressRegistry, resolve_store
+from virtual_tiff.storage.source import Source
 
 #: Status and description by URL.
 type States = dict[str, tuple[Status, str]]
-#: Size, ETag and time of the last change of a file at publish time.
-type Recorded = tuple[int, str, datetime | None]
+
+#: Status of a file that cannot be read, by kind of the error.
+_STATUSES = {
+    ErrorKind.NOT_FOUND: Status.MISSING,
+    ErrorKind.IS_DIRECTORY: Status.MISSING,
+    ErrorKind.EMPTY_FILE: Status.CHANGED,
+    ErrorKind.SOURCE_CHANGED: Status.CHANGED,
+}
 
 
-def recorded_states(sources: Sources) -> dict[str, Recorded]:
-    """Return the recorded metadata of each file, by URL."""
-    columns = (sources[name].tolist() for name in ("url", "size", "etag", "last_modified"))
-    return {
-        url: (size, etag, time_of(modified))
-        for url, size, etag, modified in zip(*columns, strict=True)
-    }
+def recorded_states(sources: Sources) -> dict[str, tuple[Source, ...]]:
+    """Return what was recorded of each file, by URL; more than one if it was published twice."""
+    found: dict[str, dict[Source, None]] = {}
+    for row in range(len(sources)):
+        source = sources.source(row)
+        found.setdefault(source.url, {})[source] = None
+    return {url: tuple(states) for url, states in found.items()}
 
 
 async def find_changed(
-    recorded: Mapping[str, Recorded | None],
+    recorded: Mapping[str, Sequence[Source]],
     registry: AddressRegistry,
     concurrency: int,
     progress: Progress | None,
 ) -> States:
-    """Request the metadata of every file, and return the status of those that differ."""
+    """Compare every file with what was recorded, and return the status of those that differ."""
     wrong: States = {}
     report = progress or no_progress
     done = 0
 
-    async def check(item: tuple[str, Recorded | None]) -> None:
+    async def check(item: tuple[str, Sequence[Source]]) -> None:
         nonlocal done
-        url, before = item
+        url, states = item
         try:
-            now = await _head(url, registry)
-            fault = None if before is None else difference(*before, now)
+            fault = await _fault(url, states, registry)
             if fault is not None:
                 wrong[url] = (Status.CHANGED, fault)
         except VirtualTIFFError as error:
-            missing = error.kind in (ErrorKind.NOT_FOUND, ErrorKind.IS_DIRECTORY)
-            status = Status.MISSING if missing else Status.UNREACHABLE
-            wrong[url] = (status, error.message)
+            wrong[url] = (_STATUSES.get(error.kind, Status.UNREACHABLE), error.message)
         done += 1
         report("check", done, len(recorded), len(wrong))
 
     await in_flight(recorded.items(), concurrency, check)
     return wrong
+
+
+async def _fault(url: str, states: Sequence[Source], registry: AddressRegistry) -> str | None:
+    """Describe how a file differs from what was recorded, usually with one request.
+
+    Where the ETag does not tell every change, the bytes of the header are requested instead of the
+    metadata alone, which come with them.
+    """
+    headers = dict.fromkeys(s.header for s in states if s.header and not s.has_strong_tag)
+    ranges = ranges_of(next(iter(headers), ""))
+    first, failed = b"", None
+    try:
+        if ranges:
+            now, first = await _get(url, registry, ranges[0])
+        else:
+            now = await _head(url, registry)
+    except VirtualTIFFError as error:
+        if not ranges or error.kind != ErrorKind.STORAGE:
+            raise
+        # Such as a web server that answers for an empty file as if it did not serve ranges.
+        now, failed = await _head(url, registry), error
+    for state in states:
+        fault = state.difference(cast(Mapping[str, object], now))
+        if fault is not None:
+            return fault
+    if failed is not None:
+        raise failed
+    for header in headers:
+        pieces = []
+        for wanted in ranges_of(header):
+            known = wanted == ranges[0]
+            pieces.append((wanted[0], first if known else (await _get(url, registry, wanted))[1]))
+        if header_checksum(pieces) != header:
+            return "its header has other bytes"
+    return None
 
 
 async def _head(url: str, registry: AddressRegistry) -> ObjectMeta:
@@ -74,29 +113,18 @@ async def _head(url: str, registry: AddressRegistry) -> ObjectMeta:
         if translated.kind != ErrorKind.STORAGE:
             raise translated from error
     # Some servers answer only GET.
+    return (await _get(url, registry, (0, 1)))[0]
+
+
+async def _get(
+    url: str, registry: AddressRegistry, wanted: tuple[int, int]
+) -> tuple[ObjectMeta, bytes]:
+    store, path = resolve_store(url, registry)
     try:
-        response = await store.get_async(path, options={"range": (0, 1)})
-        return response.meta
+        response = await store.get_async(path, options={"range": wanted})
+        return response.meta, bytes(await response.buffer_async())
     except Exception as error:
         raise storage_error(error, url) from error
-
-
-def difference(
-    size: int, etag: str, last_modified: datetime | None, now: Mapping[str, object]
-) -> str | None:
-    """Describe how the metadata of a file differs from the recorded values; `None` if it does not.
-
-    An empty ETag and a time of `None` were not given by the store; `now` has `size`, `e_tag` and
-    `last_modified`.
-    """
-    if now["size"] != size:
-        return f"it has {now['size']} bytes, but had {size}"
-    tag, modified = now.get("e_tag"), now.get("last_modified")
-    if etag and tag:
-        return None if etag == tag else f"its ETag is {tag}, but was {etag}"
-    if last_modified is not None and isinstance(modified, datetime) and modified != last_modified:
-        return f"it was changed at {modified:%Y-%m-%d %H:%M:%S}"
-    return None
 
 
 async def find_refused(store: icechunk.IcechunkStore, references: Sequence[Reference]) -> States:

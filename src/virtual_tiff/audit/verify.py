@@ -1,8 +1,8 @@
 """Check that all sources of a repository exist, are unchanged and are decoded correctly.
 
-Every source gets one HEAD request; a sample of chunks is read through Icechunk, as readers do,
-and compared with what tifffile decodes from the same TIFF. Arrays of other writers are not in the
-table of sources: of their files, Icechunk tells whether they have changed.
+Every source gets one request, from the server that readers ask. A sample of chunks is read through
+Icechunk, as readers do, and compared with what tifffile decodes from the same TIFF. Arrays of other
+writers are not in the table of sources: of their files, Icechunk tells whether they have changed.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.audit.decoding import compare
 from virtual_tiff.audit.report import Finding, Status, VerifyReport
-from virtual_tiff.audit.samples import Reference, samples_of, unlisted, unlisted_arrays
+from virtual_tiff.audit.samples import Reference, current, samples_of, unlisted, unlisted_arrays
 from virtual_tiff.audit.states import find_changed, find_refused, recorded_states
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.progress import Progress
+from virtual_tiff.publishing.containers import store_settings, stored_containers
 from virtual_tiff.publishing.repository import (
     Location,
     icechunk_errors,
@@ -61,9 +62,10 @@ def verify(
     seed
         Seed of the random sample.
     registry, anonymous
-        Stores for the files, as for `virtual_tiff.publish`.
+        Stores for the files, as for `virtual_tiff.publish`. By default the endpoints and regions
+        that the repository names, as readers use them.
     concurrency
-        HEAD requests in flight at once.
+        Requests in flight at once.
     progress
         Called with the stage `check` as files are done; see `virtual_tiff.Progress`.
 
@@ -84,7 +86,7 @@ def verify(
     repository = repo if isinstance(repo, icechunk.Repository) else open_repository(repo)
     with icechunk_errors(repo):
         store = repository.readonly_session(branch=branch).store
-        sources = read_sources_table(store)
+        sources = run(current(store, read_sources_table(store)))
         others: list[Reference] = []
         if not len(sources) or not is_published_here(repository, branch, alone=True):
             others = run(unlisted(store, run(unlisted_arrays(store, sources))))
@@ -96,9 +98,11 @@ def verify(
             kind=ErrorKind.NOT_FOUND,
             remedy="Name a branch with published data.",
         )
-    stores = registry_for(urls, registry, anonymous=anonymous)
+    containers = stored_containers(repository.config)
+    settings = {c.prefix: store_settings(c) for c in containers}
+    stores = registry_for(urls, registry, anonymous=anonymous, settings=settings)
     states = run(
-        find_changed({url: recorded.get(url) for url in urls}, stores, concurrency, progress)
+        find_changed({url: recorded.get(url, ()) for url in urls}, stores, concurrency, progress)
     )
     states |= run(find_refused(store, [o for o in others if o.url not in states]))
     rows = [row for row, url in enumerate(sources["url"].tolist()) if url not in states]

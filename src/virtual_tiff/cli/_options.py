@@ -101,7 +101,8 @@ class TableChoices:
 
     url_column: Annotated[str, typer.Option(help="Column of a table that holds the URLs.")] = "url"
     asset: Annotated[
-        list[str] | None, typer.Option("--asset", help="Asset of STAC Items; may be repeated.")
+        list[str] | None,
+        typer.Option("--asset", help="Key or pattern of assets of STAC Items; may be repeated."),
     ] = None
 
     def arguments(self) -> dict[str, Any]:
@@ -129,15 +130,58 @@ class ReadChoices(TableChoices):
             help="Largest image to copy, in decoded bytes; by default 256 MiB.",
         ),
     ] = None
+    asset_role: Annotated[
+        list[str] | None,
+        typer.Option("--asset-role", help="Role of assets of STAC Items; may be repeated."),
+    ] = None
+    asset_gsd: Annotated[
+        float | None,
+        typer.Option(metavar="METRES", help="Resolution of assets of STAC Items."),
+    ] = None
+    alternate: Annotated[
+        str | None, typer.Option(help="Alternate address of the assets to use, such as s3.")
+    ] = None
+    stac_metadata: Annotated[
+        choices.StacMetadata,
+        typer.Option(help="Scale, offset, nodata and unit of STAC Items: use, or ignore them."),
+    ] = "use"
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments for reading a table, and choosing assets."""
+        return {
+            **TableChoices.arguments(self),
+            "asset_roles": self.asset_role,
+            "asset_gsd": self.asset_gsd,
+            "alternate": self.alternate,
+            "stac_metadata": self.stac_metadata,
+        }
+
+    header_limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            min=1,
+            help="Memory that the header of a file may take; by default 128 MiB.",
+        ),
+    ] = None
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Time of the processor that a file may take; by default 3 s."
+        ),
+    ] = None
 
     def parser(self, **options: Unpack[ParserOptions]) -> VirtualTIFF:
         """Make the parser."""
         from virtual_tiff.parser import DEFAULT_COPY_LIMIT, VirtualTIFF
+        from virtual_tiff.storage.budget import DEFAULT_HEADER_LIMIT, DEFAULT_TIME_LIMIT
 
         return VirtualTIFF(
             band_axis=self.band_axis,
             on_unsupported=self.on_unsupported,
             copy_limit=DEFAULT_COPY_LIMIT if self.copy_limit is None else self.copy_limit,
+            header_limit=DEFAULT_HEADER_LIMIT if self.header_limit is None else self.header_limit,
+            time_limit=DEFAULT_TIME_LIMIT if self.time_limit is None else self.time_limit,
             **options,
         )
 

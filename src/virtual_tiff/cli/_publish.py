@@ -52,11 +52,11 @@ def publish(
         IFDLayout,
         typer.Option(
             metavar="LAYOUT",
-            help="Layout of one file's images. flat: arrays 0, 1, … in one group. nested: a group "
-            "each. multiscale: a group for each level of one image. pages: the pages of each "
+            help="Layout of one file's images. multiscale: a group for each level of each image. "
+            "flat: arrays 0, 1, … in one group. nested: a group each. pages: the pages of each "
             "image as one array, as OME-Zarr.",
         ),
-    ] = "flat",
+    ] = "multiscale",
     sidecars: Sidecars = None,
     read: ReadChoices,
     commit: CommitChoices,

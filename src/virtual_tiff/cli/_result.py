@@ -33,8 +33,7 @@ def print_result(result: PublishResult, to: str, command: str, options: CommitCh
             to,
             result.containers,
             branch=result.branch,
-            group=path,
-            tree=path in result.trees,
+            group=result.added[path].dataset,
             anonymous=options.anonymous,
         )
         print("\nRead it where xarray, icechunk and imagecodecs-zarr are installed:\n")
@@ -62,9 +61,11 @@ def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:
     for url, reasons in result.copied.items():
         yield f"  copied, not referenced: {url}"
         yield from (f"    image {reason}" for reason in reasons)
-    for url, notes in result.notes.items():
-        yield f"  not complete: {url}"
-        yield from (f"    image {note}" for note in notes)
+    if result.notes:
+        yield f"  {count(len(result.notes), 'array')} with notes:"
+        yield from _some(
+            [f"{path}: {note}" for path, all_ in result.notes.items() for note in all_]
+        )
     if result.unchecked:
         yield (
             f"  {count(len(result.unchecked), 'file')} without a time of change: readers will "

@@ -109,11 +109,14 @@ def _print_report(report: VerifyReport, *, as_json: bool) -> None:
 
 
 def _write_table(table: Any, path: Path) -> None:
-    if path.suffix == ".csv":
-        import pyarrow.csv
+    from virtual_tiff.storage.errors import writing
 
-        pyarrow.csv.write_csv(table, path)
-    else:
-        import pyarrow.parquet
+    with writing(path):
+        if path.suffix == ".csv":
+            import pyarrow.csv
 
-        pyarrow.parquet.write_table(table, path)
+            pyarrow.csv.write_csv(table, path)
+        else:
+            import pyarrow.parquet
+
+            pyarrow.parquet.write_table(table, path)

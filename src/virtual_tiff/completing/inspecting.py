@@ -11,6 +11,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
+from virtual_tiff.completing.bounded import MAX_OVERHEAD
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.encoding.stream_headers import frame_header, start_of_data
@@ -151,7 +152,7 @@ def _differing(plan: ArrayPlan, segments: _Segments) -> dict[ChunkIndex, bytes]:
     sizes = {axis_of(n): c for n, c in zip(plan.dimension_names, plan.chunk_shape, strict=True)}
     found = {}
     for index, data in segments.items():
-        decoded, is_exact = decoded_bytes(plan, data, whole)
+        decoded, is_exact = sized_bytes(plan, data, whole)
         if is_exact:
             continue
         row = index[[axis_of(name) for name in plan.dimension_names].index("y")]
@@ -166,13 +167,18 @@ def _differing(plan: ArrayPlan, segments: _Segments) -> dict[ChunkIndex, bytes]:
     return found
 
 
-def decoded_bytes(plan: ArrayPlan, data: bytes, whole: int) -> tuple[bytes, bool]:
+def sized_bytes(plan: ArrayPlan, data: bytes, whole: int) -> tuple[bytes, bool]:
     """Decompress a segment, and return whether it decodes to `whole` bytes without an error.
 
     A stream that is damaged after `whole` bytes is cut there, as libtiff does.
     """
     decode = _DECODERS[str(plan.codecs[-1]["name"])]
+    limit = 2 * whole + MAX_OVERHEAD
     try:
+        if len(decode(data, out=limit)) >= limit:
+            raise InvalidTIFFError(
+                f"a segment decodes to more than {limit} bytes.", kind=ErrorKind.INVALID_SEGMENT
+            )
         decoded = bytes(decode(data))
     except (imagecodecs.LzwError, imagecodecs.PackbitsError):
         pass

@@ -9,26 +9,31 @@ from __future__ import annotations
 import asyncio
 import math
 import warnings
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import imagecodecs
 import numpy as np
-import pyarrow
 import zarr
 from numpy.typing import NDArray
 from zarr.buffer.cpu import Buffer
 from zarr.storage import MemoryStore
 
+from virtual_tiff.completing.bounded import (
+    MAX_OVERHEAD,
+    check_decoded,
+    decoded_bytes,
+    decompressed,
+    first_bytes,
+)
 from virtual_tiff.completing.inspecting import (
     CONCURRENCY,
-    decoded_bytes,
     has_sizes,
     inspect,
     resized,
     segment_bytes,
+    sized_bytes,
 )
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.json_type import JSON
@@ -43,9 +48,12 @@ from virtual_tiff.planning.encoding.stream_headers import (
 from virtual_tiff.planning.metadata import array_document, chunk_key, to_bytes
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, GroupPlan, PartialSegment
 from virtual_tiff.planning.stacks import samples_of
+from virtual_tiff.storage.budget import Budget
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.concurrency import in_flight
 
+#: Largest decoded size in bytes of a chunk that a short strip is padded to.
+MAX_PADDED_BYTES = 32 * 1024 * 1024
 #: Bytes of a compressed LERC segment that contain its first 30 decoded bytes in any case: one block
 #: of a Zstandard frame at most (RFC 8878 section 3.1.1.2.4), and more than Deflate needs.
 _LERC_HEAD_BYTES = 160 * 1024
@@ -96,12 +104,13 @@ async def _complete_partial(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     inline: dict[ChunkIndex, bytes] = dict(plan.inline)
     attributes = dict(plan.attributes)
     for segment in plan.partial:
-        data = plan.inline.get(segment.index)
-        if data is None:
-            data = await source.read_uncached(segment.offset, segment.length)
         image = plan if segment.image is None else segment.image
         try:
-            padded = await asyncio.to_thread(pad_segment, image, segment, data)
+            check_size(image, segment.length)
+            data = plan.inline.get(segment.index)
+            if data is None:
+                data = await source.read_uncached(segment.offset, segment.length)
+            padded = await asyncio.to_thread(_pad_counted, image, segment, data, source.budget)
         except VirtualTIFFError as error:
             raise error.at(ifd=image.ifd) from error.__cause__
         if padded is None:
@@ -126,20 +135,27 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     async def read(index: ChunkIndex) -> None:
         length = min(int(plan.lengths[index]), head_bytes)
         data = await source.read_uncached(int(plan.offsets[index]), length)
-        headers[index] = lerc_header(_first_bytes(data, outer))
+        headers[index] = lerc_header(first_bytes(outer, data, HEADER_BYTES))
 
     async def hides_pixels(index: ChunkIndex, head: LercHeader) -> bool:
         """Return whether a masked pixel is inside the image, not in the padding of an edge tile."""
         rows, columns = _inside(plan, index)
         if head.valid < rows * columns:
             return True
+        if head.rows * head.columns * head.samples != math.prod(plan.chunk_shape):
+            raise InvalidTIFFError(
+                f"a LERC segment has {head.rows} × {head.columns} pixels, and its chunk "
+                f"{plan.chunk_shape}.",
+                kind=ErrorKind.INVALID_SEGMENT,
+            )
         data = await source.read_uncached(int(plan.offsets[index]), int(plan.lengths[index]))
-        mask = await asyncio.to_thread(_lerc_mask, data, outer)
+        mask = await asyncio.to_thread(_lerc_mask, data, outer, nbytes)
         return not bool(mask[..., :rows, :columns].all())
 
     present = [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
     await in_flight(present, CONCURRENCY, read)
     samples = samples_of(plan)
+    nbytes = decoded_bytes(plan, plan.chunk_shape)
     lengths = plan.lengths.copy()
     fill_is_nan = isinstance(plan.fill_value, float) and math.isnan(plan.fill_value)
     for index in present:
@@ -171,40 +187,50 @@ def _inside(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
     return inside["y"], inside["x"]
 
 
-def _lerc_mask(data: bytes, outer: str) -> NDArray[np.bool_]:
-    """Return which pixels of a segment are valid."""
+def _lerc_mask(data: bytes, outer: str, nbytes: int) -> NDArray[np.bool_]:
+    """Return which pixels of a segment are valid; its chunk has so many bytes."""
+    data = decompressed(outer, data, 2 * nbytes + MAX_OVERHEAD)
     try:
-        if outer == "numcodecs.zlib":
-            data = bytes(imagecodecs.zlib_decode(data))
-        elif outer == "zstd":
-            data = bytes(imagecodecs.zstd_decode(data))
         _, mask = imagecodecs.lerc_decode(data, masks=True)
-    except (imagecodecs.LercError, imagecodecs.ZlibError, imagecodecs.ZstdError) as error:
+    except imagecodecs.LercError as error:
         raise InvalidTIFFError(
             f"a LERC segment cannot be decoded ({error}).", kind=ErrorKind.INVALID_SEGMENT
         ) from error
     return np.asarray(mask, bool)
 
 
-def _first_bytes(data: bytes, outer: str) -> bytes:
-    """Return the first bytes of a decompressed segment."""
-    try:
-        if outer == "numcodecs.zlib":
-            return zlib.decompressobj().decompress(data, HEADER_BYTES)
-        if outer == "zstd":
-            with pyarrow.input_stream(pyarrow.BufferReader(data), compression="zstd") as stream:
-                return bytes(stream.read(HEADER_BYTES))
-    except (zlib.error, OSError) as error:
-        raise InvalidTIFFError(
-            f"a segment cannot be decompressed ({error}).", kind=ErrorKind.INVALID_SEGMENT
-        ) from error
-    return data
-
-
 #: Attribute: largest difference between the rows of the last strip and those of the TIFF.
 _DIFFERENCE = "largest_difference_in_last_strip"
 #: Largest difference in grey levels of a lossy strip whose stream was lengthened.
 _TOLERANCE = 4
+
+
+def check_size(plan: ArrayPlan, length: int) -> None:
+    """Refuse chunks that are too large to pad, and segments too large for their chunk."""
+    nbytes = decoded_bytes(plan, plan.chunk_shape)
+    if nbytes > MAX_PADDED_BYTES:
+        raise UnsupportedTIFFError(
+            f"the last strip is short, and padded to a chunk of {nbytes} bytes, more than "
+            f"{MAX_PADDED_BYTES}.",
+            kind=ErrorKind.UNSUPPORTED_LAYOUT,
+            remedy="Rewrite the file with tiles.",
+        )
+    if length > 2 * nbytes + 2 * MAX_OVERHEAD:
+        raise InvalidTIFFError(
+            f"a segment has {length} bytes, and its chunk decodes to {nbytes}.",
+            kind=ErrorKind.INVALID_SEGMENT,
+        )
+
+
+def _pad_counted(
+    plan: ArrayPlan, segment: PartialSegment, data: bytes, budget: Budget
+) -> tuple[bytes, int] | None:
+    """Pad a segment within the budget of its file."""
+    with budget.working():
+        padded = pad_segment(plan, segment, data)
+        if padded is not None:
+            budget.keep(len(padded[0]))
+    return padded
 
 
 def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[bytes, int] | None:
@@ -242,6 +268,7 @@ def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[
 
 def decode(plan: ArrayPlan, shape: tuple[int, ...], data: bytes) -> NDArray[Any]:
     """Decode one chunk of a given shape with the codecs of a plan."""
+    check_decoded(plan.codecs, data, decoded_bytes(plan, shape))
     document = to_bytes(array_document(_one_chunk(plan, shape)))
     items: dict[str, bytes] = {"zarr.json": document, chunk_key((0,) * len(shape)): data}
     try:
@@ -255,7 +282,7 @@ def decode(plan: ArrayPlan, shape: tuple[int, ...], data: bytes) -> NDArray[Any]
 def _pad_bytes(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[bytes, int] | None:
     """Pad or cut a segment that a codec makes of bytes; its rows follow each other."""
     whole = segment_bytes(plan)
-    decoded, is_exact = decoded_bytes(plan, data, whole)
+    decoded, is_exact = sized_bytes(plan, data, whole)
     if is_exact:
         return None
     needed = whole * math.prod(segment.shape) // math.prod(plan.chunk_shape)

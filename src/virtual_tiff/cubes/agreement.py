@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from virtual_tiff.errors import MismatchError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import (
+    COLLECTION,
     MEANING,
     ORDER,
     Disagreement,
@@ -34,6 +35,8 @@ _REMEDIES = {
     **dict.fromkeys(
         (*ORDER, "band_numbers"), f"Images with their bands in another order {_OWN_VARIABLE}"
     ),
+    COLLECTION: "Put {collection} into the template of the group, name the variables by another "
+    'column, or scan with stac_metadata="ignore".',
     "codecs": f"Images with other encodings {_OWN_VARIABLE}",
     "fill_value": f"Images with other nodata values {_OWN_VARIABLE}",
 }

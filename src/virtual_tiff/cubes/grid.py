@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from pyproj import CRS
 
 from virtual_tiff.cubes.plan import ImageGrid
@@ -14,7 +16,12 @@ from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import Description, crs_attributes
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.variables import band_names as band_names_of
-from virtual_tiff.planning.variables import band_numbers, coordinate, grid_mapping
+from virtual_tiff.planning.variables import (
+    band_numbers,
+    coordinate,
+    geotransform_of,
+    grid_mapping,
+)
 from virtual_tiff.tiff.geokeys import CRSResult, GeoTransform
 
 GRID_MAPPING = "spatial_ref"
@@ -44,7 +51,7 @@ def frame(
     -------
     GroupPlan
         `x` and `y` (pixel centres, CF section 4), `band`, `spatial_ref` (CF section 5.6), and the
-        attributes of the `proj` and `spatial` conventions, as far as they are known.
+        attributes of the `proj` convention, as far as they are known.
     """
     described = description(grid)
     arrays: dict[str, ArrayPlan] = {}
@@ -55,8 +62,9 @@ def frame(
             arrays[axis] = variable
     if bands and coordinates:
         arrays["band"] = _bands(bands, band_names)
-    if described.spatial_ref_attributes is not None:
-        arrays[GRID_MAPPING] = grid_mapping(described.spatial_ref_attributes)
+    mapping = grid_mapping(described, coordinates=coordinates)
+    if mapping is not None:
+        arrays[GRID_MAPPING] = mapping
     return GroupPlan(arrays=arrays, attributes=described.group_attributes)
 
 
@@ -89,13 +97,20 @@ def description(grid: ImageGrid) -> Description:
     )
 
 
-def grid_of(attributes: Mapping[str, object], width: int, height: int) -> ImageGrid:
-    """Read a grid from the attributes of its grid mapping variable."""
-    text = attributes.get("GeoTransform")
+def grid_of(
+    attributes: Mapping[str, object],
+    width: int,
+    height: int,
+    *,
+    x: NDArray[np.float64] | None = None,
+    y: NDArray[np.float64] | None = None,
+) -> ImageGrid:
+    """Read a grid from the attributes of its grid mapping variable, and from its coordinates."""
     transform = None
-    if isinstance(text, str):
-        x, a, b, y, d, e = map(float, text.split())
-        transform = (a, b, x, d, e, y)
+    found = geotransform_of(x, y, attributes.get("GeoTransform"))
+    if found is not None:
+        left, a, b, top, d, e = found
+        transform = (a, b, left, d, e, top)
     return ImageGrid(
         crs=None if (crs := attributes.get("crs_wkt")) is None else str(crs),
         transform=transform,

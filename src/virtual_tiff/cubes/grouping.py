@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from string import Formatter
 
 import pyarrow as pa
@@ -31,7 +30,7 @@ def checked_group(group: str) -> str:
     """
     if not is_template(group):
         return group_path(group)
-    _names(group)
+    _parts(group)
     return group
 
 
@@ -43,8 +42,8 @@ def group_paths(table: pa.Table, template: str) -> list[str]:
     table
         A `pyarrow.Table` with the column `url` and those that the template names.
     template
-        Names of columns in braces; `{stem}` is the name of the file without its suffix. A format
-        may follow, as in Python: `{datetime:%Y}`.
+        Names of columns in braces; `{stem}` is the name of the file without its suffix. After the
+        name of a column, a format may follow, as in Python: `{datetime:%Y}`.
 
     Returns
     -------
@@ -58,29 +57,60 @@ def group_paths(table: pa.Table, template: str) -> list[str]:
         comes out cannot be the path of a group.
     """
     template = template.removeprefix("/").removesuffix("/")
-    columns = {name: _column(table, name) for name in _names(template)}
-    rows = zip(*columns.values(), strict=True) if columns else [()] * table.num_rows
-    try:
-        paths = [template.format(**dict(zip(columns, row, strict=True))) for row in rows]
-    except (ValueError, TypeError) as error:
-        raise InvalidOptionError(f"the group {template!r} cannot be filled in: {error}.") from error
+    parts = _parts(template)
+    columns: list[list[str]] = []
+    for literal, text in parts:
+        columns.append([literal] * table.num_rows)
+        if text is not None:
+            columns.append(_filled(table, text, template))
+    paths = ["".join(row) for row in zip(*columns, strict=True)]
     rows_of = {path: row for row, path in enumerate(paths)}
     for path, row in rows_of.items():
         check_path(path, url=table["url"][row].as_py())
     return paths
 
 
-def _names(template: str) -> Sequence[str]:
+def _parts(template: str) -> list[tuple[str, str | None]]:
+    """Split a template into literal text and the text in braces after it."""
     try:
-        names = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+        parsed = list(Formatter().parse(template))
     except ValueError as error:
         raise InvalidOptionError(f"the group {template!r} is no template: {error}.") from error
-    if odd := [name for name in names if not name.isidentifier()]:
-        raise InvalidOptionError(
-            f"{odd[0]!r} in the group {template!r} is no name of a column.",
-            remedy="Write names of columns in braces, such as {tile}/{stem}.",
-        )
-    return list(dict.fromkeys(names))
+    parts: list[tuple[str, str | None]] = []
+    for literal, name, spec, conversion in parsed:
+        text = f"{name}:{spec}" if spec else name
+        if text is not None and (not name or conversion or "{" in text or "}" in text):
+            raise InvalidOptionError(
+                f"{text!r} in the group {template!r} is no name of a column.",
+                remedy="Write names of columns in braces, such as {tile}/{stem}.",
+            )
+        parts.append((literal, text))
+    return parts
+
+
+def _filled(table: pa.Table, text: str, template: str) -> list[str]:
+    """Fill in the text in braces, the name of a column or name, colon and format."""
+    name, spec = _name_and_format(table, text)
+    values = _column(table, name)
+    try:
+        return [format(value, spec) for value in values]
+    except (ValueError, TypeError) as error:
+        raise InvalidOptionError(f"the group {template!r} cannot be filled in: {error}.") from error
+
+
+def _name_and_format(table: pa.Table, text: str) -> tuple[str, str]:
+    """Split the text at the last colon before which is a column; all of it comes first.
+
+    So `{grid:code}` is the column of this name, `{datetime:%H:%M}` the time in a format, and
+    `{eo:cloud_cover:.0f}` a number in one. Without any such column, all is the name.
+    """
+    name, spec = text, ""
+    while name not in table.column_names and name != _STEM:
+        name, colon, _ = name.rpartition(":")
+        if not colon:
+            return text, ""
+        spec = text[len(name) + 1 :]
+    return name, spec
 
 
 def _column(table: pa.Table, name: str) -> list[object]:

@@ -20,6 +20,7 @@ from virtual_tiff.cubes.placing import coordinate_of, placed, stackable, variabl
 from virtual_tiff.cubes.plan import Band, CubePlan, CubeVariable, ImageGrid, Rows, image_of_band
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import of_one_band
 from virtual_tiff.planning.names import check_name
 from virtual_tiff.planning.plan import ArrayPlan
@@ -45,7 +46,8 @@ class CubeOptions:
     name
         Name of the only variable, if neither is given.
     split_bands
-        Make each band of planar images a variable, such as `data_1`.
+        Make each band of planar images a variable, named by its description if each band has
+        another one, else by its number: `data_1`.
     on_duplicate
         Which of several images at the same position of a variable is used: the `first` or `last` in
         the inventory, or the `newest` (by time of the last change); `raise` refuses them.
@@ -136,7 +138,9 @@ def _cube(
         members = place[place >= 0]
         attributes = check_encodings(said.take(pa.array(members)))
         image = replace(images.plan(int(members[0])), attributes=attributes)
-        parts = _bands(label, image) if options.split_bands else {label: (image, None)}
+        parts: dict[str, tuple[ArrayPlan, Band | None]] = {label: (image, None)}
+        if options.split_bands:
+            parts = _bands(label, image, alone=len(places) == 1)
         for name, (array, band) in parts.items():
             if name in variables:
                 raise InvalidOptionError(f"two variables would be named {name!r}.")
@@ -159,8 +163,14 @@ def _cube(
     return replace(cube, band_names=shared_band_names(table))
 
 
-def _bands(label: str, image: ArrayPlan) -> dict[str, tuple[ArrayPlan, Band | None]]:
-    """Split the bands of planar images, which have separate chunks."""
+def _bands(
+    label: str, image: ArrayPlan, *, alone: bool
+) -> dict[str, tuple[ArrayPlan, Band | None]]:
+    """Split the bands of planar images, which have separate chunks.
+
+    They are named by their descriptions, if each has another one; `alone` says that no other
+    variable can have the same.
+    """
     if "band" not in image.dimension_names:
         return {label: (image, None)}
     axis = image.dimension_names.index("band")
@@ -172,13 +182,22 @@ def _bands(label: str, image: ArrayPlan) -> dict[str, tuple[ArrayPlan, Band | No
         )
     count = image.shape[axis]
     one = image_of_band(image, axis)
+    names = _names_of_bands(label, image.attributes.get("long_name"), count, alone=alone)
     found: dict[str, tuple[ArrayPlan, Band | None]] = {}
     for i in range(count):
         attributes = of_one_band(
             dict(image.attributes), i + 1, count, real=image.data_type.kind != "c"
         )
-        found[f"{label}_{i + 1}"] = (replace(one, attributes=attributes), Band(i, axis, count))
+        found[names[i]] = (replace(one, attributes=attributes), Band(i, axis, count))
     return found
+
+
+def _names_of_bands(label: str, names: JSON, count: int, *, alone: bool) -> list[str]:
+    texts = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    usable = len(set(texts)) == count and all(name and "/" not in name for name in texts)
+    if not usable:
+        return [f"{label}_{number}" for number in range(1, count + 1)]
+    return texts if alone else [f"{label}_{name}" for name in texts]
 
 
 def _check_dimensions(variables: Mapping[str, CubeVariable]) -> None:

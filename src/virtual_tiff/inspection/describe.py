@@ -109,8 +109,17 @@ def describe_image(ifd: ImageFileDirectory, source: Source, prefix: str = "") ->
         codecs=None if plan is None else plan.codecs,
         readers=tuple(str(reader) for reader in known),
         problem=problem,
-        notes=ifd.notes,
+        notes=(*ifd.notes, *_notes(ifd)),
     )
+
+
+def _notes(ifd: ImageFileDirectory) -> tuple[str, ...]:
+    if not (ifd.geo_keys or ifd.gdal_metadata or ifd.auxiliary):
+        return ()
+    # Imported here, as in `_crs_name`.
+    from virtual_tiff.planning.attributes import describe
+
+    return describe(ifd).notes
 
 
 def _kind(ifd: ImageFileDirectory) -> Kind:

@@ -8,7 +8,7 @@ from typing import Any
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.choices import SidecarKind
-from virtual_tiff.errors import VirtualTIFFError, joined
+from virtual_tiff.errors import VirtualTIFFError, joined, one_file
 from virtual_tiff.inspection.describe import describe
 from virtual_tiff.inspection.records import FileInfo
 from virtual_tiff.inventory.files import file_urls
@@ -101,10 +101,11 @@ def examine(
     async def read(item: tuple[int, str]) -> None:
         position, url = item
         try:
-            header, source = await read_header(url, stores, prefetch=prefetch)
-            if kinds:
-                header, _ = await add_sidecars(header, stores, kinds, prefetch=prefetch)
-            found[position] = describe(header, await _series(header, source))
+            with one_file(url):
+                header, source = await read_header(url, stores, prefetch=prefetch)
+                if kinds:
+                    header, _ = await add_sidecars(header, stores, kinds, prefetch=prefetch)
+                found[position] = describe(header, await _series(header, source))
         except VirtualTIFFError as error:
             errors[position] = error
 

@@ -52,7 +52,7 @@ class ImageInfo:
     problem
         Why the image cannot be referenced.
     notes
-        What the file has of the image that its array lacks.
+        What readers have to know of its values, and metadata that could not be read.
     """
 
     ifd: str

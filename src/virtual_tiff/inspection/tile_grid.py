@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from virtual_tiff.choices import SidecarKind
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, UnsupportedTIFFError
 from virtual_tiff.planning.hierarchy import find_ifd
-from virtual_tiff.planning.pyramid import levels_of
+from virtual_tiff.planning.pyramid import pyramids_of
 from virtual_tiff.storage.addresses import source_url, split_url
 from virtual_tiff.storage.run import run
 from virtual_tiff.storage.stores import registry_for
@@ -107,7 +107,8 @@ def _of_header(header: Header, path: tuple[int, ...]) -> TileMatrixSet:
     url = header.source.url
     image = find_ifd(header, path)
     related = (*relate(header.ifds), *relate_sidecars(header))
-    levels = [level["image"].directory for level in levels_of(related, path, url=url)]
+    (pyramid,) = pyramids_of(related, path, url=url)
+    levels = [level["image"].directory for level in pyramid.levels]
     transform, system = _georeferencing(image)
     swapped = _is_north_first(system)
     factor = _metres_per_unit(system, image)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 from uuid import uuid4
 
 import pyarrow as pa
@@ -13,7 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
+from virtual_tiff.inventory.listing import Listing
 from virtual_tiff.inventory.rows import POSITION
+from virtual_tiff.storage.addresses import is_local, local_path
+from virtual_tiff.storage.errors import writing
+from virtual_tiff.storage.source import Source
 
 _OPTIONS = b"virtual_tiff.scan"
 #: Errors of good files, which come again. After all others another try may go well: when the store
@@ -27,12 +32,14 @@ _LASTING = (
 class Checkpoint:
     """Parts of a table, one Parquet file each, which appear only when they are complete.
 
-    `options` is text that identifies the options of the scan.
+    `options` is text that identifies the options of the scan, and `listing` has what is known of
+    the files now: rows of those that have changed since are not used.
     """
 
     def __init__(self, folder: Path, options: str) -> None:
         self.folder = folder
         self.options = options
+        self.listing: Listing = {}
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str] | None, options: object) -> Self | None:
@@ -40,7 +47,8 @@ class Checkpoint:
         if folder is None:
             return None
         checkpoint = cls(Path(folder), repr(options))
-        checkpoint.folder.mkdir(parents=True, exist_ok=True)
+        with writing(checkpoint.folder):
+            checkpoint.folder.mkdir(parents=True, exist_ok=True)
         for file in checkpoint._files():
             metadata = pq.read_schema(file).metadata or {}
             if metadata.get(_OPTIONS, b"").decode() != checkpoint.options:
@@ -59,8 +67,12 @@ class Checkpoint:
         name = f"part-{len(self._files()):06}-{uuid4().hex[:8]}.parquet"
         partial = self.folder / f".{name}.partial"
         metadata = {**(part.schema.metadata or {}), _OPTIONS: self.options.encode()}
-        pq.write_table(part.replace_schema_metadata(metadata), partial, compression="zstd")
-        partial.replace(self.folder / name)
+        with writing(self.folder):
+            try:
+                pq.write_table(part.replace_schema_metadata(metadata), partial, compression="zstd")
+                partial.replace(self.folder / name)
+            finally:
+                partial.unlink(missing_ok=True)
 
     def parts(self, positions: Mapping[str, int]) -> Iterator[pa.Table]:
         """Yield the saved parts, with the given positions of their URLs.
@@ -75,6 +87,7 @@ class Checkpoint:
             kinds = part["error_kind"]
             again = pc.and_not(pc.is_valid(kinds), pc.is_in(kinds, value_set=lasting)).to_pylist()
             failed = {url for url, retry in zip(urls, again, strict=True) if retry}
+            failed |= self._changed(part)
             keep = [url in positions and url not in failed and url not in seen for url in urls]
             seen.update(url for url, kept in zip(urls, keep, strict=True) if kept)
             part = part.filter(pa.array(keep, pa.bool_())).replace_schema_metadata(None)
@@ -82,6 +95,31 @@ class Checkpoint:
                 where = pa.array([positions[url] for url in part["url"].to_pylist()], pa.int64())
                 index = part.schema.get_field_index(POSITION)
                 yield part.set_column(index, part.schema.field(POSITION), where)
+
+    def _changed(self, part: pa.Table) -> set[str]:
+        """Return the files of a part that are not what they were when its rows were read."""
+        found = set()
+        for row in part.select(["url", "size", "etag", "last_modified"]).to_pylist():
+            url = row["url"]
+            now = self._metadata(url)
+            if now is None:
+                continue
+            known = row["size"] is not None and row["last_modified"] is not None
+            if not known or Source(**row).difference(now) is not None:
+                found.add(url)
+        return found
+
+    def _metadata(self, url: str) -> Mapping[str, object] | None:
+        """Return what is known of a file without a request to a server."""
+        if url in self.listing or not is_local(url):
+            return cast(Mapping[str, object] | None, self.listing.get(url))
+        try:
+            status = local_path(url).stat()
+        except (OSError, ValueError):
+            return {"size": -1}
+        time = datetime.fromtimestamp(status.st_mtime_ns // 1_000_000_000, UTC)
+        time += timedelta(microseconds=status.st_mtime_ns // 1000 % 1_000_000)
+        return {"size": status.st_size, "last_modified": time}
 
     def remove(self) -> None:
         """Remove the parts, and the folder if it is empty then."""

@@ -30,7 +30,7 @@ def file_urls(
     registry, anonymous
         Stores to list with, as for `virtual_tiff.storage.stores.registry_for`.
     url_column, assets
-        See `virtual_tiff.inventory.source_tables.SourceOptions`.
+        See `virtual_tiff.inventory.source_options.SourceOptions`.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def file_urls(
     if len(plain) == len(several) and all(map(is_file, plain)):
         return plain
     # Imported here: the import takes longer than reading the header of a file.
-    from virtual_tiff.inventory.source_tables import SourceOptions
+    from virtual_tiff.inventory.source_options import SourceOptions
     from virtual_tiff.inventory.sources import read_sources
 
     options = SourceOptions(url_column=url_column, assets=assets)

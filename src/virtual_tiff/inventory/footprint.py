@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 
 type Affine = tuple[float, float, float, float, float, float]
@@ -22,6 +22,12 @@ type Points = NDArray[np.float64]
 #: Points on each edge of an image, since straight edges in its CRS are curved in longitude and
 #: latitude.
 _POINTS_PER_EDGE = 8
+#: Points along each axis where pixels of an image may be outside the domain of its projection, and
+#: halvings by which its border is found between two of them.
+_SAMPLES = 65
+_HALVINGS = 20
+#: Degrees by which rounded coordinates may differ.
+_ROUNDING = 1e-6
 _POLYGON, _MULTI_POLYGON = 3, 6
 
 
@@ -79,45 +85,196 @@ def footprint(crs: str, transform: Affine, width: int, height: int) -> Footprint
         `None` if the CRS cannot be transformed to longitude and latitude there.
     """
     try:
-        to_degrees = _transformer(crs)
-        longitude, latitude = to_degrees.transform(*_outline(transform, width, height))
-        lon, lat = np.asarray(longitude), np.asarray(latitude)
-        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
-            return None
-        # Neighbouring points are close, so a difference of more than 180 degrees is a crossing of
-        # the antimeridian.
-        unwrapped = np.degrees(np.unwrap(np.radians(lon)))
-        if abs(unwrapped[-1] - unwrapped[0]) > 180:
-            return _around_pole(to_degrees, transform, width, height, lat)
+        mapping = _mapping(crs)
     except ProjError:
         return None
-    west = unwrapped.min()
+    image = _Image(mapping, transform, width, height)
+    lon, lat = image.degrees(*_outline())
+    if mapping.pole is not None and abs(transform[0] * width) / mapping.pole >= 4 - _ROUNDING / 90:
+        # Directly, since a change of datum leaves no longitude at a pole.
+        return _all_longitudes(lat.min(), lat.max())
+    # Where longitude depends on x alone, columns beyond the antimeridian continue the image.
+    cylindrical = mapping.pole is not None or (image.is_upright and _equal_longitudes(lon))
+    if cylindrical or image.leads_back(*_outline(), lon, lat).all():
+        return _of_outline(image, lon, lat)
+    return _of_samples(image)
+
+
+def _of_outline(image: _Image, lon: Points, lat: Points) -> Footprint | None:
+    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+        return None
+    # Neighbouring points are close, so a difference of more than 180 degrees is a crossing of the
+    # antimeridian.
+    unwrapped = np.degrees(np.unwrap(np.radians(lon)))
+    if abs(unwrapped[-1] - unwrapped[0]) > 180:
+        centre = image.degrees(np.array([0.5]), np.array([0.5]))[1][0]
+        return _all_longitudes(lat.min(), 90) if centre > 0 else _all_longitudes(-90, lat.max())
+    west, east = unwrapped.min(), unwrapped.max()
+    if east - west >= 360 - _ROUNDING:
+        return _all_longitudes(lat.min(), lat.max())
     unwrapped -= 360 * np.floor((west + 180) / 360)
     return _cut(unwrapped, lat)
 
 
+def _of_samples(image: _Image) -> Footprint | None:
+    """Return the bounds of the pixels that are on the Earth, where some of the edge is not.
+
+    Edges of whole-Earth projections have pixels beyond 180 degrees, and images of a geostationary
+    satellite some beside the Earth, whose inverse is another place or none.
+    """
+    at = np.linspace(0, 1, _SAMPLES)
+    column, row = (grid.ravel() for grid in np.meshgrid(at, at))
+    inside = image.has(column, row)
+    if inside.sum() < 2:
+        return None
+    column, row = _with_border(image, column, row, inside)
+    lon, lat = image.degrees(column, row)
+    south, north = float(lat.min()), float(lat.max())
+    poles = [pole for pole in (-90.0, 90.0) if image.shows(pole)]
+    if poles:
+        return _all_longitudes(min(south, *poles), max(north, *poles))
+    lon = np.sort((lon + 180) % 360 - 180)
+    gaps = np.diff(lon, append=lon[0] + 360)
+    widest = int(gaps.argmax())
+    if gaps[widest] < 2 * 360 / _SAMPLES:
+        return _all_longitudes(south, north)
+    west, east = float(lon[(widest + 1) % len(lon)]), float(lon[widest])
+    east += 360 if east < west else 0
+    sides = np.array([west, east, east, west, west]), np.array([south, south, north, north, south])
+    return _cut(*sides)
+
+
+def _with_border(
+    image: _Image, column: Points, row: Points, inside: NDArray[np.bool_]
+) -> tuple[Points, Points]:
+    """Return the points inside, and the last ones before the border between neighbours."""
+    index = np.arange(inside.size).reshape(_SAMPLES, _SAMPLES)
+    pairs = [(index[:, :-1], index[:, 1:]), (index[:-1], index[1:])]
+    one = np.concatenate([first.ravel() for first, _ in pairs])
+    other = np.concatenate([second.ravel() for _, second in pairs])
+    crossing = inside[one] != inside[other]
+    one, other = one[crossing], other[crossing]
+    good, bad = np.where(inside[one], one, other), np.where(inside[one], other, one)
+    columns, rows = column[good], row[good]
+    steps = column[bad] - columns, row[bad] - rows
+    for power in range(1, _HALVINGS + 1):
+        tried = columns + steps[0] / 2**power, rows + steps[1] / 2**power
+        kept = image.has(*tried)
+        columns, rows = np.where(kept, tried[0], columns), np.where(kept, tried[1], rows)
+    return np.concatenate([column[inside], columns]), np.concatenate([row[inside], rows])
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapping:
+    """Transformers between a CRS and degrees.
+
+    `pole` is 90 degrees in the unit of a geographic CRS; `near` 10 km in that of another.
+    """
+
+    to_degrees: Transformer
+    from_degrees: Transformer
+    pole: float | None
+    near: float
+
+
 @lru_cache(maxsize=256)
-def _transformer(crs: str) -> Transformer:
-    return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+def _mapping(crs: str) -> _Mapping:
+    system = CRS.from_user_input(crs)
+    unit = system.axis_info[0].unit_conversion_factor if system.axis_info else 1.0
+    pole = np.pi / 2 / unit if system.is_geographic else None
+    return _Mapping(
+        Transformer.from_crs(system, "EPSG:4326", always_xy=True),
+        Transformer.from_crs("EPSG:4326", system, always_xy=True),
+        pole,
+        1e4 / unit,
+    )
 
 
-def _outline(transform: Affine, width: int, height: int) -> tuple[Points, Points]:
-    """Return a closed ring of CRS coordinates, counter-clockwise if rows run down."""
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """Places in an image, by fractions of its width and height."""
+
+    mapping: _Mapping
+    transform: Affine
+    width: int
+    height: int
+
+    @property
+    def is_upright(self) -> bool:
+        return self.transform[1] == 0 and self.transform[3] == 0
+
+    def places(self, column: Points, row: Points) -> tuple[Points, Points]:
+        """Return CRS coordinates."""
+        a, b, c, d, e, f = self.transform
+        i, j = column * self.width, row * self.height
+        x, y = a * i + b * j + c, d * i + e * j + f
+        # Centres of pixels at a pole make the image end half a pixel behind it.
+        pole = self.mapping.pole
+        return x, y if pole is None else np.clip(y, -pole, pole)
+
+    def degrees(self, column: Points, row: Points) -> tuple[Points, Points]:
+        """Return longitudes and latitudes, infinite where there are none."""
+        lon, lat = self.mapping.to_degrees.transform(*self.places(column, row))
+        return np.asarray(lon), np.asarray(lat)
+
+    def has(self, column: Points, row: Points) -> NDArray[np.bool_]:
+        """Return whether points are on the Earth."""
+        return self.leads_back(column, row, *self.degrees(column, row))
+
+    def leads_back(
+        self, column: Points, row: Points, lon: Points, lat: Points
+    ) -> NDArray[np.bool_]:
+        """Return whether the longitudes and latitudes of points are theirs, and no others'."""
+        x, y = self.places(column, row)
+        found_x, found_y = self.mapping.from_degrees.transform(lon, lat)
+        a, b, _, d, e, _ = self.transform
+        near = self.mapping.near
+        wide = min(1e-3 * (abs(a * self.width) + abs(b * self.height)), near)
+        tall = min(1e-3 * (abs(d * self.width) + abs(e * self.height)), near)
+        with np.errstate(invalid="ignore"):
+            same = (abs(found_x - x) <= wide) & (abs(found_y - y) <= tall)
+        found: NDArray[np.bool_] = np.isfinite(lon) & np.isfinite(lat) & same
+        return found
+
+    def shows(self, latitude: float) -> bool:
+        """Return whether a pole is inside the image."""
+        a, b, c, d, e, f = self.transform
+        x, y = self.mapping.from_degrees.transform(0.0, latitude)
+        if not (np.isfinite(x) and np.isfinite(y)):
+            return False
+        determinant = a * e - b * d
+        column = (e * (x - c) - b * (y - f)) / determinant / self.width
+        row = (a * (y - f) - d * (x - c)) / determinant / self.height
+        # Where a pole is on the edge, the image has not all longitudes.
+        return bool(1e-9 < column < 1 - 1e-9 and 1e-9 < row < 1 - 1e-9)
+
+
+def _outline() -> tuple[Points, Points]:
+    """Return a closed ring around an image, counter-clockwise if rows run down."""
     steps = np.arange(_POINTS_PER_EDGE) / _POINTS_PER_EDGE
     nothing, whole = np.zeros_like(steps), np.ones_like(steps)
-    column = np.concatenate([nothing, steps, whole, 1 - steps, [0.0]]) * width
-    row = np.concatenate([steps, whole, 1 - steps, nothing, [0.0]]) * height
-    a, b, c, d, e, f = transform
-    return a * column + b * row + c, d * column + e * row + f
+    column = np.concatenate([nothing, steps, whole, 1 - steps, [0.0]])
+    row = np.concatenate([steps, whole, 1 - steps, nothing, [0.0]])
+    return column, row
+
+
+def _equal_longitudes(lon: Points) -> bool:
+    """Return whether the longitudes of the last row of an outline are those of the first."""
+    count = _POINTS_PER_EDGE
+    last, first = lon[count : 2 * count + 1], lon[3 * count :][::-1]
+    with np.errstate(invalid="ignore"):
+        return bool((abs((last - first + 180) % 360 - 180) < _ROUNDING).all())
 
 
 def _cut(lon: Points, lat: Points) -> Footprint:
     """Make a footprint of a ring whose westernmost longitude is from -180 to 180."""
     west, east = float(lon.min()), float(lon.max())
     south, north = float(lat.min()), float(lat.max())
+    if east <= 180 + _ROUNDING:
+        lon = np.minimum(lon, 180)
     ring = _counter_clockwise(list(zip(lon.tolist(), lat.tolist(), strict=True)))
-    if east <= 180:
-        return Footprint((tuple(ring),), (west, south, east, north))
+    if east <= 180 + _ROUNDING:
+        return Footprint((tuple(ring),), (west, south, min(east, 180.0), north))
     near = _clip(ring, keep_below=True)
     far = [(x - 360, y) for x, y in _clip(ring, keep_below=False)]
     return Footprint((tuple(near), tuple(far)), (west, south, east - 360, north))
@@ -135,15 +292,9 @@ def _clip(ring: list[tuple[float, float]], *, keep_below: bool) -> list[tuple[fl
     return [*kept, kept[0]]
 
 
-def _around_pole(
-    to_degrees: Transformer, transform: Affine, width: int, height: int, lat: Points
-) -> Footprint:
-    """Return the footprint of an image that contains a pole, and so every longitude."""
-    a, b, c, d, e, f = transform
-    _, centre = to_degrees.transform(
-        a * width / 2 + b * height / 2 + c, d * width / 2 + e * height / 2 + f
-    )
-    south, north = (float(lat.min()), 90.0) if centre > 0 else (-90.0, float(lat.max()))
+def _all_longitudes(south: float, north: float) -> Footprint:
+    """Return the footprint of an image around the globe, or of one that contains a pole."""
+    south, north = max(float(south), -90.0), min(float(north), 90.0)
     ring = ((-180.0, south), (180.0, south), (180.0, north), (-180.0, north), (-180.0, south))
     return Footprint((ring,), (-180.0, south, 180.0, north))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
-from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
+from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError, one_file
 from virtual_tiff.inventory.rows import Row, error_row, image_row
 from virtual_tiff.inventory.times import check_pattern, time_from_name, time_from_tag
 from virtual_tiff.json_type import JSON
@@ -51,11 +51,18 @@ class FileReader:
 
     async def read(self, url: str) -> list[Row]:
         """Read the images of one file; errors are rows too."""
-        parser = self.parser
+        # A change after this moment is not in the rows.
+        time = datetime.now(UTC)
         try:
-            header, source = await parser.read_async(url, self.registry)
+            with one_file(url):
+                found = await self._read(url)
         except VirtualTIFFError as error:
-            return [error_row(url, error)]
+            found = [error_row(url, error)]
+        return [{**row, "read_at": time} for row in found]
+
+    async def _read(self, url: str) -> list[Row]:
+        parser = self.parser
+        header, source = await parser.read_async(url, self.registry)
         found: list[Row] = []
         errors: list[VirtualTIFFError] = []
         for related in relate(header.ifds):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from obspec import Get, Head, List
-from obspec_utils.glob import glob as glob_store
+from obspec import Get, Head, List, ObjectMeta
+from obspec_utils.glob import glob_objects
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
@@ -18,6 +19,8 @@ from virtual_tiff.storage.resolve import resolve_store
 #: Suffixes of files that list other files.
 _LISTS = (".txt", ".lst", ".json", ".geojson", ".parquet", ".geoparquet", ".csv")
 _GLOB = frozenset("*?[")
+_STAC_API = re.compile(r"/(collections/[^/]+/items(/[^/]+)?|search)/?$")
+_TIFFS = (".tif", ".tiff", ".TIF", ".TIFF")
 
 
 def each(sources: object) -> Iterable[object]:
@@ -32,7 +35,12 @@ def each(sources: object) -> Iterable[object]:
 
 def is_file(url: str) -> bool:
     """Return whether an address is that of a file to scan, not of a list of files."""
-    return not (is_folder(url) or is_glob(url) or url.lower().endswith(_LISTS))
+    return not (is_folder(url) or is_glob(url) or url.lower().endswith(_LISTS) or is_stac_api(url))
+
+
+def is_stac_api(url: str) -> bool:
+    """Return whether an address is that of Items in a STAC API (OGC API, Features)."""
+    return is_web(url) and _STAC_API.search(url) is not None and not url.endswith(_TIFFS)
 
 
 def is_folder(url: str) -> bool:
@@ -48,34 +56,38 @@ def is_glob(url: str) -> bool:
     return bool(_GLOB & set(url)) and not (is_local(url) and local_path(url).exists())
 
 
-def listed(url: str, registry: ObjectStoreRegistry[Any], suffixes: tuple[str, ...]) -> list[str]:
-    """Return the sorted addresses below a prefix that end in one of the suffixes."""
+#: What listings tell of files, by address: size, ETag and time of the last change.
+type Listing = dict[str, ObjectMeta]
+
+
+def listed(url: str, registry: ObjectStoreRegistry[Any], suffixes: tuple[str, ...]) -> Listing:
+    """Return the files below a prefix whose names end in one of the suffixes, sorted."""
     _check_listing(url)
     store, prefix = resolve_store(url, registry)
     root = url[: len(url) - len(prefix)] if prefix else url
     root = root if root.endswith("/") else root + "/"
-    found = []
+    found: Listing = {}
     try:
         for batch in cast(List, store).list(prefix=prefix or None):
-            found += [entry["path"] for entry in batch]
+            found |= {e["path"]: e for e in batch if e["path"].lower().endswith(suffixes)}
     except Exception as error:
         raise storage_error(error, url) from error
-    return [root + p for p in sorted(found) if p.lower().endswith(suffixes)]
+    return {root + path: found[path] for path in sorted(found)}
 
 
-def globbed(url: str, registry: ObjectStoreRegistry[Any]) -> list[str]:
-    """Addresses that a pattern matches, sorted; or the file of that very name if there is one."""
+def globbed(url: str, registry: ObjectStoreRegistry[Any]) -> Listing | list[str]:
+    """Return the files that a pattern matches, sorted; or the file of that name if there is one."""
     _check_listing(url)
     store, pattern = resolve_store(url, registry)
     root = url[: len(url) - len(pattern)]
     if not is_local(url) and _exists(cast(Head, store), pattern):
         return [url]
     try:
-        found = sorted(glob_store(cast(List, store), pattern))
+        found = {entry["path"]: entry for entry in glob_objects(cast(List, store), pattern)}
     except Exception as error:
         raise storage_error(error, url) from error
     # Without any match, an error about this name says more than one about no files.
-    return [root + path for path in found] or ([] if "*" in url else [url])
+    return {root + path: found[path] for path in sorted(found)} or ([] if "*" in url else [url])
 
 
 def _exists(store: Head, path: str) -> bool:

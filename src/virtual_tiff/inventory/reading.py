@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, as_completed
 
@@ -18,6 +19,8 @@ from virtual_tiff.storage.run import run
 #: Number of rows, and of chunk references, after which a part of the table is saved.
 _PART_ROWS = 2_000
 _PART_REFERENCES = 2_000_000
+#: Seconds after which a part is saved in a checkpoint, so that a killed scan loses little.
+_PART_SECONDS = 5.0
 #: URLs of one task of an executor: few enough to balance load, enough to amortise a task.
 _TASK_URLS = 500
 
@@ -69,6 +72,7 @@ class Reading:
         self.done = 0
         self.failed = 0
         self._progress = progress or no_progress
+        self._next = time.monotonic() + _PART_SECONDS
         known = {} if checkpoint is None else {url: i for i, url in enumerate(urls)}
         seen: set[int] = set()
         if checkpoint is not None:
@@ -91,6 +95,7 @@ class Reading:
             self.parts.append(part)
             if self.checkpoint is not None:
                 self.checkpoint.write(part)
+        self._next = time.monotonic() + _PART_SECONDS
 
     async def run(self) -> None:
         """Read everything in this process."""
@@ -100,7 +105,8 @@ class Reading:
             self.failed += rows.add(position, found)
             self.done += 1
             self._report()
-            if len(rows) >= _PART_ROWS or rows.references >= _PART_REFERENCES:
+            full = len(rows) >= _PART_ROWS or rows.references >= _PART_REFERENCES
+            if full or (self.checkpoint is not None and time.monotonic() > self._next):
                 self._keep(rows.take())
 
         try:

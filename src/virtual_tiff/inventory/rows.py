@@ -16,7 +16,7 @@ from virtual_tiff.inventory.arrow import SIDES
 from virtual_tiff.inventory.footprint import Affine, footprint
 from virtual_tiff.inventory.table import EXTRA_GEOREFERENCING, SCHEMA
 from virtual_tiff.json_type import JSON
-from virtual_tiff.planning.encoding.data_type import nodata_value
+from virtual_tiff.planning.encoding.data_type import image_nodata
 from virtual_tiff.planning.hierarchy import array_name
 from virtual_tiff.planning.metadata import json_scalar
 from virtual_tiff.planning.plan import ArrayPlan
@@ -93,7 +93,7 @@ def image_row(
     outline = None
     if system is not None and transform is not None:
         outline = footprint(system, transform, width, height)
-    nodata = nodata_value(directory.gdal_nodata, plan.data_type)
+    nodata = image_nodata(directory, plan.data_type, full)
     return {
         "url": source.url,
         "ifd": array_name(directory.index),
@@ -102,6 +102,7 @@ def image_row(
         "size": source.size,
         "etag": source.etag,
         "last_modified": source.last_modified,
+        "header": source.header,
         "datetime": time,
         "width": width,
         "height": height,
@@ -136,6 +137,8 @@ def error_row(url: str, error: VirtualTIFFError, source: Source | None = None) -
         "error": error.text,
         "size": None if source is None else source.size,
         "etag": None if source is None else source.etag,
+        "last_modified": None if source is None else source.last_modified,
+        "header": None if source is None else source.header,
     }
 
 

@@ -14,12 +14,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from obspec_utils.registry import ObjectStoreRegistry
 
+from virtual_tiff.choices import StacMetadata
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.checkpoint import Checkpoint
+from virtual_tiff.inventory.declared import complete_rows
 from virtual_tiff.inventory.headers import DEFAULT_CONCURRENCY, ScanOptions
+from virtual_tiff.inventory.listing import Listing
 from virtual_tiff.inventory.reading import Reading
 from virtual_tiff.inventory.rows import POSITION, Rows
-from virtual_tiff.inventory.source_tables import SourceOptions
+from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.table import SCHEMA, Inventory
 from virtual_tiff.parser import VirtualTIFF
@@ -38,6 +41,10 @@ def scan(
     datetime_pattern: str | None = None,
     datetime_tag: bool = False,
     assets: Sequence[str] | None = None,
+    asset_roles: Sequence[str] | None = None,
+    asset_gsd: float | None = None,
+    alternate: str | None = None,
+    stac_metadata: StacMetadata = "use",
     anonymous: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
     executor: Executor | None = None,
@@ -57,9 +64,10 @@ def scan(
         environment.
     parser
         Images of a file to read; by default the first.
-    url_column, datetime_column, assets
-        Columns of a table, property and assets of STAC Items; see
-        `virtual_tiff.inventory.source_tables.SourceOptions`.
+    url_column, datetime_column, assets, asset_roles, asset_gsd, alternate, stac_metadata
+        Columns of a table, property and assets of STAC Items, and whether what they say about
+        values completes what the TIFFs say; see
+        `virtual_tiff.inventory.source_options.SourceOptions`.
     datetime_pattern
         Regular expression such as `(\d{8})` that finds the time in a URL.
     datetime_tag
@@ -73,8 +81,9 @@ def scan(
         Any `concurrent.futures` executor, or a Dask client, to distribute the work; by default this
         process does it.
     checkpoint
-        Folder to save results in. An interrupted scan continues from there, and reads files with
-        temporary errors again.
+        Folder to save results in, every five seconds. An interrupted scan continues from there.
+        Files with temporary errors are read again, and files that have changed since, as far as a
+        listing of their folder tells, or they are local; `read_at` has the time of each row.
     progress
         Called with the stage `list` once the files are known, and `read` as each is done; see
         `virtual_tiff.progress.Progress`.
@@ -103,26 +112,40 @@ def scan(
         datetime_tag=datetime_tag,
         concurrency=concurrency,
     )
+    listing: Listing = {}
     listed = read_sources(
         sources,
-        SourceOptions(url_column=url_column, datetime_column=datetime_column, assets=assets),
+        SourceOptions(
+            url_column=url_column,
+            datetime_column=datetime_column,
+            assets=assets,
+            asset_roles=asset_roles,
+            asset_gsd=asset_gsd,
+            alternate=alternate,
+            stac_metadata=stac_metadata,
+        ),
         registry=registry,
         anonymous=anonymous,
+        listing=listing,
     )
     urls = listed["url"].unique().to_pylist()
     (progress or no_progress)("list", len(urls), len(urls), 0)
     stores = registry_for(urls, registry, anonymous=anonymous)
     # The number of headers in flight does not affect rows.
     same = replace(options, concurrency=DEFAULT_CONCURRENCY)
-    reading = Reading(urls, stores, options, Checkpoint.open(checkpoint, same), progress)
+    kept = Checkpoint.open(checkpoint, same)
+    if kept is not None:
+        kept.listing = listing
+    reading = Reading(urls, stores, options, kept, progress)
     if executor is None:
         run(reading.run())
     else:
         reading.run_with(executor)
-    return _joined(listed, urls, reading.parts)
+    table = _joined(listed, urls, reading.parts)
+    return Inventory(complete_rows(table, options.parser.bands))
 
 
-def _joined(listed: pa.Table, urls: Sequence[str], parts: Sequence[pa.Table]) -> Inventory:
+def _joined(listed: pa.Table, urls: Sequence[str], parts: Sequence[pa.Table]) -> pa.Table:
     """Join rows of the scan, which have positions in `urls`, with the columns of the caller."""
     read = pa.concat_tables(parts) if parts else Rows().take()
     position = read[POSITION].to_numpy()
@@ -142,4 +165,4 @@ def _joined(listed: pa.Table, urls: Sequence[str], parts: Sequence[pa.Table]) ->
     for name in given.column_names:
         if name not in ("url", "datetime"):
             table = table.append_column(given.schema.field(name), given[name])
-    return Inventory(table)
+    return table

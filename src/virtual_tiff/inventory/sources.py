@@ -1,7 +1,8 @@
 """Resolve user input to a table of the URLs to scan.
 
 A source is a URL, a local path, a folder or prefix (ending in `/`), a glob, a text file of any
-of these, a STAC Item or ItemCollection, a table with a column of URLs, or several of them.
+of these, a STAC Item or ItemCollection (also at the address of a STAC API), a table with a column
+of URLs, or several of them. A glob that ends in `.json` or `.parquet` names documents.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,29 +21,39 @@ import pyarrow.parquet as pq
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
+from virtual_tiff.inventory.arrow import without_views
 from virtual_tiff.inventory.listing import (
+    Listing,
     each,
     globbed,
     is_file,
     is_folder,
     is_glob,
+    is_stac_api,
     listed,
     read_bytes,
 )
-from virtual_tiff.inventory.source_tables import (
-    SourceOptions,
-    stac_document,
-    table_of_files,
-    url_table,
+from virtual_tiff.inventory.source_options import SourceOptions
+from virtual_tiff.inventory.source_tables import concatenated, table_of_files, url_table, with_time
+from virtual_tiff.inventory.stac_items import (
+    STAC_METADATA,
+    StacRows,
+    is_stac_table,
+    items_of_table,
 )
-from virtual_tiff.inventory.table import COLUMNS, Inventory
+from virtual_tiff.inventory.table import REQUIRED, Inventory
 from virtual_tiff.storage.addresses import is_local, local_path, source_url
-from virtual_tiff.storage.errors import storage_error
+from virtual_tiff.storage.errors import is_markup, storage_error, web_page
 from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.storage.stores import registry_for
 
 #: Suffixes of TIFFs in a listing, in lower case.
 SUFFIXES = (".tif", ".tiff", ".btf", ".gtiff", ".svs", ".ndpi", ".scn", ".lsm", ".stk")
+
+_JSON = (".json", ".geojson")
+_PARQUET = (".parquet", ".geoparquet")
+#: STAC documents in flight at once.
+_DOCUMENTS = 16
 
 
 def read_sources(
@@ -50,6 +62,7 @@ def read_sources(
     *,
     registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
+    listing: Listing | None = None,
 ) -> pa.Table:
     """List the files to scan.
 
@@ -61,6 +74,8 @@ def read_sources(
         See `SourceOptions`.
     registry, anonymous
         Stores to list and to fetch with; see `virtual_tiff.storage.stores.registry_for`.
+    listing
+        Receives what listings tell of the files.
 
     Returns
     -------
@@ -76,16 +91,19 @@ def read_sources(
     SourceError
         A listing or a text file cannot be read.
     """
-    reader = _Reader(options, registry, anonymous)
+    found_in = {} if listing is None else listing
+    reader = _Reader(options, registry, anonymous, found_in, StacRows(options))
     tables = [table for table in reader.tables(sources) if table.num_rows]
+    reader.items.check()
     if not tables:
         raise InvalidOptionError(
             "there are no TIFFs.",
             kind=ErrorKind.NO_SOURCES,
             url=_only(sources),
-            remedy=f"Listings take names that end in {', '.join(SUFFIXES)}.",
+            remedy=reader.items.remedy()
+            or f"Listings take names that end in {', '.join(SUFFIXES)}.",
         )
-    return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+    return concatenated(tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +111,8 @@ class _Reader:
     options: SourceOptions
     given: ObjectStoreRegistry[Any] | None
     anonymous: bool
+    listing: Listing
+    items: StacRows
 
     def registry(self, url: str) -> AddressRegistry:
         return registry_for([url], self.given, anonymous=self.anonymous)
@@ -117,44 +137,58 @@ class _Reader:
 
     def _object(self, source: object) -> Iterable[pa.Table]:
         if isinstance(source, Inventory):
-            return [_of_inventory(source)]
+            return [_of_inventory(source, self.options)]
         if isinstance(source, Mapping):
-            return [self._stac(source, None)]
+            return self._stac([(source, None)])
         if hasattr(source, "__arrow_c_stream__"):
-            return [self._table(pa.table(source), None)]
+            return self._table(pa.table(source), None)
         if hasattr(source, "to_dict"):  # pystac's Item and ItemCollection
-            return [self._stac(source.to_dict(), None)]
+            return self._stac([(source.to_dict(), None)])
         raise InvalidOptionError(
             f"{type(source).__name__} is no source. Use a URL, a path, a STAC Item or "
             "ItemCollection, or a table with a column of URLs.",
         )
 
     def _text(self, text: str, base: Path | None) -> str | Iterable[pa.Table]:
-        url = source_url(text, base or "")
+        return self._address(source_url(text, base or ""))
+
+    def _address(self, url: str) -> str | Iterable[pa.Table]:
         if is_file(url):
             return url
         name = url.rsplit("/", 1)[-1].lower()
+        if is_stac_api(url):
+            return self._documents([url])
         if is_folder(url):
-            return [url_table(listed(url, self.registry(url), SUFFIXES))]
+            return [self._listed(listed(url, self.registry(url), SUFFIXES))]
         if is_glob(url):
-            return [url_table(globbed(url, self.registry(url)))]
+            found = globbed(url, self.registry(url))
+            if not name.endswith((*_JSON, *_PARQUET)):
+                return [self._listed(found)]
+            if name.endswith(_JSON):
+                return self._documents(list(found))
+            return [table for each_url in found for table in self._parquet(each_url)]
         if name.endswith((".txt", ".lst")):
             lines = self._content(url).decode("utf-8-sig").splitlines()
             entries = [line.strip() for line in lines if not line.lstrip().startswith("#")]
             folder = local_path(url).parent if is_local(url) else None
             return self.tables([entry for entry in entries if entry], folder)
-        if name.endswith((".json", ".geojson")):
-            return [self._stac(_parsed(self._content(url), url), url)]
-        if name.endswith((".parquet", ".geoparquet")):
-            return [self._parquet(url)]
+        if name.endswith(_JSON):
+            return self._documents([url])
+        if name.endswith(_PARQUET):
+            return self._parquet(url)
         import pyarrow.csv as pc
 
-        return [self._table(pc.read_csv(io.BytesIO(self._content(url))), url)]
+        return self._table(pc.read_csv(io.BytesIO(self._content(url))), url)
+
+    def _listed(self, found: Listing | list[str]) -> pa.Table:
+        if isinstance(found, dict):
+            self.listing.update(found)
+        return url_table(list(found))
 
     def _content(self, url: str) -> bytes:
         return read_bytes(url, self.registry(url))
 
-    def _parquet(self, url: str) -> pa.Table:
+    def _parquet(self, url: str) -> Iterable[pa.Table]:
         try:
             file = local_path(url) if is_local(url) else io.BytesIO(self._content(url))
             table = pq.read_table(file)
@@ -164,18 +198,42 @@ class _Reader:
             raise storage_error(error, url) from error
         return self._table(table, url)
 
-    def _table(self, table: pa.Table, url: str | None) -> pa.Table:
-        if set(table.column_names) >= COLUMNS:
+    def _table(self, table: pa.Table, url: str | None) -> Iterable[pa.Table]:
+        if set(table.column_names) >= REQUIRED:
             # It holds addresses, which must not be read as what a user names.
-            return _of_inventory(Inventory.from_arrow(table))
-        return table_of_files(table, url, self.options)
+            return [_of_inventory(Inventory.from_arrow(table), self.options)]
+        table = without_views(table)
+        if not is_stac_table(table):
+            return [table_of_files(table, url, self.options)]
+        for item in items_of_table(table):
+            self.items.add_item(item, url)
+        return self._found()
 
-    def _stac(self, document: Mapping[str, Any], url: str | None) -> pa.Table:
-        return stac_document(document, url, self.options)
+    def _documents(self, urls: Sequence[str]) -> Iterable[pa.Table]:
+        """Read STAC documents, several at once."""
+        with ThreadPoolExecutor(_DOCUMENTS) as pool:
+            contents = pool.map(self._content, urls)
+            return self._stac(
+                (_parsed(content, url), url) for url, content in zip(urls, contents, strict=True)
+            )
+
+    def _stac(
+        self, documents: Iterable[tuple[Mapping[str, Any], str | None]]
+    ) -> Iterable[pa.Table]:
+        for document, url in documents:
+            self.items.add(document, url)
+        return self._found()
+
+    def _found(self) -> Iterable[pa.Table]:
+        table = self.items.take()
+        return [with_time(table, self.options.datetime_column)] if table.num_rows else []
 
 
-def _of_inventory(inventory: Inventory) -> pa.Table:
-    return inventory.table.select(["url", "datetime", *inventory.own_columns])
+def _of_inventory(inventory: Inventory, options: SourceOptions) -> pa.Table:
+    own = inventory.own_columns
+    if options.stac_metadata == "ignore":
+        own = [name for name in own if name != STAC_METADATA]
+    return inventory.table.select(["url", "datetime", *own])
 
 
 def _only(sources: object) -> str | None:
@@ -186,6 +244,8 @@ def _only(sources: object) -> str | None:
 
 
 def _parsed(data: bytes, url: str) -> Mapping[str, Any]:
+    if is_markup(data):
+        raise web_page(url, "JSON")
     try:
         document = json.loads(data)
     except ValueError as error:

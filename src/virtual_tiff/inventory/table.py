@@ -28,6 +28,7 @@ from virtual_tiff.inventory.arrow import (
     without_views,
 )
 from virtual_tiff.planning.plan import ArrayPlan
+from virtual_tiff.storage.errors import writing
 from virtual_tiff.storage.source import Source
 
 # Long text that is equal in most rows, such as codecs and WKT.
@@ -48,6 +49,8 @@ SCHEMA = pa.schema(
         pa.field("size", pa.uint64()),
         pa.field("etag", pa.string()),
         pa.field("last_modified", _TIME),
+        pa.field("header", pa.string()),
+        pa.field("read_at", _TIME),
         pa.field("datetime", _TIME),
         pa.field("width", pa.int64()),
         pa.field("height", pa.int64()),
@@ -73,10 +76,12 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS = frozenset(SCHEMA.names)
+#: Columns without which a table is no inventory; others are null in one of an earlier version.
+REQUIRED = COLUMNS - {"header", "read_at"}
 #: Attributes of a grid mapping that cannot be derived from CRS and transform.
 EXTRA_GEOREFERENCING = ("gcps", "rpcs", "coordinate_epoch", "geo_keys", "crs_note")
 
-_SOURCE = ["url", "size", "etag", "last_modified"]
+_SOURCE = ["url", "size", "etag", "last_modified", "header"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +106,8 @@ class Inventory:
     `error`
     `size`, `etag`,    Metadata of the file from the GET of the header
     `last_modified`
+    `header`           Ranges of bytes of the header, and their CRC-32
+    `read_at`          When the header was read (UTC)
     `datetime`         UTC; null unless an option of the scan told where to find it
     `width` … `nodata` Properties; `shape` and `chunk_shape` are in the order of `dimensions`
     `band_names`       Names of the bands, or their numbers; null where they are 1, 2, …
@@ -203,13 +210,14 @@ class Inventory:
         """Save as GeoParquet 1.1; the file appears only when it is complete."""
         target = Path(path)
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            pq.write_table(
-                with_geo_metadata(self.table), partial, compression="zstd", row_group_size=65536
-            )
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with writing(target):
+            try:
+                pq.write_table(
+                    with_geo_metadata(self.table), partial, compression="zstd", row_group_size=65536
+                )
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Inventory:
@@ -243,6 +251,8 @@ class Inventory:
             A column is absent or cannot be converted.
         """
         given = without_views(pa.table(table))
+        for name in sorted(COLUMNS - REQUIRED - set(given.column_names)):
+            given = given.append_column(name, pa.nulls(given.num_rows, SCHEMA.field(name).type))
         fields = [field for field in SCHEMA if field.name in given.column_names]
         fields += [field for field in given.schema if field.name not in COLUMNS]
         try:
@@ -260,6 +270,7 @@ def _source_of(values: Mapping[str, Any]) -> Source:
         size=values["size"],
         etag=values["etag"],
         last_modified=None if modified is None else modified.astimezone(UTC),
+        header=values["header"] or "",
     )
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from virtual_tiff.choices import OnFailed
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
-from virtual_tiff.inventory.table import COLUMNS, Inventory
+from virtual_tiff.inventory.table import REQUIRED, Inventory
 from virtual_tiff.operations.options import Names
 from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.planning.declared import Declared, completed_group
 from virtual_tiff.planning.names import check_group_names, group_names, group_path
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.progress import Progress
@@ -45,7 +42,7 @@ def inventory_in(sources: object) -> Inventory | None:
         if path.suffix in (".parquet", ".geoparquet") and path.is_file():
             import pyarrow.parquet as pq
 
-            if set(pq.read_schema(path).names) >= COLUMNS:
+            if set(pq.read_schema(path).names) >= REQUIRED:
                 return Inventory.read(path)
     return None
 
@@ -55,10 +52,11 @@ def failed_in(inventory: Inventory, on_failed: OnFailed) -> dict[str, str]:
     failed = inventory.failed.to_pylist()
     if failed and on_failed == "raise":
         first = failed[0]
-        raise VirtualTIFFError(
+        kind = ErrorKind(first["error_kind"])
+        raise (MismatchError if kind == ErrorKind.MISMATCH else VirtualTIFFError)(
             f"{len(failed)} of {len(inventory)} images could not be read, first this: "
             f"{first['error']}",
-            kind=ErrorKind(first["error_kind"]),
+            kind=kind,
             url=first["url"],
             remedy='Scan again, or pass on_failed="skip" to leave them out.',
         )
@@ -93,14 +91,20 @@ async def read_plans(
     registry: AddressRegistry,
     concurrency: int,
     report: Progress,
+    declared: Mapping[str, Declared],
 ) -> tuple[dict[str, GroupPlan], dict[str, VirtualTIFFError]]:
-    """Plan all files, so many at once: plans, and what went wrong, by URL."""
+    """Plan all files, so many at once: plans, and what went wrong, by URL.
+
+    What STAC Items declare about a file completes its plan.
+    """
     plans: dict[str, GroupPlan] = {}
     errors: dict[str, VirtualTIFFError] = {}
 
     async def read(url: str) -> None:
         try:
-            plans[url] = await parser.plan_async(url, registry)
+            plan = await parser.plan_async(url, registry)
+            known = declared.get(url)
+            plans[url] = plan if known is None else completed_group(plan, known, parser.bands)
         except VirtualTIFFError as error:
             errors[url] = error
         report("read", len(plans) + len(errors), len(urls), len(errors))
@@ -119,28 +123,6 @@ def copied_in(plan: GroupPlan) -> tuple[str, ...]:
         for name, array in _arrays(plan)
         if "copied_because" in array.attributes
     )
-
-
-def notes_in(plan: GroupPlan) -> tuple[str, ...]:
-    """Return what is not published of the images of a file."""
-    return tuple(
-        f"{name}: {note}"
-        for name, array in _arrays(plan)
-        if isinstance(notes := array.attributes.get("notes"), list)
-        for note in notes
-    )
-
-
-def notes_of(inventory: Inventory) -> dict[str, tuple[str, ...]]:
-    """Return what is not published of the images of an inventory, by URL."""
-    table = inventory.table.select(["url", "attributes"])
-    texts = pc.cast(table["attributes"], pa.string())
-    table = table.filter(pc.match_substring(texts, '"notes"'))
-    notes: dict[str, tuple[str, ...]] = {}
-    for row in table.to_pylist():
-        found = json.loads(row["attributes"]).get("notes", [])
-        notes[row["url"]] = (*notes.get(row["url"], ()), *map(str, found))
-    return notes
 
 
 def sources_in(plans: Iterable[GroupPlan]) -> list[str]:

@@ -10,7 +10,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from virtual_tiff.choices import OnDuplicate, OnFailed, OnPresent, OutOfOrder
+from virtual_tiff.choices import (
+    IFDLayout,
+    OnDuplicate,
+    OnFailed,
+    OnPresent,
+    OutOfOrder,
+    StacMetadata,
+)
 from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.parser import VirtualTIFF
@@ -36,12 +43,17 @@ class CommitOptions(TypedDict, total=False):
     progress: Progress | None
     url_column: str
     assets: Sequence[str] | None
+    asset_roles: Sequence[str] | None
+    asset_gsd: float | None
+    alternate: str | None
+    stac_metadata: StacMetadata
 
 
 class TreeOptions(CommitOptions, total=False):
     """Of `publish`."""
 
     names: Names | None
+    ifd_layout: IFDLayout
     into_existing: bool
 
 
@@ -125,8 +137,14 @@ MEANINGS = {
     ),
     "parser": (
         "VirtualTIFF",
-        "How the files are parsed. By default all images of a file for a group of its own, and "
-        "the first for a cube. With an inventory, only its `ifd_layout` and `coords` matter.",
+        "How the files are parsed. By default all images of a file for a group of its own, in the "
+        "layout `multiscale`, and the first for a cube. With an inventory, only its `ifd_layout` "
+        "and `coords` matter.",
+    ),
+    "ifd_layout": (
+        '{"multiscale", "flat", "nested", "pages"}',
+        "How the images of one file become groups, as for `VirtualTIFF`. By default `multiscale`, "
+        "or what `parser` says.",
     ),
     "registry": (
         "ObjectStoreRegistry",
@@ -134,7 +152,15 @@ MEANINGS = {
     ),
     "anonymous": ("bool", "Read the files without credentials, as for public buckets."),
     "url_column": ("str", "Column of a table that holds URLs, as for `scan`."),
-    "assets": ("sequence of str", "Assets of STAC Items to take, as for `scan`."),
+    "assets": ("sequence of str", "Keys or patterns of assets of STAC Items, as for `scan`."),
+    "asset_roles": ("sequence of str", "Roles of assets of STAC Items, of which one is enough."),
+    "asset_gsd": ("float", "Resolution of assets of STAC Items, in metres."),
+    "alternate": ("str", "Name of the alternate address of the assets to use, such as `s3`."),
+    "stac_metadata": (
+        '{"use", "ignore"}',
+        "Whether scale, offset, nodata, unit, names and collection of STAC Items complete what the "
+        "TIFFs say. Images that contradict their Item are refused.",
+    ),
     "datetime_column": ("str", "Column of a table, or property of STAC Items, that is the time."),
     "datetime_pattern": ("str", "Finds the time in a URL, as for `scan`."),
     "datetime_tag": ("bool", "Whether the TIFF's DateTime is the time, as for `scan`."),
@@ -186,7 +212,7 @@ def _remedy(function: str, name: str) -> str | None:
     if name == "layout":
         return (
             "publish() makes a group for each file, and stack() makes cubes of images; how the "
-            "images of one file are laid out is ifd_layout, of VirtualTIFF."
+            "images of one file are laid out is ifd_layout."
         )
     others = {"publish": TreeOptions, "stack": StackOptions, "append": AppendOptions}
     having = [f"{other}()" for other, options in others.items() if name in _keys(options)]

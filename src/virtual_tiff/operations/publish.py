@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 import icechunk
 import pyarrow as pa
 
-from virtual_tiff.choices import OnFailed, check_choice
+from virtual_tiff.choices import IFDLayout, OnFailed, StacMetadata, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
 from virtual_tiff.errors import InvalidOptionError, joined
-from virtual_tiff.inventory.files import file_urls
-from virtual_tiff.inventory.source_tables import SourceOptions
+from virtual_tiff.inventory.declared import declared_in
+from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.files import (
@@ -24,7 +24,6 @@ from virtual_tiff.operations.files import (
     copied_in,
     failed_in,
     inventory_in,
-    notes_in,
     paths_of,
     read_plans,
     sources_in,
@@ -33,6 +32,7 @@ from virtual_tiff.operations.options import Names, TreeOptions, check_options, d
 from virtual_tiff.operations.tree import plan_files
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.arrangement import PlanOptions
+from virtual_tiff.planning.attributes import plan_notes
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.publishing.commit import commit
@@ -55,6 +55,10 @@ def publish(
     sources: object, repo: Location | Repository, **options: Unpack[TreeOptions]
 ) -> PublishResult:
     """Publish a group for each TIFF to an Icechunk repository, without copying their pixels.
+
+    By default the group of a file holds a dataset for each level of its image: `0` is the full
+    resolution with its mask, `1`, `2`, … are overviews. A file of several images has such a group
+    for each, named by its directory.
 
     All headers are read before anything is written, and nothing is visible before the one commit
     at the end. If a file cannot be published, none is, and no repository is created. If the
@@ -120,7 +124,9 @@ def _commit(
 ) -> PublishResult:
     result = commit(target, [Tree(groups)], message, containers=containers, progress=progress)
     copied = {url: reasons for url, plan in groups.values() if (reasons := copied_in(plan))}
-    notes = {url: found for url, plan in groups.values() if (found := notes_in(plan))}
+    notes: dict[str, tuple[str, ...]] = {}
+    for path, (_, plan) in groups.items():
+        notes |= plan_notes(plan, path)
     return replace(result, failed=failed, copied=copied, notes=notes)
 
 
@@ -133,7 +139,12 @@ async def _plan(
     on_failed: OnFailed = "raise",
     url_column: str = "url",
     assets: Sequence[str] | None = None,
+    asset_roles: Sequence[str] | None = None,
+    asset_gsd: float | None = None,
+    alternate: str | None = None,
+    stac_metadata: StacMetadata = "use",
     parser: VirtualTIFF | None = None,
+    ifd_layout: IFDLayout | None = None,
     registry: ObjectStoreRegistry[Any] | None = None,
     concurrency: int = DEFAULT_CONCURRENCY,
     message: str | None = None,
@@ -148,35 +159,42 @@ async def _plan(
         raise InvalidOptionError("groups are named by a template or by names, not by both.")
     if concurrency < 1:
         raise InvalidOptionError(f"concurrency is {concurrency}, but must be at least 1.")
+    if parser is None:
+        parser = VirtualTIFF(ifd_layout=ifd_layout or "multiscale")
+    elif ifd_layout is not None:
+        parser = replace(parser, ifd_layout=ifd_layout)
     target = Target(repo, branch, into_existing=into_existing)
     inventory = inventory_in(sources)
     if inventory is not None:
         failed = failed_in(inventory, on_failed)
-        plans = _from_rows(inventory, parser or VirtualTIFF())
+        plans = _from_rows(inventory, parser)
         names, group = _named(inventory.images.table, group, names)
         paths = dict(zip(plans, paths_of(list(plans), names, group), strict=True))
         await asyncio.to_thread(target.check, list(paths.values()))
         stores = registry
     else:
-        if is_template(group):
-            listing = SourceOptions(url_column=url_column, assets=assets)
-            found = read_sources(sources, listing, registry=registry, anonymous=anonymous)
-            urls = found["url"].to_pylist()
-            names, group = _named(found, group, names)
-        else:
-            urls = file_urls(
-                sources,
-                registry=registry,
-                anonymous=anonymous,
-                url_column=url_column,
-                assets=assets,
-            )
+        listing = SourceOptions(
+            url_column=url_column,
+            assets=assets,
+            asset_roles=asset_roles,
+            asset_gsd=asset_gsd,
+            alternate=alternate,
+            stac_metadata=stac_metadata,
+        )
+        found = read_sources(sources, listing, registry=registry, anonymous=anonymous)
+        urls = found["url"].to_pylist()
+        names, group = _named(found, group, names)
         check_unique(urls)
         paths = dict(zip(urls, paths_of(urls, names, group), strict=True))
         stores = registry_for(urls, registry, anonymous=anonymous)
         await asyncio.to_thread(target.check, list(paths.values()))
         plans, errors = await read_plans(
-            urls, parser or VirtualTIFF(), stores, concurrency, progress or no_progress
+            urls,
+            parser,
+            stores,
+            concurrency,
+            progress or no_progress,
+            declared_in(found),
         )
         if errors and not (on_failed == "skip" and plans):
             raise joined(list(errors.values()), len(urls))

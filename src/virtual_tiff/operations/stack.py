@@ -16,7 +16,7 @@ from virtual_tiff.cubes.placing import stackable
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import CubeOptions, plan_cube
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.operations.files import as_inventory, failed_in, notes_of
+from virtual_tiff.operations.files import as_inventory, failed_in
 from virtual_tiff.operations.options import (
     AppendOptions,
     StackOptions,
@@ -25,6 +25,7 @@ from virtual_tiff.operations.options import (
     documented,
 )
 from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.planning.attributes import attribute_notes
 from virtual_tiff.planning.names import check_apart
 from virtual_tiff.publishing.commit import Action, commit
 from virtual_tiff.publishing.containers import containers_for
@@ -168,7 +169,13 @@ def _commit(
         executor=given.get("executor"),
         progress=given.get("progress"),
     )
-    return replace(result, failed=failed, notes=notes_of(inventory.images))
+    notes = {
+        f"{path}/{name}".lstrip("/"): found
+        for path, cube in cubes.items()
+        for name, variable in cube.variables.items()
+        if (found := attribute_notes(variable.image.attributes))
+    }
+    return replace(result, failed=failed, notes=notes)
 
 
 def _planned(inventory: Inventory, group: str, options: CubeOptions) -> Mapping[str, CubePlan]:

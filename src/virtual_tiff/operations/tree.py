@@ -16,11 +16,11 @@ from virtual_tiff.cubes.grid import description
 from virtual_tiff.cubes.plan import ImageGrid
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_levels
+from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_pyramids
 from virtual_tiff.planning.attributes import Description
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
-from virtual_tiff.planning.pyramid import levels_of
+from virtual_tiff.planning.pyramid import pyramids_of
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 from virtual_tiff.tiff.relations import Related
 
@@ -89,10 +89,7 @@ def _plan_file(url: str, rows: Sequence[tuple[Row, ArrayPlan]], options: PlanOpt
         return ArrangedImage(name or row["ifd"], one, plan, described)
 
     if options.layout == "multiscale":
-        levels = levels_of(list(found), None, url=url)
-        return arrange_levels(
-            [[image(one, name) for name, one in level.items()] for level in levels], options
-        )
+        return arrange_pyramids(pyramids_of(list(found), None, url=url), image, options)
     return arrange([image(one) for one in found], options)
 
 

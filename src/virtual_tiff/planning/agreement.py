@@ -7,6 +7,7 @@ list equals a tuple, and an attribute that is absent equals one that says nothin
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -14,16 +15,21 @@ from dataclasses import dataclass
 from functools import reduce
 from struct import error as StructError
 from struct import unpack
+from typing import Any
 
 import numpy as np
 
-from virtual_tiff.errors import MismatchError
+from virtual_tiff.errors import MismatchError, shorten
 from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.same_grid import same_crs
 
 type Document = Mapping[str, JSON]
 
+#: Attribute with the collection of the STAC Item of an image: the same key may be another band.
+COLLECTION = "stac_collection"
 #: Attributes that give the stored numbers their meaning.
 MEANING = (
+    COLLECTION,
     # which numbers are none (CF section 2.5.1, GDAL's NODATA_VALUES)
     "_FillValue",
     "missing_value",
@@ -51,6 +57,13 @@ MEANING = (
 #: Attributes with a name for each band: a band that two images have is at the same place in both.
 #: Where they name other bands, or only one of them names any, nothing contradicts.
 ORDER = ("band_names", "long_name", "color_interpretation")
+#: Mappings, or lists of them, as JSON in a string, since netCDF has no other place for them.
+JSON_TEXT = frozenset({"tiff", "gdal_metadata", "gdal_band_metadata", "geo_keys"})
+
+#: Attributes with a CRS as text, which has many forms.
+_SYSTEMS = ("crs_wkt", "proj:wkt2")
+#: Attributes with a place that coordinates do not tell.
+_PLACES = ("coordinate_epoch", "GeoTransform", "gcps", "rpcs")
 
 #: What it means that an attribute is absent, where that is something.
 _ABSENT: Document = {
@@ -64,7 +77,7 @@ _ABSENT: Document = {
 _NOTHING: Document = {
     "scales": 1,
     "offsets": 0,
-    "band_units": None,
+    "band_units": "",
     "extra_samples": "unspecified",
 }
 #: Names that name no band.
@@ -120,6 +133,53 @@ def agreed(
     return shared or {}
 
 
+def agreeing(attributes: Iterable[Mapping[str, Any]], context: object = None) -> dict[str, Any]:
+    """Combine attributes for `combine_attrs=` of xarray and VirtualiZarr.
+
+    What gives values or places their meaning (scales, units, nodata values, CRS, control points and
+    others) has to agree; other attributes that differ are dropped.
+
+    Parameters
+    ----------
+    attributes
+        Attributes of each variable or dataset.
+    context
+        Not used; xarray passes what it combines.
+
+    Returns
+    -------
+    dict
+        The attributes that all have, with the same values.
+
+    Raises
+    ------
+    MismatchError
+        They do not agree. xarray's default takes the attributes of the first instead.
+
+    Examples
+    --------
+    >>> agreeing([{"units": "m", "title": "A"}, {"units": "m", "title": "B"}])
+    {'units': 'm'}
+    """
+    documents = list(attributes)
+    for key in _SYSTEMS:
+        systems = [document.get(key) for document in documents]
+        for index, system in enumerate(systems):
+            if not same_crs(systems[0], system):
+                raise _refuse(Disagreement(index, key, system, systems[0]))
+    for found in disagreements(documents, (*MEANING, *ORDER, *_PLACES)):
+        raise _refuse(found)
+    return shared_attributes(documents) if documents else {}
+
+
+def _refuse(found: Disagreement) -> MismatchError:
+    return MismatchError(
+        f"images differ in {found.key}: {shorten(str(found.value))}, but "
+        f"{shorten(str(found.expected))} in the first.",
+        remedy="Combine only images that agree, or give the values one meaning first.",
+    )
+
+
 def disagreements(
     documents: Iterable[Document], keys: Sequence[str] = (*MEANING, *ORDER)
 ) -> Iterator[Disagreement]:
@@ -171,6 +231,11 @@ def readable(key: str, value: JSON) -> JSON:
     return number
 
 
+def json_text(value: JSON) -> str:
+    """Return the text of an attribute of `JSON_TEXT`."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 class _Comparison:
     """Documents one after the other, of which only the first and names of bands are kept."""
 
@@ -191,6 +256,9 @@ class _Comparison:
         for key in self._keys:
             value, first = document.get(key), self._first.get(key)
             if value is first is None:
+                continue
+            if key == COLLECTION and (value is None or first is None):
+                self._first = {**self._first, key: value or first}
                 continue
             if key in ORDER:
                 clash = self._misplaced(key, value)
@@ -231,7 +299,7 @@ def _meaning(key: str, value: JSON) -> Hashable:
     value = readable(key, value)
     if isinstance(value, list | tuple) and key in _NOTHING:
         nothing = _NOTHING[key]
-        if all(part == nothing or part == "" for part in value):
+        if all(part == nothing or part in ("", None) for part in value):
             value = None
     return _normal(_ABSENT.get(key) if value is None else value)
 
@@ -258,10 +326,20 @@ def _shared(one: Document, other: Document) -> dict[str, JSON]:
         theirs = other[key]
         if _same(key, value, theirs):
             shared[key] = value
-        elif (
-            isinstance(value, dict)
-            and isinstance(theirs, dict)
-            and (part := _shared(value, theirs))
-        ):
+            continue
+        if key in JSON_TEXT and isinstance(value, str) and isinstance(theirs, str):
+            if part := _part(json.loads(value), json.loads(theirs)):
+                shared[key] = json_text(part)
+        elif part := _part(value, theirs):
             shared[key] = part
     return shared
+
+
+def _part(one: JSON, other: JSON) -> JSON:
+    """Return what two mappings, or two lists of mappings, have in common; `None` if nothing."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return _shared(one, other)
+    if not (isinstance(one, list) and isinstance(other, list) and len(one) == len(other)):
+        return None
+    parts = [_part(mine, theirs) or {} for mine, theirs in zip(one, other, strict=True)]
+    return list[JSON](parts) if any(parts) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from virtual_tiff.choices import IFDLayout
@@ -10,10 +10,14 @@ from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import Description
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
-from virtual_tiff.planning.pyramid import multiscales_attributes
+from virtual_tiff.planning.pyramid import Pyramid, multiscales_attributes
 from virtual_tiff.planning.variables import band_names, band_numbers, coordinate, grid_mapping
 from virtual_tiff.tiff.philips import level_factors
 from virtual_tiff.tiff.relations import Related, masks
+
+
+def _no_check() -> None:
+    """Allow any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +28,24 @@ class PlanOptions:
     ----------
     layout
         `flat`: all images in one group. `nested`: a group for each image. `multiscale`: a group
-        for each level of one image. `pages` is planned by `virtual_tiff.planning.pages.hierarchy`.
+        for each level of an image. `pages` is planned by `virtual_tiff.planning.pages.hierarchy`.
     image
         Options of each image.
     coords
-        Whether to write coordinates of pixel centres.
+        Whether to write variables beside the arrays: coordinates of pixel centres, and the grid
+        mapping.
     alone
         Omit coordinates and attributes of groups, for a caller that writes them once for many
         files.
+    check
+        Called before each image, to raise an error if the file has taken too much time.
     """
 
     layout: IFDLayout = "flat"
     image: ImageOptions = field(default_factory=ImageOptions)
     coords: bool = True
     alone: bool = False
+    check: Callable[[], None] = _no_check
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,12 +75,31 @@ def arrange(images: Sequence[ArrangedImage], options: PlanOptions) -> GroupPlan:
     return _group(images, options)
 
 
-def arrange_levels(levels: Sequence[Sequence[ArrangedImage]], options: PlanOptions) -> GroupPlan:
-    """Put the images of each level into a separate group."""
+def arrange_pyramids(
+    pyramids: Sequence[Pyramid],
+    plan: Callable[[Related, str], ArrangedImage],
+    options: PlanOptions,
+) -> GroupPlan:
+    """Put each level of an image into a group; several images into groups named by directory.
+
+    `plan` plans an image under a name.
+    """
+    groups = {
+        pyramid.name: _levels(
+            [[plan(one, name) for name, one in level.items()] for level in pyramid.levels], options
+        )
+        for pyramid in pyramids
+    }
+    return next(iter(groups.values())) if len(groups) == 1 else GroupPlan(groups=groups)
+
+
+def _levels(levels: Sequence[Sequence[ArrangedImage]], options: PlanOptions) -> GroupPlan:
     factors = level_factors(levels[0][0].related.directory, len(levels))
     return GroupPlan(
         groups={str(i): _group(images, options) for i, images in enumerate(levels)},
-        attributes=multiscales_attributes([images[0].description for images in levels], factors),
+        attributes=multiscales_attributes(
+            {str(i): images[0].description for i, images in enumerate(levels)}, factors
+        ),
     )
 
 
@@ -87,12 +114,15 @@ def _group(images: Sequence[ArrangedImage], options: PlanOptions) -> GroupPlan:
     for image in images:
         dimensions = names.of(image)
         attributes = {**image.description.array_attributes, **image.array.attributes}
-        found = image.description.spatial_ref_attributes
-        if found is not None:
+        found = None
+        if options.coords or options.alone:
+            found = grid_mapping(image.description, coordinates=not options.alone)
+        if found is None:
+            attributes = without_grid_mapping(attributes)
+        else:
             mapping = f"spatial_ref_{image.name}" if mappings else "spatial_ref"
             mapping = mappings.setdefault(_mapping_key(image.description, found), mapping)
-            if mapping not in beside:
-                beside[mapping] = grid_mapping(found)
+            beside.setdefault(mapping, found)
             attributes["grid_mapping"] = attributes["coordinates"] = mapping
         if image.related in mask_of:
             attributes["ancillary_variables"] = name_of[mask_of[image.related]]
@@ -106,9 +136,15 @@ def _group(images: Sequence[ArrangedImage], options: PlanOptions) -> GroupPlan:
     return GroupPlan(arrays=arrays | beside, attributes=group_attributes)
 
 
-def _mapping_key(description: Description, attributes: Mapping[str, JSON]) -> tuple[object, ...]:
+def without_grid_mapping(attributes: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return the attributes of an array that has no grid mapping beside it."""
+    return {k: v for k, v in attributes.items() if k not in ("grid_mapping", "coordinates")}
+
+
+def _mapping_key(description: Description, found: ArrayPlan) -> tuple[object, ...]:
     """Return a key that distinguishes grid mappings, without their long texts."""
-    return (description.crs, *(attributes.get(name) for name in ("GeoTransform", "gcps", "rpcs")))
+    there = found.attributes
+    return (description.crs, *(there.get(name) for name in ("GeoTransform", "gcps", "rpcs")))
 
 
 def _coordinates(

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.json_type import JSON
-from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_levels
+from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_pyramids
 from virtual_tiff.planning.attributes import describe, of_bands
 from virtual_tiff.planning.encoding.data_type import image_nodata
 from virtual_tiff.planning.image_plan import plan_image
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
-from virtual_tiff.planning.pyramid import levels_of
+from virtual_tiff.planning.pyramid import pyramids_of
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.tiff.relations import Related, relate, relate_sidecars
 
@@ -45,7 +45,8 @@ def plan_header(
     InvalidTIFFError, UnsupportedTIFFError
         With the URL and the directory at fault.
     InvalidOptionError
-        With kind `ifd-out-of-range`; or the layout `multiscale` needs another `ifd`.
+        With kind `ifd-out-of-range`; or `ifd` is no full-resolution image, which the layout
+        `multiscale` needs.
     """
     related = (*relate(header.ifds), *relate_sidecars(header))
     chosen = None if ifd is None else find_ifd(header, ifd)
@@ -54,16 +55,15 @@ def plan_header(
 
     def plan_one(one: Related, name: str | None = None) -> ArrangedImage:
         try:
+            options.check()
             return _plan_one(one, header, options, copies or {}, name)
         except VirtualTIFFError as error:
             url = (one.source or header.source).url
             raise error.at(url=url, ifd=one.directory.index) from error.__cause__
 
     if options.layout == "multiscale":
-        levels = levels_of(related, ifd, url=header.source.url)
-        return arrange_levels(
-            [[plan_one(one, name) for name, one in level.items()] for level in levels], options
-        )
+        pyramids = pyramids_of(related, ifd, url=header.source.url)
+        return arrange_pyramids(pyramids, plan_one, options)
     return arrange([plan_one(one) for one in related if chosen in (None, one.directory)], options)
 
 
@@ -128,12 +128,15 @@ def _plan_one(
         array = replace(array, attributes={**array.attributes, "notes": notes})
     description = describe(
         directory,
-        fill_value=image_nodata(directory, array.data_type),
+        fill_value=image_nodata(directory, array.data_type, related.full),
         full=related.full,
     )
     if options.image.bands is not None:
         chosen = of_bands(
-            description.array_attributes, options.image.bands, directory.samples_per_pixel
+            description.array_attributes,
+            options.image.bands,
+            directory.samples_per_pixel,
+            real=array.data_type.kind != "c",
         )
         description = replace(description, array_attributes=chosen)
     name = name or related.prefix + array_name(directory.index)

@@ -6,25 +6,41 @@ COG, masks are between the overviews.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from zarr_cm import multiscales
 
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.json_type import JSON
-from virtual_tiff.planning.attributes import Description
+from virtual_tiff.planning.attributes import Description, spatial_attributes
 from virtual_tiff.tiff.ifd import is_dependent
 from virtual_tiff.tiff.relations import Related, masks
 
-#: Attributes of level groups only, since each level has its own shape.
-_OF_ONE_LEVEL = ("spatial:shape", "spatial:transform")
+
+@dataclass(frozen=True, slots=True)
+class Pyramid:
+    """An image with its overviews.
+
+    Parameters
+    ----------
+    name
+        Path of its directory: `0`, or `0.1` for a sub-IFD.
+    levels
+        From full resolution to the smallest, the `image` of each level and, if the file has one of
+        this size, its `mask`.
+    """
+
+    name: str
+    levels: tuple[Mapping[str, Related], ...]
 
 
-def levels_of(
+def pyramids_of(
     related: Sequence[Related], ifd: tuple[int, ...] | None, *, url: str | None = None
-) -> list[dict[str, Related]]:
-    """Return the levels of one image, from full resolution to the smallest.
+) -> list[Pyramid]:
+    """Return the full-resolution images of a file, each with its overviews.
 
     A reduced image with another number of samples is a thumbnail, not a level, as in GDAL.
 
@@ -33,103 +49,99 @@ def levels_of(
     related
         Every directory of the file, at least one.
     ifd
-        Path of the full-resolution image; `None` if the file has only one.
+        Path of one full-resolution image; `None` for all.
     url
         Address of the file, for errors.
-
-    Returns
-    -------
-    list of dict
-        For each level the `image` and, if the file has one of this size, its `mask`.
 
     Raises
     ------
     InvalidOptionError
-        The file has several full-resolution images and none was chosen, or the chosen one is an
-        overview or a mask.
+        The chosen image is an overview or a mask.
     """
-    full = _full(related, ifd, url)
     mask_of = masks(related)
-    overviews = [
-        one
-        for one in related
-        if one.full is full.directory
-        and one.directory.is_reduced
-        and not one.directory.is_mask
-        and one.directory.samples_per_pixel == full.directory.samples_per_pixel
-    ]
-    # Stable, so that levels of equal size keep the order of the file.
-    overviews.sort(key=lambda one: one.size[0] * one.size[1], reverse=True)
-    levels = []
-    for one in (full, *overviews):
-        mask = mask_of.get(one)
-        levels.append({"image": one} if mask is None else {"image": one, "mask": mask})
-    return levels
+    reduced: dict[int, list[Related]] = defaultdict(list)
+    for one in related:
+        if one.directory.is_reduced and not one.directory.is_mask:
+            reduced[id(one.full)].append(one)
+    found = []
+    for full in _full(related, ifd, url):
+        count = full.directory.samples_per_pixel
+        overviews = [
+            one for one in reduced[id(full.directory)] if one.directory.samples_per_pixel == count
+        ]
+        # Stable, so that levels of equal size keep the order of the file.
+        overviews.sort(key=lambda one: one.size[0] * one.size[1], reverse=True)
+        levels = []
+        for one in (full, *overviews):
+            mask = mask_of.get(one)
+            levels.append({"image": one} if mask is None else {"image": one, "mask": mask})
+        name = ".".join(map(str, full.directory.index))
+        found.append(Pyramid(name, tuple(levels)))
+    return found
 
 
 def multiscales_attributes(
-    levels: Sequence[Description], factors: Sequence[float] | None = None
+    levels: Mapping[str, Description], factors: Sequence[float] | None = None
 ) -> dict[str, JSON]:
     """Return the attributes of the group above the levels.
 
     Parameters
     ----------
     levels
-        Descriptions of the images, in the order of their groups, which are named `0`, `1`, ….
+        Metadata of the levels by the names of their groups, from full resolution to the smallest.
     factors
         Scales of levels whose sizes are padded.
 
     Returns
     -------
     dict
-        The `multiscales` convention; with georeferencing also the `proj` and `spatial` conventions,
-        as far as all levels share them. Scales are those of rows and columns. Every level is
-        declared to be derived from the first, since NewSubfileType does not tell from which level
-        it was computed. There are no translations: the outer corners of all levels coincide.
+        `multiscales` with shape and transform of each level, so that viewers can choose one without
+        opening its group; with georeferencing also the `proj` and `spatial` conventions. Every
+        level is declared to be derived from the first, since NewSubfileType does not tell from
+        which level it was computed. There are no translations: the outer corners of all levels
+        coincide.
     """
-    full = levels[0]
+    first, full = next(iter(levels.items()))
     layout: list[multiscales.LayoutObject] = []
-    for i, level in enumerate(levels):
-        entry: dict[str, JSON] = {"asset": str(i)}
-        if i:
-            entry["derived_from"] = "0"
+    for name, level in levels.items():
+        entry: dict[str, JSON] = {"asset": name}
+        if name != first:
+            entry["derived_from"] = first
         scale: list[JSON] = [n / m for n, m in zip(full.shape, level.shape, strict=True)]
         if factors is not None:
-            scale = [factors[i]] * 2
+            scale = [factors[len(layout)]] * 2
         entry["transform"] = {"scale": scale, "translation": [0.0, 0.0]}
-        # So that a viewer can choose a level without opening its group.
-        found = level.group_attributes
-        entry.update({key: found[key] for key in _OF_ONE_LEVEL if key in found})
+        if level.geotransform is not None:
+            x, a, b, y, d, e = level.geotransform
+            entry["spatial:shape"] = list(level.shape)
+            entry["spatial:transform"] = [a, b, x, d, e, y]
         layout.append(cast("multiscales.LayoutObject", entry))
-    shared = {k: v for k, v in full.group_attributes.items() if k not in _OF_ONE_LEVEL}
-    inserted = multiscales.insert(shared, multiscales.create(layout=layout))
+    attributes = dict(full.group_attributes)
+    if all(level.geotransform is not None for level in levels.values()):
+        declared = cast("list[JSON]", attributes.pop("zarr_conventions", []))
+        placed = spatial_attributes()
+        declared = [*declared, *cast("list[JSON]", placed["zarr_conventions"])]
+        attributes |= {**placed, "zarr_conventions": declared}
+    inserted = multiscales.insert(attributes, multiscales.create(layout=layout))
     return cast("dict[str, JSON]", inserted)
 
 
-def _full(related: Sequence[Related], ifd: tuple[int, ...] | None, url: str | None) -> Related:
-    if ifd is not None:
-        chosen = next(one for one in related if one.directory.index == ifd)
-        if chosen.full is None:
-            return chosen
-        what = "a mask" if chosen.directory.is_mask else "an overview"
-        raise InvalidOptionError(
-            f"this is {what}, not a full-resolution image.",
-            url=url,
-            ifd=ifd,
-            remedy=f"Pass ifd={_argument(chosen.full.index)} for the image it belongs to.",
-        )
-    pages = [one for one in related if not is_dependent(one.directory)]
-    if len(pages) > 1:
-        choices = [f"ifd={_argument(page.directory.index)}" for page in pages]
-        listed = ", ".join(choices if len(choices) <= 6 else [*choices[:3], "…", choices[-1]])
-        raise InvalidOptionError(
-            f"the file has {len(pages)} full-resolution images, and the layout 'multiscale' is for "
-            "one.",
-            url=url,
-            remedy=f"Choose one: {listed}.",
-        )
-    # A file may consist of an overview of an image in another file.
-    return pages[0] if pages else related[0]
+def _full(
+    related: Sequence[Related], ifd: tuple[int, ...] | None, url: str | None
+) -> Sequence[Related]:
+    if ifd is None:
+        # A file may consist of an overview of an image in another file.
+        return [one for one in related if not is_dependent(one.directory)] or related[:1]
+    chosen = next(one for one in related if one.directory.index == ifd)
+    if chosen.full is None:
+        return [chosen]
+    what = "a mask" if chosen.directory.is_mask else "an overview"
+    raise InvalidOptionError(
+        f"this is {what}, not a full-resolution image.",
+        url=url,
+        ifd=ifd,
+        remedy=f"Pass ifd={_argument(chosen.full.index)} for the image it belongs to.",
+    )
 
 
 def _argument(path: tuple[int, ...]) -> str:

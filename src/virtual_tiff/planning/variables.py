@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import Description, coordinate_attributes, coordinate_values
 from virtual_tiff.planning.plan import ArrayPlan, Codec
+from virtual_tiff.tiff.geokeys import GeoTransform
 
 #: Largest number of rows or columns for which coordinates are written. The largest global mosaics
 #: have some millions; larger images are sparse or malicious, and have their transform in the grid
@@ -20,8 +21,29 @@ _STRING: np.dtype[Any] = np.dtypes.StringDType()
 _DOUBLES: tuple[Codec, ...] = ({"name": "bytes", "configuration": {"endian": "little"}},)
 
 
-def grid_mapping(attributes: Mapping[str, JSON]) -> ArrayPlan:
-    """Plan the scalar variable with the georeferencing (CF 1.11 section 5.6); its value is 0."""
+def grid_mapping(description: Description, *, coordinates: bool = True) -> ArrayPlan | None:
+    """Plan the scalar variable with the georeferencing (CF 1.11 section 5.6); its value is 0.
+
+    `GeoTransform` is only written where coordinates do not tell the grid: xarray slices and joins
+    coordinates, but keeps attributes, and readers that find both use the attribute.
+
+    Parameters
+    ----------
+    description
+        Metadata of the image.
+    coordinates
+        Whether `x` and `y` are written, if they can be.
+
+    Returns
+    -------
+    ArrayPlan or None
+        `None` if there is nothing that coordinates do not tell.
+    """
+    attributes = dict(description.spatial_ref_attributes or {})
+    if coordinates and _have_coordinates(description):
+        attributes.pop("GeoTransform", None)
+    if not attributes:
+        return None
     nothing = np.zeros((), np.uint64)
     return ArrayPlan(
         shape=(),
@@ -34,6 +56,16 @@ def grid_mapping(attributes: Mapping[str, JSON]) -> ArrayPlan:
         offsets=nothing,
         lengths=nothing,
         attributes=attributes,
+    )
+
+
+def _have_coordinates(description: Description) -> bool:
+    """Return whether `x` and `y` tell the grid; one row or column does not tell its size."""
+    transform = description.geotransform
+    return (
+        transform is not None
+        and transform[2] == transform[4] == 0
+        and all(2 <= size <= MAX_COORDINATES for size in description.shape)
     )
 
 
@@ -65,6 +97,41 @@ def coordinate(
     if values is None:
         return None
     return _doubles(values, dimension, coordinate_attributes(description.crs, axis))
+
+
+def geotransform_of(
+    x: NDArray[np.float64] | None, y: NDArray[np.float64] | None, attribute: object = None
+) -> GeoTransform | None:
+    """Read a transform from pixel centres, the inverse of `coordinate`.
+
+    Parameters
+    ----------
+    x, y
+        Pixel centres in CRS units; `None` if there are none.
+    attribute
+        `GeoTransform` of the grid mapping, if it has any: read where the coordinates do not tell,
+        since a slice or a join does not change it.
+
+    Returns
+    -------
+    GeoTransform or None
+        In GDAL's order; `None` if nothing tells the grid.
+    """
+    written: tuple[float, ...] | None = None
+    if isinstance(attribute, str):
+        written = tuple(map(float, attribute.split()))
+    if x is None or y is None:
+        return cast("GeoTransform | None", written)
+    steps = []
+    for values, index in ((x, 1), (y, 5)):
+        if len(values) > 1:
+            steps.append(float(values[-1] - values[0]) / (len(values) - 1))
+        elif written is not None and len(values):
+            steps.append(written[index])
+        else:
+            return None
+    a, e = steps
+    return (float(x[0]) - a / 2, a, 0.0, float(y[0]) - e / 2, 0.0, e)
 
 
 def positions(

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import icechunk
 from icechunk.storage import azure_store
 
-from virtual_tiff.errors import InvalidOptionError, SourceError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError, SourceError
 from virtual_tiff.storage.addresses import (
     WEB_SCHEMES,
+    check_no_secret,
     chunk_location,
     is_plain,
     split_account,
@@ -48,11 +49,15 @@ class Container:
         One of Icechunk's `ObjectStoreConfig`.
     anonymous
         Whether to access the store without credentials.
+    is_assumed
+        Whether the endpoint is not known, since files are read through a store of the caller that
+        does not tell its settings.
     """
 
     prefix: str
     store: ContainerStore
     anonymous: bool = False
+    is_assumed: bool = False
 
     def as_icechunk(self) -> icechunk.VirtualChunkContainer:
         """Return it as Icechunk saves it."""
@@ -141,6 +146,55 @@ def stored_containers(config: icechunk.RepositoryConfig) -> tuple[Container, ...
     )
 
 
+def store_settings(container: Container) -> dict[str, Any]:
+    """Return settings with which an obstore store asks the server that readers of a container ask.
+
+    What the container leaves open is taken from the environment, by readers too.
+    """
+    options: dict[str, Any] = dict(_options(container.store))
+    store = getattr(container.store, "_0", None)
+    if isinstance(store, icechunk.S3Options):
+        options = {"region": store.region, "endpoint": store.endpoint_url}
+        if store.endpoint_url:
+            options["virtual_hosted_style_request"] = str(not store.force_path_style).lower()
+        if getattr(store, "requester_pays", False):
+            options["request_payer"] = "true"
+    elif "account" in options:
+        options["account_name"] = options.pop("account")
+    settings = {key: value for key, value in options.items() if value and key != "allow_http"}
+    return settings | ({"skip_signature": True} if container.anonymous else {})
+
+
+def check_endpoints(stored: Iterable[Container], needed: Iterable[Container]) -> None:
+    """Refuse files that were read from another server than a repository names for their URLs.
+
+    Raises
+    ------
+    RepositoryError
+        With kind `conflict`.
+    """
+    stored = tuple(stored)
+    for container in needed:
+        for other in stored:
+            if container.is_assumed or not container.prefix.startswith(other.prefix):
+                continue
+            here, there = _endpoint(container), _endpoint(other)
+            if here != there:
+                raise RepositoryError(
+                    f"the files were read from {here or 'the default endpoint'}, but the "
+                    f"repository names {there or 'the default endpoint'} for their URLs.",
+                    kind=ErrorKind.CONFLICT,
+                    url=container.prefix,
+                    remedy="Read them from the endpoint of the repository, or publish them to a "
+                    "separate repository.",
+                )
+
+
+def _endpoint(container: Container) -> str:
+    """Return the address of a server other than the default one of its cloud."""
+    return str(store_settings(container).get("endpoint", "")).rstrip("/")
+
+
 def prefixes_for(config: icechunk.RepositoryConfig, needed: Iterable[Container]) -> tuple[str, ...]:
     """Return the prefixes of the containers of a repository that serve other containers."""
     starts = [container.prefix for container in needed]
@@ -180,20 +234,22 @@ def _options(store: ContainerStore) -> Mapping[str, str]:
     return options if isinstance(options, Mapping) else {}
 
 
-def _config(url: str, registry: ObjectStoreRegistry[Any] | None) -> Mapping[str, Any]:
-    """Return the settings of the obstore store that serves a URL."""
+def _config(url: str, registry: ObjectStoreRegistry[Any] | None) -> Mapping[str, Any] | None:
+    """Return the settings of the obstore store that serves a URL; `None` if they are not known."""
     if registry is None:
         return {}
     try:
         store, _ = AddressRegistry(registry).resolve(url)
     except ValueError:
         return {}
-    return getattr(store, "config", None) or {}
+    return getattr(store, "config", None)
 
 
 def _remote_container(
-    root: str, url: str, config: Mapping[str, Any], *, anonymous: bool
+    root: str, url: str, known: Mapping[str, Any] | None, *, anonymous: bool
 ) -> Container:
+    config = known or {}
+    is_assumed = known is None
     scheme, netloc, _ = split_url(root)
     prefix = chunk_location(root)
     if scheme in WEB_SCHEMES:
@@ -204,7 +260,8 @@ def _remote_container(
     match cloud(scheme):
         case "s3":
             settings = s3_settings(config)
-            return Container(prefix, icechunk.s3_store(anonymous=anonymous, **settings), anonymous)
+            s3 = icechunk.s3_store(anonymous=anonymous, **settings)
+            return Container(prefix, s3, anonymous, is_assumed)
         case "gs":
             options = {"skip_signature": "true"} if anonymous else None
             return Container(prefix, icechunk.gcs_store(options), anonymous)
@@ -220,7 +277,8 @@ def _remote_container(
                     "abfs://container@account.dfs.core.windows.net/…",
                 )
             options = _azure_options(config, anonymous=anonymous)
-            return Container(prefix, azure_store(account=account, config=options), anonymous)
+            azure = azure_store(account=account, config=options)
+            return Container(prefix, azure, anonymous, is_assumed)
     raise SourceError(
         f"Icechunk cannot read {scheme}:// URLs.",
         url=url,
@@ -231,6 +289,7 @@ def _remote_container(
 def _azure_options(config: Mapping[str, Any], *, anonymous: bool) -> dict[str, str] | None:
     """Return endpoint and access by their names in object_store."""
     endpoint = str(config.get("endpoint") or os.environ.get("AZURE_STORAGE_ENDPOINT", ""))
+    check_no_secret(endpoint)
     options = {"endpoint": endpoint} if endpoint else {}
     if endpoint.startswith("http://"):
         options["allow_http"] = "true"
@@ -247,6 +306,7 @@ def s3_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         return next(filter(None, values), None)
 
     endpoint = setting("endpoint", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    check_no_secret(str(endpoint or ""))
     payer = str(setting("request_payer", "AWS_REQUEST_PAYER"))
     return {
         # The default is that of obstore, with which the headers were read.

@@ -93,7 +93,8 @@ class CubePart(Part):
                 remedy=TAKEN,
             )
         if cube.overviews:
-            attributes = multiscales_attributes([description(each.grid) for each in cube.levels])
+            described = {str(i): description(each.grid) for i, each in enumerate(cube.levels)}
+            attributes = multiscales_attributes(described)
             run(write_frame(store, path, GroupPlan(attributes=attributes)))
 
     def _check_levels(self, there: int) -> None:
@@ -120,6 +121,7 @@ def _written(path: str, levels: Sequence[Level]) -> Written:
             images=cube.images,
             arrays=sum(level.arrays for level in levels),
             has_groups=len(levels) > 1,
+            dataset=full.path,
             steps=full.grown,
             first=first,
             last=last,

@@ -9,13 +9,13 @@ import zarr
 from icechunk import IcechunkStore
 
 from virtual_tiff.cubes.extending import url_of
-from virtual_tiff.cubes.grid import GRID_MAPPING, grid_of
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.errors import MismatchError, shorten
 from virtual_tiff.planning.agreement import disagreements
 from virtual_tiff.planning.metadata import array_document
 from virtual_tiff.planning.same_grid import same_crs, same_transform
 from virtual_tiff.planning.stacks import stacked
+from virtual_tiff.publishing.georeferencing import read_grid
 from virtual_tiff.publishing.nodes import get_json, key_prefix
 
 _ANOTHER = "Publish the images as another variable, or as a separate cube."
@@ -63,12 +63,10 @@ def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
     )
 
 
-def check_grid(store: IcechunkStore, path: str, cube: CubePlan) -> None:
+def check_grid(group: zarr.Group, cube: CubePlan) -> None:
     """Refuse images with another CRS or transform than that of a cube."""
-    document = get_json(store, f"{key_prefix(path)}{GRID_MAPPING}")
-    attributes = {} if document is None else document["attributes"]
     ours = cube.grid
-    theirs = grid_of(attributes, ours.width, ours.height)
+    theirs = read_grid(group, ours.width, ours.height)
     placed = same_transform(ours.transform, theirs.transform, ours.width, ours.height)
     further = ours.extra_georeferencing == theirs.extra_georeferencing
     for name, same, one, other in (

@@ -92,7 +92,7 @@ class Level:
             places += [texts[step] for step in there]
             bands += [-1 if variable.band is None else variable.band.index] * there.size
             rows.append(variable.rows[there])
-        names = ("url", "ifd", "size", "etag")
+        names = ("url", "ifd", "size", "etag", "header")
         table = self.cube.inventory.table.select([*names, "last_modified"])
         table = table.take(pa.array(np.concatenate(rows)))
         return Sources.of(
@@ -131,7 +131,7 @@ def extend_level(
     store = session.store
     group = _open_group(store, path)
     existing = read_coordinate(group, cube.dimension)
-    check_grid(store, path, cube)
+    check_grid(group, cube)
     check_bands(group, path, cube)
     check_fits(store, path, cube)
     cube, skipped = without_present(key_prefix(path), cube, present, on_present)

@@ -17,10 +17,11 @@ def reading_code(
     *,
     branch: str,
     group: str,
-    tree: bool = False,
     anonymous: bool = False,
 ) -> str:
     """Return code that opens a group of a repository in xarray.
+
+    Without Dask (`chunks=None`), which would make a task of every tile.
 
     Parameters
     ----------
@@ -30,19 +31,12 @@ def reading_code(
         Prefixes to authorise.
     branch, group
         Branch and group to open.
-    tree
-        Whether the group contains groups.
     anonymous
         Whether the files are in public buckets.
     """
     access = "\n".join(
         f"    {prefix!r}: {_call(*credential(prefix, anonymous=anonymous))},"
         for prefix in containers
-    )
-    opened = (
-        f"tree = xarray.open_datatree(store, group={group!r}, engine='zarr', "
-        if tree
-        else f"dataset = xarray.open_zarr(store, group={group!r}, "
     )
     return f"""\
 import icechunk
@@ -54,7 +48,9 @@ access = icechunk.containers_credentials({{
 }})
 repository = icechunk.Repository.open(storage, authorize_virtual_chunk_access=access)
 store = repository.readonly_session({branch!r}).store
-{opened}zarr_format=3, consolidated=False)
+dataset = xarray.open_zarr(
+    store, group={group!r}, zarr_format=3, consolidated=False, chunks=None
+)
 """
 
 

@@ -20,11 +20,17 @@ from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.publishing.containers import (
     Container,
     check_accounts,
+    check_endpoints,
     credentials,
     s3_settings,
     stored_containers,
 )
-from virtual_tiff.storage.addresses import WEB_SCHEMES, split_account, split_url
+from virtual_tiff.storage.addresses import (
+    WEB_SCHEMES,
+    check_no_secret,
+    split_account,
+    split_url,
+)
 from virtual_tiff.storage.credentials import cloud, is_anonymous
 
 type Location = str | os.PathLike[str] | icechunk.Storage
@@ -33,6 +39,10 @@ type Location = str | os.PathLike[str] | icechunk.Storage
 COMMIT_KEY = "virtual_tiff"
 #: Size in bytes above which Icechunk requests an object in parts.
 _REQUEST_SIZE = 12 * 1024 * 1024
+#: Keys of the objects that Icechunk writes before a repository exists.
+_BEGINNING = re.compile(
+    r"(?:snapshots|transactions)(?:/1CECHNKREP0F1RSTCMT0(?:#\d+)?)?|repo(?:#\d+)?"
+)
 _IN_MEMORY = ("memory", "memory:", "memory://")
 
 
@@ -74,6 +84,7 @@ def storage_at(location: Location, *, anonymous: bool = False) -> icechunk.Stora
     folder = local_folder(location)
     if folder is not None:
         return icechunk.local_filesystem_storage(str(folder.absolute()))
+    check_no_secret(text)
     scheme = text.partition("://")[0]
     if scheme in WEB_SCHEMES:
         return icechunk.http_storage(text)
@@ -155,7 +166,7 @@ def exists(storage: icechunk.Storage, location: Location) -> bool:
     try:
         if icechunk.Repository.exists(storage):
             return True
-        if path is not None and path.is_dir() and any(path.iterdir()):
+        if path is not None and path.is_dir() and any(path.iterdir()) and not is_begun(storage):
             raise _not_a_repository(
                 location, "the folder holds other files, and no Icechunk repository."
             )
@@ -168,14 +179,40 @@ def exists(storage: icechunk.Storage, location: Location) -> bool:
     return False
 
 
-def create_in(storage: icechunk.Storage, containers: tuple[Container, ...]) -> icechunk.Repository:
-    """Create a repository with containers and the settings of this package."""
+def is_begun(storage: icechunk.Storage) -> bool:
+    """Return whether a writer began to create a repository, and has not finished, or was killed.
+
+    There are only objects of the first snapshot of Icechunk, whose id is always the same. Another
+    writer may have finished since the caller looked.
+    """
+    folder = local_folder(storage)
+    if folder is None:
+        # The first snapshot comes first; without it, a long listing is spared.
+        first = storage.list_objects_metadata(prefix="snapshots/")
+        keys = [found.key for found in (first and storage.list_objects_metadata())]
+    else:
+        # Also empty folders, and files that were not complete.
+        keys = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
+    return bool(keys) and all(_BEGINNING.fullmatch(key) for key in keys)
+
+
+def create_in(
+    storage: icechunk.Storage, containers: tuple[Container, ...], *, finish: bool = False
+) -> icechunk.Repository:
+    """Create a repository with containers and the settings of this package.
+
+    `finish` creates it where `is_begun`. A conditional write of Icechunk decides between two
+    writers who do so.
+    """
     config = icechunk.RepositoryConfig.default()
     config.storage = storage_settings()
     for container in containers:
         config.set_virtual_chunk_container(container.as_icechunk())
     return icechunk.Repository.create(
-        storage, config=config, authorize_virtual_chunk_access=credentials(containers)
+        storage,
+        config=config,
+        authorize_virtual_chunk_access=credentials(containers),
+        check_clean_root=not finish,
     )
 
 
@@ -195,6 +232,7 @@ def add_containers(
     config = repository.config
     stored, containers = stored_containers(config), tuple(containers)
     check_accounts((*stored, *containers))
+    check_endpoints(stored, containers)
     known = [container.prefix for container in stored]
     new = [c for c in containers if not c.prefix.startswith(tuple(known))]
     if not new:

@@ -27,6 +27,8 @@ class Added:
         URL of the file that the group was made of; `None` for a cube.
     has_groups
         Whether the group holds groups, which xarray opens as a DataTree.
+    dataset
+        Path of the first group that xarray opens as a dataset.
     steps
         New steps of the first dimension of a cube.
     first, last
@@ -45,6 +47,7 @@ class Added:
     stored: int = 0
     source: str | None = None
     has_groups: bool = False
+    dataset: str = ""
     steps: int = 0
     first: str = ""
     last: str = ""
@@ -79,8 +82,9 @@ class PublishResult:
         URLs of files with images that no Zarr codec expresses, and the reasons why their pixels
         were copied (`on_unsupported="copy"`).
     notes
-        URLs of files of which something is not published, such as a damaged sub-IFD or planes
-        without a directory, and what.
+        What readers have to know of the values of an array, by path of the array: scales that
+        differ by band, nodata values that CF cannot express, metadata that could not be read; and
+        what is not published, such as a damaged sub-IFD or planes without a directory.
     """
 
     snapshot_id: str | None
@@ -136,5 +140,5 @@ class PublishResult:
             "unchecked": list(self.unchecked),
             "containers": list(self.containers),
             "copied": {url: list(reasons) for url, reasons in self.copied.items()},
-            "notes": {url: list(notes) for url, notes in self.notes.items()},
+            "notes": {path: list(notes) for path, notes in self.notes.items()},
         }

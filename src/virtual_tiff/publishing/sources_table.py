@@ -20,6 +20,7 @@ from icechunk import IcechunkStore
 from numpy.typing import NDArray
 
 from virtual_tiff.planning.names import RESERVED
+from virtual_tiff.storage.source import Source
 
 GROUP = f"{RESERVED}/sources"
 #: No dimension of a cube at the root has this name, which `open_datatree` would align it with.
@@ -40,6 +41,7 @@ COLUMNS = {
     "size": ("uint64", "length of the file in bytes"),
     "etag": ("string", "entity tag of the file; empty where unknown"),
     "last_modified": ("int64", "microseconds since 1970 in UTC; the least int64 where unknown"),
+    "header": ("string", "ranges of bytes of the header and their CRC-32; empty where unknown"),
 }
 _DESCRIPTIONS = {
     RESERVED: "Written by virtual-tiff for its own use; not part of the data.",
@@ -63,8 +65,9 @@ class Sources:
 
     @classmethod
     def of(cls, **columns: Sequence[Any] | NDArray[Any]) -> Sources:
-        """Make a table of columns; `etag` may be `None`."""
-        columns["etag"] = [etag or "" for etag in columns["etag"]]
+        """Make a table of columns; values of `etag` and `header` may be `None`."""
+        for name in ("etag", "header"):
+            columns[name] = [value or "" for value in columns[name]]
         return cls({name: np.asarray(columns[name], _dtype(name)) for name in COLUMNS})
 
     def __len__(self) -> int:
@@ -72,6 +75,21 @@ class Sources:
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.columns[column]
+
+    def take(self, rows: Sequence[int]) -> Sources:
+        """Keep these rows."""
+        return Sources({name: values[list(rows)] for name, values in self.columns.items()})
+
+    def source(self, row: int) -> Source:
+        """Return what was recorded of the file of a row."""
+        modified = time_of(int(self["last_modified"][row]))
+        return Source(
+            url=str(self["url"][row]),
+            size=int(self["size"][row]),
+            etag=str(self["etag"][row]) or None,
+            last_modified=modified,
+            header=str(self["header"][row]),
+        )
 
     def places(self) -> set[tuple[str, str]]:
         """Array and position of every image."""
@@ -103,13 +121,13 @@ def modified_times(column: pa.ChunkedArray) -> NDArray[np.int64]:
 def add_sources(store: IcechunkStore, sources: Sources) -> None:
     """Add rows to the table of a repository; create it if it does not exist."""
     group = _group(store)
-    count = 0
+    count = group["url"].shape[0] if "url" in group else 0  # type: ignore[union-attr]
     for name, (kind, description) in COLUMNS.items():
         values = sources[name]
         if name not in group:
             array: Any = group.create_array(
                 name,
-                shape=values.shape,
+                shape=(count + len(values),),
                 chunks=(CHUNK_ROWS,),
                 dtype=kind,
                 dimension_names=(DIMENSION,),
@@ -117,7 +135,6 @@ def add_sources(store: IcechunkStore, sources: Sources) -> None:
             )
         else:
             array = group[name]
-            count = array.shape[0]
             array.resize((count + len(values),))
         array[count:] = values
 

@@ -19,6 +19,7 @@ from virtual_tiff.publishing.repository import (
     create_in,
     exists,
     icechunk_errors,
+    is_begun,
     is_published_here,
     local_folder,
     not_found,
@@ -111,7 +112,7 @@ class Target:
     def ready(self, containers: tuple[Container, ...]) -> icechunk.Repository:
         """Open the repository as it is now; make it, its branch and containers where needed.
 
-        It refuses what `check` refuses, and what another writer began to make and did not end.
+        It refuses what `check` refuses, and finishes what a writer that was killed began to make.
         """
         repository = self._open()
         if repository is None:
@@ -131,25 +132,20 @@ class Target:
         return None
 
     def _made(self, containers: tuple[Container, ...]) -> icechunk.Repository:
-        """Make the repository, or wait until another writer has."""
-        wait, end = _FIRST_WAIT, time.monotonic() + _PATIENCE
+        """Make the repository, or wait until another writer has; finish what one began."""
+        # Nobody else of this package is at work in a folder that is locked.
+        wait = _FIRST_WAIT
+        end = time.monotonic() + (_PATIENCE if self.folder is None else 0)
         while True:
+            late = time.monotonic() > end
             try:
-                return create_in(self.storage, containers)
-            except icechunk.IcechunkError as error:
+                return create_in(self.storage, containers, finish=late and is_begun(self.storage))
+            except icechunk.IcechunkError:
                 if icechunk.Repository.exists(self.storage):
                     return icechunk.Repository.open(self.storage)
                 # The first snapshot is written before the repository is there for all to see.
-                begun = self.storage.list_objects_metadata(prefix="snapshots/")
-                if error.kind != "parent-directory-not-clean" or not begun:
+                if late or not is_begun(self.storage):
                     raise
-                if time.monotonic() > end:
-                    raise RepositoryError(
-                        "another writer began to make a repository here, and has not ended.",
-                        kind=ErrorKind.CONFLICT,
-                        url=text_of(self.location),
-                        remedy="Try again; if no other writer is at work, remove the objects.",
-                    ) from error
             time.sleep(wait)
             wait *= 2
 

@@ -69,7 +69,11 @@ def _written(path: str, url: str, plan: GroupPlan) -> Written:
     return Written(
         path=path,
         added=Added(
-            images=len(images), arrays=len(arrays), source=url, has_groups=bool(plan.groups)
+            images=len(images),
+            arrays=len(arrays),
+            source=url,
+            has_groups=bool(plan.groups),
+            dataset=next((within for within, group in plan.walk(path) if group.arrays), path),
         ),
         tasks=(
             Task(
@@ -90,6 +94,7 @@ def _written(path: str, url: str, plan: GroupPlan) -> Written:
             size=[source.size for source in sources],
             etag=[source.etag for source in sources],
             last_modified=[microseconds(source.last_modified) for source in sources],
+            header=[source.header for source in sources],
         ),
     )
 

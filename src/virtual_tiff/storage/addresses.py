@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urljoin
 
 from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.messages import has_secret
 
 #: Schemes whose addresses are URLs; all others hold keys verbatim.
 WEB_SCHEMES = ("http", "https")
@@ -25,7 +26,7 @@ _ALIASES = {"s3a": "s3", "gcs": "gs", "azure": "az", "abfss": "abfs"}
 #: RFC 3986 section 3.3: characters of a path besides letters, digits and `-._~`.
 _PATH_CHARACTERS = "/!$&'()*+,;=:@"
 #: Servers that have no time for a file return this; or obstore does instead.
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = "") -> str:
@@ -69,7 +70,28 @@ def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = ""
             url=text.partition("?")[0],
             remedy="Name the object in its bucket instead (s3://, gs://, az://), or a public URL.",
         )
-    return f"{_ALIASES.get(scheme, scheme)}://{rest}"
+    url = f"{_ALIASES.get(scheme, scheme)}://{rest}"
+    check_no_secret(url)
+    return url
+
+
+def check_no_secret(url: str) -> None:
+    """Refuse an address with a password, a signature or a token.
+
+    References, tables and messages hold addresses, so that readers would get the secret.
+
+    Raises
+    ------
+    InvalidOptionError
+        Without the secret in it.
+    """
+    if not is_local(url) and has_secret(url):
+        raise InvalidOptionError(
+            "the address has a password, a signature or a token.",
+            url=url,
+            remedy="Give credentials by the environment or by a store of registry=…, or name a "
+            "public URL.",
+        )
 
 
 def _absolute(path: str) -> str:
@@ -97,7 +119,9 @@ def linked_url(base: str, href: str) -> str:
     if href.startswith("/"):
         return source_url(href)
     path = posixpath.normpath("/" + posixpath.join(posixpath.dirname(key), href))
-    return f"{scheme}://{netloc}{path}"
+    url = f"{scheme}://{netloc}{path}"
+    check_no_secret(url)
+    return url
 
 
 def is_local(url: str) -> bool:
@@ -167,7 +191,7 @@ def checksum_of(
     """
     if url.startswith("s3://") and etag is not None and not etag.startswith("W/"):
         return etag
-    if last_modified is None or last_modified <= _EPOCH:
+    if last_modified is None or last_modified <= EPOCH:
         return None
     if last_modified.microsecond:
         last_modified += timedelta(seconds=1)

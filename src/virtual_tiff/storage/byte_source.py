@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from obspec import GetOptions, ObjectMeta
+from obspec import GetOptions, GetResult, GetResultAsync, ObjectMeta
 
 from virtual_tiff.errors import VirtualTIFFError
+from virtual_tiff.storage.addresses import EPOCH
+from virtual_tiff.storage.budget import Budget, Limits
 from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.errors import changed, storage_error
+from virtual_tiff.storage.header_checksum import header_checksum
 from virtual_tiff.storage.resolve import Store
 from virtual_tiff.storage.source import Source
 
@@ -41,20 +44,32 @@ class ByteSource:
         URL, size, ETag and time of last change, from the first GET.
     prefix
         The bytes of the first GET, from offset 0.
+    limits
+        Of what reading the file may cost.
 
     Attributes
     ----------
+    budget
+        What reading the file has cost so far.
     failure
         The last error of a read from a thread, since libraries may hide it.
     """
 
     failure: VirtualTIFFError | None = None
 
-    def __init__(self, store: Store, path: str, source: Source, prefix: bytes) -> None:
+    def __init__(
+        self,
+        store: Store,
+        path: str,
+        source: Source,
+        prefix: bytes,
+        limits: Limits | None = None,
+    ) -> None:
         self.store = store
         self.path = path
         self.source = source
         self.prefix = prefix
+        self.budget = Budget(limits or Limits(), source.size)
         self._extents: OrderedDict[int, bytes] = OrderedDict()
         #: Sorted keys of `_extents`.
         self._starts: list[int] = []
@@ -69,6 +84,12 @@ class ByteSource:
         """Return `length` bytes from `start` if the first GET contains all of them."""
         end = start + length
         return self.prefix[start:end] if end <= len(self.prefix) else None
+
+    def checksum(self) -> str:
+        """Return the checksum of the bytes that were read so far, without a request."""
+        # Extents may begin within the first GET, and be evicted while a thread still reads.
+        further = sorted(self._extents.copy().items())
+        return header_checksum([(0, self.prefix), *further])
 
     # -- asynchronous ------------------------------------------------------------------
 
@@ -98,16 +119,41 @@ class ByteSource:
         await in_flight(starts, _READ_AHEAD, fetch)
 
     async def _fetch(self, start: int, end: int) -> bytes:
+        with self.budget.waiting():
+            try:
+                response = await self.store.get_async(self.path, options=self._options(start, end))
+                self._check_same(response)
+                data = bytes(await response.buffer_async())
+            except VirtualTIFFError:
+                raise
+            except Exception as error:
+                raise storage_error(error, self.source.url) from error
+        return self._whole(data, start, end)
+
+    def _options(self, start: int, end: int) -> GetOptions:
+        """Request a range of the file of the first GET, and of no other version."""
         options: GetOptions = {"range": (start, end)}
-        etag = self.source.etag
+        etag, modified = self.source.etag, self.source.last_modified
         if etag is not None and not etag.startswith("W/"):
             # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak tag never matches.
             options["if_match"] = etag
-        try:
-            response = await self.store.get_async(self.path, options=options)
-            data = bytes(await response.buffer_async())
-        except Exception as error:
-            raise storage_error(error, self.source.url) from error
+        elif modified is not None and modified > EPOCH:
+            options["if_unmodified_since"] = modified
+        return options
+
+    def _check_same(self, response: GetResult | GetResultAsync) -> None:
+        """Compare what a server says of the file with the first GET: not all heed conditions."""
+        meta, source = response.meta, self.source
+        etag, modified = meta.get("e_tag"), meta.get("last_modified")
+        if meta["size"] != source.size:
+            raise changed(source.url, f"it has {meta['size']} bytes, and had {source.size}")
+        if etag is not None and source.etag is not None:
+            if etag != source.etag:
+                raise changed(source.url, "its ETag is different")
+        elif source.last_modified is not None and modified != source.last_modified:
+            raise changed(source.url, "its time of the last change is different")
+
+    def _whole(self, data: bytes, start: int, end: int) -> bytes:
         if len(data) != end - start:
             raise changed(
                 self.source.url, f"{len(data)} bytes were received instead of {end - start}"
@@ -131,7 +177,12 @@ class ByteSource:
             return cached
         first, last = _blocks(start, end, self.size)
         try:
-            data = bytes(self.store.get_range(self.path, start=first, end=last))
+            response = self.store.get(self.path, options=self._options(first, last))
+            self._check_same(response)
+            data = self._whole(bytes(response.buffer()), first, last)
+        except VirtualTIFFError as error:
+            self.failure = error
+            raise
         except Exception as error:
             self.failure = storage_error(error, self.source.url)
             raise self.failure from error

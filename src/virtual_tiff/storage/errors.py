@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import obstore.exceptions
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, SourceError, VirtualTIFFError
@@ -17,11 +21,27 @@ def changed(url: str, detail: str) -> SourceError:
     )
 
 
+def is_markup(start: bytes) -> bool:
+    """Return whether bytes begin as those of a web page (HTML), or of XML."""
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<"
+
+
+def web_page(url: str | None, wanted: str) -> InvalidTIFFError:
+    """Return the error for a web page in place of a file."""
+    return InvalidTIFFError(
+        f"this is a web page (HTML or XML), not {wanted}: the server may want a login.",
+        kind=ErrorKind.NOT_A_TIFF,
+        url=url,
+        remedy="Open the address in a browser; name the object in its bucket, with credentials.",
+    )
+
+
 def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
     """Translate an exception of a store into an error with cause and remedy."""
     text = str(error).split("\n", 1)[0].strip()
     lowered = str(error).lower()
-    if isinstance(error, FileNotFoundError | obstore.exceptions.NotFoundError):
+    gone = "status code: 410" in lowered
+    if gone or isinstance(error, FileNotFoundError | obstore.exceptions.NotFoundError):
         if "is directory" in lowered or "is a directory" in lowered:
             return SourceError(
                 "this is a directory, not a TIFF.",
@@ -49,6 +69,16 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
             url=url,
             remedy="Give the store credentials, or pass skip_signature=True for a public bucket.",
         )
+    if isinstance(error, obstore.exceptions.AlreadyExistsError) or "409 conflict" in lowered:
+        # What is only read cannot exist already: obstore takes each 409 for that.
+        return SourceError(
+            "the server refuses to read this without credentials (409"
+            + (", PublicAccessNotPermitted)." if "publicaccessnotpermitted" in lowered else ")."),
+            kind=ErrorKind.NOT_AUTHORIZED,
+            url=url,
+            remedy="Azure answers so: name the object in its container (az://…), with a key or "
+            "a SAS token in the environment.",
+        )
     if isinstance(error, obstore.exceptions.PreconditionError):
         return changed(url, "its ETag is different")
     if "toolarge" in lowered or "only 0 bytes long" in lowered or "416 range" in lowered:
@@ -62,4 +92,22 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
             url=url,
             remedy="Virtual references need them: use a server or a bucket that answers 206.",
         )
+    if "429 too many" in lowered or "503 service" in lowered or "slow down" in lowered:
+        text = f"it throttled the requests, or is not available: {text}"
+    elif "timed out" in lowered or "timedout" in lowered:
+        text = f"the request timed out: {text}"
     return SourceError(f"the store failed: {text}", kind=ErrorKind.STORAGE, url=url)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Translate what the operating system raises while a local file is written."""
+    try:
+        yield
+    except OSError as error:
+        raise VirtualTIFFError(
+            f"the file cannot be written: {error.strerror or error}.",
+            kind=ErrorKind.STORAGE,
+            url=os.fspath(path),
+            remedy="Name a folder that can be written and has space.",
+        ) from error

@@ -7,22 +7,29 @@ from typing import Any
 
 from obspec_utils.registry import ObjectStoreRegistry
 
+from virtual_tiff.storage.budget import Limits
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.errors import storage_error
+from virtual_tiff.storage.local import check_regular
 from virtual_tiff.storage.resolve import resolve_store
 from virtual_tiff.storage.source import Source
 
+_LIMITS = Limits()
 
-async def open_source(url: str, registry: ObjectStoreRegistry[Any], *, prefetch: int) -> ByteSource:
+
+async def open_source(
+    url: str, registry: ObjectStoreRegistry[Any], *, prefetch: int, limits: Limits = _LIMITS
+) -> ByteSource:
     """Fetch the first `prefetch` bytes of a file and its metadata in one GET.
 
     Raises
     ------
     SourceError
-        Missing, forbidden, unreachable, a directory, or a URL with no store.
+        Missing, forbidden, unreachable, a directory, a pipe or a device, or a URL with no store.
     InvalidTIFFError
         With kind `empty-file`.
     """
+    check_regular(url)
     store, path = resolve_store(url, registry)
     try:
         response = await store.get_async(path, options={"range": (0, prefetch)})
@@ -37,4 +44,4 @@ async def open_source(url: str, registry: ObjectStoreRegistry[Any], *, prefetch:
         etag=meta.get("e_tag"),
         last_modified=last_modified if isinstance(last_modified, datetime) else None,
     )
-    return ByteSource(store, path, source, prefix)
+    return ByteSource(store, path, source, prefix, limits)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
 
-from obspec import GetAsync, GetRange
+from obspec import Get, GetAsync
 from obspec_utils.registry import ObjectStoreRegistry, UrlKey
 
 from virtual_tiff.errors import ErrorKind, SourceError
-from virtual_tiff.storage.addresses import split_url
+from virtual_tiff.storage.addresses import check_no_secret, split_url
 
 
-class Store(GetAsync, GetRange, Protocol):
+class Store(GetAsync, Get, Protocol):
     """The capabilities this package needs of a store: ranges, async and from threads."""
 
 
@@ -81,6 +81,7 @@ def resolve_store(url: str, registry: ObjectStoreRegistry[Any]) -> tuple[Store, 
     SourceError
         With kind `no-store` if the registry has none for this URL.
     """
+    check_no_secret(url)
     if not isinstance(registry, AddressRegistry):
         registry = AddressRegistry(registry)
     try:

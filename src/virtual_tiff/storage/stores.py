@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import HTTPStore, LocalStore, from_url
 
 import virtual_tiff.storage.shutdown  # noqa: F401
-from virtual_tiff.errors import ErrorKind, SourceError
-from virtual_tiff.storage.addresses import WEB_SCHEMES, split_url
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
+from virtual_tiff.storage.addresses import WEB_SCHEMES, chunk_location, split_url
 from virtual_tiff.storage.credentials import check_access, cloud
 from virtual_tiff.storage.resolve import AddressRegistry, Store
+from virtual_tiff.storage.retries import retry_settings
 
 
 def registry_for(
@@ -21,6 +22,7 @@ def registry_for(
     registry: ObjectStoreRegistry[Any] | None = None,
     *,
     anonymous: bool = False,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AddressRegistry:
     """Return the registry with which all of this package reads files.
 
@@ -34,6 +36,8 @@ def registry_for(
         Send no credentials to cloud stores, as for public buckets. Otherwise obstore takes them
         from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`) or the cloud's metadata service.
         Neither this nor the credentials matter where the caller has a registry.
+    settings
+        Settings of obstore's stores, such as `endpoint`, by prefix of the locations of chunks.
 
     Raises
     ------
@@ -44,27 +48,40 @@ def registry_for(
     if registry is not None:
         return AddressRegistry(registry)
     stores = AddressRegistry()
-    roots: set[str] = set()
+    firsts: dict[str, str] = {}
     for url in urls:
         scheme, netloc, _ = split_url(url)
         root = f"{scheme}://{netloc}"
-        if root not in roots:
-            roots.add(root)
-            stores.register(root, _store(root, url, anonymous=anonymous))
+        if root not in firsts:
+            firsts[root] = url
+            stores.register(root, _store(root, url, _settings(url, settings), anonymous=anonymous))
     if not anonymous:
-        check_access(urls)
+        signed = (u for u in firsts.values() if not _settings(u, settings).get("skip_signature"))
+        check_access(signed)
     return stores
 
 
-def _store(root: str, url: str, *, anonymous: bool) -> Store:
+def _settings(url: str, settings: Mapping[str, Mapping[str, Any]] | None) -> Mapping[str, Any]:
+    """Return the settings that apply to a URL; empty if there are none."""
+    if not settings or split_url(url)[0] in ("file", *WEB_SCHEMES):
+        return {}
+    location = chunk_location(url)
+    return next((found for start, found in settings.items() if location.startswith(start)), {})
+
+
+def _store(root: str, url: str, settings: Mapping[str, Any], *, anonymous: bool) -> Store:
     scheme = root.partition("://")[0]
     try:
         if scheme == "file":
             return LocalStore()
         if scheme in WEB_SCHEMES:
-            return HTTPStore(root, client_options={"allow_http": scheme == "http"})
+            retries = retry_settings()
+            retries["client_options"]["allow_http"] = scheme == "http"
+            return HTTPStore(root, **retries)
         if cloud(scheme) is not None:
-            return _cloud_store(root, scheme, anonymous=anonymous)
+            return _cloud_store(root, scheme, settings, anonymous=anonymous)
+    except InvalidOptionError:
+        raise
     except Exception as error:
         raise SourceError(
             f"no store can be made for this URL: {str(error).splitlines()[0].rstrip('.')}.",
@@ -86,10 +103,11 @@ def _store(root: str, url: str, *, anonymous: bool) -> Store:
     )
 
 
-def _cloud_store(root: str, scheme: str, *, anonymous: bool) -> Store:
-    options: dict[str, Any] = {}
+def _cloud_store(root: str, scheme: str, settings: Mapping[str, Any], *, anonymous: bool) -> Store:
+    options: dict[str, Any] = {**retry_settings(), **settings}
     if anonymous:
         options["skip_signature"] = True
-    if cloud(scheme) == "s3" and os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
-        options["client_options"] = {"allow_http": True}
+    endpoint = str(settings.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", ""))
+    if endpoint.startswith("http://"):
+        options["client_options"]["allow_http"] = True
     return from_url(root, **options)

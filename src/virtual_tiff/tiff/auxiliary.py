@@ -8,7 +8,6 @@ size.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,13 +20,12 @@ from defusedxml.ElementTree import fromstring
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.json_type import JSON
-from virtual_tiff.tiff.gdal_metadata import BandMetadata, GDALMetadata, finite_number
+from virtual_tiff.tiff.gdal_metadata import BandMetadata, GDALMetadata
+from virtual_tiff.tiff.numbers import finite_number, leading_number
 
 #: In GDAL's order: x0, dx per column, dx per row, y0, dy per column, dy per row.
 type GeoTransform = tuple[float, float, float, float, float, float]
 
-#: A number at the start of a line, as GDAL reads it, also with a decimal comma.
-_NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 #: Lines of a world file that are parsed.
 _WORLD_LINES = 100
 
@@ -115,7 +113,7 @@ def parse_world_file(data: bytes) -> GeoTransform | None:
     lines = list(islice(texts, _WORLD_LINES))
     if len(lines) < 6:
         return None
-    a, d, b, e, x, y = map(_leading_number, lines[:6])
+    a, d, b, e, x, y = (leading_number(line) or 0.0 for line in lines[:6])
     if not all(map(isfinite, (a, d, b, e, x, y))) or a * e - b * d == 0:
         return None
     return (x - 0.5 * a - 0.5 * b, a, b, y - 0.5 * d - 0.5 * e, d, e)
@@ -143,11 +141,6 @@ def _text(element: Element, name: str) -> str | None:
 
 def _attribute(element: Element, name: str) -> str | None:
     return next((value for key, value in element.attrib.items() if key.lower() == name), None)
-
-
-def _leading_number(line: str) -> float:
-    match = _NUMBER.match(line)
-    return float(match[0].replace(",", ".")) if match else 0.0
 
 
 def _crs(root: Element) -> tuple[str | None, float | None]:
@@ -230,7 +223,7 @@ def _nodata(element: Element) -> str | None:
         (value,) = struct.unpack("<d", bytes.fromhex(_attribute(found, "le_hex_equiv") or ""))
     except (ValueError, struct.error):
         return (found.text or "").strip() or None
-    return repr(value)
+    return str(int(value)) if isfinite(value) and value.is_integer() else repr(value)
 
 
 def _color_table(element: Element) -> tuple[tuple[int, int, int], ...]:

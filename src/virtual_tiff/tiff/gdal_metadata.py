@@ -3,10 +3,10 @@
 The document is `<GDALMetadata>` with `<Item name= sample= role= domain=>` children, as GDAL's
 GTiff driver documentation describes it: `sample` counts bands from 0, `role` marks properties of a
 band as opposed to its metadata. Documents that break these rules are interpreted as GDAL 3.12 does,
-found by experiment.
+found by experiment; `tolerant_xml` parses those that are not well-formed.
 
-The XML is untrusted: it is parsed without building a tree, entities and DTDs are refused, and depth
-and size are limited.
+The XML is untrusted: it is parsed without building a tree, no entity is expanded, and depth and
+size are limited.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import isfinite
 from types import MappingProxyType
 from xml.etree.ElementTree import ParseError
-from xml.sax.saxutils import unescape
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.tags import Tag
+from virtual_tiff.tiff import tolerant_xml
+from virtual_tiff.tiff.numbers import finite_number, leading_integer
 
 type Domains = Mapping[str, Mapping[str, str]]
 """Items by domain; the default domain is the empty string."""
@@ -33,7 +33,6 @@ MAX_CHARACTERS = 4 * 1024 * 1024
 MAX_DEPTH = 32
 _MAX_CACHED_CHARACTERS = 16 * 1024
 _EMPTY: Domains = MappingProxyType({})
-_QUOTES = {"&quot;": '"', "&apos;": "'"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,7 @@ class GDALMetadata:
     bands
         Metadata of the bands that have any, by index from 0.
     note
-        Reason in one line why the document could not be read.
+        What of the document could not be read, and why, in one line.
     """
 
     domains: Domains = field(default_factory=lambda: _EMPTY)
@@ -133,29 +132,23 @@ def parse_gdal_metadata(text: str | None) -> GDALMetadata:
         return GDALMetadata(note=error.message)
 
 
-def published(domains: Domains) -> dict[str, dict[str, str]]:
-    """Return the items to publish, without statistics, which may not match the pixels."""
-    kept = {
-        domain: {k: v for k, v in items.items() if not k.startswith("STATISTICS_")}
-        for domain, items in domains.items()
-    }
-    return {domain: items for domain, items in kept.items() if items}
-
-
 @lru_cache(maxsize=256)
 def _parse(text: str) -> GDALMetadata:
     if len(text) > MAX_CHARACTERS:
         raise _invalid(f"is {len(text)} characters long, more than {MAX_CHARACTERS}")
+    text = text.partition("\0")[0].strip()
     target = _Target()
     # An XML declaration names the encoding of the file, but the text is decoded already.
     parser = DefusedXMLParser(target=target, encoding="utf-8", forbid_dtd=True)
     try:
-        parser.feed(text.strip("\0 \t\r\n").encode("utf-8", "replace"))
+        parser.feed(text.encode("utf-8", "replace"))
         parser.close()
-    except ParseError as error:
-        raise _invalid(f"is not well-formed XML ({error})") from error
-    except DefusedXmlException as error:
-        raise _invalid("defines entities or a document type") from error
+    except (ParseError, DefusedXmlException) as error:
+        has_type = isinstance(error, DefusedXmlException)
+        why = "defines entities" if has_type else f"is not well-formed XML ({error})"
+        target = _Target("names a document type, which is ignored" if has_type else None)
+        if not tolerant_xml.parse(text, target):
+            raise _invalid(why) from error
     return target.result()
 
 
@@ -168,8 +161,10 @@ def _invalid(what: str) -> InvalidTIFFError:
 class _Target:
     """Collect items from parser events."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: str | None = None) -> None:
         self._depth = 0
+        self._found = self._in_document = False
+        self._notes = dict[str, None]() if note is None else {note: None}
         self._item: dict[str, str] | None = None
         self._text: list[str] = []
         self._domains: dict[str, dict[str, str]] = {}
@@ -180,15 +175,23 @@ class _Target:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise _invalid(f"is nested deeper than {MAX_DEPTH} elements")
-        if self._depth == 1 and tag != "GDALMetadata":
-            raise _invalid(f"begins with <{tag[:40]}>, not with <GDALMetadata>")
-        if self._depth == 2 and tag == "Item":
-            self._item = attributes
+        name = tag.rpartition("}")[2].lower()  # GDAL ignores case and namespaces
+        if self._depth == 1:
+            self._in_document = name == "gdalmetadata" and not self._found
+            self._found |= self._in_document
+            if not self._in_document:
+                self._notes[f"has <{tag[:40]}> outside <GDALMetadata>, which is ignored"] = None
+        if self._depth == 2 and name == "item" and self._in_document:
+            self._item = {}
+            for key, value in attributes.items():
+                self._item.setdefault(key.lower(), value)
             self._text = []
 
     def data(self, text: str) -> None:
         if self._item is not None:
             self._text.append(text)
+        elif not self._depth and text.strip(" \t\r\n\ufeff"):
+            self._notes["has text outside <GDALMetadata>, which is ignored"] = None
 
     def end(self, tag: str) -> None:
         if self._depth == 2 and self._item is not None:
@@ -203,8 +206,7 @@ class _Target:
         name = item.get("name")
         if name is None:
             return
-        if "&" in value:  # GDAL escapes twice
-            value = unescape(value, _QUOTES)
+        value = tolerant_xml.resolved(value)  # GDAL escapes twice
         band = _band_index(item.get("sample"))
         role = item.get("role", "").lower()
         if band is None:
@@ -217,35 +219,34 @@ class _Target:
 
     def result(self) -> GDALMetadata:
         """Return the collected items."""
+        if not self._found:
+            raise _invalid("has no <GDALMetadata>")
         bands = {}
         for index in sorted(self._bands.keys() | self._roles.keys()):
             roles = self._roles.get(index, {})
             bands[index] = BandMetadata(
-                scale=finite_number(roles.get("scale")),
-                offset=finite_number(roles.get("offset")),
+                scale=self._number(index, "scale"),
+                offset=self._number(index, "offset"),
                 units=roles.get("unittype") or None,
                 description=roles.get("description") or None,
                 color_interpretation=roles.get("colorinterp") or None,
                 domains=self._bands.get(index, _EMPTY),
             )
-        return GDALMetadata(domains=self._domains, bands=bands)
+        note = f"the GDAL metadata {'; '.join(self._notes)}." if self._notes else None
+        return GDALMetadata(domains=self._domains, bands=bands, note=note)
+
+    def _number(self, index: int, role: str) -> float | None:
+        text = self._roles.get(index, {}).get(role)
+        number = finite_number(text)
+        if text and number is None:
+            self._notes[f"has no number, but {text[:40]!r}, as {role} of band {index + 1}"] = None
+        return number
 
 
 _ROLES = frozenset({"scale", "offset", "unittype", "description", "colorinterp"})
 
 
 def _band_index(sample: str | None) -> int | None:
-    try:
-        index = int(sample or "-1")
-    except ValueError:
-        return None
+    """Return the index of a band; GDAL reads what is no number as 0."""
+    index = -1 if sample is None else leading_integer(sample) or 0
     return index if index >= 0 else None
-
-
-def finite_number(text: str | None) -> float | None:
-    """Parse a number; return `None` if there is none, or none that JSON can hold."""
-    try:
-        value = float(text or "nan")
-    except ValueError:
-        return None
-    return value if isfinite(value) else None

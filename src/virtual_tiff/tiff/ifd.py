@@ -127,10 +127,13 @@ class ImageFileDirectory:
                 (Tag.TILE_WIDTH, self.tile_width),
                 (Tag.TILE_LENGTH, self.tile_length),
             ):
-                if not size:
+                if size is None or size < 1:
                     raise self.invalid(tag, f"{tag.title} is {size}, but must be at least 1.")
         elif self.rows_per_strip < 1:
-            raise self.invalid(Tag.ROWS_PER_STRIP, "RowsPerStrip is 0.")
+            raise self.invalid(
+                Tag.ROWS_PER_STRIP,
+                f"RowsPerStrip is {self.rows_per_strip}, but must be at least 1.",
+            )
         if self.planar_configuration not in (1, 2):
             raise self.invalid(
                 Tag.PLANAR_CONFIGURATION,

@@ -12,17 +12,20 @@ from virtual_tiff.planning.attributes._array import (
 from virtual_tiff.planning.attributes._bands import of_bands, of_one_band
 from virtual_tiff.planning.attributes._colors import color_interpretation
 from virtual_tiff.planning.attributes._describe import Description, describe
+from virtual_tiff.planning.attributes._notes import attribute_notes, plan_notes, value_notes
 from virtual_tiff.planning.attributes._spatial import (
     coordinate_attributes,
     coordinate_values,
     crs_attributes,
     group_attributes,
+    spatial_attributes,
     spatial_ref_attributes,
 )
 
 __all__ = [
     "Description",
     "array_attributes",
+    "attribute_notes",
     "band_names",
     "color_interpretation",
     "coordinate_attributes",
@@ -33,6 +36,9 @@ __all__ = [
     "group_attributes",
     "of_bands",
     "of_one_band",
+    "plan_notes",
+    "spatial_attributes",
     "spatial_ref_attributes",
     "tag_attributes",
+    "value_notes",
 ]

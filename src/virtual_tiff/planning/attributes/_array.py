@@ -4,19 +4,24 @@ Their form follows xarray's decoding (CF 1.11 sections 2.5.1, 3.1, 5.6 and 8.1):
 encoded for its Zarr v3 backend; `scale_factor` and `add_offset` are written only if one pair is
 valid for all bands and the numbers are real, so that `mask_and_scale=True` gives the same as
 rioxarray; a unit that xarray would decode as time is written as `band_units` instead of `units`.
+Values are those that netCDF holds: mappings are JSON in a string, and what is absent in a list with
+a text for each band is the empty string.
 """
 
 from __future__ import annotations
 
 from base64 import standard_b64encode
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import isfinite
 from struct import pack
 
 from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.agreement import json_text
 from virtual_tiff.planning.attributes._colors import color_attributes
+from virtual_tiff.planning.encoding.data_type import nodata_tuple
 from virtual_tiff.tags import SampleFormat, Tag
-from virtual_tiff.tiff.gdal_metadata import BandMetadata, GDALMetadata, published
+from virtual_tiff.tiff.gdal_metadata import BandMetadata, GDALMetadata
 from virtual_tiff.tiff.geokeys import CRSResult, RasterType, height_scaling, raster_type
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
@@ -69,10 +74,10 @@ def array_attributes(
     if kind is not None:
         attributes["AREA_OR_POINT"] = "Point" if kind == RasterType.PIXEL_IS_POINT else "Area"
     if tags := tag_attributes(ifd):
-        attributes["tiff"] = tags
+        attributes["tiff"] = json_text(tags)
     attributes |= _items(metadata, bands)
-    if nodata := _nodata_values(metadata, count):
-        attributes["nodata_values"] = nodata
+    if nodata := nodata_tuple(ifd):
+        attributes["nodata_values"] = [v if isfinite(v) else str(v) for v in nodata]
     return attributes
 
 
@@ -133,7 +138,7 @@ def _units(bands: Sequence[BandMetadata], count: int, system: CRSResult) -> Attr
     first = units[0]
     if first is not None and len(set(units)) == 1 and "since" not in first:
         return {"units": _text(first)}
-    return {"band_units": [unit if unit is None else _text(unit) for unit in units]}
+    return {"band_units": [_text(unit or "") for unit in units]}
 
 
 def _descriptions(bands: Sequence[BandMetadata]) -> Attributes:
@@ -177,32 +182,28 @@ def _items(metadata: GDALMetadata, bands: Sequence[BandMetadata]) -> Attributes:
     """Return GDAL's items by domain; the default domain is the empty string, as in GDAL."""
     attributes: Attributes = {}
     if dataset := _json_domains(metadata.domains):
-        attributes["gdal_metadata"] = dataset
+        attributes["gdal_metadata"] = json_text(dataset)
     of_bands: list[JSON] = [_json_domains(band.domains) for band in bands]
     if any(of_bands):
-        attributes["gdal_band_metadata"] = of_bands
+        attributes["gdal_band_metadata"] = json_text(of_bands)
     return attributes
-
-
-def _nodata_values(metadata: GDALMetadata, count: int) -> list[JSON]:
-    """Return the values of all bands that together mean no data (GDAL's NODATA_VALUES)."""
-    texts = metadata.domains.get("", {}).get("NODATA_VALUES", "").split()
-    try:
-        values = [float(text) for text in texts]
-    except ValueError:
-        return []
-    return [v if isfinite(v) else str(v) for v in values] if len(values) == count else []
 
 
 def _json_domains(domains: Mapping[str, Mapping[str, str]]) -> JSON:
     return {
         _text(domain): {_text(k): _text(v) for k, v in items.items()}
-        for domain, items in published(domains).items()
+        for domain, items in domains.items()
     }
 
 
 def _text(text: str) -> str:
     """Return a text that JSON can hold, truncated if it is very long."""
     if len(text) > MAX_TEXT:
-        text = text[:MAX_TEXT] + "…"
+        return _truncated(text)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+@lru_cache(maxsize=4)
+def _truncated(text: str) -> str:
+    """Truncate a text, once for all directories that share it."""
+    return (text[:MAX_TEXT] + "…").encode("utf-8", "replace").decode()

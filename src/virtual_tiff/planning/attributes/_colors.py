@@ -64,9 +64,9 @@ def color_attributes(ifd: ImageFileDirectory, bands: Sequence[BandMetadata]) -> 
             `associated_alpha` (colours are premultiplied), `unassociated_alpha` or
             `unspecified`, for the bands after the photometric ones.
         `color_map`
-            For palette images: a list of `[red, green, blue]` from 0 to 65535, one for each
-            index. `numpy.asarray(a.attrs["color_map"])[a.values] >> 8` is the 8-bit RGB image,
-            of shape `(y, x, 3)`.
+            For palette images: red, green and blue from 0 to 65535 of each index in turn, in one
+            list. `numpy.reshape(a.attrs["color_map"], (-1, 3))[a.values] >> 8` is the 8-bit RGB
+            image, of shape `(y, x, 3)`.
     """
     attributes: dict[str, JSON] = {}
     if ifd.photometric_interpretation is not None:
@@ -76,13 +76,13 @@ def color_attributes(ifd: ImageFileDirectory, bands: Sequence[BandMetadata]) -> 
         attributes["extra_samples"] = [_extra_sample_name(value) for value in ifd.extra_samples]
     if ifd.auxiliary is not None and ifd.auxiliary.color_table:
         # From 8 bits to 16, with the colour in the high byte.
-        table: list[JSON] = [[c * 257 for c in color] for color in ifd.auxiliary.color_table]
+        table: list[JSON] = [c * 257 for color in ifd.auxiliary.color_table for c in color]
         attributes["color_map"] = table
     elif (
         ifd.color_map is not None
         and ifd.photometric_interpretation == PhotometricInterpretation.PALETTE
     ):
-        colors: list[JSON] = ifd.color_map.T.tolist()
+        colors: list[JSON] = list(ifd.color_map.T.ravel().tolist())
         attributes["color_map"] = colors
     return attributes
 

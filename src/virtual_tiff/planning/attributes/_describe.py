@@ -10,6 +10,7 @@ from virtual_tiff.planning.attributes._array import (
     array_attributes,
     band_names,
 )
+from virtual_tiff.planning.attributes._notes import attribute_notes
 from virtual_tiff.planning.attributes._spatial import group_attributes, spatial_ref_attributes
 from virtual_tiff.tiff.gdal_metadata import GDALMetadata, parse_gdal_metadata
 from virtual_tiff.tiff.geokeys import CRSResult, GeoTransform, crs, geotransform, overview_transform
@@ -25,8 +26,8 @@ class Description:
     array_attributes
         Attributes of the array.
     spatial_ref_attributes
-        Attributes of the variable that `array_attributes["grid_mapping"]` names; `None` if the
-        image has no georeferencing.
+        The whole georeferencing, as attributes of the variable that
+        `array_attributes["grid_mapping"]` names; `None` if the image has none.
     crs
         CRS of the GeoKeys.
     geotransform
@@ -35,7 +36,7 @@ class Description:
         Values of the `band` coordinate: a name for each band if any band has a description, else
         empty.
     notes
-        Metadata that could not be interpreted, one line each.
+        What the attributes do not say in the way of CF, or not at all, one line each.
     shape
         Rows and columns.
     """
@@ -50,8 +51,8 @@ class Description:
 
     @property
     def group_attributes(self) -> Attributes:
-        """Return the `proj` and `spatial` conventions for the group of the array."""
-        return group_attributes(self.crs, self.geotransform, self.shape)
+        """Return the `proj` convention for the group of the array."""
+        return group_attributes(self.crs)
 
 
 def describe(
@@ -82,8 +83,10 @@ def describe(
         transform = overview_transform(transform, (full.image_length, full.image_width), shape)
     metadata = _metadata(ifd, full)
     spatial_ref = spatial_ref_attributes(source, transform, None if full is None else shape)
-    notes = tuple(note for note in (system.note, metadata.note) if note is not None)
     attributes = array_attributes(ifd, metadata, system=system, fill_value=fill_value, full=full)
+    if metadata.note is not None:
+        attributes["metadata_note"] = metadata.note
+    notes = (*(() if system.note is None else (system.note,)), *attribute_notes(attributes))
     if spatial_ref is not None:
         attributes["grid_mapping"] = "spatial_ref"
         # So that xarray makes it a coordinate by default.

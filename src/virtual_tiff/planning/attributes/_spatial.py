@@ -1,5 +1,8 @@
 """Make attributes of georeferencing: CF grid mapping, `proj` and `spatial` conventions.
 
+Datasets have nothing that depends on their extent, since it would be wrong after a slice or a join:
+the `spatial` convention is for the groups above them.
+
 CF 1.11 section 5.6 and appendix F; GDAL's `GeoTransform` and rioxarray's `gcps` and `rpcs` on the
 grid mapping variable; Zarr conventions `proj` and `spatial`, v0.1 both (r3 in zarr-cm).
 """
@@ -17,10 +20,10 @@ from pyproj.exceptions import CRSError
 from zarr_cm import proj, spatial
 
 from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.agreement import json_text
 from virtual_tiff.tiff.geokeys import (
     CRSResult,
     GeoTransform,
-    bounds,
     crs,
     gcps,
     rpcs,
@@ -66,7 +69,7 @@ def crs_attributes(result: CRSResult) -> Attributes:
     dict
         `crs_wkt` and `spatial_ref` (WKT 2:2019, under both names that readers use), CF's parameters
         if CF has the projection, `coordinate_epoch` as a decimal year; keys that could not be
-        resolved are in `geo_keys`, with the reason in `crs_note`.
+        resolved are in `geo_keys`, JSON in a string, with the reason in `crs_note`.
     """
     attributes: Attributes = {}
     system = result.crs
@@ -79,7 +82,9 @@ def crs_attributes(result: CRSResult) -> Attributes:
     if result.coordinate_epoch is not None:
         attributes["coordinate_epoch"] = result.coordinate_epoch
     if result.unresolved:
-        attributes["geo_keys"] = {name: _key_value(value) for name, value in result.unresolved}
+        attributes["geo_keys"] = json_text(
+            {name: _key_value(value) for name, value in result.unresolved}
+        )
     if result.note is not None:
         attributes["crs_note"] = result.note
     return attributes
@@ -118,39 +123,29 @@ def _key_value(value: GeoKeyValue) -> JSON:
 
 
 @lru_cache(maxsize=256)
-def group_attributes(
-    result: CRSResult, transform: GeoTransform | None, shape: tuple[int, int]
-) -> Attributes:
-    """Return the `proj` and `spatial` conventions of an image; empty without georeferencing.
+def group_attributes(result: CRSResult) -> Attributes:
+    """Return the `proj` convention of an image; empty without a CRS.
 
-    A registered CRS is written as code and as WKT, for readers without a registry. The transform
-    maps outer corners of pixels, so `spatial:registration` is `pixel`, independent of
-    GTRasterTypeGeoKey. The object is shared by all images of a grid: do not modify it.
+    A registered CRS is written as code and as WKT, for readers without a registry. The object is
+    shared by all images with this CRS: do not modify it.
     """
-    declared: list[JSON] = []
-    attributes: Attributes = {}
-    if result.crs is not None:
-        declared.append(cast("Attributes", dict(proj.CMO)))
-        attributes.update(_proj(result))
-    if transform is not None:
-        x, a, b, y, d, e = transform
-        declared.append(cast("Attributes", dict(spatial.CMO)))
-        found = spatial.create(
-            dimensions=["y", "x"],
-            bbox=list(bounds(transform, shape)),
-            transform_type="affine",
-            transform=[a, b, x, d, e, y],
-            shape=list(shape),
-            registration="pixel",
-        )
-        attributes.update(cast("Attributes", found))
-    return {"zarr_conventions": declared, **attributes} if declared else {}
+    if result.crs is None:
+        return {}
+    found = proj.create(code=result.authority, wkt2=result.crs.to_wkt())
+    declared = cast("Attributes", dict(proj.CMO))
+    return {"zarr_conventions": [declared], **cast("Attributes", found)}
 
 
-@lru_cache(maxsize=256)
-def _proj(result: CRSResult) -> Attributes:
-    assert result.crs is not None
-    return cast("Attributes", proj.create(code=result.authority, wkt2=result.crs.to_wkt()))
+@lru_cache(maxsize=1)
+def spatial_attributes() -> Attributes:
+    """Return the `spatial` convention of a group above levels, each of which has a grid.
+
+    Transforms map outer corners of pixels, so `spatial:registration` is `pixel`, independent of
+    GTRasterTypeGeoKey. Do not modify the object.
+    """
+    found = spatial.create(dimensions=["y", "x"], registration="pixel")
+    declared = cast("Attributes", dict(spatial.CMO))
+    return {"zarr_conventions": [declared], **cast("Attributes", found)}
 
 
 def coordinate_values(

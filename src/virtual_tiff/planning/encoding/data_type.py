@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,7 +10,9 @@ import numpy as np
 
 from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError, shorten
 from virtual_tiff.tags import SampleFormat, Tag
+from virtual_tiff.tiff.gdal_metadata import parse_gdal_metadata
 from virtual_tiff.tiff.ifd import ImageFileDirectory
+from virtual_tiff.tiff.numbers import leading_integer, leading_number, significant_digits
 
 type Scalar = bool | int | float | complex
 
@@ -76,13 +77,42 @@ def _unsupported(ifd: ImageFileDirectory, what: str) -> UnsupportedTIFFError:
     )
 
 
-def image_nodata(ifd: ImageFileDirectory, data_type: np.dtype[np.generic]) -> Scalar | None:
-    """Return the nodata value of all bands; `None` if there is none, or they differ."""
+def image_nodata(
+    ifd: ImageFileDirectory,
+    data_type: np.dtype[np.generic],
+    full: ImageFileDirectory | None = None,
+) -> Scalar | None:
+    """Return the nodata value of all bands.
+
+    `None` if there is none, if bands differ, or if only the values of all bands together mean no
+    data (`nodata_tuple`), in this image or in the one that it is an overview of (`full`).
+    """
+    if nodata_tuple(ifd) or (full is not None and not ifd.is_mask and nodata_tuple(full)):
+        return None
     if ifd.auxiliary is None or not ifd.auxiliary.nodata:
         return nodata_value(ifd.gdal_nodata, data_type)
     values = band_nodata(ifd, data_type)
     # Compared as text, since NaN is not equal to itself.
     return values[0] if len(set(map(repr, values))) == 1 else None
+
+
+def nodata_tuple(ifd: ImageFileDirectory) -> tuple[float, ...]:
+    """Return the values of all bands that together mean no data (GDAL's NODATA_VALUES).
+
+    GDAL masks only pixels in which every band has its value, and ignores the nodata value of the
+    bands then. No attribute of CF can say so. Empty if there are not as many values as bands, more
+    than one.
+    """
+    count = ifd.samples_per_pixel
+    if count < 2 or ifd.is_mask:
+        return ()
+    metadata = parse_gdal_metadata(ifd.gdal_metadata)
+    if ifd.auxiliary is not None:
+        metadata = metadata.overridden_by(ifd.auxiliary.metadata)
+    texts = metadata.domains.get("", {}).get("NODATA_VALUES", "").split()
+    values = [leading_number(text) for text in texts]
+    found = tuple(value for value in values if value is not None)
+    return found if len(found) == len(texts) == count else ()
 
 
 def band_nodata(
@@ -96,13 +126,22 @@ def band_nodata(
     )
 
 
-#: Texts of C runtimes for NaN and infinity: `-1.#QNAN`, `1.#INF00`, `-1.#IND`.
-_MSVC = re.compile(r"^([+-]?)1\.#(QNAN|SNAN|NAN|IND|INF)", re.IGNORECASE)
+#: Values of fields without data in float32, which texts of float64 images round too: the default
+#: of netCDF (NC_FILL_FLOAT), and the largest finite number.
+_FLOAT32_FILLS = (9.969209968386869e36, float(np.finfo(np.float32).max))
+#: GDAL masks floating-point values that differ relatively by less than this.
+_TOLERANCE = 4 * float(np.finfo(np.float32).eps)
+#: Fewer digits may be meant as they are (-3.4e+38 is a nodata value of R); as many are exact.
+_ROUNDED_DIGITS = range(4, 15)
 
 
 @lru_cache(maxsize=1024)
 def nodata_value(text: str | None, data_type: np.dtype[np.generic]) -> Scalar | None:
-    """Parse the text of GDAL_NODATA as a value of a data type.
+    """Parse the text of GDAL_NODATA as a value of a data type, as GDAL does.
+
+    The text ends at its first NUL, and the number it begins with counts. GDAL masks values near
+    that number, but CF has only one: where the text is a rounded fill value (the largest of the
+    type, or one of float32), that fill value is meant.
 
     Parameters
     ----------
@@ -119,41 +158,44 @@ def nodata_value(text: str | None, data_type: np.dtype[np.generic]) -> Scalar | 
     """
     if text is None:
         return None
-    cleaned = text.replace("\0", "").strip()
-    if match := _MSVC.match(cleaned):
-        cleaned = match[1] + ("inf" if match[2].upper() == "INF" else "nan")
+    text = text.partition("\0")[0]
     if data_type.kind in "iu":
-        return _integer_nodata(cleaned, data_type)
-    number = _number(cleaned)
+        return _integer_nodata(text, data_type)
+    number = leading_number(text)
     if number is None:
         return None
     if data_type.kind == "c":
         return complex(number)
+    if not math.isfinite(number):
+        return number
     with np.errstate(over="ignore"):
         value = float(data_type.type(number))
-    return None if math.isinf(value) and not math.isinf(number) else value
+    if math.isinf(value) or significant_digits(text) not in _ROUNDED_DIGITS:
+        return value
+    return _fill_meant(number, data_type) or value
+
+
+def _fill_meant(number: float, data_type: np.dtype[np.generic]) -> float | None:
+    """Return the fill value whose rounded text is this number; `None` if it is none."""
+    limit = float(np.finfo(data_type.name).max)
+    size = abs(number)
+    for fill in (limit, *_FLOAT32_FILLS):
+        # GDAL's sum of two such numbers overflows, so all of that size are near each other.
+        rounded = fill == limit and abs(size - fill) < 1e-3 * fill
+        if rounded or (fill <= limit and abs(size - fill) < _TOLERANCE * fill):
+            return math.copysign(fill, number)
+    return None
 
 
 def _integer_nodata(text: str, data_type: np.dtype[np.generic]) -> int | None:
-    try:
-        # Not through a float, in which 64-bit values lose digits.
-        value = int(text)
-    except ValueError:
-        number = _number(text)
-        if number is None or not math.isfinite(number) or not number.is_integer():
-            return None
-        value = int(number)
     limits = np.iinfo(data_type.name)
-    return value if limits.min <= value <= limits.max else None
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        # A decimal comma, from programs that write in the user's locale.
-        return float(text.replace(",", "."))
-    except ValueError:
+    if data_type.itemsize == 8:
+        # Not through a float, in which 64-bit values lose digits; like C, keep to the limits.
+        value = leading_integer(text)
+        if value is None or (value < 0 and not limits.min):
+            return None
+        return min(max(value, int(limits.min)), int(limits.max))
+    number = leading_number(text)
+    if number is None or not number.is_integer():
         return None
+    return int(number) if limits.min <= number <= limits.max else None

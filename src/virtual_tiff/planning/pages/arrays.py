@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,12 +48,16 @@ class LevelPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pages:
-    """The directories of a file by path, and arrays of those that cannot be referenced."""
+    """The directories of a file by path, and arrays of those that cannot be referenced.
+
+    `check` is that of `PlanOptions`.
+    """
 
     source: Source
     directories: Mapping[IFDPath, ImageFileDirectory]
     options: ImageOptions
     copies: Mapping[IFDPath, ArrayPlan]
+    check: Callable[[], None]
 
     def levels(self, series: Series) -> list[LevelPlan]:
         """Plan the levels of a series; errors have the URL and the directory at fault."""
@@ -107,6 +111,7 @@ class Pages:
         return LevelPlan(array, description, level.size, level.factor)
 
     def _plan(self, page: ImageFileDirectory, *, merge_strips: bool = True) -> ArrayPlan:
+        self.check()
         copied = self.copies.get(page.index)
         if copied is not None:
             return copied

@@ -8,7 +8,7 @@ import numpy as np
 
 from virtual_tiff.errors import MismatchError, shorten
 from virtual_tiff.json_type import JSON
-from virtual_tiff.planning.agreement import Disagreement, agreed, shared_attributes
+from virtual_tiff.planning.agreement import Disagreement, agreed, json_text, shared_attributes
 from virtual_tiff.planning.attributes import Description, describe, tag_attributes
 from virtual_tiff.planning.encoding.data_type import image_nodata
 from virtual_tiff.tiff.ifd import ImageFileDirectory
@@ -23,7 +23,7 @@ def describe_page(
     full: ImageFileDirectory | None,
 ) -> Description:
     """Describe a page; `full` is the first at full resolution if this is of a smaller level."""
-    return describe(page, fill_value=image_nodata(page, data_type), full=full)
+    return describe(page, fill_value=image_nodata(page, data_type, full), full=full)
 
 
 def page_attributes(
@@ -57,7 +57,7 @@ def page_attributes(
 
     attributes = agreed(documents(), refuse)
     if tags := shared_attributes(tag_attributes(page) for page in pages):
-        attributes["tiff"] = tags
+        attributes["tiff"] = json_text(tags)
     first = description.array_attributes
     return attributes | {name: first[name] for name in _OF_GROUPS if name in first}
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.json_type import JSON
-from virtual_tiff.planning.arrangement import PlanOptions
+from virtual_tiff.planning.arrangement import PlanOptions, without_grid_mapping
 from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd
 from virtual_tiff.planning.pages.arrays import LevelPlan, Pages
 from virtual_tiff.planning.pages.ome_zarr import (
@@ -82,7 +82,7 @@ def plan_pages(
                 remedy='The layout "flat" has it as an array.',
             )
     directories = {directory.index: directory for directory in walk_ifds(header.ifds)}
-    pages = Pages(header.source, directories, options.image, copies or {})
+    pages = Pages(header.source, directories, options.image, copies or {}, options.check)
     groups = [_group(one, pages.levels(one), options) for one in series]
     if len(groups) == 1:
         return groups[0]
@@ -126,14 +126,15 @@ def _level_group(
 ) -> GroupPlan:
     """Put the array of a level into a group, with its coordinates."""
     beside: dict[str, ArrayPlan] = {}
-    found = level.description.spatial_ref_attributes
+    image = level.array
+    found = grid_mapping(level.description) if options.coords else None
     if found is not None:
-        beside["spatial_ref"] = grid_mapping(found)
+        beside["spatial_ref"] = found
+    else:
+        image = replace(image, attributes=without_grid_mapping(image.attributes))
     if options.coords:
         beside.update(_coordinates(series, level, full, options))
-    return GroupPlan(
-        arrays={NAME: level.array, **beside}, attributes=level.description.group_attributes
-    )
+    return GroupPlan(arrays={NAME: image, **beside}, attributes=level.description.group_attributes)
 
 
 def _coordinates(

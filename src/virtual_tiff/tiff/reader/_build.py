@@ -6,7 +6,7 @@ readers give the same result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -68,12 +68,40 @@ _ALL_ROWS = 2**32 - 1
 _SUBFILE_TYPES = {2: NewSubfileType.REDUCED_RESOLUTION, 3: NewSubfileType.PAGE}
 
 
+class Shared:
+    """Converts values that directories share once.
+
+    A file can have thousands of directories with one value of megabytes.
+    """
+
+    def __init__(self) -> None:
+        # The values are kept too, since an `id` is unique only as long as its object exists.
+        self._made: dict[tuple[object, ...], tuple[object, Any]] = {}
+
+    def __call__[T](self, make: Callable[..., T], *values: Any, **place: Any) -> T:
+        """Return `make(*values, **place)`; the place is for an error."""
+        value = values[0]
+        if not isinstance(value, str | bytes | tuple | np.ndarray) or len(value) < _LONG:
+            return make(*values, **place)
+        key = (make, *map(id, values))
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = (values, make(*values, **place))
+        made: T = found[1]
+        return made
+
+
+#: Characters or numbers of a value from which it is converted once.
+_LONG = 64
+
+
 def build_ifd(
     tags: RawTags,
     *,
     index: tuple[int, ...],
     position: int,
     byte_order: Literal["little", "big"],
+    shared: Shared,
     sub_ifds: tuple[ImageFileDirectory, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> ImageFileDirectory:
@@ -113,8 +141,8 @@ def build_ifd(
         samples_per_pixel=samples,
         compression=compression,
         planar_configuration=_integer(tags, Tag.PLANAR_CONFIGURATION, 1, index),
-        offsets=_segment_values(tags.get(offsets_tag), offsets_tag, index),
-        byte_counts=_segment_values(tags.get(counts_tag), counts_tag, index),
+        offsets=shared(_segment_values, tags.get(offsets_tag), tag=offsets_tag, index=index),
+        byte_counts=shared(_segment_values, tags.get(counts_tag), tag=counts_tag, index=index),
         photometric_interpretation=photometric,
         predictor=_integer(tags, Tag.PREDICTOR, 1, index),
         fill_order=_integer(tags, Tag.FILL_ORDER, 1, index),
@@ -127,19 +155,28 @@ def build_ifd(
         new_subfile_type=int(subfile_type),
         extra_samples=_integers(tags, Tag.EXTRA_SAMPLES, index),
         jpeg_tables=_bytes(tags, Tag.JPEG_TABLES, index),
-        color_map=_color_map(tags.get(Tag.COLOR_MAP), index),
+        color_map=shared(_color_map, tags.get(Tag.COLOR_MAP), index=index),
         lerc_parameters=_integers(tags, Tag.LERC_PARAMETERS, index),
-        geo_keys={} if geo_keys is None else parse_geo_keys(tags, geo_keys),
+        geo_keys={}
+        if geo_keys is None
+        else shared(
+            parse_geo_keys,
+            geo_keys,
+            tags.get(Tag.GEO_DOUBLE_PARAMS, ()),
+            tags.get(Tag.GEO_ASCII_PARAMS, ""),
+        ),
         geo_key_revision=geo_key_revision(geo_keys),
-        model_pixel_scale=_floats(tags.get(Tag.MODEL_PIXEL_SCALE)),
-        model_tiepoint=_floats(tags.get(Tag.MODEL_TIEPOINT)),
-        model_transformation=_floats(tags.get(Tag.MODEL_TRANSFORMATION)),
-        gdal_nodata=_text(tags.get(Tag.GDAL_NODATA)),
-        gdal_metadata=_text(tags.get(Tag.GDAL_METADATA)),
+        model_pixel_scale=shared(_floats, tags.get(Tag.MODEL_PIXEL_SCALE)),
+        model_tiepoint=shared(_floats, tags.get(Tag.MODEL_TIEPOINT)),
+        model_transformation=shared(_floats, tags.get(Tag.MODEL_TRANSFORMATION)),
+        gdal_nodata=shared(_text, tags.get(Tag.GDAL_NODATA)),
+        gdal_metadata=shared(_text, tags.get(Tag.GDAL_METADATA)),
         sub_ifds=sub_ifds,
         notes=notes,
         other_tags={
-            tag: kept for tag in KEPT & tags.keys() if (kept := _kept(tags[tag])) is not None
+            tag: kept
+            for tag in KEPT & tags.keys()
+            if (kept := shared(_kept, tags[tag])) is not None
         },
     )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.storage.budget import BUDGET_KINDS
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.tiff.reader._layout import HEADER_BYTES, FileLayout, read_file_header, truncated
 
@@ -15,8 +17,8 @@ MAX_ENTRIES = 4096
 SPREAD_BYTES = 4096
 #: Most directories that are read ahead, at regular distances.
 _MOST_AHEAD = 128
-#: Directories of one file.
-MAX_DIRECTORIES = 1_000_000
+#: Bytes of memory that a directory takes besides its values.
+DIRECTORY_BYTES = 1200
 
 #: Tag, field type, count and value field (the value, or its offset).
 type Entry = tuple[int, int, int, bytes]
@@ -27,7 +29,13 @@ class Directory:
     """The entries of a directory in the order of the file, whose values are not read yet."""
 
     position: int
-    entries: tuple[Entry, ...]
+    layout: FileLayout
+    content: bytes
+
+    @property
+    def entries(self) -> Iterator[Entry]:
+        """Each entry; decoded anew, since tuples take 15 times the memory of the bytes."""
+        return self.layout.entry.iter_unpack(self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +100,12 @@ async def read_chain(source: ByteSource, last: int | None = None) -> Chain:
                     f"the chain of directories returns to offset {position}.",
                     kind=ErrorKind.IFD_CYCLE,
                 )
-            if len(directories) >= MAX_DIRECTORIES:
-                raise InvalidTIFFError(
-                    f"more than {MAX_DIRECTORIES} directories.", kind=ErrorKind.HEADER_TOO_LARGE
-                )
             if ahead := spread.expected(position, None if last is None else last + 1):
                 await source.read_ahead(ahead, SPREAD_BYTES)
             directory, following = await read_directory(source, layout, position)
         except InvalidTIFFError as error:
             error.at(url=source.source.url, ifd=(len(directories),))
-            if not directories:
+            if not directories or error.kind in BUDGET_KINDS:
                 raise
             damage = error
             break
@@ -129,13 +133,15 @@ async def read_directory(
             f"the directory at offset {position} has {count} entries.", kind=ErrorKind.INVALID_IFD
         )
     size = count * layout.entry.size
+    source.budget.add_directory()
+    source.budget.read(size)
+    source.budget.keep(DIRECTORY_BYTES + size)
     body = source.peek(start, size + layout.offset.size)
     if body is None:
         body = await source.read(start, size + layout.offset.size)
     if len(body) < size:
         raise truncated(f"the directory at offset {position} reaches")
-    entries = tuple(layout.entry.iter_unpack(body[:size]))
     # Some writers end the file after the last entry: there is no next directory.
     rest = body[size:]
     following = layout.offset.unpack(rest)[0] if len(rest) == layout.offset.size else 0
-    return Directory(position, entries), following
+    return Directory(position, layout, body[:size]), following

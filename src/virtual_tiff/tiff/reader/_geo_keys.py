@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import GeoKeyValue
 
+#: Values and characters of all keys together: keys can overlap. Citations have some hundreds.
+_MOST_VALUES = 1_000_000
 
-def parse_geo_keys(tags: Mapping[int, Any], directory: Any) -> dict[int, GeoKeyValue]:
+
+def parse_geo_keys(directory: Any, doubles: Any, text: Any) -> dict[int, GeoKeyValue]:
     """Resolve a GeoKeyDirectory against GeoDoubleParams and GeoAsciiParams.
 
     Keys whose values are outside the parameters they point to are ignored, as in GDAL; the image
     itself is valid.
     """
     shorts = _numbers(directory, int)
-    floats = _numbers(tags.get(Tag.GEO_DOUBLE_PARAMS, ()), float)
-    text = tags.get(Tag.GEO_ASCII_PARAMS, "")
+    floats = _numbers(doubles, float)
     characters = text.decode("latin-1") if isinstance(text, bytes) else str(text)
     keys: dict[int, GeoKeyValue] = {}
+    left = _MOST_VALUES
     for i in range(4, len(shorts) - 3, 4):
         key, location, count, value = shorts[i : i + 4]
         if location == 0:
             keys[key] = value
-        elif location == Tag.GEO_ASCII_PARAMS:
+            continue
+        left -= count
+        if left < 0:
+            raise InvalidTIFFError(
+                f"the GeoKeys have more than {_MOST_VALUES} values.",
+                kind=ErrorKind.HEADER_TOO_LARGE,
+                tag=Tag.GEO_KEY_DIRECTORY,
+            )
+        if location == Tag.GEO_ASCII_PARAMS:
             # The count includes the bar that ends the string.
             keys[key] = characters[value : value + count].split("\0")[0].removesuffix("|")
         elif location in (Tag.GEO_DOUBLE_PARAMS, Tag.GEO_KEY_DIRECTORY):
@@ -39,7 +51,7 @@ def parse_geo_keys(tags: Mapping[int, Any], directory: Any) -> dict[int, GeoKeyV
 
 def geo_key_revision(directory: Any) -> tuple[int, int]:
     """Return KeyRevision and MinorRevision of a GeoKeyDirectory; 1.1 if there is none."""
-    shorts = () if directory is None else _numbers(directory, int)
+    shorts = () if directory is None else _numbers(np.atleast_1d(np.asarray(directory))[:4], int)
     return (shorts[1], shorts[2]) if len(shorts) >= 3 else (1, 1)
 
 

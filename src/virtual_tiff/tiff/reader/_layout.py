@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.storage.errors import is_markup, web_page
 
 #: Size of the larger of both headers in bytes.
 HEADER_BYTES = 16
@@ -60,6 +61,8 @@ def read_file_header(start: bytes) -> tuple[FileLayout, int]:
         raise InvalidTIFFError("the file is empty.", kind=ErrorKind.EMPTY_FILE)
     version = int.from_bytes(start[2:4], "big" if start[:2] == b"MM" else "little")
     layout = _LAYOUTS.get((start[:2], version))
+    if layout is None and is_markup(start):
+        raise web_page(None, "a TIFF")
     if layout is None:
         raise InvalidTIFFError(
             f"this is not a TIFF: it begins with {start[:4]!r}, not with II or MM and 42 or 43.",

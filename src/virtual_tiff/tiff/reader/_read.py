@@ -10,16 +10,18 @@ from typing import Any
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.storage.budget import Limits
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.opening import open_source
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, is_dependent
 from virtual_tiff.tiff.reader._build import hidden_planes
 from virtual_tiff.tiff.reader._chain import Chain, read_chain
-from virtual_tiff.tiff.reader._values import Unusual, read_values
+from virtual_tiff.tiff.reader._values import Unusual, Values
 
 #: Bytes of the first GET. The header of a COG with five overviews and 4,000 tiles fits.
 DEFAULT_PREFETCH = 32 * 1024
+_LIMITS = Limits()
 
 
 async def read_header(
@@ -28,6 +30,7 @@ async def read_header(
     *,
     prefetch: int = DEFAULT_PREFETCH,
     only: int | None = None,
+    limits: Limits = _LIMITS,
 ) -> tuple[Header, ByteSource]:
     """Read the directories of a TIFF.
 
@@ -42,6 +45,8 @@ async def read_header(
     only
         Index of the one directory of the main chain to read; for an overview or a mask also those
         before it, down to its image. Of the others only the entries are read.
+    limits
+        Of what reading the file may cost.
 
     Returns
     -------
@@ -57,18 +62,19 @@ async def read_header(
     InvalidOptionError
         With kind `ifd-out-of-range`.
     """
-    source = await open_source(url, registry, prefetch=prefetch)
+    source = await open_source(url, registry, prefetch=prefetch, limits=limits)
     try:
-        chain = await read_chain(source, only)
-        if only is not None and only >= len(chain.directories):
-            raise chain.damage or _out_of_range(only, chain)
-        ifds = await _read_directories(source, chain, only)
+        with source.budget.working():
+            chain = await read_chain(source, only)
+            if only is not None and only >= len(chain.directories):
+                raise chain.damage or _out_of_range(only, chain)
+            ifds = await _read_directories(source, chain, only)
     except VirtualTIFFError as error:
         raise error.at(url=url) from error.__cause__
     if chain.is_whole and len(chain.directories) == 1:
         ifds = (_with_hidden_planes(ifds[0]), *ifds[1:])
     header = Header(
-        source=source.source,
+        source=replace(source.source, header=source.checksum()),
         byte_order=chain.layout.byte_order,
         big_tiff=chain.layout.big_tiff,
         ifds=ifds,
@@ -82,8 +88,13 @@ async def _read_directories(
 ) -> tuple[ImageFileDirectory, ...]:
     seen = {directory.position for directory in chain.directories}
 
+    values = Values(source, chain.layout)
+
     async def read(i: int) -> ImageFileDirectory:
-        return await read_values(source, chain.layout, chain.directories[i], (i,), seen)
+        try:
+            return await values.read(chain.directories[i], (i,), seen)
+        except VirtualTIFFError as error:
+            raise error.at(ifd=(i,)) from error.__cause__
 
     try:
         if only is None:
@@ -97,7 +108,8 @@ async def _read_directories(
         # Imported here: the import takes longer than reading most files.
         from virtual_tiff.tiff.reader._tifffile import read_with_tifffile
 
-        return await asyncio.to_thread(read_with_tifffile, source, chain, only=only)
+        with source.budget.waiting():
+            return await asyncio.to_thread(read_with_tifffile, source, chain, only=only)
 
 
 def _with_hidden_planes(directory: ImageFileDirectory) -> ImageFileDirectory:

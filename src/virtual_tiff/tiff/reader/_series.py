@@ -25,8 +25,8 @@ from virtual_tiff.tiff.reader._series_facts import described, matched
 from virtual_tiff.tiff.reader._tifffile import TIFFFILE_ERRORS, open_with_tifffile
 from virtual_tiff.tiff.series import IFDPath, Level, Series
 
-#: Pages of one series, missing ones included.
-MAX_PAGES = 2**22
+#: Pages of all images of a file, missing ones included.
+MAX_PAGES = 2**20
 #: Formats whose pages are not images, or whose metadata is not bounded.
 _REFUSED = frozenset(
     {
@@ -133,6 +133,7 @@ def _ome_images(tif: tifffile.TiffFile, header: Header) -> tuple[OMEImage, ...]:
     """Return the images of the OME-XML, after checking what tifffile would allocate."""
     images = parse_ome_xml(tif.ome_metadata or "", tif.filename)
     smallest = min(_pixels(directory) for directory in header.ifds)
+    total = 0
     for image in images:
         if any(size < 1 for size in image.sizes.values()):
             raise InvalidTIFFError(
@@ -142,8 +143,9 @@ def _ome_images(tif: tifffile.TiffFile, header: Header) -> tuple[OMEImage, ...]:
                 remedy='The layout "flat" does not need it.',
             )
         pages = max(math.prod(image.sizes.values()) // smallest, image.planes)
-        if pages > MAX_PAGES:
-            raise _too_many(pages)
+        total += pages
+        if total > MAX_PAGES:
+            raise _too_many(total)
     return images
 
 

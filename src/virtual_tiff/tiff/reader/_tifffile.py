@@ -12,20 +12,32 @@ from numpy.typing import NDArray
 from obspec_utils.readers import BlockStoreReader
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, VirtualTIFFError
+from virtual_tiff.storage.budget import Budget
 from virtual_tiff.storage.byte_source import BLOCK_SIZE, CACHE_SIZE, ByteSource
 from virtual_tiff.tags import FieldType, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory, is_dependent
-from virtual_tiff.tiff.reader._build import NEEDED, build_ifd, hidden_planes, whole_numbers
-from virtual_tiff.tiff.reader._chain import Chain
-from virtual_tiff.tiff.reader._values import MANY_VALUES, decode_text, sub_positions, unreadable
+from virtual_tiff.tiff.reader._build import (
+    NEEDED,
+    Shared,
+    build_ifd,
+    hidden_planes,
+    whole_numbers,
+)
+from virtual_tiff.tiff.reader._chain import DIRECTORY_BYTES, Chain
+from virtual_tiff.tiff.reader._values import (
+    MANY_VALUES,
+    SEGMENT_TAGS,
+    SIZES,
+    charge,
+    decode_text,
+    sub_positions,
+    unreadable,
+)
 
 # tifffile logs what it repairs or cannot read. Relevant messages become errors here; without a
 # handler, Python would print the others on standard error.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-_SEGMENT_TAGS = frozenset(
-    {Tag.STRIP_OFFSETS, Tag.STRIP_BYTE_COUNTS, Tag.TILE_OFFSETS, Tag.TILE_BYTE_COUNTS}
-)
 #: Formats of the fields that hold offsets; those of BigTIFF are IFD8 and LONG8.
 _OFFSET_FORMS = {kind: kind.form for kind in FieldType if kind.form in tuple("BHIQ")}
 #: Exceptions that tifffile's code raises for broken values.
@@ -56,18 +68,18 @@ def read_with_tifffile(
     positions = [directory.position for directory in chain.directories]
     place = (0 if only is None else only,)
     try:
-        with open_with_tifffile(source) as tif:
+        with source.budget.working(), open_with_tifffile(source) as tif:
+            reader = _Directories(tif, chain, source.budget)
             if only is None:
                 found = []
                 for i, position in enumerate(positions):
                     place = (i,)
-                    found.append(_directory(tif, position, place, chain, set(positions)))
+                    found.append(reader.read(position, place))
                 return tuple(found)
-            ifds = [_directory(tif, positions[place[0]], place, chain, set(positions))]
+            ifds = [reader.read(positions[place[0]], place)]
             while is_dependent(ifds[0]) and ifds[0].index[0] > 0:
                 place = (ifds[0].index[0] - 1,)
-                first = _directory(tif, positions[place[0]], place, chain, set(positions))
-                ifds.insert(0, first)
+                ifds.insert(0, reader.read(positions[place[0]], place))
             return tuple(ifds)
     except VirtualTIFFError as error:
         raise error.at(url=url, ifd=place) from error.__cause__
@@ -101,36 +113,58 @@ def open_with_tifffile(
     return tifffile.TiffFile(file, name=name or source.source.url)  # type: ignore[arg-type]
 
 
-def _directory(
-    tif: tifffile.TiffFile, position: int, index: tuple[int, ...], chain: Chain, seen: set[int]
-) -> ImageFileDirectory:
-    tif.filehandle.seek(position)
-    page = tifffile.TiffPage(tif, index=index)
-    tags: dict[int, Any] = {}
-    for tag in page.tags:
-        if tag.code in NEEDED and tag.code not in tags and tag.count:
-            value = _value(tif, tag, chain, index)
-            if value is not None:
-                tags[tag.code] = value
-    sub_ifds: list[ImageFileDirectory] = []
-    notes: list[str] = _hidden_planes(page)
-    if Tag.SUB_IFDS in tags:
-        positions = whole_numbers(tags[Tag.SUB_IFDS], Tag.SUB_IFDS, index).tolist()
-        for i, at in sub_positions(positions, index, seen):
-            try:
-                sub_ifds.append(_directory(tif, at, (*index, i), chain, seen))
-            except InvalidTIFFError as error:
-                notes.append(unreadable(i, error))
-            except TIFFFILE_ERRORS as error:
-                notes.append(unreadable(i, InvalidTIFFError(str(error))))
-    return build_ifd(
-        tags,
-        index=index,
-        position=position,
-        byte_order=chain.layout.byte_order,
-        sub_ifds=tuple(sub_ifds),
-        notes=tuple(notes),
-    )
+class _Directories:
+    """Reads the directories of one open file; the values that several share, once."""
+
+    def __init__(self, tif: tifffile.TiffFile, chain: Chain, budget: Budget) -> None:
+        self._tif = tif
+        self._chain = chain
+        self._budget = budget
+        self._seen = {directory.position for directory in chain.directories}
+        self._values: dict[tuple[int, int, int], Any] = {}
+        self._shared = Shared()
+
+    def read(self, position: int, index: tuple[int, ...]) -> ImageFileDirectory:
+        """Read a directory and those below it."""
+        self._budget.keep(0)
+        self._tif.filehandle.seek(position)
+        page = tifffile.TiffPage(self._tif, index=index)
+        tags: dict[int, Any] = {}
+        for tag in page.tags:
+            if tag.code in NEEDED and tag.code not in tags and tag.count:
+                value = self._value(tag, index)
+                if value is not None:
+                    tags[tag.code] = value
+        sub_ifds: list[ImageFileDirectory] = []
+        notes: list[str] = _hidden_planes(page)
+        if Tag.SUB_IFDS in tags:
+            below = whole_numbers(tags[Tag.SUB_IFDS], Tag.SUB_IFDS, index).tolist()
+            for i, below_at in sub_positions(below, index, self._seen):
+                self._budget.keep(DIRECTORY_BYTES)
+                try:
+                    sub_ifds.append(self.read(below_at, (*index, i)))
+                except InvalidTIFFError as error:
+                    notes.append(unreadable(i, error))
+                except TIFFFILE_ERRORS as error:
+                    notes.append(unreadable(i, InvalidTIFFError(str(error))))
+        return build_ifd(
+            tags,
+            index=index,
+            position=position,
+            byte_order=self._chain.layout.byte_order,
+            sub_ifds=tuple(sub_ifds),
+            notes=tuple(notes),
+            shared=self._shared,
+        )
+
+    def _value(self, tag: tifffile.TiffTag, index: tuple[int, ...]) -> Any:
+        key = (tag.valueoffset, int(tag.dtype), tag.count)
+        if key in self._values:
+            return self._values[key]
+        if int(tag.dtype) in SIZES:
+            charge(self._budget, tag.code, int(tag.dtype), tag.count)
+        value = self._values[key] = _value(self._tif, tag, self._chain, index)
+        return value
 
 
 def _hidden_planes(page: tifffile.TiffPage) -> list[str]:
@@ -142,7 +176,7 @@ def _hidden_planes(page: tifffile.TiffPage) -> list[str]:
 def _value(
     tif: tifffile.TiffFile, tag: tifffile.TiffTag, chain: Chain, index: tuple[int, ...]
 ) -> Any:
-    if tag.code in _SEGMENT_TAGS and tag.count > MANY_VALUES:
+    if tag.code in SEGMENT_TAGS and tag.count > MANY_VALUES:
         return _array(tif, tag, chain, index)
     if tag.code in (Tag.GEO_ASCII_PARAMS, Tag.GDAL_METADATA) and tag.dtype == FieldType.ASCII:
         return _ascii(tif, tag)

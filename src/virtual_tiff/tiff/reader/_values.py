@@ -14,15 +14,18 @@ from typing import Any
 import numpy as np
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.storage.budget import Budget
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.tags import FieldType, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
-from virtual_tiff.tiff.reader._build import NEEDED, build_ifd, whole_numbers
+from virtual_tiff.tiff.reader._build import NEEDED, Shared, build_ifd, whole_numbers
 from virtual_tiff.tiff.reader._chain import Directory, Entry, read_directory
 from virtual_tiff.tiff.reader._layout import FileLayout
 
-#: Largest size of one value in bytes; enough for 64 million tiles.
-MAX_VALUE_BYTES = 512 * 1024 * 1024
+#: Tags whose values stay arrays.
+SEGMENT_TAGS = frozenset(
+    {Tag.STRIP_OFFSETS, Tag.STRIP_BYTE_COUNTS, Tag.TILE_OFFSETS, Tag.TILE_BYTE_COUNTS}
+)
 #: Number of values from which they are read as an array, not a tuple.
 MANY_VALUES = 64
 #: Sub-IFDs of one directory, and levels of nesting. Pyramids have some dozens and one.
@@ -31,7 +34,7 @@ MAX_DEPTH = 4
 #: Tags of formats that violate TIFF 6.0: Zeiss LSM, MetaMorph STK, Hamamatsu NDPI.
 _BENT = frozenset({34412, 33629, 65420})
 
-_SIZES: dict[int, int] = {int(kind): kind.size for kind in FieldType}
+SIZES: dict[int, int] = {int(kind): kind.size for kind in FieldType}
 _NUMBERS: dict[int, str] = {kind: kind.form for kind in FieldType if kind.form in tuple("HIhifdQq")}
 _BYTES = frozenset({FieldType.BYTE, FieldType.UNDEFINED})
 _RATIONALS: dict[int, str] = {FieldType.RATIONAL: "I", FieldType.SRATIONAL: "i"}
@@ -41,57 +44,92 @@ class Unusual(Exception):
     """A directory that tifffile has to read."""
 
 
-async def read_values(
-    source: ByteSource,
-    layout: FileLayout,
-    directory: Directory,
-    index: tuple[int, ...],
-    seen: set[int],
-) -> ImageFileDirectory:
-    """Read the values of one directory and, through SubIFDs, of those below it.
+class Values:
+    """Reads the values of the directories of one file; what several share, once."""
 
-    The offsets of those below are added to `seen`. Raise `Unusual` for one as the module describes.
-    """
-    tags: dict[int, Any] = {}
-    for entry in directory.entries:
-        code = entry[0]
-        if code in _BENT:
+    def __init__(self, source: ByteSource, layout: FileLayout) -> None:
+        self._source = source
+        self._layout = layout
+        self._read: dict[tuple[int, int, int], Any] = {}
+        self._shared = Shared()
+
+    async def read(
+        self, directory: Directory, index: tuple[int, ...], seen: set[int]
+    ) -> ImageFileDirectory:
+        """Read the values of one directory and, through SubIFDs, of those below it.
+
+        The offsets of those below are added to `seen`. Raise `Unusual` for one as the module
+        describes.
+        """
+        tags: dict[int, Any] = {}
+        for entry in directory.entries:
+            code = entry[0]
+            if code in _BENT:
+                raise Unusual
+            # Of several entries of one tag, use the first (like libtiff and tifffile).
+            # An entry without values counts as absent.
+            if code in NEEDED and code not in tags and entry[2]:
+                tags[code] = await self._value(entry)
+        sub_ifds: tuple[ImageFileDirectory, ...] = ()
+        notes: list[str] = []
+        if Tag.SUB_IFDS in tags:
+            positions = whole_numbers(tags.pop(Tag.SUB_IFDS), Tag.SUB_IFDS, index).tolist()
+            sub_ifds = await self._sub_ifds(positions, index, seen, notes)
+        self._source.budget.check()
+        return build_ifd(
+            tags,
+            index=index,
+            position=directory.position,
+            byte_order=self._layout.byte_order,
+            sub_ifds=sub_ifds,
+            notes=tuple(notes),
+            shared=self._shared,
+        )
+
+    async def _sub_ifds(
+        self, positions: list[int], index: tuple[int, ...], seen: set[int], notes: list[str]
+    ) -> tuple[ImageFileDirectory, ...]:
+        found = []
+        for i, position in sub_positions(positions, index, seen):
+            try:
+                directory, _ = await read_directory(self._source, self._layout, position)
+                found.append(await self.read(directory, (*index, i), seen))
+            except InvalidTIFFError as error:
+                notes.append(unreadable(i, error))
+        return tuple(found)
+
+    async def _value(self, entry: Entry) -> Any:
+        """Read one value: a number, text, bytes, or a sequence of numbers."""
+        code, kind, count, data = entry
+        size = SIZES.get(kind)
+        if size is None:
             raise Unusual
-        # Of several entries of one tag, use the first (like libtiff and tifffile).
-        # An entry without values counts as absent.
-        if code in NEEDED and code not in tags and entry[2]:
-            tags[code] = await _value(source, layout, entry)
-    sub_ifds: tuple[ImageFileDirectory, ...] = ()
-    notes: list[str] = []
-    if Tag.SUB_IFDS in tags:
-        positions = whole_numbers(tags.pop(Tag.SUB_IFDS), Tag.SUB_IFDS, index).tolist()
-        sub_ifds = await _sub_ifds(source, layout, positions, index, seen, notes)
-    return build_ifd(
-        tags,
-        index=index,
-        position=directory.position,
-        byte_order=layout.byte_order,
-        sub_ifds=sub_ifds,
-        notes=tuple(notes),
-    )
+        nbytes = size * count
+        if nbytes <= self._layout.inline:
+            return _decoded(kind, count, data, self._layout.order)
+        (at,) = self._layout.offset.unpack(data)
+        key = (at, kind, count)
+        value = self._read.get(key)
+        if value is None:
+            if at + nbytes > self._source.size:
+                raise Unusual
+            charge(self._source.budget, code, kind, count)
+            found = self._source.peek(at, nbytes)
+            data = await self._source.read(at, nbytes) if found is None else found
+            value = self._read[key] = _decoded(kind, count, data, self._layout.order)
+        return value
 
 
-async def _sub_ifds(
-    source: ByteSource,
-    layout: FileLayout,
-    positions: list[int],
-    index: tuple[int, ...],
-    seen: set[int],
-    notes: list[str],
-) -> tuple[ImageFileDirectory, ...]:
-    found = []
-    for i, position in sub_positions(positions, index, seen):
-        try:
-            directory, _ = await read_directory(source, layout, position)
-            found.append(await read_values(source, layout, directory, (*index, i), seen))
-        except InvalidTIFFError as error:
-            notes.append(unreadable(i, error))
-    return tuple(found)
+def charge(budget: Budget, tag: int, kind: int, count: int) -> None:
+    """Count a value that is read for the first time."""
+    nbytes = SIZES[kind] * count
+    budget.read(nbytes)
+    if tag in SEGMENT_TAGS:
+        budget.keep(nbytes + (8 * count if count > MANY_VALUES else 40 * count))
+    else:
+        # Texts stay what they are, other values become Python numbers, and tiepoints GCPs of them.
+        each = 150 if tag == Tag.MODEL_TIEPOINT else 40
+        budget.keep(2 * nbytes if kind == FieldType.ASCII else nbytes + each * count)
 
 
 def unreadable(i: int, error: InvalidTIFFError) -> str:
@@ -128,39 +166,22 @@ def sub_positions(
             yield i, position
 
 
-async def _value(source: ByteSource, layout: FileLayout, entry: Entry) -> Any:
-    """Read one value: a number, text, bytes, or a sequence of numbers."""
-    code, kind, count, data = entry
-    size = _SIZES.get(kind)
-    if size is None:
-        raise Unusual
-    nbytes = size * count
-    if nbytes > layout.inline:
-        (at,) = layout.offset.unpack(data)
-        if at + nbytes > source.size:
-            raise Unusual
-        if nbytes > MAX_VALUE_BYTES:
-            raise InvalidTIFFError(
-                f"a value of {nbytes} bytes, more than {MAX_VALUE_BYTES}.",
-                kind=ErrorKind.HEADER_TOO_LARGE,
-                tag=code,
-            )
-        found = source.peek(at, nbytes)
-        data = await source.read(at, nbytes) if found is None else found
+def _decoded(kind: int, count: int, data: bytes, order: str) -> Any:
+    """Decode the bytes of a value: a number, text, bytes, or a sequence of numbers."""
     form = _NUMBERS.get(kind)
     if form is not None:
         if count == 1:
-            return struct.unpack_from(layout.order + form, data)[0]
+            return struct.unpack_from(order + form, data)[0]
         if count > MANY_VALUES:
-            return np.frombuffer(data, layout.order + np.dtype(form).str[1:], count)
-        return struct.unpack_from(f"{layout.order}{count}{form}", data)
+            return np.frombuffer(data, order + np.dtype(form).str[1:], count)
+        return struct.unpack_from(f"{order}{count}{form}", data)
     if kind == FieldType.ASCII:
         return decode_text(data[:count])
     if kind in _BYTES:
         return data[:count]
     if kind == FieldType.SBYTE:
         return tuple(np.frombuffer(data, np.int8, count).tolist())
-    numbers = struct.unpack_from(f"{layout.order}{2 * count}{_RATIONALS[kind]}", data)
+    numbers = struct.unpack_from(f"{order}{2 * count}{_RATIONALS[kind]}", data)
     ratios = tuple(
         numerator / denominator if denominator else float("nan")
         for numerator, denominator in zip(numbers[::2], numbers[1::2], strict=True)

@@ -11,6 +11,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.choices import SidecarKind
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, SourceError, VirtualTIFFError
+from virtual_tiff.storage.budget import Limits
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.opening import open_source
 from virtual_tiff.tiff.auxiliary import (
@@ -35,6 +36,8 @@ _WORLD_BYTES = 16 * 1024
 type _Registry = ObjectStoreRegistry[Any]
 type _Tiff = tuple[Header, ByteSource]
 
+_LIMITS = Limits()
+
 
 async def add_sidecars(
     header: Header,
@@ -42,6 +45,7 @@ async def add_sidecars(
     kinds: Collection[SidecarKind],
     *,
     prefetch: int,
+    limits: Limits = _LIMITS,
     images: bool = True,
 ) -> tuple[Header, dict[str, ByteSource]]:
     """Find the sidecars of a TIFF, and add their metadata to its header.
@@ -59,6 +63,8 @@ async def add_sidecars(
         Kinds of sidecars to request.
     prefetch
         Bytes of the first GET of a TIFF.
+    limits
+        Of what reading each file may cost.
     images
         Whether to read overviews and masks; otherwise only metadata.
 
@@ -90,7 +96,7 @@ async def add_sidecars(
     wants_world = "world" in kinds and geotransform(image) is None
 
     async def tiff(kind: SidecarKind, of: str = url) -> _Tiff | None:
-        read = partial(read_header, registry=registry, prefetch=prefetch)
+        read = partial(read_header, registry=registry, prefetch=prefetch, limits=limits)
         found = await _first(names(of, kind), read)
         return None if found is None else found[1]
 

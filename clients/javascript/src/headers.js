@@ -1,0 +1,132 @@
+// Sizes in the headers of image streams, read before a decoder allocates anything by them.
+
+const text = (bytes, at, length) => String.fromCharCode(...bytes.subarray(at, at + length))
+const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+/** Contents of boxes of ISO media files with one of some types. */
+function* boxes(bytes, types) {
+  const view = viewOf(bytes)
+  for (let at = 0; at + 8 <= bytes.length; ) {
+    let [size, head] = [view.getUint32(at), 8]
+    if (size === 1) [size, head] = [Number(view.getBigUint64(at + 8)), 16]
+    if (size === 0) size = bytes.length - at
+    if (size < head) return
+    const type = text(bytes, at + 4, 4)
+    if (types.includes(type)) yield { type, body: bytes.subarray(at + head, at + size) }
+    at += size
+  }
+}
+
+/** SIZ of a JPEG 2000 codestream (ITU-T T.800 section A.5.1), bare or in a JP2 file. */
+export function sizeOfJPEG2000(bytes) {
+  const bare = bytes[0] === 0xff && bytes[1] === 0x4f
+  const stream = bare ? bytes : boxes(bytes, ['jp2c']).next().value?.body
+  if (!stream || stream.length < 42 || stream[2] !== 0xff || stream[3] !== 0x51) {
+    throw new Error('JPEG 2000: no codestream')
+  }
+  const view = viewOf(stream)
+  const [x1, y1, x0, y0] = [8, 12, 16, 20].map((at) => view.getUint32(at))
+  return { width: x1 - x0, height: y1 - y0, samples: view.getUint16(40) }
+}
+
+/** Size of a WebP image (RFC 9649). */
+export function sizeOfWebP(bytes) {
+  if (text(bytes, 0, 4) !== 'RIFF' || text(bytes, 8, 4) !== 'WEBP' || bytes.length < 30) {
+    throw new Error('WebP: no WebP stream')
+  }
+  const view = viewOf(bytes)
+  switch (text(bytes, 12, 4)) {
+    case 'VP8 ':
+      return { width: view.getUint16(26, true) & 0x3fff, height: view.getUint16(28, true) & 0x3fff }
+    case 'VP8L': {
+      const bits = view.getUint32(21, true)
+      return { width: (bits & 0x3fff) + 1, height: ((bits >>> 14) & 0x3fff) + 1 }
+    }
+    case 'VP8X':
+      // An animation has frames of its own.
+      if (bytes[20] & 2) throw new Error('WebP: an animation')
+      return {
+        width: (view.getUint32(24, true) & 0xffffff) + 1,
+        height: (view.getUint32(26, true) >>> 8) + 1,
+      }
+    default:
+      throw new Error('WebP: unknown chunk')
+  }
+}
+
+/** Size of a JPEG XR image (ITU-T T.832 sections A.7 and 8.3), from its codestream. */
+export function sizeOfJPEGXR(bytes) {
+  const view = viewOf(bytes)
+  if (bytes.length < 8 || view.getUint16(0, true) !== 0x4949 || bytes[2] !== 0xbc) {
+    throw new Error('JPEG XR: no JPEG XR stream')
+  }
+  const directory = view.getUint32(4, true)
+  let at = null
+  for (let i = 0; i < view.getUint16(directory, true); i++) {
+    const entry = directory + 2 + 12 * i
+    // IMAGE_OFFSET
+    if (view.getUint16(entry, true) === 0xbcc0) at = view.getUint32(entry + 8, true)
+  }
+  if (at === null || text(bytes, at, 7) !== 'WMPHOTO') throw new Error('JPEG XR: no codestream')
+  const short = (bytes[at + 10] & 0x80) !== 0
+  const [width, height] = short
+    ? [view.getUint16(at + 12), view.getUint16(at + 14)]
+    : [view.getUint32(at + 12), view.getUint32(at + 16)]
+  return { width: width + 1, height: height + 1 }
+}
+
+class LowBitsFirst {
+  constructor(bytes) {
+    this.bytes = bytes
+    this.at = 0
+  }
+
+  u(n) {
+    let value = 0
+    for (let i = 0; i < n; i++, this.at++) {
+      value += ((this.bytes[this.at >> 3] >> (this.at & 7)) & 1) * 2 ** i
+    }
+    return value
+  }
+
+  /** U32 of ISO/IEC 18181-1 section 9.2: one of four distributions. */
+  u32(...distributions) {
+    const [base, width] = distributions[this.u(2)]
+    return base + this.u(width)
+  }
+}
+
+// Width over height, by the field `ratio`.
+const RATIOS = [null, [1, 1], [12, 10], [4, 3], [3, 2], [16, 9], [5, 4], [2, 1]]
+
+function sizeHeader(bits) {
+  const small = bits.u(1)
+  const side = () => (small ? 8 * (bits.u(5) + 1) : 1 + bits.u32([0, 9], [0, 13], [0, 18], [0, 30]))
+  const height = side()
+  const ratio = RATIOS[bits.u(3)]
+  return { height, width: ratio ? Math.floor((height * ratio[0]) / ratio[1]) : side() }
+}
+
+/** Size and depth of a JPEG XL image (ISO/IEC 18181-1 sections A.3 and A.6). */
+export function sizeOfJPEGXL(bytes) {
+  let stream = bytes
+  if (!(bytes[0] === 0xff && bytes[1] === 0x0a)) {
+    const { type, body } = boxes(bytes, ['jxlc', 'jxlp']).next().value ?? {}
+    // A part of a codestream begins with its number.
+    stream = type === 'jxlp' ? body.subarray(4) : body
+  }
+  if (!stream || stream[0] !== 0xff || stream[1] !== 0x0a) throw new Error('JPEG XL: no codestream')
+  const bits = new LowBitsFirst(stream.subarray(2))
+  const size = sizeHeader(bits)
+  if (bits.u(1)) return { ...size, depth: 8, float: false }
+  if (bits.u(1)) {
+    const orientation = bits.u(3)
+    if (bits.u(1)) sizeHeader(bits)
+    if (orientation !== 0 || bits.u(1) || bits.u(1)) {
+      throw new Error('JPEG XL: an image with an orientation, a preview or an animation')
+    }
+  }
+  const float = bits.u(1) === 1
+  const depth = float ? bits.u32([32, 0], [16, 0], [24, 0], [1, 6]) : bits.u32([8, 0], [10, 0], [12, 0], [1, 6])
+  return { ...size, depth, float }
+}

@@ -1,0 +1,143 @@
+// JPEG (ITU-T T.81): baseline, extended sequential of 8 and 12 bits, progressive and lossless, with
+// Huffman codes. Samples are those of libjpeg-turbo. Markers do not decide what the components are:
+// the codec's configuration does, as in libtiff.
+
+import { huffman } from './bits.js'
+import { toRGB } from './colour.js'
+import { plane } from './idct.js'
+import { decodeLosslessScan } from './lossless.js'
+import { decodeScan, ZIGZAG } from './scan.js'
+import { enlarge } from './upsample.js'
+
+// As libjpeg-turbo's fuzzers have it: more scans only cost time.
+const MOST_SCANS = 500
+const [SOF0, SOF2, SOF3, DHT, SOI, EOI, SOS, DQT, DRI] = [0xc0, 0xc2, 0xc3, 0xc4, 0xd8, 0xd9, 0xda, 0xdb, 0xdd]
+const isFrame = (marker) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
+
+/**
+ * Decode a stream, abbreviated or not.
+ *
+ * `tables`: an abbreviated stream with tables; `stored`, `wanted`: colour spaces; `expected`: number
+ * of samples of the chunk.
+ */
+export function decodeJPEG(bytes, { tables, stored, wanted, expected }) {
+  const state = { quantisation: [], huffman: [], restart: 0, scans: 0, frame: null, expected }
+  if (tables) parse(state, tables)
+  parse(state, bytes)
+  const { frame } = state
+  if (!frame || state.scans === 0) throw new Error('JPEG: a stream without an image')
+  const Type = frame.precision > 8 ? Uint16Array : Uint8Array
+  const planes = frame.components.map((component) => {
+    if (frame.lossless) return Type === Uint16Array ? component.samples : Type.from(component.samples)
+    const table = state.quantisation[component.quantisation]
+    if (!table) throw new Error('JPEG: a stream without its quantisation table')
+    return enlarge(component, plane(component, table, frame.precision, Type), frame, Type)
+  })
+  const data = interleave(planes, Type)
+  convert(data, planes.length, (1 << frame.precision) - 1, stored, wanted)
+  return { data, width: frame.width, height: frame.height, samples: planes.length }
+}
+
+function interleave(planes, Type) {
+  const samples = planes.length
+  if (samples === 1) return planes[0]
+  const data = new Type(planes[0].length * samples)
+  planes.forEach((values, s) => {
+    for (let i = 0, k = s; i < values.length; i++, k += samples) data[k] = values[i]
+  })
+  return data
+}
+
+function convert(data, samples, most, stored, wanted) {
+  if (samples === 1 || stored === wanted) return
+  if (stored === 'YCbCr' && wanted === 'RGB') toRGB(data, 3, most)
+  else if (stored === 'YCCK' && wanted === 'CMYK') {
+    toRGB(data, 4, most)
+    for (let i = 0; i < data.length; i++) if ((i & 3) !== 3) data[i] = most - data[i]
+  } else throw new Error(`JPEG: from ${stored} to ${wanted}`)
+}
+
+function parse(state, data) {
+  const word = (i) => (data[i] << 8) | data[i + 1]
+  for (let at = 0; at + 1 < data.length; ) {
+    const marker = data[at + 1]
+    if (data[at] !== 0xff || marker === 0xff) {
+      at++
+      continue
+    }
+    at += 2
+    if (marker === EOI) return
+    if (marker <= 1 || (marker >= 0xd0 && marker <= SOI)) continue
+    const [start, end] = [at + 2, Math.min(at + word(at), data.length)]
+    if (marker === DQT) quantisationTables(state, data, start, end)
+    else if (marker === DHT) huffmanTables(state, data, start, end)
+    else if (marker === DRI) state.restart = word(start)
+    else if (isFrame(marker)) state.frame = frameHeader(state, data.subarray(start, end), marker)
+    else if (marker === SOS) {
+      if (!state.frame) throw new Error('JPEG: a scan before its frame')
+      if (++state.scans > MOST_SCANS) throw new Error(`JPEG: more than ${MOST_SCANS} scans`)
+      at = (state.frame.lossless ? decodeLosslessScan : decodeScan)(state, data, start)
+      continue
+    }
+    at = Math.max(end, start)
+  }
+}
+
+function quantisationTables(state, data, at, end) {
+  while (at < end) {
+    const [wide, id] = [data[at] >> 4, data[at] & 15]
+    at++
+    const table = new Uint16Array(64)
+    for (let k = 0; k < 64; k++, at += wide ? 2 : 1) {
+      table[ZIGZAG[k]] = wide ? (data[at] << 8) | data[at + 1] : data[at]
+    }
+    state.quantisation[id] = table
+  }
+}
+
+function huffmanTables(state, data, at, end) {
+  while (at < end) {
+    const counts = data.subarray(at + 1, at + 17)
+    const total = counts.reduce((a, b) => a + b, 0)
+    state.huffman[data[at] & 31] = huffman(counts, data.subarray(at + 17, at + 17 + total))
+    at += 17 + total
+  }
+}
+
+function frameHeader(state, data, marker) {
+  if (state.frame) throw new Error('JPEG: more than one frame')
+  if (marker > SOF3) throw new Error(`JPEG: kind SOF${marker - SOF0} is not supported`)
+  const lossless = marker === SOF3
+  const [precision, count] = [data[0], data[5]]
+  const [height, width] = [(data[1] << 8) | data[2], (data[3] << 8) | data[4]]
+  if (width * height * count !== state.expected) {
+    throw new RangeError(`JPEG: ${height} × ${width} × ${count} samples for a chunk of ${state.expected}`)
+  }
+  if (lossless ? precision < 2 || precision > 16 : precision !== 8 && precision !== 12) {
+    throw new Error(`JPEG: samples of ${precision} bits`)
+  }
+  const components = Array.from({ length: count }, (_, n) => {
+    const [id, factors, quantisation] = data.subarray(6 + 3 * n, 9 + 3 * n)
+    const [h, v] = [factors >> 4, factors & 15]
+    if (!(h >= 1 && h <= 4 && v >= 1 && v <= 4)) throw new Error(`JPEG: sampling factors ${h}, ${v}`)
+    return { id, h, v, quantisation }
+  })
+  const hMax = Math.max(...components.map((c) => c.h))
+  const vMax = Math.max(...components.map((c) => c.v))
+  const frame = { precision, height, width, components, hMax, vMax, lossless, progressive: marker === SOF2 }
+  if (lossless) {
+    if (components.some((c) => c.h !== hMax || c.v !== vMax)) throw new Error('JPEG: lossless and subsampled')
+    for (const c of components) c.samples = new Uint16Array(width * height)
+    return frame
+  }
+  frame.mcusX = Math.ceil(width / (8 * hMax))
+  frame.mcusY = Math.ceil(height / (8 * vMax))
+  for (const c of components) {
+    c.width = Math.ceil((width * c.h) / hMax)
+    c.height = Math.ceil((height * c.v) / vMax)
+    c.blocksX = frame.mcusX * c.h
+    c.blocksY = frame.mcusY * c.v
+    c.coefficients = new Int16Array(64 * c.blocksX * c.blocksY)
+  }
+  return frame
+}

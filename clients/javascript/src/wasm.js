@@ -1,0 +1,173 @@
+// Image formats by WebAssembly builds of their reference decoders. Each is loaded when a chunk needs
+// it first, and each stream's size is compared with the chunk's before it is decoded.
+
+import { contained, readModule } from '#platform'
+import { base64 } from './chain.js'
+import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfJPEGXR, sizeOfWebP } from './headers.js'
+import { decodePNG } from './png.js'
+
+// Literal, so that bundlers find the files.
+const FILES = {
+  'jxl.wasm': () => new URL('../wasm/jxl.wasm', import.meta.url),
+  'lerc.wasm': () => new URL('../wasm/lerc.wasm', import.meta.url),
+  'openjpeg.wasm': () => new URL('../wasm/openjpeg.wasm', import.meta.url),
+  'webp.wasm': () => new URL('../wasm/webp.wasm', import.meta.url),
+}
+
+const ONE_PIXEL = 'UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=='
+
+/** Call once; again after a failure, such as of the network. */
+const once = (load) => {
+  let promise
+  return () => (promise ??= load().catch((error) => {
+    promise = undefined
+    throw error
+  }))
+}
+
+function check(name, { width, height }, samples, expected) {
+  if (width * height * samples !== expected) {
+    throw new RangeError(`${name}: ${height} × ${width} × ${samples} samples for a chunk of ${expected}`)
+  }
+}
+
+/**
+ * Decoders whose modules come from where `locate` says.
+ *
+ * Each takes bytes and the number of samples of the chunk, and returns
+ * `{ data, width, height, samples }`.
+ */
+export function imageDecoders(locate = (name) => FILES[name]()) {
+  const openjpeg = once(async () => {
+    const { default: factory } = await import('@cornerstonejs/codec-openjpeg/decodewasmjs')
+    const wasmBinary = await readModule(locate('openjpeg.wasm'))
+    // It logs a line for each image.
+    return contained(() => factory({ print: () => {}, printErr: () => {}, wasmBinary }))
+  })
+  const jxl = once(async () => {
+    const module = await import('jxl-oxide-wasm')
+    await module.default({ module_or_path: await readModule(locate('jxl.wasm')) })
+    return module
+  })
+  const jxr = once(async () => {
+    const { default: factory } = await import('jpegxr')
+    return contained(() => factory({ print: () => {}, printErr: () => {} }))
+  })
+  const webp = once(async () => {
+    const { default: factory } = await import('@jsquash/webp/codec/dec/webp_dec.js')
+    const wasmBinary = await readModule(locate('webp.wasm'))
+    return contained(async () => {
+      const module = await factory({ noInitialRun: true, wasmBinary })
+      // The first image makes it look up the class ImageData, which Node lacks afterwards.
+      module.decode(base64(ONE_PIXEL).buffer)
+      return module
+    })
+  })
+  const lerc = once(async () => {
+    const module = await import('lerc')
+    const { href } = new URL(locate('lerc.wasm'), globalThis.location?.href)
+    await module.load({ locateFile: () => href })
+    return module
+  })
+  return {
+    jpeg2000: async (bytes, expected) => decodeJPEG2000(await openjpeg(), bytes, expected),
+    jpegXL: async (bytes, expected) => decodeJPEGXL(await jxl(), bytes, expected),
+    jpegXR: async (bytes, expected) => decodeJPEGXR(await jxr(), bytes, expected),
+    webP: async (bytes, expected, alpha) => decodeWebP(await webp(), bytes, expected, alpha),
+    lerc: async (bytes, expected) => decodeLERC(await lerc(), bytes, expected),
+  }
+}
+
+function decodeJPEG2000(module, bytes, expected) {
+  const size = sizeOfJPEG2000(bytes)
+  check('JPEG 2000', size, size.samples, expected)
+  const decoder = new module.J2KDecoder()
+  try {
+    decoder.getEncodedBuffer(bytes.length).set(bytes)
+    decoder.decode()
+    const { bitsPerSample, isSigned, width, height, componentCount } = decoder.getFrameInfo()
+    check('JPEG 2000', { width, height }, componentCount, expected)
+    if (bitsPerSample > 16) throw new RangeError(`JPEG 2000: samples of ${bitsPerSample} bits`)
+    const Type = bitsPerSample > 8 ? (isSigned ? Int16Array : Uint16Array) : isSigned ? Int8Array : Uint8Array
+    const data = new Type(decoder.getDecodedBuffer().slice().buffer)
+    return { data, width, height, samples: componentCount }
+  } finally {
+    decoder.delete()
+  }
+}
+
+async function decodeJPEGXL({ JxlImage }, bytes, expected) {
+  const { depth, float, ...size } = sizeOfJPEGXL(bytes)
+  if (float || (depth !== 8 && depth !== 16)) {
+    // The decoder's only output is PNG, to whose depth it scales.
+    throw new RangeError(`JPEG XL: ${float ? 'floats' : 'samples'} of ${depth} bits are not supported`)
+  }
+  if (expected % (size.width * size.height) || expected > 4 * size.width * size.height) {
+    check('JPEG XL', size, 1, expected)
+  }
+  const image = new JxlImage()
+  let png
+  try {
+    image.feedBytes(bytes)
+    if (!image.tryInit()) throw new Error('JPEG XL: the stream ends early')
+    png = image.render().encodeToPng()
+  } finally {
+    try {
+      image.free()
+    } catch {
+      // After an error inside, it is still borrowed.
+    }
+  }
+  return decodePNG(png, expected)
+}
+
+function decodeJPEGXR(module, bytes, expected) {
+  const size = sizeOfJPEGXR(bytes)
+  if (expected % (size.width * size.height) || expected > 4 * size.width * size.height) {
+    check('JPEG XR', size, 1, expected)
+  }
+  const { bytes: out, width, height, pixelInfo } = module.decode(bytes)
+  const { channels, bitDepth, bgr } = pixelInfo
+  check('JPEG XR', { width, height }, channels, expected)
+  const Type = {
+    8: Uint8Array,
+    16: Uint16Array,
+    '16Float': globalThis.Float16Array,
+    '32Float': Float32Array,
+  }[bitDepth]
+  if (!Type) throw new RangeError(`JPEG XR: samples of ${bitDepth} bits are not supported here`)
+  const data = new Type(out.slice().buffer)
+  if (bgr) {
+    for (let i = 0; i < data.length; i += channels) [data[i], data[i + 2]] = [data[i + 2], data[i]]
+  }
+  return { data, width, height, samples: channels }
+}
+
+function decodeWebP(module, bytes, expected, alpha) {
+  const samples = alpha ? 4 : 3
+  check('WebP', sizeOfWebP(bytes), samples, expected)
+  const decoded = module.decode(bytes.slice().buffer)
+  if (!decoded) throw new Error('WebP: damaged stream')
+  const { data: rgba, width, height } = decoded
+  if (alpha) return { data: new Uint8Array(rgba.buffer, rgba.byteOffset, rgba.length), width, height, samples }
+  const data = new Uint8Array(width * height * 3)
+  for (let i = 0, j = 0; i < data.length; j++) {
+    data[i++] = rgba[j++]
+    data[i++] = rgba[j++]
+    data[i++] = rgba[j++]
+  }
+  return { data, width, height, samples }
+}
+
+function decodeLERC(module, bytes, expected) {
+  const input = bytes.slice().buffer
+  const info = module.getBlobInfo(input)
+  check('LERC', info, info.depthCount * info.bandCount, expected)
+  const { pixels, width, height, depthCount } = module.decode(input, { returnInterleaved: true })
+  if (pixels.length === 1) return { data: pixels[0], width, height, samples: depthCount }
+  if (depthCount > 1) throw new RangeError('LERC: several bands of several values are not supported')
+  const samples = pixels.length
+  const data = new pixels[0].constructor(samples * width * height)
+  pixels.forEach((plane, s) => plane.forEach((value, i) => (data[i * samples + s] = value)))
+  return { data, width, height, samples }
+}

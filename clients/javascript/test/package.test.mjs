@@ -1,0 +1,93 @@
+// The package as npm publishes it: packed, installed in a clean folder, bundled, and run in Chromium on a
+// page with a strict Content-Security-Policy.
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { copyFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { extname, join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+import { build } from 'esbuild'
+import { chromium } from 'playwright-core'
+
+import { vectors } from './vectors.mjs'
+
+const run = promisify(execFile)
+const here = fileURLToPath(new URL('.', import.meta.url))
+const all = await vectors()
+const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
+const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' data:"
+const FLAGS = [
+  '--disable-background-networking', '--disable-component-update', '--disable-gpu', '--disable-sync', '--no-sandbox',
+]
+
+let folder
+let context
+let server
+let page
+const messages = []
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'zarrita-tiff-codecs-'))
+  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: join(here, '..') })
+  const [{ filename }] = JSON.parse(stdout.slice(stdout.indexOf('[')))
+  const { devDependencies } = JSON.parse(await readFile(join(here, '../package.json'), 'utf8'))
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
+  const quiet = ['--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts']
+  await run('npm', ['install', ...quiet, `./${filename}`, `zarrita@${devDependencies.zarrita}`], { cwd: folder })
+  for (const name of ['chunk.mjs', 'page.mjs']) await copyFile(join(here, name), join(folder, name))
+  // As the README says.
+  await build({
+    absWorkingDir: folder,
+    entryPoints: ['page.mjs'],
+    bundle: true,
+    format: 'esm',
+    splitting: true,
+    outdir: 'dist/js',
+    external: ['fs', 'path', 'module'],
+    logLevel: 'error',
+  })
+  await cp(join(folder, 'node_modules/zarrita-tiff-codecs/wasm'), join(folder, 'dist/wasm'), { recursive: true })
+  await writeFile(join(folder, 'dist/index.html'), '<!doctype html><script type="module" src="js/page.js"></script>')
+  server = createServer(async (request, response) => {
+    const path = new URL(request.url, 'http://localhost').pathname
+    const body = await readFile(join(folder, 'dist', path)).catch(() => null)
+    const headers = { 'content-type': TYPES[extname(path)] ?? 'text/plain', 'content-security-policy': POLICY }
+    // Chromium asks for an icon.
+    response.writeHead(body ? 200 : path === '/favicon.ico' ? 204 : 404, headers).end(body)
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  context = await chromium.launchPersistentContext(join(folder, 'profile'), {
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: FLAGS,
+    headless: true,
+  })
+  page = await context.newPage()
+  page.on('console', (message) => messages.push(message.text()))
+  page.on('pageerror', (error) => messages.push(error.message))
+  await page.goto(`http://127.0.0.1:${server.address().port}/index.html`)
+  await page.waitForFunction(() => 'decode' in globalThis)
+})
+
+after(async () => {
+  await context?.close()
+  server?.close()
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+})
+
+test('Chromium decodes every vector', async () => {
+  const base64 = (bytes) => Buffer.from(bytes).toString('base64')
+  for (const vector of all) {
+    const task = { ...vector, encoded: base64(vector.encoded), decoded: '' }
+    const found = await page.evaluate((one) => globalThis.decode(one), task)
+    assert.deepEqual(found, { decoded: base64(vector.decoded) }, `${vector.codec}: ${vector.name}`)
+  }
+})
+
+test('the page prints nothing', () => {
+  assert.deepEqual(messages, [])
+})

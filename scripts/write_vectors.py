@@ -1,0 +1,516 @@
+"""Write clients/vectors: encoded chunks, their metadata, and the samples that readers return.
+
+One JSON file for each codec. `decoded` is what zarr-python with imagecodecs-zarr returns: samples
+in C order, little-endian. Readers in other languages are tested with these files.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import lzma
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import rasterio
+import tifffile
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.helpers.vectors import VECTORS, Vector, decode
+
+Codec = dict[str, Any]
+Samples = np.ndarray[Any, np.dtype[Any]]
+
+LITTLE: Codec = {"name": "bytes", "configuration": {"endian": "little"}}
+BIG: Codec = {"name": "bytes", "configuration": {"endian": "big"}}
+BYTE: Codec = {"name": "bytes"}
+BANDS_FIRST: Codec = {"name": "transpose", "configuration": {"order": [1, 2, 0]}}
+
+
+def codec(name: str, **configuration: Any) -> Codec:
+    return {"name": name, "configuration": configuration} if configuration else {"name": name}
+
+
+def wave(*shape: int, dtype: str = "uint8", most: float = 255) -> Samples:
+    """Smooth samples: rows, columns and, if there is a third number, bands."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    flat = (np.sin(x / 3) + np.cos(y / 4) + 2) / 4 * most
+    if len(shape) == 3:
+        flat = np.stack([flat * (i + 1) / shape[2] for i in range(shape[2])], axis=-1)
+    return flat.astype(dtype)
+
+
+def noise(*shape: int, dtype: str = "uint8") -> Samples:
+    width = np.dtype(dtype).itemsize
+    data = np.random.default_rng(14).integers(0, 256, (*shape, width), "u1")
+    return data.view(dtype).reshape(shape)
+
+
+def vector(
+    name: str, data_type: str, shape: tuple[int, ...], codecs: list[Codec], data: bytes
+) -> Vector:
+    return Vector(name=name, data_type=data_type, shape=shape, codecs=codecs, encoded=bytes(data))
+
+
+# --- bytes to bytes ----------------------------------------------------------------------------
+
+
+def compressions() -> Iterator[Vector]:
+    data = wave(9, 11, dtype="uint16", most=4000)
+    raw = data.astype("<u2").tobytes()
+    shape = data.shape
+    zlib_codec = codec("numcodecs.zlib", level=6)
+    lzma_codec = codec("numcodecs.lzma", format=1)
+    yield vector(
+        "numcodecs.zlib: 16 bits", "uint16", shape, [LITTLE, zlib_codec], zlib.compress(raw)
+    )
+    for name, filters in {
+        "plain": [{"id": lzma.FILTER_LZMA2}],
+        "delta filter": [{"id": lzma.FILTER_DELTA, "dist": 2}, {"id": lzma.FILTER_LZMA2}],
+    }.items():
+        stream = lzma.compress(raw, check=lzma.CHECK_NONE, filters=filters)
+        yield vector(f"numcodecs.lzma: {name}", "uint16", shape, [LITTLE, lzma_codec], stream)
+    long = wave(64, 80, dtype="uint8")
+    stream = lzma.compress(np.ascontiguousarray(noise(64, 80)).tobytes(), check=lzma.CHECK_CRC32)
+    yield vector("numcodecs.lzma: stored", "uint8", (64, 80), [BYTE, lzma_codec], stream)
+    lzw = codec("imagecodecs_lzw")
+    yield vector(
+        "imagecodecs_lzw: 16 bits", "uint16", shape, [LITTLE, lzw], imagecodecs.lzw_encode(raw)
+    )
+    mixed = np.where(noise(64, 80) > 127, long, noise(64, 80))
+    yield vector(
+        "imagecodecs_lzw: table full",
+        "uint8",
+        (64, 80),
+        [BYTE, lzw],
+        imagecodecs.lzw_encode(mixed.tobytes()),
+    )
+    yield vector(
+        "imagecodecs_lzw: old style", "uint8", (64, 80), [BYTE, lzw], old_style_lzw(mixed.tobytes())
+    )
+    packbits = codec("imagecodecs_packbits")
+    runs = (wave(9, 200) > 100).astype("u1")
+    yield vector(
+        "imagecodecs_packbits: runs",
+        "uint8",
+        runs.shape,
+        [BYTE, packbits],
+        imagecodecs.packbits_encode(runs, axis=-1),
+    )
+    # 128 is no operation.
+    yield vector(
+        "imagecodecs_packbits: by hand",
+        "uint8",
+        (1, 8),
+        [BYTE, packbits],
+        bytes([2, 1, 2, 3, 128, 253, 9, 0, 7]),
+    )
+
+
+def old_style_lzw(data: bytes) -> bytes:
+    """LZW before TIFF 6.0: the lowest bit first, and codes grow one code later."""
+    bits, count, table, width = 0, 0, {bytes([i]): i for i in range(256)}, 9
+
+    def put(code: int) -> None:
+        nonlocal bits, count
+        bits |= code << count
+        count += width
+
+    put(256)
+    following, text = 258, b""
+    for byte in data:
+        if text + bytes([byte]) in table:
+            text += bytes([byte])
+            continue
+        put(table[text])
+        table[text + bytes([byte])] = following
+        following += 1
+        # The decoder's table is one code behind.
+        if following - 1 >= 1 << width and width < 12:
+            width += 1
+        text = bytes([byte])
+        if following == 4095:
+            put(table[text])
+            put(256)
+            table, width, following, text = {bytes([i]): i for i in range(256)}, 9, 258, b""
+    if text:
+        put(table[text])
+    put(257)
+    return bits.to_bytes(-(-count // 8), "little")
+
+
+# --- samples -----------------------------------------------------------------------------------
+
+
+def predictors() -> Iterator[Vector]:
+    for dtype, endian in (
+        ("uint8", BYTE),
+        ("int16", BIG),
+        ("uint32", LITTLE),
+        ("int64", LITTLE),
+        ("float32", LITTLE),
+        ("float64", BIG),
+    ):
+        data = noise(5, 7, dtype=dtype)
+        if dtype.startswith("float"):
+            data = wave(5, 7, dtype=dtype)
+        encoded = imagecodecs.delta_encode(data)
+        order = ">" if endian is BIG else "<"
+        yield vector(
+            f"imagecodecs_delta: {dtype}",
+            dtype,
+            (5, 7),
+            [codec("imagecodecs_delta", axis=-1, dist=1), endian],
+            encoded.astype(encoded.dtype.newbyteorder(order)).tobytes(),
+        )
+    bands = noise(4, 6, 3, dtype="uint16")
+    stored = imagecodecs.delta_encode(bands, axis=-2).astype("<u2").tobytes()
+    yield vector(
+        "imagecodecs_delta: bands last",
+        "uint16",
+        (4, 6, 3),
+        [codec("imagecodecs_delta", axis=-2, dist=1), LITTLE],
+        stored,
+    )
+    yield vector(
+        "imagecodecs_delta: bands first",
+        "uint16",
+        (3, 4, 6),
+        [codec("imagecodecs_delta", axis=-1, dist=1), BANDS_FIRST, LITTLE],
+        stored,
+    )
+    for dtype in ("float32", "float64"):
+        data = wave(5, 7, dtype=dtype)
+        yield vector(
+            f"imagecodecs_floatpred: {dtype}",
+            dtype,
+            (5, 7),
+            [codec("imagecodecs_floatpred", axis=-1, dist=1)],
+            imagecodecs.floatpred_encode(data).tobytes(),
+        )
+    for dist in (2, 4):
+        yield vector(
+            f"imagecodecs_floatpred: dist {dist}",
+            "float32",
+            (5, 8),
+            [codec("imagecodecs_floatpred", axis=-1, dist=dist)],
+            imagecodecs.floatpred_encode(wave(5, 8, dtype="float32"), dist=dist).tobytes(),
+        )
+    bands = wave(4, 6, 3, dtype="float32")
+    stored = imagecodecs.floatpred_encode(bands, axis=-2).tobytes()
+    chain = [codec("imagecodecs_floatpred", axis=-2, dist=1)]
+    yield vector("imagecodecs_floatpred: bands last", "float32", (4, 6, 3), chain, stored)
+    yield vector(
+        "imagecodecs_floatpred: bands first", "float32", (3, 4, 6), [BANDS_FIRST, *chain], stored
+    )
+
+
+def widths() -> Iterator[Vector]:
+    for bits, dtype in (
+        (1, "uint8"),
+        (3, "uint8"),
+        (7, "uint8"),
+        (12, "uint16"),
+        (15, "uint16"),
+        (24, "uint32"),
+        (31, "uint32"),
+    ):
+        data = noise(5, 7, dtype=dtype) & np.array(2**bits - 1, dtype)
+        rows = (np.packbits([b == "1" for v in row for b in f"{v:0{bits}b}"]) for row in data)
+        yield vector(
+            f"imagecodecs_packints: {bits} bits",
+            dtype,
+            (5, 7),
+            [codec("imagecodecs_packints", bitspersample=bits, runlen=7)],
+            b"".join(row.tobytes() for row in rows),
+        )
+    special = np.array(
+        [[0, -0.0, 1, -2.5, np.inf, -np.inf], [2**-63, 2**-70, 3e19, 1e-30, -1e-19, 0.1]], "f4"
+    )
+    for name, order in (("little", "<"), ("big", ">")):
+        yield vector(
+            f"imagecodecs_float24: {name}-endian",
+            "float32",
+            special.shape,
+            [codec("imagecodecs_float24", byteorder=order)],
+            imagecodecs.float24_encode(special, byteorder=order),
+        )
+    for dtype in ("uint8", "uint16"):
+        data = noise(4, 5, dtype=dtype)
+        yield vector(
+            f"imagecodecs_bitorder: {dtype}",
+            dtype,
+            (4, 5),
+            [codec("imagecodecs_bitorder"), LITTLE if dtype == "uint16" else BYTE],
+            imagecodecs.bitorder_encode(data.tobytes()),
+        )
+
+
+def fax(folder: Path) -> Iterator[Vector]:
+    data = (wave(16, 40) > 128).astype("u1")
+    data[5] = 0
+    data[6] = 1
+    data[7, ::2] = 1
+    streams: dict[str, bytes] = {}
+    for name in ("rle", "fax3", "fax4"):
+        path = folder / f"{name}.tif"
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            width=40,
+            height=16,
+            count=1,
+            dtype="uint8",
+            NBITS=1,
+            COMPRESS=f"CCITT{name.upper()}",
+            BLOCKYSIZE=16,
+            PHOTOMETRIC="MINISWHITE",
+        ) as out:
+            out.write(data, 1)
+        with tifffile.TiffFile(path) as tif:
+            page = tif.pages.first
+            offset, size = page.dataoffsets[0], page.databytecounts[0]
+        streams[name] = path.read_bytes()[offset : offset + size]
+    for name, stream in streams.items():
+        yield vector(
+            f"imagecodecs_ccitt{name}: by GDAL",
+            "uint8",
+            (16, 40),
+            [codec(f"imagecodecs_ccitt{name}")],
+            stream,
+        )
+        yield vector(
+            f"imagecodecs_ccitt{name}: fewer rows",
+            "uint8",
+            (20, 40),
+            [codec(f"imagecodecs_ccitt{name}")],
+            stream,
+        )
+    bits = "".join(f"{byte:08b}" for byte in streams["fax3"])
+    eol = "000000000001"
+    rows = bits.split(eol)[1:]
+    aligned = ""
+    for row in rows:
+        aligned += "0" * ((4 - len(aligned)) % 8) + eol + row
+    for name, text, options in (
+        ("first EOL absent", eol.join(rows), {}),
+        ("no EOL", "".join(rows), {}),
+        ("EOL ends on a byte", aligned, {"t4options": 4}),
+        (
+            "two EOLs before a row",
+            "".join(eol * (1 + (i == 4)) + row for i, row in enumerate(rows)),
+            {},
+        ),
+        ("bits before the first EOL", "1011" + bits, {}),
+    ):
+        stream = int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")
+        yield vector(
+            f"imagecodecs_ccittfax3: {name}",
+            "uint8",
+            (16, 40),
+            [codec("imagecodecs_ccittfax3", **options)],
+            stream,
+        )
+
+
+# --- images ------------------------------------------------------------------------------------
+
+
+def jpeg() -> Iterator[Vector]:
+    def one(
+        name: str, data: Samples, stored: str, wanted: str | None = None, **options: Any
+    ) -> Vector:
+        configuration = {"colorspace_jpeg": stored, "colorspace_data": wanted or stored}
+        stream = imagecodecs.jpeg8_encode(
+            data, colorspace=wanted or stored, outcolorspace=stored, **options
+        )
+        return vector(
+            f"imagecodecs_jpeg: {name}",
+            str(data.dtype),
+            data.shape,
+            [codec("imagecodecs_jpeg", **configuration)],
+            stream,
+        )
+
+    grey, colour = wave(19, 21), wave(19, 21, 3)
+    yield one("grey", grey, "GRAYSCALE", level=90)
+    yield one("RGB", colour, "RGB", level=90)
+    for sampling in ("444", "422", "420", "440", "411"):
+        yield one(
+            f"YCbCr {sampling}",
+            noise(19, 21, 3) // 2 + colour // 2,
+            "YCbCr",
+            "RGB",
+            level=85,
+            subsampling=sampling,
+        )
+    yield one("CMYK", wave(19, 21, 4), "CMYK", level=90)
+    yield one(
+        "12 bits", wave(19, 21, dtype="uint16", most=4095), "GRAYSCALE", level=90, bitspersample=12
+    )
+    yield one("optimised", colour, "YCbCr", "RGB", level=60, subsampling="420", optimize=True)
+    for predictor in range(1, 8):
+        yield one(
+            f"lossless, predictor {predictor}",
+            noise(9, 11),
+            "GRAYSCALE",
+            lossless=True,
+            predictor=predictor,
+        )
+    yield one(
+        "lossless, 16 bits",
+        noise(9, 11, dtype="uint16"),
+        "GRAYSCALE",
+        lossless=True,
+        predictor=4,
+        bitspersample=16,
+    )
+    yield one(
+        "lossless, 12 bits",
+        noise(9, 11, dtype="uint16") & 4095,
+        "GRAYSCALE",
+        lossless=True,
+        predictor=6,
+        bitspersample=12,
+    )
+    yield one("lossless, RGB", noise(9, 11, 3), "RGB", lossless=True, predictor=1)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "tables.tif"
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            width=32,
+            height=16,
+            count=3,
+            dtype="uint8",
+            INTERLEAVE="PIXEL",
+            COMPRESS="JPEG",
+            PHOTOMETRIC="YCBCR",
+            TILED="YES",
+            BLOCKXSIZE=32,
+            BLOCKYSIZE=16,
+        ) as out:
+            out.write(np.moveaxis(wave(16, 32, 3), -1, 0))
+        with tifffile.TiffFile(path) as tif:
+            page = tif.pages.first
+            offset, size = page.dataoffsets[0], page.databytecounts[0]
+            tables = page.jpegtables
+        stream = path.read_bytes()[offset : offset + size]
+    text = base64.b64encode(tables).decode()
+    chain = codec("imagecodecs_jpeg", tables=text, colorspace_jpeg="YCbCr", colorspace_data="RGB")
+    yield vector("imagecodecs_jpeg: tables", "uint8", (16, 32, 3), [chain], stream)
+    yield vector(
+        "imagecodecs_jpeg: tables, bands first", "uint8", (3, 16, 32), [BANDS_FIRST, chain], stream
+    )
+
+
+def images() -> Iterator[Vector]:
+    for dtype, most in (("uint8", 255), ("uint16", 65535)):
+        for name, shape in {"grey": (9, 11), "RGB": (9, 11, 3), "RGBA": (9, 11, 4)}.items():
+            data = wave(*shape, dtype=dtype, most=most)
+            title = f"{name}, {dtype}"
+            yield vector(
+                f"imagecodecs_png: {title}",
+                dtype,
+                shape,
+                [codec("imagecodecs_png")],
+                imagecodecs.png_encode(data),
+            )
+            yield vector(
+                f"imagecodecs_jpegxl: {title}",
+                dtype,
+                shape,
+                [codec("imagecodecs_jpegxl")],
+                imagecodecs.jpegxl_encode(data, lossless=True),
+            )
+            if name != "RGBA":
+                yield vector(
+                    f"imagecodecs_jpeg2k: {title}",
+                    dtype,
+                    shape,
+                    [codec("imagecodecs_jpeg2k")],
+                    imagecodecs.jpeg2k_encode(data, level=0, reversible=True),
+                )
+                large = np.ascontiguousarray(data.repeat(2, axis=0).repeat(2, axis=1))
+                stream = imagecodecs.jpegxr_encode(large, level=1.0)
+                yield vector(
+                    f"imagecodecs_jpegxr: {title}",
+                    dtype,
+                    large.shape,
+                    [codec("imagecodecs_jpegxr")],
+                    stream,
+                )
+            if name != "grey" and dtype == "uint8":
+                yield vector(
+                    f"imagecodecs_webp: {title}",
+                    dtype,
+                    shape,
+                    [codec("imagecodecs_webp", hasalpha=name == "RGBA")],
+                    imagecodecs.webp_encode(data, lossless=True),
+                )
+    # The stream leaves out an opaque alpha channel.
+    opaque = np.concatenate([wave(9, 11, 3), np.full((9, 11, 1), 255, "u1")], axis=-1)
+    yield vector(
+        "imagecodecs_webp: opaque",
+        "uint8",
+        (9, 11, 4),
+        [codec("imagecodecs_webp", hasalpha=True)],
+        imagecodecs.webp_encode(np.ascontiguousarray(opaque[..., :3]), lossless=True),
+    )
+    for dtype in ("uint8", "int16", "uint16", "int32", "float32", "float64"):
+        data = wave(9, 11, dtype=dtype, most=100)
+        yield vector(
+            f"imagecodecs_lerc: {dtype}",
+            dtype,
+            (9, 11),
+            [codec("imagecodecs_lerc")],
+            imagecodecs.lerc_encode(data, level=0),
+        )
+    bands = wave(9, 11, 3, dtype="float32")
+    yield vector(
+        "imagecodecs_lerc: bands",
+        "float32",
+        (9, 11, 3),
+        [codec("imagecodecs_lerc")],
+        imagecodecs.lerc_encode(bands, level=0),
+    )
+    yield vector(
+        "imagecodecs_lerc: in Deflate",
+        "float32",
+        (9, 11, 3),
+        [codec("imagecodecs_lerc"), codec("numcodecs.zlib", level=6)],
+        zlib.compress(imagecodecs.lerc_encode(bands, level=0)),
+    )
+
+
+def main() -> None:
+    VECTORS.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as folder:
+        found = [*compressions(), *predictors(), *widths(), *fax(Path(folder)), *jpeg(), *images()]
+        by_codec: dict[str, list[str]] = {}
+        for i, one in enumerate(found):
+            expected = decode(one, Path(folder) / str(i))
+            line = {
+                "name": one.name.partition(": ")[2],
+                "data_type": one.data_type,
+                "chunk_shape": list(one.shape),
+                "codecs": one.codecs,
+                "encoded": base64.b64encode(one.encoded).decode(),
+                "decoded": base64.b64encode(expected).decode(),
+            }
+            by_codec.setdefault(one.name.partition(": ")[0], []).append(json.dumps(line))
+    for name, lines in by_codec.items():
+        (VECTORS / f"{name}.json").write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Complete the images of an inventory with what STAC Items declare about their values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+
+from virtual_tiff.errors import MismatchError
+from virtual_tiff.inventory.stac_items import STAC_METADATA
+from virtual_tiff.inventory.table import SCHEMA
+from virtual_tiff.planning.declared import Completed, Declared, complete
+from virtual_tiff.planning.metadata import json_scalar
+
+#: Columns that are read, of which the second half may change.
+_READ = (STAC_METADATA, "role", "data_type", "bands")
+_CHANGED = ("attributes", "fill_value", "nodata", "error_kind", "error")
+
+
+def declared_in(table: pa.Table) -> dict[str, Declared]:
+    """Return what is declared, by URL, from a table of sources."""
+    if STAC_METADATA not in table.column_names:
+        return {}
+    texts = zip(table["url"].to_pylist(), table[STAC_METADATA].to_pylist(), strict=True)
+    return {url: _declared(text) for url, text in texts if text is not None}
+
+
+def complete_rows(table: pa.Table, chosen: Sequence[int] | None) -> pa.Table:
+    """Complete attributes, nodata and fill value of images; a contradiction is their error.
+
+    Parameters
+    ----------
+    table
+        Rows of an inventory, with or without the column of what Items declare.
+    chosen
+        Numbers of the bands that were read; `None` for all.
+    """
+    if STAC_METADATA not in table.column_names:
+        return table
+    if table[STAC_METADATA].null_count == table.num_rows:
+        return table.drop_columns([STAC_METADATA])
+    cells = {name: table[name].to_pylist() for name in (*_READ, *_CHANGED)}
+
+    # Most images of an archive have equal attributes.
+    @lru_cache(maxsize=4096)
+    def completed(attributes: str, text: str, kind: str, bands: int) -> Completed | MismatchError:
+        try:
+            return complete(json.loads(attributes), _declared(text), np.dtype(kind), bands, chosen)
+        except MismatchError as error:
+            return error
+
+    for row, text in enumerate(cells[STAC_METADATA]):
+        attributes = cells["attributes"][row]
+        if text is None or attributes is None or cells["role"][row] not in ("image", "overview"):
+            continue
+        found = completed(attributes, text, cells["data_type"][row], cells["bands"][row])
+        if isinstance(found, MismatchError):
+            cells["error_kind"][row], cells["error"][row] = str(found.kind), found.text
+            continue
+        cells["attributes"][row] = json.dumps(found.attributes, allow_nan=False, ensure_ascii=False)
+        if found.nodata is not None:
+            cells["fill_value"][row] = json.dumps(json_scalar(found.nodata))
+            if not isinstance(found.nodata, complex):
+                cells["nodata"][row] = float(found.nodata)
+    for name in _CHANGED:
+        kind = SCHEMA.field(name).type
+        column = pa.array(cells[name], kind.value_type if pa.types.is_dictionary(kind) else kind)
+        if pa.types.is_dictionary(kind):
+            column = column.dictionary_encode()
+        table = table.set_column(table.column_names.index(name), SCHEMA.field(name), column)
+    return table
+
+
+@lru_cache(maxsize=4096)
+def _declared(text: str) -> Declared:
+    said = json.loads(text)
+    return Declared(bands=said.get("bands", ()), collection=said.get("collection"))

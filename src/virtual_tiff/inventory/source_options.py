@@ -1,0 +1,52 @@
+"""`SourceOptions`: how tables of sources and STAC Items are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from virtual_tiff.choices import StacMetadata, check_choice
+from virtual_tiff.errors import InvalidOptionError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """Options for resolving sources.
+
+    Parameters
+    ----------
+    url_column
+        Column of a table that holds URLs or paths.
+    datetime_column
+        Column of a table, or property of a STAC Item, that holds the time. By default a column
+        named `datetime`.
+    assets
+        Keys of the assets of STAC Items, or patterns such as `B0*` for some of the TIFFs; `None`
+        for all TIFFs but previews. An Item without one of them is a gap.
+    asset_roles
+        Roles of assets, of which one is enough, such as `reflectance`.
+    asset_gsd
+        Resolution of assets in metres, as the Item says it.
+    alternate
+        Name of the alternate address of the assets to use, such as `s3`.
+    stac_metadata
+        Whether to `use` what Items say about values and bands, or to `ignore` it.
+    """
+
+    url_column: str = "url"
+    datetime_column: str | None = None
+    assets: Sequence[str] | None = None
+    asset_roles: Sequence[str] | None = None
+    asset_gsd: float | None = None
+    alternate: str | None = None
+    stac_metadata: StacMetadata = "use"
+
+    def __post_init__(self) -> None:
+        check_choice("stac_metadata", self.stac_metadata, StacMetadata)
+        for name in ("assets", "asset_roles"):
+            if isinstance(getattr(self, name), str):
+                # A text is a sequence of its letters, which is never meant.
+                raise InvalidOptionError(
+                    f"{name} is a text, but must be a list.",
+                    remedy=f"Write {name}=[{getattr(self, name)!r}].",
+                )

@@ -1,0 +1,334 @@
+"""List the TIFFs of STAC Items: choose assets, and read what Items say about their values.
+
+Items come as JSON (STAC 1.0 and 1.1, Items and ItemCollections), from pystac, or as rows of STAC
+GeoParquet. All become the same mappings, so the same Item gives the same columns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pyarrow as pa
+
+from virtual_tiff.errors import InvalidOptionError, shorten
+from virtual_tiff.inventory.source_options import SourceOptions
+from virtual_tiff.inventory.times import as_time
+from virtual_tiff.storage.addresses import linked_url, source_url
+
+#: Name of the column with what Items say about the values of their assets, JSON.
+STAC_METADATA = "stac_metadata"
+
+type Item = Mapping[str, Any]
+type Asset = Mapping[str, Any]
+
+#: Media types of TIFFs, without parameters.
+_TIFF = frozenset(
+    {
+        "image/tiff",
+        "image/tif",
+        "image/x-tiff",
+        "image/geotiff",
+        "image/x-geotiff",
+        "image/vnd.stac.geotiff",
+        "application/geotiff",
+    }
+)
+#: Media types that say nothing.
+_UNTYPED = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+_SUFFIXES = (".tif", ".tiff", ".gtiff", ".btf")
+#: Roles of pictures for people (STAC best practices, "List of Asset Roles").
+_PREVIEWS = frozenset({"thumbnail", "overview", "browse"})
+#: Columns of STAC GeoParquet that are not properties.
+_STRUCTURE = (
+    "id",
+    "collection",
+    "assets",
+    "links",
+    "stac_version",
+    "stac_extensions",
+    "type",
+    "bbox",
+    "geometry",
+)
+#: Properties that are times (STAC common metadata); `datetime` becomes the time of the image.
+_TIMES = (
+    "start_datetime",
+    "end_datetime",
+    "created",
+    "updated",
+    "published",
+    "unpublished",
+    "expires",
+)
+#: Items of a table that are converted at once.
+_BATCH = 1024
+
+
+class StacRows:
+    """Collects the assets of Items as rows, and makes a table of them."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
+        self._rows: list[dict[str, Any]] = []
+        self._names: dict[str, None] = dict.fromkeys(("url", "item", "collection", "asset"))
+        #: Keys of all assets, for the error about those that no Item has.
+        self.keys: dict[str, None] = {}
+
+    def add(self, document: Mapping[str, Any], url: str | None) -> None:
+        """Add an Item or an ItemCollection; relative links start from `url`."""
+        for item in _items_in(document, url):
+            self.add_item(item, url)
+
+    def add_item(self, item: Item, url: str | None) -> None:
+        """Add the chosen assets of one Item."""
+        properties = {name: _plain(value) for name, value in (item.get("properties") or {}).items()}
+        self._names.update(dict.fromkeys(properties))
+        assets: Mapping[str, Asset] = item["assets"]
+        self.keys.update(dict.fromkeys(assets))
+        for key, asset in assets.items():
+            if not is_chosen(key, asset, item, self._options):
+                continue
+            row = {
+                **properties,
+                "url": _address(key, asset, item, url, self._options.alternate),
+                "item": item.get("id"),
+                "collection": item.get("collection"),
+                "asset": key,
+            }
+            if self._options.stac_metadata == "use":
+                row[STAC_METADATA] = _metadata(asset, item)
+            self._rows.append(row)
+
+    def take(self) -> pa.Table:
+        """Return the rows as a table, and clear them."""
+        rows, self._rows = self._rows, []
+        if self._options.stac_metadata == "use":
+            self._names[STAC_METADATA] = None
+        return pa.table({name: _column(name, [r.get(name) for r in rows]) for name in self._names})
+
+    def remedy(self) -> str | None:
+        """Return what to do if no asset was chosen; `None` if there were no Items."""
+        if not self.keys:
+            return None
+        return f"Name assets of the Items by their keys: {shorten(', '.join(self.keys))}."
+
+    def check(self) -> None:
+        """Refuse keys and patterns of assets that no Item has."""
+        for wanted in self._options.assets or ():
+            if self.keys and not any(_matches(key, wanted) for key in self.keys):
+                raise InvalidOptionError(
+                    f"the Items have no asset {wanted!r}, but {', '.join(self.keys)}.",
+                )
+
+
+def items_of_table(table: pa.Table) -> Iterator[Item]:
+    """Make Items of the rows of a STAC GeoParquet table (specification 1.0)."""
+    names = [name for name in table.column_names if name not in _STRUCTURE]
+    known = [name for name in ("id", "collection", "assets") if name in table.column_names]
+    for batch in _microseconds(table.select(known + names)).to_batches(_BATCH):
+        for row in batch.to_pylist():
+            assets = {key: _present(asset) for key, asset in dict(row["assets"] or {}).items()}
+            yield {
+                "id": row.get("id"),
+                "collection": row.get("collection"),
+                "properties": {name: _present(row[name]) for name in names},
+                "assets": {key: asset for key, asset in assets.items() if asset},
+            }
+
+
+def is_stac_table(table: pa.Table) -> bool:
+    """Return whether a table has a column of assets, as STAC GeoParquet."""
+    if "assets" not in table.column_names:
+        return False
+    kind = table.schema.field("assets").type
+    return bool(pa.types.is_struct(kind) or pa.types.is_map(kind))
+
+
+def _microseconds(table: pa.Table) -> pa.Table:
+    """Convert times in nanoseconds, which Python has no type for."""
+    for i, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type) and field.type.unit == "ns":
+            kind = pa.timestamp("us", field.type.tz)
+            table = table.set_column(i, field.name, table.column(i).cast(kind, safe=False))
+    return table
+
+
+def _present(value: Any) -> Any:
+    """Leave out fields that are null because another row has them."""
+    if isinstance(value, Mapping):
+        return {k: _present(part) for k, part in value.items() if part is not None}
+    return [_present(part) for part in value] if isinstance(value, list) else value
+
+
+def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:
+    is_collection = document.get("type") == "FeatureCollection"
+    items = document.get("features") if is_collection else [document]
+    if not isinstance(items, list) or not all(_is_item(item) for item in items):
+        raise InvalidOptionError(
+            "this is not a STAC Item or ItemCollection.",
+            url=url,
+            remedy="Put a list of URLs into a text file, one on each line.",
+        )
+    links = document.get("links") if is_collection else None
+    if any(isinstance(link, Mapping) and link.get("rel") == "next" for link in links or ()):
+        matched = document.get("numberMatched", (document.get("context") or {}).get("matched"))
+        if not isinstance(matched, int) or matched > len(items):
+            of = f" of {matched}" if isinstance(matched, int) else ""
+            raise InvalidOptionError(
+                f"this is one page of a search: {len(items)}{of} Items and a link to the next.",
+                url=url,
+                remedy="Search with pystac-client, which follows all pages, and name its Items.",
+            )
+    return items
+
+
+def _is_item(item: object) -> bool:
+    return (
+        isinstance(item, Mapping)
+        and item.get("type") == "Feature"
+        and isinstance(item.get("assets"), Mapping)
+    )
+
+
+def is_chosen(key: str, asset: Asset, item: Item, options: SourceOptions) -> bool:
+    """Return whether an asset is to be scanned.
+
+    An asset that is named by its key is taken whatever it is. A pattern, a role and a resolution
+    choose among the TIFFs; pictures for people only if their role is asked for.
+    """
+    roles = set(asset.get("roles") or ())
+    if options.asset_roles is not None and not roles.intersection(options.asset_roles):
+        return False
+    if options.asset_gsd is not None and _gsd(asset, item) != options.asset_gsd:
+        return False
+    if options.assets is not None and key in options.assets:
+        return True
+    if options.assets is not None and not any(_matches(key, one) for one in options.assets):
+        return False
+    wanted = roles.intersection(options.asset_roles or ())
+    is_preview = bool(roles & _PREVIEWS) and "data" not in roles and not wanted & _PREVIEWS
+    return _is_tiff(asset) and not is_preview
+
+
+def _matches(key: str, wanted: str) -> bool:
+    return key == wanted or fnmatchcase(key, wanted)
+
+
+def _is_tiff(asset: Asset) -> bool:
+    media = str(asset.get("type") or "").partition(";")[0].strip().lower()
+    path = str(asset.get("href", "")).partition("?")[0].lower()
+    return media in _TIFF or (media in _UNTYPED and path.endswith(_SUFFIXES))
+
+
+def _gsd(asset: Asset, item: Item) -> float | None:
+    """Return the resolution of an asset: its own, that of its bands, or that of the Item."""
+    bands = [band for name in ("bands", "raster:bands") for band in asset.get(name) or ()]
+    for said in (asset, *bands):
+        for name in ("gsd", "raster:spatial_resolution", "spatial_resolution"):
+            if isinstance(said.get(name), int | float):
+                return float(said[name])
+    gsd = (item.get("properties") or {}).get("gsd")
+    return float(gsd) if isinstance(gsd, int | float) else None
+
+
+def _address(key: str, asset: Asset, item: Item, url: str | None, alternate: str | None) -> str:
+    """Return the address of an asset, or its alternate one (Alternate Assets extension)."""
+    if alternate is not None and asset.get("alternate:name") != alternate:
+        others: Mapping[str, Asset] = asset.get("alternate") or {}
+        if alternate not in others:
+            raise InvalidOptionError(
+                f"asset {key!r} of Item {item.get('id')!r} has no alternate {alternate!r}, but "
+                f"{', '.join(others) or 'none'}.",
+                url=url,
+            )
+        asset = others[alternate]
+    href = asset.get("href")
+    if not isinstance(href, str):
+        raise InvalidOptionError(f"asset {key!r} of Item {item.get('id')!r} has no href.", url=url)
+    base = url
+    if base is None and "://" not in href:
+        links: Iterable[Mapping[str, Any]] = item.get("links") or ()
+        base = next((source_url(link["href"]) for link in links if link.get("rel") == "self"), None)
+    return source_url(href) if base is None else linked_url(base, href)
+
+
+def _metadata(asset: Asset, item: Item) -> str | None:
+    """Return collection and bands of an asset as JSON; `None` if nothing is said.
+
+    Bands are `bands` of STAC 1.1, which inherit from their asset, or `raster:bands` and `eo:bands`
+    (Raster and Electro-Optical extensions, 1.1).
+    """
+    said: dict[str, Any] = {}
+    if item.get("collection") is not None:
+        said["collection"] = str(item["collection"])
+    rasters = list(asset.get("raster:bands") or ())
+    others = list(asset.get("bands") or asset.get("eo:bands") or ())
+    count = max(len(rasters), len(others), 1)
+    bands = []
+    for i in range(count):
+        raster = rasters[i] if i < len(rasters) else {}
+        other = others[i] if i < len(others) else {}
+        bands.append(_band(raster, other, asset))
+    if any(bands):
+        said["bands"] = bands
+    return json.dumps(said, sort_keys=True) if said else None
+
+
+def _band(raster: Asset, other: Asset, asset: Asset) -> dict[str, Any]:
+    """Return what is said about a band, the more specific first."""
+    found: dict[str, Any] = {}
+    for name, kinds in (
+        ("nodata", int | float | str),
+        ("scale", int | float),
+        ("offset", int | float),
+        ("unit", str),
+    ):
+        for value in (
+            raster.get(name),
+            other.get(name),
+            other.get(f"raster:{name}"),
+            asset.get(f"raster:{name}"),
+            asset.get(name),
+        ):
+            if isinstance(value, kinds) and not isinstance(value, bool):
+                found[name] = _number(value)
+                break
+    labels = (other.get("name"), raster.get("name"), other.get("common_name"))
+    if label := next((text for text in labels if isinstance(text, str) and text), None):
+        found["name"] = label
+    return found
+
+
+def _number(value: Any) -> Any:
+    """Return whole numbers as integers: a table may have made floats of them."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _plain(value: Any) -> Any:
+    """Return a property as a cell: objects and lists are JSON."""
+    return json.dumps(_json(value), sort_keys=True) if isinstance(value, Mapping | list) else value
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _json(part) for k, part in value.items() if part is not None}
+    if isinstance(value, list):
+        return [_json(part) for part in value]
+    return value.isoformat() if isinstance(value, datetime) else _number(value)
+
+
+def _column(name: str, values: list[object]) -> pa.Array:
+    """Return a property as an Arrow array; as text if Items have different types."""
+    if name in _TIMES:
+        try:
+            return pa.array([as_time(value, name) for value in values], pa.timestamp("us", "UTC"))
+        except InvalidOptionError:
+            pass
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if v is None else str(v) for v in values], pa.string())

@@ -1,0 +1,47 @@
+"""Say in words what the attributes of arrays cannot say in the way of CF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.plan import GroupPlan
+
+
+def attribute_notes(attributes: Mapping[str, JSON]) -> tuple[str, ...]:
+    """Return `value_notes`, and what of the metadata could not be read, one line each."""
+    own = [attributes.get(name) for name in ("metadata_note", "crs_note")]
+    if isinstance(lacking := attributes.get("notes"), list):
+        own += lacking
+    return (*value_notes(attributes), *(note for note in own if isinstance(note, str)))
+
+
+def value_notes(attributes: Mapping[str, JSON]) -> tuple[str, ...]:
+    """Return what readers have to know of the values of an array, one line each.
+
+    xarray applies one scale and one nodata value to an array, so it leaves values as they are
+    where bands differ.
+    """
+    notes = []
+    if "scales" in attributes or "offsets" in attributes:
+        notes.append(
+            "the bands have different scales or offsets, or complex values, so readers get values "
+            "without them: make bands that are separate planes a variable each (split_bands, or "
+            "bands=[n]), or apply the attributes scales and offsets along the bands."
+        )
+    if "nodata_values" in attributes:
+        notes.append(
+            "only pixels in which every band has its value of nodata_values hold no data, which "
+            "_FillValue cannot say: apply the attribute."
+        )
+    return tuple(notes)
+
+
+def plan_notes(plan: GroupPlan, path: str = "") -> dict[str, tuple[str, ...]]:
+    """Return the notes of all arrays of a group and of those below it, by path of the array."""
+    return {
+        f"{below}/{name}".lstrip("/"): notes
+        for below, group in plan.walk(path)
+        for name, array in group.arrays.items()
+        if (notes := attribute_notes(array.attributes))
+    }

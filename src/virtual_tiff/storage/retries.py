@@ -1,0 +1,55 @@
+"""How often, and for how long, requests are repeated: the same for all stores of this package.
+
+obstore repeats a request after 429, 5xx, a timeout, or a connection that failed, but waits as it
+thinks fit: it does not read Retry-After. Its defaults give up after about four seconds; these wait
+up to ten seconds between two requests, and so outlast a server that throttles for a minute.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from virtual_tiff.errors import InvalidOptionError
+
+#: Environment variables: seconds until a request is not repeated any more, and seconds for each.
+PATIENCE, TIMEOUT = "VIRTUAL_TIFF_RETRY_SECONDS", "VIRTUAL_TIFF_TIMEOUT_SECONDS"
+_PATIENCE, _TIMEOUT = 90.0, 30.0
+
+
+def retry_settings() -> dict[str, Any]:
+    """Return `retry_config` and `client_options` of obstore's stores, from the environment.
+
+    Raises
+    ------
+    InvalidOptionError
+        A variable is not a number of seconds.
+    """
+    patience = _seconds(PATIENCE, _PATIENCE)
+    return {
+        "retry_config": {
+            # The time limits the retries, not their number.
+            "max_retries": 0 if patience == 0 else 1000,
+            "retry_timeout": timedelta(seconds=patience),
+            "backoff": {
+                "init_backoff": timedelta(milliseconds=100),
+                "max_backoff": timedelta(seconds=10),
+                "base": 3,
+            },
+        },
+        "client_options": {"timeout": timedelta(seconds=_seconds(TIMEOUT, _TIMEOUT))},
+    }
+
+
+def _seconds(variable: str, default: float) -> float:
+    text = os.environ.get(variable, "").strip()
+    try:
+        seconds = float(text) if text else default
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise InvalidOptionError(
+            f"{variable} is {text!r}, but must be a number of seconds, 0 or more."
+        )
+    return seconds

@@ -1,0 +1,325 @@
+"""Small files that stand for gigabytes: what they may cost in memory and processor time.
+
+Each is parsed in a process of its own, with an address space of 2 GiB.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from tests.helpers.assemble import (
+    PLAIN,
+    DirectoryAt,
+    Field,
+    assemble,
+    changed,
+    double,
+    long,
+    plain,
+    short,
+    text,
+)
+from tests.helpers.read import MEMORY_URL
+from tests.helpers.stores import recording
+from virtual_tiff import scan
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, InvalidTIFFError, SourceError
+from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.storage.stores import registry_for
+from virtual_tiff.tags import FieldType, Tag
+
+_GIGABYTE = 10**9
+_MOST_MEGABYTES = 300
+_MOST_SECONDS = 5.0
+
+
+def _overlapping_directories() -> bytes:
+    """Every entry is part of thousands of directories, each with 2,000 entries."""
+    count, size = 2000, 241_000
+    data = bytearray(size)
+    struct.pack_into("<2sHI", data, 0, b"II", 42, 8)
+    entries = (size - 20) // 12
+    for j in range(entries):
+        # The last two bytes of a value are the count of the directory that begins there.
+        struct.pack_into("<HHIHH", data, 10 + 12 * j, 65_000, 4, 1, 0, count)
+    struct.pack_into("<H", data, 8, count)
+    directories = entries - count - 1
+    for k in range(directories):
+        following = 8 + 12 * (k + 1) if k + 1 < directories else 0
+        struct.pack_into("<I", data, 10 + 12 * (k + count), following)
+    return bytes(data)
+
+
+def _geo_keys_into_each_other() -> bytes:
+    keys = [1, 1, 0, 23_749]
+    for i in range(23_749):
+        keys += [2000 + i, 34_735, 60_000, 0]
+    return plain(GEO_KEY_DIRECTORY=short(*keys), MODEL_PIXEL_SCALE=double(1, 1, 0))
+
+
+def _million_directories() -> bytes:
+    values = ((256, 5), (257, 4), (258, 8), (259, 1), (262, 1), (273, 8), (278, 4), (279, 20))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values)
+    size = 2 + len(entries) + 4
+    head = struct.pack("<2sHI", b"II", 42, 28) + bytes(20)
+    return head + b"".join(
+        struct.pack("<H", 8) + entries + struct.pack("<I", 28 + (i + 1) * size)
+        for i in range(1_000_000)
+    )
+
+
+def _ome(images: int, frames: int) -> bytes:
+    image = (
+        '<Image ID="Image:{0}"><Pixels ID="Pixels:{0}" DimensionOrder="XYZCT" Type="uint8" '
+        f'SizeX="5" SizeY="4" SizeZ="1" SizeC="1" SizeT="{frames}"><TiffData/></Pixels></Image>'
+    )
+    body = "".join(image.format(i) for i in range(images))
+    space = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+    return plain(IMAGE_DESCRIPTION=text(f'<?xml version="1.0"?><OME xmlns="{space}">{body}</OME>'))
+
+
+def _shared(tag: str, kind: FieldType, size: int = 1) -> bytes:
+    """A thousand directories with one value of 8 MB."""
+    field = Field(kind, b"12345678" * 2, count=8_000_000 // size, offset=8)
+    return assemble([changed(PLAIN, **{tag: field})] * 1000, data=b"x" * 8_000_000)
+
+
+def _strips(compression: int, last: bytes, *, rows: int = 16, width: int = 16) -> bytes:
+    """Sparse strips of `rows`, and a last one of one row, whose bytes are `last`."""
+    return plain_with(
+        last,
+        IMAGE_WIDTH=long(width),
+        IMAGE_LENGTH=long(rows + 1),
+        ROWS_PER_STRIP=long(rows),
+        COMPRESSION=short(compression),
+        STRIP_OFFSETS=long(0, 8),
+        STRIP_BYTE_COUNTS=long(0, len(last)),
+    )
+
+
+def plain_with(data: bytes, **changes: Field | None) -> bytes:
+    """Make a TIFF of one directory with these bytes at offset 8."""
+    return assemble([changed(PLAIN, **changes)], data=data)
+
+
+def _huge_jpeg() -> bytes:
+    stream = bytearray(imagecodecs.jpeg8_encode(np.zeros((16, 16), np.uint8)))
+    struct.pack_into(">HH", stream, stream.find(b"\xff\xc0") + 5, 65_500, 65_500)
+    return bytes(stream)
+
+
+def _huge(encode: Callable[..., bytes | bytearray | memoryview[int]]) -> bytes:
+    return bytes(encode(np.zeros((4096, 4096), np.uint8)))
+
+
+def _lerc_in_zstandard() -> bytes:
+    mask = np.eye(16, dtype=bool)
+    blob = imagecodecs.lerc_encode(np.ones((16, 16), np.float32), level=0, masks=mask)
+    # All pixels of the upper left corner are valid, so that the mask has to be decoded.
+    data = bytes(imagecodecs.zstd_encode(bytes(blob) + bytes(_GIGABYTE), level=1))
+    return plain_with(
+        data,
+        **{"IMAGE_WIDTH": short(2), "IMAGE_LENGTH": short(2), "BITS_PER_SAMPLE": short(32)},
+        **{"TILE_WIDTH": short(16), "TILE_LENGTH": short(16), "SAMPLE_FORMAT": short(3)},
+        **{"COMPRESSION": short(34_887), "LERC_PARAMETERS": long(4, 2), "ROWS_PER_STRIP": None},
+        **{"STRIP_OFFSETS": None, "STRIP_BYTE_COUNTS": None},
+        **{"TILE_OFFSETS": long(8), "TILE_BYTE_COUNTS": long(len(data))},
+    )
+
+
+def _cyclic_sub_ifds() -> bytes:
+    return assemble(
+        [
+            changed(PLAIN, SUB_IFDS=Field(FieldType.IFD, (DirectoryAt(1),) * 60_000)),
+            changed(PLAIN, SUB_IFDS=Field(FieldType.IFD, (DirectoryAt(0),))),
+        ],
+        chain=[0],
+    )
+
+
+#: Name → file, layout and outcome: the kind of the error, or `parsed`.
+BOMBS: dict[str, tuple[Callable[[], bytes], str, str]] = {
+    "overlapping directories": (_overlapping_directories, "flat", ErrorKind.HEADER_TOO_LARGE),
+    "GeoKeys in each other": (_geo_keys_into_each_other, "flat", ErrorKind.HEADER_TOO_LARGE),
+    "a million directories": (_million_directories, "flat", ErrorKind.HEADER_TOO_LARGE),
+    "OME-XML of 2,000 images": (lambda: _ome(2000, 4_000_000), "pages", ErrorKind.HEADER_TOO_LARGE),
+    "a shared description": (
+        lambda: _shared("IMAGE_DESCRIPTION", FieldType.ASCII),
+        "flat",
+        "parsed",
+    ),
+    "shared tiepoints": (
+        lambda: _shared("MODEL_TIEPOINT", FieldType.DOUBLE, 8),
+        "flat",
+        ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "shared offsets": (
+        lambda: _shared("STRIP_OFFSETS", FieldType.LONG, 4),
+        "flat",
+        ErrorKind.TRUNCATED,
+    ),
+    "a strip padded to 1 GiB": (
+        lambda: _strips(8, zlib.compress(bytes(32_768)), rows=32_768, width=32_768),
+        "flat",
+        ErrorKind.UNSUPPORTED_LAYOUT,
+    ),
+    "a strip padded to 32 MiB": (
+        lambda: _strips(8, zlib.compress(bytes(32_768)), rows=1024, width=32_768),
+        "flat",
+        "parsed",
+    ),
+    "Deflate": (
+        lambda: _strips(8, zlib.compress(bytes(10**8), 9)),
+        "flat",
+        ErrorKind.INVALID_SEGMENT,
+    ),
+    "Zstandard": (
+        lambda: _strips(50_000, bytes(imagecodecs.zstd_encode(bytes(_GIGABYTE), level=1))),
+        "flat",
+        ErrorKind.INVALID_SEGMENT,
+    ),
+    "LZMA": (
+        lambda: _strips(34_925, lzma.compress(bytes(_GIGABYTE // 10), preset=0)),
+        "flat",
+        ErrorKind.INVALID_SEGMENT,
+    ),
+    "LERC in Zstandard": (_lerc_in_zstandard, "flat", ErrorKind.INVALID_SEGMENT),
+    "JPEG": (lambda: _strips(7, _huge_jpeg()), "flat", ErrorKind.INVALID_SEGMENT),
+    "JPEG 2000": (
+        lambda: _strips(34_712, _huge(imagecodecs.jpeg2k_encode)),
+        "flat",
+        ErrorKind.INVALID_SEGMENT,
+    ),
+    "JPEG XL": (
+        lambda: _strips(50_002, _huge(imagecodecs.jpegxl_encode)),
+        "flat",
+        ErrorKind.INVALID_SEGMENT,
+    ),
+    "cyclic sub-IFDs": (_cyclic_sub_ifds, "flat", ErrorKind.IFD_CYCLE),
+}
+
+_PARSE = """
+import json, re, resource, sys, time
+resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30,) * 2)
+from virtual_tiff import VirtualTIFF, VirtualTIFFError
+from virtual_tiff.storage.stores import registry_for
+url, layout = "file://" + sys.argv[1], sys.argv[2]
+try:
+    VirtualTIFF(ifd_layout=layout)(url, registry_for([url]))
+    outcome = "parsed"
+except VirtualTIFFError as error:
+    outcome = str(error.kind)
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+print(json.dumps([outcome, peak, time.process_time()]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("name", BOMBS)
+def test_bomb(name: str, tmp_path: Path) -> None:
+    make, layout, expected = BOMBS[name]
+    file = tmp_path / "bomb.tif"
+    file.write_bytes(make())
+    done = subprocess.run(
+        [sys.executable, "-c", _PARSE, str(file), layout],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    outcome, megabytes, seconds = json.loads(done.stdout)
+    assert outcome == expected
+    assert megabytes <= _MOST_MEGABYTES
+    assert seconds <= _MOST_SECONDS
+
+
+def _planned(path: Path, **options: float) -> None:
+    url = f"file://{path}"
+    VirtualTIFF(**options).plan(url, registry_for([url]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"header_limit": 10_000}, ErrorKind.HEADER_TOO_LARGE),
+        ({"time_limit": 1e-9}, ErrorKind.TIME_LIMIT),
+    ],
+)
+def test_the_limits_are_options(options: dict[str, float], kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "pages.tif"
+    # Each directory is allowed half a millisecond, and the text of one takes longer.
+    description = changed(PLAIN, GDAL_METADATA=text("<GDALMetadata>" + "<a/>" * 50_000))
+    file.write_bytes(assemble([description] * 20))
+    _planned(file)
+    with pytest.raises(InvalidTIFFError) as caught:
+        _planned(file, **options)
+    assert caught.value.kind == kind
+    assert caught.value.url == f"file://{file}"
+
+
+@pytest.mark.parametrize("options", [{"header_limit": 0}, {"time_limit": 0}])
+def test_limits_are_checked_before_anything_is_read(options: dict[str, int]) -> None:
+    with pytest.raises(InvalidOptionError):
+        VirtualTIFF(**options)  # type: ignore[arg-type]
+
+
+def test_one_bad_file_is_one_bad_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = tmp_path / "good.tif", tmp_path / "bad.tif"
+    good.write_bytes(plain())
+    bad.write_bytes(plain())
+    read = VirtualTIFF.read_async
+
+    async def failing(self: VirtualTIFF, url: str, registry: object) -> object:
+        if url.endswith("bad.tif"):
+            raise MemoryError
+        return await read(self, url, registry)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(VirtualTIFF, "read_async", failing)
+    inventory = scan([str(good), str(bad)])
+    assert inventory.table["error_kind"].to_pylist() == [None, str(ErrorKind.UNEXPECTED)]
+    assert inventory.failed["url"].to_pylist() == [f"file://{bad}"]
+
+
+@pytest.mark.parametrize("tag", ["TILE_WIDTH", "TILE_LENGTH"])
+@pytest.mark.parametrize("size", [0, -16])
+def test_sizes_of_tiles_below_1(tag: str, size: int, tmp_path: Path) -> None:
+    sizes = {"TILE_WIDTH": short(16), "TILE_LENGTH": short(16), "TILE_OFFSETS": long(8)}
+    file = tmp_path / "tiles.tif"
+    file.write_bytes(plain(**{**sizes, tag: Field(FieldType.SSHORT, (size,))}))
+    with pytest.raises(InvalidTIFFError) as caught:
+        _planned(file)
+    assert (caught.value.kind, caught.value.tag) == (ErrorKind.INVALID_TAG, Tag[tag])
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    (tmp_path / "good.tif").write_bytes(plain())
+    inventory = scan([str(tmp_path / "pipe.tif"), str(tmp_path / "good.tif"), "/dev/zero"])
+    kinds = [str(ErrorKind.NOT_A_FILE), None, str(ErrorKind.NOT_A_FILE)]
+    assert inventory.table["error_kind"].to_pylist() == kinds
+
+
+def test_tifffile_reads_the_version_of_the_first_request() -> None:
+    # A value beyond the end makes tifffile read the directory, in a second request.
+    far = plain_with(bytes(200_000), IMAGE_DESCRIPTION=Field(FieldType.ASCII, "x", 9000, 199_000))
+
+    def replaced(number: int) -> None:
+        if number:
+            memory.put(MEMORY_URL.rsplit("/", 1)[-1], bytes(len(far)))
+
+    store, registry, memory = recording(far, replaced)
+    with pytest.raises(SourceError) as caught:
+        VirtualTIFF().plan(MEMORY_URL, registry)
+    assert caught.value.kind == ErrorKind.SOURCE_CHANGED
+    assert len(store.requests) > 1

@@ -1,0 +1,261 @@
+"""Readers × what people do with a published archive: the same place, CRS and masked value in each.
+
+Oracles are computed from the pixels and the transform that the TIFFs were written with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import icechunk
+import numpy as np
+import odc.geo.xr  # noqa: F401 - brings .odc
+import pytest
+import rasterio
+import rasterix
+import rioxarray  # noqa: F401 - brings .rio
+import xarray as xr
+import zarr
+from affine import Affine
+from rasterio.crs import CRS
+from rio_tiler.io.xarray import XarrayReader
+from virtualizarr import open_virtual_dataset, open_virtual_mfdataset
+
+from tests.helpers.make import Pixels, pixels, write_with_rasterio
+from tests.helpers.read import local_registry
+from virtual_tiff import (
+    VirtualTIFF,
+    agreeing,
+    containers_for,
+    georeference,
+    open_repository,
+    publish,
+    stack,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_400_000)
+UTM = CRS.from_epsg(32633)
+SIZE, TILE, NODATA = 128, 32, 7
+#: Row and column in the whole image of a pixel, and of one without a value.
+SEEN, HIDDEN = (84, 92), (86, 94)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A dataset in the store.
+
+    Parameters
+    ----------
+    group, level, variable
+        Where it is: `group/level/variable`.
+    corner, shape
+        Row and column of its first pixel in the whole image, and its rows and columns.
+    factor
+        Size of its pixels, in those of the whole image.
+    """
+
+    group: str
+    level: int
+    variable: str
+    corner: tuple[int, int]
+    shape: tuple[int, int]
+    factor: int = 1
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        row, column = self.corner
+        height, width = (size * self.factor for size in self.shape)
+        left, top = TRANSFORM @ (column, row)
+        right, bottom = TRANSFORM @ (column + width, row + height)
+        return left, bottom, right, top
+
+
+CASES = {
+    "whole": Case("image", 0, "image", (0, 0), (SIZE, SIZE)),
+    "overview": Case("image", 1, "image", (0, 0), (SIZE // 2, SIZE // 2), 2),
+    "opened and sliced": Case("slice", 0, "0", (TILE, 2 * TILE), (3 * TILE, 2 * TILE)),
+    "two tiles joined": Case("tiles", 0, "0", (0, 0), (SIZE, SIZE)),
+    "time stack": Case("cube", 0, "data", (0, 0), (SIZE, SIZE)),
+    "overview of a time stack": Case("cube", 1, "data", (0, 0), (SIZE // 2, SIZE // 2), 2),
+    "joined along time": Case("times", 0, "0", (0, 0), (SIZE, SIZE)),
+}
+
+
+def write(path: Path, data: Pixels, column: int = 0, *, overview: bool = False) -> str:
+    """A TIFF of a part of the image; nearest neighbours make its overview."""
+    transform = TRANSFORM @ Affine.translation(column, 0)
+    tiles: dict[str, Any] = {
+        "TILED": "YES",
+        "BLOCKXSIZE": TILE,
+        "BLOCKYSIZE": TILE,
+        "COMPRESS": "DEFLATE",
+    }
+    write_with_rasterio(path, data, transform=transform, nodata=NODATA, **tiles)
+    if overview:
+        with rasterio.open(path, "r+") as dataset:
+            dataset.build_overviews([2], rasterio.enums.Resampling.nearest)
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def image() -> Pixels:
+    data = pixels("uint16", (SIZE, SIZE))
+    data[SEEN[0] : SEEN[0] + 2, SEEN[1] : SEEN[1] + 2] = 1234
+    data[HIDDEN[0] : HIDDEN[0] + 2, HIDDEN[1] : HIDDEN[1] + 2] = NODATA
+    return data
+
+
+@pytest.fixture(scope="module")
+def store(image: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    icechunk.set_logs_filter("error")
+    folder = tmp_path_factory.mktemp("readers")
+    repo = str(folder / "repository")
+    names = [f"image_2024010{day}.tif" for day in (1, 2)]
+    urls = [write(folder / name, image, overview=True) for name in names]
+    halves = [image[:, : SIZE // 2], image[:, SIZE // 2 :]]
+    tiles = [write(folder / f"{i}.tif", half, i * SIZE // 2) for i, half in enumerate(halves)]
+    publish(folder / names[0], repo, names=["image"])
+    options: dict[str, Any] = {"datetime_pattern": r"_(\d{8})", "overviews": True}
+    stack([folder / name for name in names], repo, group="cube", **options)
+
+    registry, parser = local_registry(), VirtualTIFF(ifd=0)
+    many: dict[str, Any] = {
+        "registry": registry,
+        "parser": parser,
+        "combine_attrs": agreeing,
+    }
+    one = open_virtual_dataset(urls[0], registry=registry, parser=parser)
+    datasets = {
+        "slice": one.isel(y=slice(TILE, None), x=slice(2 * TILE, None)),
+        "tiles": open_virtual_mfdataset(tiles, combine="by_coords", **many),
+        "times": open_virtual_mfdataset(urls, combine="nested", concat_dim="time", **many),
+    }
+    repository = open_repository(repo, create=True, containers=containers_for(urls))
+    session = repository.writable_session("main")
+    for group, dataset in datasets.items():
+        dataset.vz.to_icechunk(session.store, group=f"{group}/0")
+        georeference(session.store, group)
+    session.commit("By xarray")
+    return open_repository(repo).readonly_session("main").store
+
+
+def opened(store: Any, case: Case) -> xr.Dataset:
+    """The first step of the variable, as `data`, masked."""
+    dataset: xr.Dataset = xr.open_zarr(
+        store,
+        group=f"{case.group}/{case.level}",
+        zarr_format=3,
+        consolidated=False,
+        chunks=None,
+    )
+    first = {name: 0 for name in dataset.dims if name not in ("y", "x")}
+    return dataset[[case.variable]].rename({case.variable: "data"}).isel(first, drop=True)
+
+
+# --- readers: bounds, CRS, and the value at a place, None where it is masked ----------------------
+
+type Place = tuple[float, float]
+type Found = tuple[Any, Any, list[float | None]]
+
+
+def _values(dataset: xr.Dataset, places: list[Place]) -> list[float | None]:
+    found = [float(dataset["data"].sel(x=x, y=y, method="nearest")) for x, y in places]
+    return [None if np.isnan(value) else value for value in found]
+
+
+def by_rioxarray(dataset: xr.Dataset, places: list[Place]) -> Found:
+    return dataset.rio.bounds(), dataset.rio.crs, _values(dataset, places)
+
+
+def by_rasterix(dataset: xr.Dataset, places: list[Place]) -> Found:
+    indexed = rasterix.assign_index(dataset)
+    index: Any = indexed.xindexes["x"]
+    bounds = rasterio.transform.array_bounds(*indexed["data"].shape, index.transform())
+    return bounds, CRS.from_user_input(index.crs), _values(indexed, places)
+
+
+def by_odc_geo(dataset: xr.Dataset, places: list[Place]) -> Found:
+    box = dataset.odc.geobox
+    return tuple(box.extent.boundingbox), CRS.from_wkt(box.crs.to_wkt()), _values(dataset, places)
+
+
+def by_rio_tiler(dataset: xr.Dataset, places: list[Place]) -> Found:
+    with XarrayReader(dataset["data"]) as reader:
+        points = [reader.point(x, y, coord_crs=UTM) for x, y in places]
+        return reader.bounds, reader.crs, [_value(point) for point in points]
+
+
+def _value(point: Any) -> float | None:
+    return None if np.ma.getmaskarray(point.array)[0] else float(point.data[0])
+
+
+BY_DATASET: dict[str, Callable[[xr.Dataset, list[Place]], Found]] = {
+    "rioxarray": by_rioxarray,
+    "rasterix": by_rasterix,
+    "odc-geo": by_odc_geo,
+    "rio-tiler XarrayReader": by_rio_tiler,
+}
+
+
+def compare(found: Found, case: Case, image: Pixels) -> None:
+    bounds, crs, values = found
+    assert tuple(bounds) == pytest.approx(case.bounds, abs=1e-5 * 10, rel=0)
+    assert crs == UTM
+    assert values == [float(image[SEEN]), None]
+
+
+def places() -> list[Place]:
+    """A place within each of the two pixels, not at an edge of any level."""
+    return [TRANSFORM @ (column + 0.4, row + 0.4) for row, column in (SEEN, HIDDEN)]
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("reader", BY_DATASET)
+def test_datasets(reader: str, name: str, store: Any, image: Pixels) -> None:
+    case = CASES[name]
+    compare(BY_DATASET[reader](opened(store, case), places()), case, image)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("reader", BY_DATASET)
+def test_clipped(reader: str, name: str, store: Any, image: Pixels) -> None:
+    case = CASES[name]
+    corner, size = (80, 84), 16
+    part = Case(case.group, 0, "", corner, (size // case.factor,) * 2, case.factor)
+    left, bottom, right, top = part.bounds
+    clipped = opened(store, case).rio.clip_box(left + 1, bottom + 1, right - 1, top - 1)
+    compare(BY_DATASET[reader](clipped, places()), part, image)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name].level == 0])
+def test_groups(name: str, store: Any, image: Pixels) -> None:
+    """rio-tiler's GroupReader finds the place in the group above, and chooses the level."""
+    from rio_tiler.experimental.zarr import GroupReader  # warns that it is experimental
+
+    case = CASES[name]
+    with GroupReader(zarr.open_group(store, path=case.group, mode="r")) as reader:
+        points = [reader.point(x, y, variables=[case.variable], coord_crs=UTM) for x, y in places()]
+        compare((reader.bounds, reader.crs, [_value(point) for point in points]), case, image)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_arrays(name: str, store: Any, image: Pixels) -> None:
+    """rio-tiler's ArrayReader refuses arrays; with the place from the group it reads them."""
+    from rio_tiler.experimental.zarr import ArrayReader
+
+    case = CASES[name]
+    group = zarr.open_group(store, path=case.group, mode="r")
+    array: Any = group[f"{case.level}/{case.variable}"]
+    with pytest.raises(AssertionError, match="transform is required"):
+        ArrayReader(array)
+    layout: Any = group.attrs["multiscales"]
+    transform = Affine(*layout["layout"][case.level]["spatial:transform"])
+    crs = CRS.from_user_input(group.attrs["proj:code"])
+    with ArrayReader(array, transform=transform, crs=crs) as reader:
+        points = [reader.point(x, y, coord_crs=UTM) for x, y in places()]
+        compare((reader.bounds, reader.crs, [_value(point) for point in points]), case, image)

@@ -1,0 +1,81 @@
+"""Secrets in addresses are refused, and stand in no message; neither do control characters."""
+
+from __future__ import annotations
+
+import pytest
+
+from virtual_tiff import publish, scan
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
+from virtual_tiff.messages import printable, redacted
+from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.publishing.containers import s3_settings
+from virtual_tiff.storage.addresses import linked_url, source_url
+from virtual_tiff.storage.stores import registry_for
+
+_SECRET = "hunter2"
+SECRETS = [
+    f"https://user:{_SECRET}@host/a.tif",
+    f"https://{_SECRET}@host/a.tif",
+    f"https://user:p@{_SECRET}@host/a.tif",
+    f"s3://KEY:{_SECRET}@bucket/a.tif",
+    f"https://host/a.tif#token={_SECRET}",
+    f"https://host/a.tif;token={_SECRET}",
+    f"https://host/a.tif%3Fsig={_SECRET}",
+    f"https://host/a.tif%3fsv=1%26sig%3D{_SECRET}",
+    f"https://host/a.tif?X-Amz-Signature={_SECRET}",
+    f"s3://bucket/a.tif?X-Amz-Signature={_SECRET}&x=1",
+    f"az://container/a.tif?sv=2020&sig={_SECRET}",
+    f"gs://bucket/a.tif?X-Goog-Signature={_SECRET}",
+]
+HARMLESS = [
+    "https://host/a%20b=c.tif",
+    "s3://bucket/year=2020/k%20?#.tif",
+    "abfs://container@account.dfs.core.windows.net/a.tif",
+    "az://container/tokens/sig.tif",
+]
+
+
+@pytest.mark.parametrize("url", SECRETS)
+def test_a_secret_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(InvalidOptionError) as caught:
+        source_url(url)
+    assert _SECRET not in str(caught.value) + repr(caught.value) + str(caught.value.url)
+    assert _SECRET not in redacted(f"GET {url} failed (403)")
+    with pytest.raises(InvalidOptionError) as caught:
+        scan([url])
+    assert _SECRET not in str(caught.value)
+    with pytest.raises(InvalidOptionError):
+        publish([url], "memory")
+    with pytest.raises((InvalidOptionError, SourceError)) as either:
+        VirtualTIFF().plan(url, registry_for(["file:///"]))
+    assert _SECRET not in str(either.value)
+
+
+@pytest.mark.parametrize("url", HARMLESS)
+def test_other_addresses_are_taken(url: str) -> None:
+    assert source_url(url) == url
+    assert redacted(url) == url
+
+
+def test_links_and_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidOptionError):
+        linked_url("s3://bucket/item.json", f"a.tif?X-Amz-Signature={_SECRET}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://user:{_SECRET}@minio")
+    with pytest.raises(InvalidOptionError) as caught:
+        s3_settings({})
+    assert _SECRET not in str(caught.value)
+
+
+def test_a_location_with_a_secret() -> None:
+    with pytest.raises(InvalidOptionError) as caught:
+        publish(["/nothing.tif"], f"s3://KEY:{_SECRET}@bucket/repository")
+    assert _SECRET not in str(caught.value)
+
+
+def test_messages_do_not_control_the_terminal() -> None:
+    assert printable("a\x1b[2Jb\nc\x9b\u202e é×…") == "a\\u001b[2Jb\\u000ac\\u009b\\u202e é×…"
+    error = SourceError("a \x1b[31mred\n server.", url="file:///a\x1b]0;title\x07\n.tif")
+    assert error.kind == ErrorKind.STORAGE
+    assert str(error).isprintable()
+    # The address itself stays what it is, since it names the file.
+    assert error.url == "file:///a\x1b]0;title\x07\n.tif"
