@@ -30,6 +30,8 @@ from virtual_tiff import VirtualTIFF, open_repository, publish, verify
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.inspection.read import info
 from virtual_tiff.planning.metadata import array_document, group_document, to_bytes
+from virtual_tiff.planning.pages.ome_zarr import omero_channels
+from virtual_tiff.tiff.series import Channel
 
 #: Letters of tifffile, and the names that are written.
 LETTERS = {"T": "t", "C": "c", "Z": "z", "I": "page", "R": "position", "Y": "y", "X": "x"}
@@ -275,6 +277,15 @@ def test_scales_of_padded_levels(tmp_path: Path, *, has_spacings: bool) -> None:
     group: Any = zarr.open_group(store, mode="r", zarr_format=3)
     layout = group.attrs["multiscales"]["layout"]
     assert [level["transform"]["scale"] for level in layout] == [[1, 1], [2, 2], [4, 4]]
+
+
+def test_channels_without_names_or_colors() -> None:
+    given = [Channel(name="DAPI"), Channel(name="", color="00FFFF"), Channel(name="CY3")]
+    made: Any = omero_channels(given, np.dtype("uint8"), None)
+    assert [c["color"] for c in made["channels"]] == ["FF0000", "00FFFF", "0000FF"]
+    assert [c.get("label") for c in made["channels"]] == ["DAPI", None, "CY3"]
+    alone: Any = omero_channels(given[:1], np.dtype("uint8"), None)
+    assert alone["channels"][0]["color"] == "FFFFFF"
 
 
 def test_groups_of_a_pyramid(tmp_path: Path) -> None:

@@ -162,19 +162,18 @@ def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator
 
 
 def _channels(pixels: Element) -> Iterator[Channel]:
-    """Return the channels if all have names; IDs are not names."""
+    """Return the channels if any has a name or a colour; IDs are not names."""
     elements = list(_children(pixels, "Channel"))
-    names = [element.get("Name") for element in elements]
-    for element, name in zip(elements, names, strict=True):
-        if name is None or not all(names):
-            return
+    if not any({"Name", "Color"} & element.attrib.keys() for element in elements):
+        return
+    for element in elements:
         try:
             # Red, green, blue and alpha are the bytes of a signed 32-bit number.
             color = f"{(int(element.attrib['Color']) & 0xFFFFFFFF) >> 8:06X}"
         except (KeyError, ValueError):
-            yield Channel(name=name)
+            yield Channel(name=element.get("Name", ""))
         else:
-            yield Channel(name=name, color=color)
+            yield Channel(name=element.get("Name", ""), color=color)
 
 
 def _most_along(root: Element) -> int:

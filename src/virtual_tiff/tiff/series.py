@@ -36,7 +36,7 @@ class Channel:
     Parameters
     ----------
     name
-        Display name.
+        Display name; may be empty.
     color
         Red, green and blue as six hexadecimal digits; `None` if unknown.
     """

@@ -150,7 +150,7 @@ def _coordinates(
             made = coordinate(level.description, name, size, "y" if name == "y" else "x")
         elif name in spacing:
             made = positions(name, size, start, step, spacing[name].unit)
-        elif name == "c" and len(set(channels)) == size:
+        elif name == "c" and all(channels) and len(set(channels)) == size:
             made = band_names(channels, name)
         elif name == "band":
             made = band_numbers(size, name, options.image.bands)

@@ -14,6 +14,8 @@ from virtual_tiff.json_type import JSON
 from virtual_tiff.tiff.series import Channel, Spacing
 
 VERSION = "0.5"
+#: Colours of channels without one: red, green, blue, yellow, magenta, cyan.
+_COLORS = ("FF0000", "00FF00", "0000FF", "FFFF00", "FF00FF", "00FFFF")
 #: Types of axes by name; others have a custom type.
 _TYPES = {"t": "time", "c": "channel", "band": "channel", "z": "space", "y": "space", "x": "space"}
 #: Order of the types (section 3.4): time, then channel or custom, then space.
@@ -111,8 +113,11 @@ def steps_of(
 def omero_channels(
     channels: Sequence[Channel], data_type: np.dtype[np.generic], bits: int | None
 ) -> JSON:
-    """Return rendering settings of channels (section 3.6) if names, colours and range are known."""
-    if not channels or data_type.kind not in "iu" or any(c.color is None for c in channels):
+    """Return rendering settings of channels (section 3.6) if names or colours are known.
+
+    The window is the range of integers; there is none of floating-point numbers.
+    """
+    if not channels or data_type.kind not in "iu":
         return None
     limits = np.iinfo(data_type.name)
     most = limits.max if bits is None or not 0 < bits < limits.bits else 2**bits - 1
@@ -122,9 +127,10 @@ def omero_channels(
         "start": min(0, limits.min),
         "end": most,
     }
-    return {
-        "channels": [
-            {"label": c.name, "color": c.color, "active": True, "window": dict(window)}
-            for c in channels
-        ]
-    }
+    colors = ["FFFFFF"] if len(channels) == 1 else _COLORS
+    settings: list[JSON] = []
+    for i, channel in enumerate(channels):
+        color = channel.color or colors[i % len(colors)]
+        label: dict[str, JSON] = {"label": channel.name} if channel.name else {}
+        settings.append({**label, "color": color, "active": True, "window": dict(window)})
+    return {"channels": settings}
