@@ -86,19 +86,22 @@ def whole_stream(ifd: ImageFileDirectory, file_size: int) -> ImageFileDirectory:
     are one stream (TIFF 6.0 section 22); `completing` checks it.
     """
     start = ifd.other_tags.get(Tag.JPEG_INTERCHANGE_FORMAT)
-    if ifd.offsets.size != 1 or not isinstance(start, int) or not 0 < start <= ifd.offsets[0]:
+    length = ifd.other_tags.get(Tag.JPEG_INTERCHANGE_FORMAT_LENGTH, 0)
+    counted = int(ifd.byte_counts[0]) if ifd.byte_counts.size == 1 else 0
+    first = int(ifd.offsets[0]) if ifd.offsets.size == 1 else -1
+    end = first + counted if counted else file_size
+    # Wang's files have streams whose strip is somewhere within.
+    is_one = isinstance(start, int) and (
+        first == start or (isinstance(length, int) and 0 < start < first and start + length == end)
+    )
+    if not isinstance(start, int) or start < 1 or not is_one:
         raise ifd.unsupported(
             ErrorKind.UNSUPPORTED_COMPRESSION,
             Tag.COMPRESSION,
             "no Zarr codec decodes old-style JPEG (6) whose tables are apart from the stream, or "
             "that has several strips.",
         )
-    length = ifd.other_tags.get(Tag.JPEG_INTERCHANGE_FORMAT_LENGTH, 0)
-    counted = int(ifd.byte_counts[0]) if ifd.byte_counts.size else 0
-    end = max(
-        int(ifd.offsets[0]) + counted, start + length if isinstance(length, int) else 0, start + 1
-    )
-    end = file_size if not counted else min(end, file_size)
+    end = min(end, file_size)
     return replace(
         ifd,
         offsets=np.array([start], np.uint64),
