@@ -266,7 +266,7 @@ class VirtualTIFF:
         )
         series: tuple[Series, ...] | None = None
         if self.ifd_layout == "pages":
-            check_undamaged(header)
+            check_undamaged(header, "pages")
             series = await _read_series(source, header)
         elif self.ifd_layout == "multiscale" and may_hide_levels(header.ifds, path):
             # Without an order of pages, use the levels that are marked as such.
@@ -335,7 +335,7 @@ async def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]
 
 async def _completed(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> GroupPlan:
     arrays = [array for _, group in plan.walk() for array in group.arrays.values()]
-    if not any(array.partial or array.is_lerc for array in arrays):
+    if not any(array.is_incomplete for array in arrays):
         return plan
     # Imported here: it imports zarr, and most files do not need it.
     from virtual_tiff.completing.segments import complete

@@ -53,6 +53,8 @@ class Tag(IntEnum):
     EXTRA_SAMPLES = 338
     SAMPLE_FORMAT = 339
     JPEG_TABLES = 347
+    JPEG_INTERCHANGE_FORMAT = 513
+    JPEG_INTERCHANGE_FORMAT_LENGTH = 514
     YCBCR_COEFFICIENTS = 529
     YCBCR_SUBSAMPLING = 530
     YCBCR_POSITIONING = 531
@@ -80,6 +82,8 @@ class Tag(IntEnum):
 _TITLES = {tag: tag.name.title().replace("_", "") for tag in Tag} | {
     Tag.SUB_IFDS: "SubIFDs",
     Tag.JPEG_TABLES: "JPEGTables",
+    Tag.JPEG_INTERCHANGE_FORMAT: "JPEGInterchangeFormat",
+    Tag.JPEG_INTERCHANGE_FORMAT_LENGTH: "JPEGInterchangeFormatLength",
     Tag.YCBCR_COEFFICIENTS: "YCbCrCoefficients",
     Tag.YCBCR_SUBSAMPLING: "YCbCrSubSampling",
     Tag.YCBCR_POSITIONING: "YCbCrPositioning",
@@ -148,6 +152,8 @@ class Compression(IntEnum):
     JPEG_ALT = 33007
     SGI_LOG = 34676
     SGI_LOG_24 = 34677
+    ZSTD_OLD = 34926
+    WEBP_OLD = 34927
     JPEG_2000 = 34712
     LERC = 34887
     JPEG_LOSSY_DNG = 34892
@@ -157,6 +163,7 @@ class Compression(IntEnum):
     ZSTD = 50000
     WEBP = 50001
     JPEG_XL_OLD = 50002
+    DEFLATE_PIXTIFF = 50013
     JPEG_XL = 52546
     JPEG_XR_NDPI = 22610
 

@@ -231,6 +231,22 @@ def test_chunks_that_no_reader_could_hold(width: int) -> None:
         grid_of(ifd, size=10**4, row=width)
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_one_strip_with_a_count_of_zero_is_not_missing(compressed: bool) -> None:
+    grid = grid_of(strips(4, 4, byte_counts=[0]), size=50, compressed=compressed)
+    assert grid.lengths.tolist() == [[[42 if compressed else 20]]]
+
+
+def test_fewer_counts_than_uncompressed_strips() -> None:
+    grid = grid_of(strips(8, 4, offsets=[100, 8], byte_counts=[20]), size=200)
+    assert grid.lengths.tolist() == [[[20], [20]]]
+
+
+def test_strips_that_are_not_listed_are_missing() -> None:
+    ifd = strips(8, 4, offsets=[100], byte_counts=[20])
+    assert grid_of(ifd, compressed=True).lengths.tolist() == [[[20], [0]]]
+
+
 # --- any strips at all ------------------------------------------------------------------------
 
 
@@ -251,7 +267,7 @@ def uncompressed_strips(
     for i in order:
         part = min(rows, height - i * rows)
         if holes and draw(st.booleans()):
-            if draw(st.booleans()):
+            if count > 1 and draw(st.booleans()):
                 offsets[i] = 1
             continue
         values = np.arange(part * ROW, dtype=np.uint8).reshape(part, ROW) + np.uint8(

@@ -30,6 +30,8 @@ from virtual_tiff import VirtualTIFF, open_repository, publish, verify
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.inspection.read import info
 from virtual_tiff.planning.metadata import array_document, group_document, to_bytes
+from virtual_tiff.planning.pages.ome_zarr import omero_channels
+from virtual_tiff.tiff.series import Channel
 
 #: Letters of tifffile, and the names that are written.
 LETTERS = {"T": "t", "C": "c", "Z": "z", "I": "page", "R": "position", "Y": "y", "X": "x"}
@@ -198,8 +200,32 @@ def test_chosen_bands(tmp_path: Path) -> None:
 
 def test_copied_pages(tmp_path: Path) -> None:
     """Pages that no codec expresses are copied, all of them."""
-    pages = [bytes(imagecodecs.bitorder_encode(imagecodecs.packbits_encode(PLAIN_DATA)))] * 3
-    pages[1] = bytes(imagecodecs.bitorder_encode(imagecodecs.packbits_encode(PLAIN_DATA[::-1])))
+    fields = {
+        "IMAGE_WIDTH": short(4),
+        "BITS_PER_SAMPLE": short(8, 8, 8),
+        "SAMPLES_PER_PIXEL": short(3),
+        "PHOTOMETRIC_INTERPRETATION": short(6),
+        "YCBCR_SUBSAMPLING": short(2, 2),
+        "STRIP_BYTE_COUNTS": long(24),
+    }
+    starts = [DATA_AT, DATA_AT + 24, DATA_AT + 48]
+    directories = [changed(PLAIN, STRIP_OFFSETS=long(start), **fields) for start in starts]
+    path = tmp_path / "chroma.tif"
+    path.write_bytes(assemble(directories, data=bytes(range(72))))
+    assert refused(path).kind == ErrorKind.UNSUPPORTED_COLOR
+    array: Any = array_of(open_pages(path, on_unsupported="copy"), "image")
+    found = np.asarray(array[...])
+    store = VirtualTIFF(on_unsupported="copy")(f"file://{path}", local_registry())
+    group: Any = zarr.open_group(store, mode="r", zarr_format=3)
+    flat = [np.asarray(group[str(i)][...]) for i in range(3)]
+    assert np.array_equal(found, np.stack(flat, axis=array.metadata.dimension_names.index("page")))
+    assert "copied_because" in array.attrs
+
+
+def test_pages_of_reversed_bits(tmp_path: Path) -> None:
+    """FillOrder 2: the segments of all pages are stored."""
+    data = [PLAIN_DATA, PLAIN_DATA[::-1]]
+    pages = [bytes(imagecodecs.bitorder_encode(imagecodecs.packbits_encode(d))) for d in data]
     starts = np.cumsum([DATA_AT, *map(len, pages)]).tolist()
     directories = [
         changed(
@@ -213,14 +239,53 @@ def test_copied_pages(tmp_path: Path) -> None:
     ]
     path = tmp_path / "bits.tif"
     path.write_bytes(assemble(directories, data=b"".join(pages)))
-    assert refused(path).kind == ErrorKind.UNSUPPORTED_FILL_ORDER
-    array = array_of(open_pages(path, on_unsupported="copy"), "image")
+    array = array_of(open_pages(path), "image")
     given = np.frombuffer(PLAIN_DATA, np.uint8).reshape(4, 5)
-    assert np.array_equal(array[...], np.stack([given, given[::-1, ::-1], given]))
-    assert "copied_because" in array.attrs
+    assert np.array_equal(array[...], np.stack([given, given[::-1, ::-1]]))
 
 
 # -- which groups there are -----------------------------------------------------------------
+
+
+PHILIPS = """<DataObject ObjectType="DPUfsImport"><Attribute Name="PIM_DP_SCANNED_IMAGES"><Array>
+<DataObject ObjectType="DPScannedImage"><Attribute Name="PIM_DP_IMAGE_TYPE">WSI</Attribute>
+<Attribute Name="PIIM_PIXEL_DATA_REPRESENTATION_SEQUENCE"><Array>{}</Array></Attribute>
+</DataObject></Array></Attribute></DataObject>"""
+
+
+@pytest.mark.parametrize("has_spacings", [True, False])
+def test_scales_of_padded_levels(tmp_path: Path, *, has_spacings: bool) -> None:
+    """Philips slides: levels are padded to tiles, so that their sizes tell no scale."""
+    sizes = [(64, 96), (32, 64), (32, 32)]
+    levels = "".join(
+        '<DataObject><Attribute Name="DICOM_PIXEL_SPACING" PMSVR="IDoubleArray">'
+        f"&quot;{0.00025 * 2**i}&quot; &quot;{0.00025 * 2**i}&quot;</Attribute></DataObject>"
+        for i in range(len(sizes))
+    )
+    path = tmp_path / "slide.tiff"
+    with tifffile.TiffWriter(path) as tif:
+        for i, size in enumerate(sizes):
+            tif.write(
+                np.zeros(size, np.uint8),
+                tile=(32, 32),
+                subfiletype=1 if i else 0,
+                description=PHILIPS.format(levels if has_spacings else "") if i == 0 else None,
+                metadata=None,
+                software="Philips DP v1.0",
+            )
+    store = VirtualTIFF(ifd_layout="multiscale")(f"file://{path}", local_registry())
+    group: Any = zarr.open_group(store, mode="r", zarr_format=3)
+    layout = group.attrs["multiscales"]["layout"]
+    assert [level["transform"]["scale"] for level in layout] == [[1, 1], [2, 2], [4, 4]]
+
+
+def test_channels_without_names_or_colors() -> None:
+    given = [Channel(name="DAPI"), Channel(name="", color="00FFFF"), Channel(name="CY3")]
+    made: Any = omero_channels(given, np.dtype("uint8"), None)
+    assert [c["color"] for c in made["channels"]] == ["FF0000", "00FFFF", "0000FF"]
+    assert [c.get("label") for c in made["channels"]] == ["DAPI", None, "CY3"]
+    alone: Any = omero_channels(given[:1], np.dtype("uint8"), None)
+    assert alone["channels"][0]["color"] == "FFFFFF"
 
 
 def test_groups_of_a_pyramid(tmp_path: Path) -> None:

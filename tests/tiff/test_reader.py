@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import io
 import json
 import struct
 import zlib
@@ -68,6 +69,31 @@ def quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     """Nothing may be printed: no panic of a library, no line of its log."""
     yield
     assert capfd.readouterr() == ("", "")
+
+
+def spread(pages: int) -> bytes:
+    """Directories with a plane of 64,000 bytes between them."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as tif:
+        for i in range(pages):
+            tif.write(np.full((160, 200), i, "u2"), metadata=None, contiguous=False)
+    return file.getvalue()
+
+
+def test_directories_between_planes_are_read_in_small_blocks() -> None:
+    data = spread(60)
+    store, registry, _ = recording(data)
+    header, _ = asyncio.run(read_header(MEMORY_URL, registry))
+    assert len(header.ifds) == 60
+    beyond = [span for _, span in store.requests[1:] if span is not None]
+    assert sum(end - start for start, end in beyond) < 60 * 3 * 4096
+    assert len(beyond) <= 66
+
+
+def test_the_chain_is_followed_to_the_directory_that_is_needed() -> None:
+    store, registry, _ = recording(spread(60))
+    asyncio.run(read_header(MEMORY_URL, registry, only=0))
+    assert len(store.requests) == 1
 
 
 # --- both readers -----------------------------------------------------------------------------

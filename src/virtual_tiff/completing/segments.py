@@ -27,12 +27,21 @@ from virtual_tiff.completing.bounded import (
     decompressed,
     first_bytes,
 )
+from virtual_tiff.completing.inspecting import (
+    CONCURRENCY,
+    has_sizes,
+    inspect,
+    resized,
+    segment_bytes,
+    sized_bytes,
+)
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.encoding.stream_headers import (
     HEADER_BYTES,
     LercHeader,
+    frame_header,
     lerc_header,
     with_frame_height,
 )
@@ -45,8 +54,6 @@ from virtual_tiff.storage.concurrency import in_flight
 
 #: Largest decoded size in bytes of a chunk that a short strip is padded to.
 MAX_PADDED_BYTES = 32 * 1024 * 1024
-#: Segments that are processed concurrently.
-_CONCURRENCY = 64
 #: Bytes of a compressed LERC segment that contain its first 30 decoded bytes in any case: one block
 #: of a Zstandard frame at most (RFC 8878 section 3.1.1.2.4), and more than Deflate needs.
 _LERC_HEAD_BYTES = 160 * 1024
@@ -83,6 +90,8 @@ async def complete(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> GroupP
 
 async def _complete_array(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     try:
+        if plan.inspection is not None:
+            plan = await inspect(plan, source)
         if plan.is_lerc:
             plan = await _check_lerc(plan, source)
         return await _complete_partial(plan, source) if plan.partial else plan
@@ -98,7 +107,9 @@ async def _complete_partial(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
         image = plan if segment.image is None else segment.image
         try:
             check_size(image, segment.length)
-            data = await source.read_uncached(segment.offset, segment.length)
+            data = plan.inline.get(segment.index)
+            if data is None:
+                data = await source.read_uncached(segment.offset, segment.length)
             padded = await asyncio.to_thread(_pad_counted, image, segment, data, source.budget)
         except VirtualTIFFError as error:
             raise error.at(ifd=image.ifd) from error.__cause__
@@ -142,7 +153,7 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
         return not bool(mask[..., :rows, :columns].all())
 
     present = [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
-    await in_flight(present, _CONCURRENCY, read)
+    await in_flight(present, CONCURRENCY, read)
     samples = samples_of(plan)
     nbytes = decoded_bytes(plan, plan.chunk_shape)
     lengths = plan.lengths.copy()
@@ -228,13 +239,16 @@ def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[
     It is 0 except for JPEG streams with vertically subsampled chroma, whose last row depends on the
     row below it. `None` for a segment that decodes to a whole chunk, since some writers pad it.
     """
+    if has_sizes(plan):
+        return _pad_bytes(plan, segment, data)
+    is_jpeg = plan.codecs[-1]["name"] == "imagecodecs_jpeg"
+    if is_jpeg:
+        return _pad_jpeg_strip(plan, segment, data)
     try:
         rows = decode(plan, segment.shape, data)
     except InvalidTIFFError:
         decode(plan, plan.chunk_shape, data)
         return None
-    if plan.codecs[-1]["name"] == "imagecodecs_jpeg":
-        return _pad_jpeg(plan, data, rows)
     whole = _padded(plan, rows)
     try:
         encoded = encode(plan, whole)
@@ -263,6 +277,35 @@ def decode(plan: ArrayPlan, shape: tuple[int, ...], data: bytes) -> NDArray[Any]
         raise InvalidTIFFError(
             f"a segment cannot be decoded ({error}).", kind=ErrorKind.INVALID_SEGMENT
         ) from error
+
+
+def _pad_bytes(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[bytes, int] | None:
+    """Pad or cut a segment that a codec makes of bytes; its rows follow each other."""
+    whole = segment_bytes(plan)
+    decoded, is_exact = sized_bytes(plan, data, whole)
+    if is_exact:
+        return None
+    needed = whole * math.prod(segment.shape) // math.prod(plan.chunk_shape)
+    if len(decoded) < needed:
+        raise InvalidTIFFError(
+            f"a segment decodes to {len(decoded)} of {needed} bytes.",
+            kind=ErrorKind.INVALID_SEGMENT,
+        )
+    return resized(plan, decoded, whole), 0
+
+
+def _pad_jpeg_strip(
+    plan: ArrayPlan, segment: PartialSegment, data: bytes
+) -> tuple[bytes, int] | None:
+    """Pad a strip, some of whose rows may be outside the image, as some writers leave them."""
+    axis = [*map(axis_of, plan.dimension_names)].index("y")
+    height = frame_header(data).height
+    if height == plan.chunk_shape[axis]:
+        decode(plan, plan.chunk_shape, data)
+        return None
+    shape = tuple(height if i == axis else n for i, n in enumerate(segment.shape))
+    rows = decode(plan, shape, data)
+    return _pad_jpeg(plan, data, rows[tuple(slice(size) for size in segment.shape)])
 
 
 def _pad_jpeg(plan: ArrayPlan, data: bytes, rows: NDArray[Any]) -> tuple[bytes, int]:

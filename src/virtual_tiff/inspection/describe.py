@@ -109,7 +109,7 @@ def describe_image(ifd: ImageFileDirectory, source: Source, prefix: str = "") ->
         codecs=None if plan is None else plan.codecs,
         readers=tuple(str(reader) for reader in known),
         problem=problem,
-        notes=_notes(ifd),
+        notes=(*ifd.notes, *_notes(ifd)),
     )
 
 

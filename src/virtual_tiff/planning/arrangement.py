@@ -12,6 +12,7 @@ from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.pyramid import Pyramid, multiscales_attributes
 from virtual_tiff.planning.variables import band_names, band_numbers, coordinate, grid_mapping
+from virtual_tiff.tiff.philips import level_factors
 from virtual_tiff.tiff.relations import Related, masks
 
 
@@ -93,10 +94,11 @@ def arrange_pyramids(
 
 
 def _levels(levels: Sequence[Sequence[ArrangedImage]], options: PlanOptions) -> GroupPlan:
+    factors = level_factors(levels[0][0].related.directory, len(levels))
     return GroupPlan(
         groups={str(i): _group(images, options) for i, images in enumerate(levels)},
         attributes=multiscales_attributes(
-            {str(i): images[0].description for i, images in enumerate(levels)}
+            {str(i): images[0].description for i, images in enumerate(levels)}, factors
         ),
     )
 

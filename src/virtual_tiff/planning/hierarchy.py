@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_pyramids
 from virtual_tiff.planning.attributes import describe, of_bands
 from virtual_tiff.planning.encoding.data_type import image_nodata
@@ -66,12 +67,16 @@ def plan_header(
     return arrange([plan_one(one) for one in related if chosen in (None, one.directory)], options)
 
 
-def check_undamaged(header: Header) -> None:
-    """Raise an error if the chain of directories ends early."""
+def check_undamaged(header: Header, layout: str | None = None) -> None:
+    """Raise an error if the chain of directories ends early.
+
+    `layout` is one that needs all directories, so that the remedy is another.
+    """
     damage, readable = header.damage, len(header.ifds)
     if damage is not None:
         choice = "ifd=0" if readable == 1 else f"ifd=0 to ifd={readable - 1}"
-        damage.remedy = f"The {readable} before it can be read: pass {choice}."
+        other = "" if layout is None else ' and ifd_layout="flat"'
+        damage.remedy = f"The {readable} before it can be read: pass {choice}{other}."
         raise damage
 
 
@@ -118,6 +123,9 @@ def _plan_one(
     array = copies.get((source.url, directory.index))
     if array is None:
         array = plan_image(directory, source, options.image)
+    if directory.notes:
+        notes: list[JSON] = list(directory.notes)
+        array = replace(array, attributes={**array.attributes, "notes": notes})
     description = describe(
         directory,
         fill_value=image_nodata(directory, array.data_type, related.full),

@@ -13,12 +13,12 @@ from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.axes import Axes
 from virtual_tiff.planning.encoding.chunk_grid import ChunkGrid, chunk_grid
-from virtual_tiff.planning.encoding.codec_chain import codec_chain, is_compressed
+from virtual_tiff.planning.encoding.codec_chain import codec_chain, inspection, is_compressed
 from virtual_tiff.planning.encoding.data_type import Scalar, band_nodata, image_nodata, sample_type
-from virtual_tiff.planning.encoding.image_codecs import CCITT
+from virtual_tiff.planning.encoding.image_codecs import CCITT, whole_stream
 from virtual_tiff.planning.plan import ArrayPlan, PartialSegment
 from virtual_tiff.storage.source import Source
-from virtual_tiff.tags import Tag
+from virtual_tiff.tags import Compression, Tag
 from virtual_tiff.tiff.auxiliary import invalid_sidecar
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
@@ -44,6 +44,8 @@ class ImageOptions:
 
 def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOptions) -> ArrayPlan:
     """Plan the array of one image."""
+    if directory.compression == Compression.OLD_JPEG:
+        directory = whole_stream(directory, source.size)
     sample = sample_type(directory)
     axes = Axes.of(directory, options.band_axis, options.bands)
     codecs = codec_chain(directory, sample, bands_last=axes.last and axes.planes > 1)
@@ -70,6 +72,7 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
         offsets=axes.arrange_grid(grid.offsets),
         lengths=axes.arrange_grid(grid.lengths),
         partial=tuple(_partial_segments(directory, grid, axes)),
+        inspection=inspection(directory, sample),
         attributes=_band_nodata(directory, grid, sample.data_type, options.bands),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,25 @@ from virtual_tiff.storage.source import Source
 
 type Codec = dict[str, JSON]
 type ChunkIndex = tuple[int, ...]
+
+
+class Inspection(StrEnum):
+    """What a directory cannot tell of its segments, so that some bytes of them are read.
+
+    Members
+    -------
+    REVERSED_BITS
+        The bits of every byte are reversed (FillOrder 2), for which no codec exists: segments are
+        reversed and stored.
+    SIZES
+        Segments may decode to more or fewer bytes than their chunk, as some writers leave them.
+    STREAMS
+        Segments may not be what their compression says.
+    """
+
+    REVERSED_BITS = "reversed-bits"
+    SIZES = "sizes"
+    STREAMS = "streams"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +86,8 @@ class ArrayPlan:
         Encoded bytes of the chunks that are stored in the manifest.
     partial
         Segments that must be fetched, padded and put into `inline` before this can be written.
+    inspection
+        What must be inspected before this can be written.
     attributes
         Attributes of the array, JSON.
     ifd
@@ -84,6 +106,7 @@ class ArrayPlan:
     lengths: NDArray[np.uint64]
     inline: Mapping[ChunkIndex, bytes] = field(default_factory=dict)
     partial: tuple[PartialSegment, ...] = ()
+    inspection: Inspection | None = None
     attributes: Mapping[str, JSON] = field(default_factory=dict)
     ifd: tuple[int, ...] | None = None
 
@@ -98,6 +121,11 @@ class ArrayPlan:
                 f"references of shape {self.offsets.shape} and {self.lengths.shape} "
                 f"for a chunk grid of {self.grid_shape}"
             )
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether segments have to be fetched before this can be written."""
+        return bool(self.partial) or self.inspection is not None or self.is_lerc
 
     @property
     def is_lerc(self) -> bool:

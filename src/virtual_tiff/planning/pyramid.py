@@ -80,13 +80,17 @@ def pyramids_of(
     return found
 
 
-def multiscales_attributes(levels: Mapping[str, Description]) -> dict[str, JSON]:
+def multiscales_attributes(
+    levels: Mapping[str, Description], factors: Sequence[float] | None = None
+) -> dict[str, JSON]:
     """Return the attributes of the group above the levels.
 
     Parameters
     ----------
     levels
         Metadata of the levels by the names of their groups, from full resolution to the smallest.
+    factors
+        Scales of levels whose sizes are padded.
 
     Returns
     -------
@@ -104,6 +108,8 @@ def multiscales_attributes(levels: Mapping[str, Description]) -> dict[str, JSON]
         if name != first:
             entry["derived_from"] = first
         scale: list[JSON] = [n / m for n, m in zip(full.shape, level.shape, strict=True)]
+        if factors is not None:
+            scale = [factors[len(layout)]] * 2
         entry["transform"] = {"scale": scale, "translation": [0.0, 0.0]}
         if level.geotransform is not None:
             x, a, b, y, d, e = level.geotransform

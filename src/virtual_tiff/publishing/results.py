@@ -86,7 +86,8 @@ class PublishResult:
         were copied (`on_unsupported="copy"`).
     notes
         What readers have to know of the values of an array, by path of the array: scales that
-        differ by band, nodata values that CF cannot express, metadata that could not be read.
+        differ by band, nodata values that CF cannot express, metadata that could not be read; and
+        what is not published, such as a damaged sub-IFD or planes without a directory.
     """
 
     snapshot_id: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from obspec import GetOptions, GetResult, GetResultAsync, ObjectMeta
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.storage.addresses import EPOCH
 from virtual_tiff.storage.budget import Budget, Limits
+from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.errors import changed, storage_error
 from virtual_tiff.storage.header_checksum import header_checksum
 from virtual_tiff.storage.resolve import Store
@@ -22,6 +24,10 @@ from virtual_tiff.storage.source import Source
 BLOCK_SIZE = 64 * 1024
 #: Bytes that are cached of reads beyond the first GET.
 CACHE_SIZE = 64 * 1024 * 1024
+#: Bytes of a block of reads from threads, where they are small.
+SMALL_BLOCK = 512
+#: Requests of `read_ahead` that are in flight.
+_READ_AHEAD = 32
 
 
 class ByteSource:
@@ -65,6 +71,8 @@ class ByteSource:
         self.prefix = prefix
         self.budget = Budget(limits or Limits(), source.size)
         self._extents: OrderedDict[int, bytes] = OrderedDict()
+        #: Sorted keys of `_extents`.
+        self._starts: list[int] = []
         self._cached_bytes = 0
 
     @property
@@ -95,6 +103,20 @@ class ByteSource:
         data = await self._fetch(first, last)
         self._remember(first, data)
         return data[start - first : end - first]
+
+    async def read_ahead(self, starts: Sequence[int], length: int) -> None:
+        """Fetch and cache `length` bytes from each of `starts`, concurrently.
+
+        Both ends are at a multiple of `SMALL_BLOCK`, as the reads from threads are.
+        """
+
+        async def fetch(start: int) -> None:
+            first = start // SMALL_BLOCK * SMALL_BLOCK
+            end = min(-(-(start + length) // SMALL_BLOCK) * SMALL_BLOCK, self.size)
+            if first < end and self._lookup(first, end) is None:
+                self._remember(first, await self._fetch(first, end))
+
+        await in_flight(starts, _READ_AHEAD, fetch)
 
     async def _fetch(self, start: int, end: int) -> bytes:
         with self.budget.waiting():
@@ -218,7 +240,10 @@ class ByteSource:
     def _lookup(self, start: int, end: int) -> bytes | None:
         if end <= max(start, len(self.prefix)):
             return self.prefix[start:end]
-        for first, data in self._extents.items():
+        # Extents can overlap: the last that begins before, and the block that contains the start.
+        at = bisect_right(self._starts, start)
+        for first in (*self._starts[max(0, at - 1) : at], start // BLOCK_SIZE * BLOCK_SIZE):
+            data = self._extents.get(first, b"")
             if first <= start and end <= first + len(data):
                 return data[start - first : end - first]
         return None
@@ -226,10 +251,14 @@ class ByteSource:
     def _remember(self, first: int, data: bytes) -> None:
         if first in self._extents:
             self._cached_bytes -= len(self._extents.pop(first))
+        else:
+            insort(self._starts, first)
         self._extents[first] = data
         self._cached_bytes += len(data)
         while self._cached_bytes > CACHE_SIZE and len(self._extents) > 1:
-            self._cached_bytes -= len(self._extents.popitem(last=False)[1])
+            gone, old = self._extents.popitem(last=False)
+            self._starts.remove(gone)
+            self._cached_bytes -= len(old)
 
 
 def _blocks(start: int, end: int, size: int) -> tuple[int, int]:

@@ -64,6 +64,8 @@ class ImageFileDirectory:
         Text of GDAL's private tags, unchanged.
     sub_ifds
         Directories that tag 330 points to.
+    notes
+        What the file has of this image that no directory tells, or that cannot be read.
     auxiliary
         Metadata of the image from sidecars; `None` if there are none, or not requested.
     other_tags
@@ -103,6 +105,7 @@ class ImageFileDirectory:
     gdal_nodata: str | None = None
     gdal_metadata: str | None = None
     sub_ifds: tuple[ImageFileDirectory, ...] = ()
+    notes: tuple[str, ...] = ()
     auxiliary: Auxiliary | None = None
     other_tags: Mapping[int, TagValue] = field(default_factory=dict)
 

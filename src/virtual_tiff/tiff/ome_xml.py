@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,8 +33,7 @@ LENGTHS = {f"{short}m": f"{long}meter" for short, long in _PREFIXES.items()} | {
     "yd": "yard",
     "mi": "mile",
     "pc": "parsec",
-    # The Greek letter, and its replacement in ASCII.
-    "μm": "micrometer",
+    # The replacement of the Greek letter in ASCII.
     "um": "micrometer",
 }
 TIMES = {f"{short}s": f"{long}second" for short, long in _PREFIXES.items()} | {
@@ -137,8 +137,13 @@ def _quantity(
         value = float(pixels.get(name, "0"))
     except ValueError:
         return 0, None
-    unit = units.get(pixels.get(f"{name}Unit", default_unit).strip())
+    unit = units.get(plain_unit(pixels.get(f"{name}Unit", default_unit)))
     return (value, unit) if unit is not None and 0 < value < math.inf else (0, None)
+
+
+def plain_unit(text: str) -> str:
+    """Return a unit as `LENGTHS` and `TIMES` have it: Å and µ have two code points each (NFKC)."""
+    return unicodedata.normalize("NFKC", text.strip()).replace("\N{GREEK SMALL LETTER MU}", "µ")
 
 
 def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator[str]:
@@ -157,19 +162,18 @@ def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator
 
 
 def _channels(pixels: Element) -> Iterator[Channel]:
-    """Return the channels if all have names; IDs are not names."""
+    """Return the channels if any has a name or a colour; IDs are not names."""
     elements = list(_children(pixels, "Channel"))
-    names = [element.get("Name") for element in elements]
-    for element, name in zip(elements, names, strict=True):
-        if name is None or not all(names):
-            return
+    if not any({"Name", "Color"} & element.attrib.keys() for element in elements):
+        return
+    for element in elements:
         try:
             # Red, green, blue and alpha are the bytes of a signed 32-bit number.
             color = f"{(int(element.attrib['Color']) & 0xFFFFFFFF) >> 8:06X}"
         except (KeyError, ValueError):
-            yield Channel(name=name)
+            yield Channel(name=element.get("Name", ""))
         else:
-            yield Channel(name=name, color=color)
+            yield Channel(name=element.get("Name", ""), color=color)
 
 
 def _most_along(root: Element) -> int:

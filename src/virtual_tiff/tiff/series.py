@@ -36,7 +36,7 @@ class Channel:
     Parameters
     ----------
     name
-        Display name.
+        Display name; may be empty.
     color
         Red, green and blue as six hexadecimal digits; `None` if unknown.
     """
@@ -55,10 +55,14 @@ class Level:
         Paths of directories in C order of the series' sizes; `None` for a missing page.
     size
         Rows and columns.
+    factor
+        Pixels of the first level that one of this covers along rows and columns, if the sizes do
+        not tell.
     """
 
     pages: tuple[IFDPath | None, ...]
     size: tuple[int, int]
+    factor: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

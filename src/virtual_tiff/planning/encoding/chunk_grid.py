@@ -179,6 +179,9 @@ def _counts_tag(ifd: ImageFileDirectory) -> Tag:
 def _shaped(ifd: ImageFileDirectory, values: NDArray[np.uint64], tag: Tag) -> ChunkValues:
     planes, down, across = ifd.grid_shape
     needed = planes * down * across
+    if 0 < values.size < needed and ifd.offsets.size == ifd.byte_counts.size:
+        # Segments that the directory does not list are missing, as for libtiff.
+        values = np.concatenate([values, np.zeros(needed - values.size, np.uint64)])
     if values.size < needed:
         raise InvalidTIFFError(
             f"{values.size} values for {needed} segments ({planes} × {down} × {across}).",
@@ -197,15 +200,17 @@ def _byte_counts(
     segment_bytes: int,
     compressed: bool,
 ) -> ChunkValues:
-    if ifd.byte_counts.size >= offsets.size:
-        return _shaped(ifd, ifd.byte_counts, _counts_tag(ifd))
-    if not compressed and ifd.byte_counts.size == 0:
+    counts = ifd.byte_counts
+    # A single segment at an offset, of 0 bytes: a count that a writer left out. For libtiff and
+    # tifffile, one of several is missing.
+    absent = counts.size == 0 or (counts.size == offsets.size == 1 and not counts.any())
+    if not compressed and (absent or counts.size < offsets.size):
         return np.full(offsets.shape, segment_bytes, np.uint64)
-    if offsets.size == 1 and 0 < int(offsets.flat[0]) < file_size:
+    if absent and offsets.size == 1 and 0 < int(offsets.flat[0]) < file_size:
         # One segment without a byte count: it ends at the end of the file, and every decoder stops
         # at the end of its stream.
         return np.array(file_size, np.uint64) - offsets
-    return _shaped(ifd, ifd.byte_counts, _counts_tag(ifd))
+    return _shaped(ifd, counts, _counts_tag(ifd))
 
 
 def _check_inside(

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError
 from virtual_tiff.planning.encoding.data_type import SampleType
-from virtual_tiff.planning.encoding.image_codecs import IMAGE_COMPRESSIONS, image_codecs
-from virtual_tiff.planning.plan import Codec
+from virtual_tiff.planning.encoding.image_codecs import (
+    AMBIGUOUS,
+    CCITT,
+    IMAGE_COMPRESSIONS,
+    image_codecs,
+)
+from virtual_tiff.planning.plan import Codec, Inspection
 from virtual_tiff.tags import Compression, PhotometricInterpretation, Predictor, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
@@ -18,9 +23,11 @@ from virtual_tiff.tiff.ifd import ImageFileDirectory
 _BYTES_CODECS: dict[int, Codec] = {
     Compression.ADOBE_DEFLATE: {"name": "numcodecs.zlib", "configuration": {"level": 6}},
     Compression.DEFLATE: {"name": "numcodecs.zlib", "configuration": {"level": 6}},
+    Compression.DEFLATE_PIXTIFF: {"name": "numcodecs.zlib", "configuration": {"level": 6}},
     Compression.LZW: {"name": "imagecodecs_lzw"},
     Compression.PACKBITS: {"name": "imagecodecs_packbits"},
     Compression.ZSTD: {"name": "zstd", "configuration": {"level": 0, "checksum": False}},
+    Compression.ZSTD_OLD: {"name": "zstd", "configuration": {"level": 0, "checksum": False}},
     # FORMAT_XZ of Python's lzma module: libtiff writes .xz streams.
     Compression.LZMA: {"name": "numcodecs.lzma", "configuration": {"format": 1}},
 }
@@ -55,8 +62,8 @@ def codec_chain(
         # Before transpose, since zarrita.js does not pass the transposed shape to the next codec.
         axis = -2 if bands_last else -1
         chain.append({"name": "imagecodecs_delta", "configuration": {"axis": axis, "dist": 1}})
-    if ifd.fill_order == 2:
-        chain.append(_bit_order(ifd, sample))
+    if ifd.fill_order == 2 and _has_bit_order_codec(ifd, sample):
+        chain.append({"name": "imagecodecs_bitorder"})
     chain += transpose
     if predictor == Predictor.FLOATING_POINT:
         axis = -2 if chunky or bands_last else -1
@@ -94,19 +101,32 @@ def _check_layout(ifd: ImageFileDirectory) -> None:
         )
 
 
-def _bit_order(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
-    """Return the codec for FillOrder 2 (TIFF 6.0 section 8): reversed bits in every byte.
+def _has_bit_order_codec(ifd: ImageFileDirectory, sample: SampleType) -> bool:
+    """Return whether a codec reverses the bits of every byte (FillOrder 2, TIFF 6.0 section 8).
 
     `imagecodecs_bitorder` works on arrays, so it can only be used for uncompressed samples of whole
     bytes.
     """
-    if ifd.compression == Compression.NONE and not sample.is_packed and sample.bits in (8, 16):
-        return {"name": "imagecodecs_bitorder"}
-    raise ifd.unsupported(
-        ErrorKind.UNSUPPORTED_FILL_ORDER,
-        Tag.FILL_ORDER,
-        "no Zarr codec reverses the bits of compressed or packed bytes (FillOrder 2).",
-    )
+    return ifd.compression == Compression.NONE and not sample.is_packed and sample.bits in (8, 16)
+
+
+def inspection(ifd: ImageFileDirectory, sample: SampleType) -> Inspection | None:
+    """Return what has to be inspected in the segments of an image."""
+    whole_images = IMAGE_COMPRESSIONS - CCITT
+    if (
+        ifd.fill_order == 2
+        and ifd.compression not in whole_images
+        and not _has_bit_order_codec(ifd, sample)
+    ):
+        return Inspection.REVERSED_BITS
+    if ifd.compression in AMBIGUOUS:
+        return Inspection.STREAMS
+    # Old writers of strips leave a byte too many, and writers of PackBits end at the last row.
+    if ifd.compression == Compression.PACKBITS or (
+        ifd.compression == Compression.LZW and not ifd.is_tiled
+    ):
+        return Inspection.SIZES
+    return None
 
 
 def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:

@@ -6,6 +6,9 @@ Each is a Zarr codec from array to bytes, named and configured as in imagecodecs
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
+
+import numpy as np
 
 from virtual_tiff.errors import ErrorKind, shorten
 from virtual_tiff.planning.encoding.data_type import SampleType
@@ -13,7 +16,14 @@ from virtual_tiff.planning.plan import Codec
 from virtual_tiff.tags import Compression, LercCompression, PhotometricInterpretation, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
-_JPEG = frozenset({Compression.JPEG, Compression.JPEG_ALT, Compression.JPEG_LOSSY_DNG})
+_JPEG = frozenset(
+    {
+        Compression.JPEG,
+        Compression.JPEG_ALT,
+        Compression.JPEG_LOSSY_DNG,
+        Compression.OLD_JPEG,
+    }
+)
 _JPEG_2000 = frozenset(
     {
         Compression.JPEG_2000,
@@ -24,17 +34,16 @@ _JPEG_2000 = frozenset(
 )
 _JPEG_XL = frozenset({Compression.JPEG_XL, Compression.JPEG_XL_OLD})
 _JPEG_XR = frozenset({Compression.JPEG_XR, Compression.JPEG_XR_NDPI})
+_WEBP = frozenset({Compression.WEBP, Compression.WEBP_OLD})
 #: CCITT compressions: decoders stop at the end of the data and leave further rows white.
 CCITT = frozenset({Compression.CCITT_RLE, Compression.CCITT_T4, Compression.CCITT_T6})
 
 IMAGE_COMPRESSIONS = (
-    _JPEG
-    | _JPEG_2000
-    | _JPEG_XL
-    | _JPEG_XR
-    | CCITT
-    | {Compression.WEBP, Compression.PNG, Compression.LERC}
+    _JPEG | _JPEG_2000 | _JPEG_XL | _JPEG_XR | CCITT | _WEBP | {Compression.PNG, Compression.LERC}
 )
+#: Compressions that do not tell what a segment holds: 33004 and 33007 are also raw YCbCr of Aperio,
+#: and old-style JPEG has several forms.
+AMBIGUOUS = frozenset({Compression.JPEG_2000_ALT, Compression.JPEG_ALT, Compression.OLD_JPEG})
 #: Codecs without a configuration.
 _PLAIN: dict[int, str] = {
     **dict.fromkeys(_JPEG_2000, "imagecodecs_jpeg2k"),
@@ -63,11 +72,41 @@ def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ..
         return (_jpeg(ifd),)
     if compression in _PLAIN:
         return ({"name": _PLAIN[compression]},)
-    if compression == Compression.WEBP:
+    if compression in _WEBP:
         # In each tile, a stream omits an alpha channel that is completely opaque.
         alpha = ifd.samples_per_segment == 4
         return ({"name": "imagecodecs_webp", "configuration": {"hasalpha": alpha}},)
     return _lerc(ifd, sample)
+
+
+def whole_stream(ifd: ImageFileDirectory, file_size: int) -> ImageFileDirectory:
+    """Return an image of old-style JPEG whose one segment begins with the tables of its stream.
+
+    In the only form that is supported, the bytes from JPEGInterchangeFormat to the end of the strip
+    are one stream (TIFF 6.0 section 22); `completing` checks it.
+    """
+    start = ifd.other_tags.get(Tag.JPEG_INTERCHANGE_FORMAT)
+    length = ifd.other_tags.get(Tag.JPEG_INTERCHANGE_FORMAT_LENGTH, 0)
+    counted = int(ifd.byte_counts[0]) if ifd.byte_counts.size == 1 else 0
+    first = int(ifd.offsets[0]) if ifd.offsets.size == 1 else -1
+    end = first + counted if counted else file_size
+    # Wang's files have streams whose strip is somewhere within.
+    is_one = isinstance(start, int) and (
+        first == start or (isinstance(length, int) and 0 < start < first and start + length == end)
+    )
+    if not isinstance(start, int) or start < 1 or not is_one:
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_COMPRESSION,
+            Tag.COMPRESSION,
+            "no Zarr codec decodes old-style JPEG (6) whose tables are apart from the stream, or "
+            "that has several strips.",
+        )
+    end = min(end, file_size)
+    return replace(
+        ifd,
+        offsets=np.array([start], np.uint64),
+        byte_counts=np.array([end - start], np.uint64),
+    )
 
 
 def _jpeg(ifd: ImageFileDirectory) -> Codec:
@@ -93,17 +132,11 @@ def _jpeg(ifd: ImageFileDirectory) -> Codec:
 
 def _ccitt(ifd: ImageFileDirectory) -> Codec:
     """Return the codec of CCITT bilevel streams (TIFF 6.0 sections 10 and 11)."""
-    if ifd.bits_per_sample != (1,):
+    if set(ifd.bits_per_sample) != {1} or ifd.samples_per_segment != 1:
         raise ifd.unsupported(
             ErrorKind.UNSUPPORTED_LAYOUT,
             Tag.BITS_PER_SAMPLE,
-            f"CCITT compression of samples of {shorten(ifd.bits_per_sample)} bits.",
-        )
-    if ifd.fill_order == 2:
-        raise ifd.unsupported(
-            ErrorKind.UNSUPPORTED_FILL_ORDER,
-            Tag.FILL_ORDER,
-            "no Zarr codec reverses the bits of compressed bytes (FillOrder 2).",
+            f"CCITT compression of interleaved samples of {shorten(ifd.bits_per_sample)} bits.",
         )
     if ifd.compression == Compression.CCITT_RLE:
         return {"name": "imagecodecs_ccittrle"}

@@ -8,6 +8,7 @@ invalid pixels, for which GDAL returns NaN. The frame header of JPEG is in ITU-T
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
@@ -64,41 +65,72 @@ def lerc_header(data: bytes) -> LercHeader:
     return LercHeader(rows, columns, samples, valid)
 
 
-def with_frame_height(stream: bytes, height: int) -> bytes:
-    """Return the stream with another number of lines in its frame header.
-
-    A decoder then reaches the end of the data before the end of the frame and pads the rest;
-    existing lines decode as before.
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    """Frame header of a JPEG stream, before its first scan.
 
     Parameters
     ----------
-    stream
-        An interchange or abbreviated stream.
-    height
-        Number of lines to declare.
+    position
+        Offset of its marker in the stream.
+    height, width
+        Number of lines, and samples in each.
+    components
+        Number of components.
+    """
+
+    position: int
+    height: int
+    width: int
+    components: int
+
+
+def frame_header(stream: bytes) -> FrameHeader:
+    """Find the frame header of an interchange or abbreviated stream.
 
     Raises
     ------
     InvalidTIFFError
         With kind `invalid-segment`: there is no frame header before the first scan.
     """
+    for marker, position in _markers(stream):
+        if marker in _START_OF_FRAME and position + 10 <= len(stream):
+            # Marker, length and sample precision come before the number of lines.
+            return FrameHeader(position, *struct.unpack_from(">HHB", stream, position + 5))
+    raise InvalidTIFFError("a JPEG segment has no frame header.", kind=ErrorKind.INVALID_SEGMENT)
+
+
+def start_of_data(stream: bytes) -> int | None:
+    """Return the offset of the data of the first scan; `None` if its header is not in `stream`."""
+    for marker, position in _markers(stream):
+        if marker == _START_OF_SCAN and position + 4 <= len(stream):
+            (length,) = struct.unpack_from(">H", stream, position + 2)
+            return int(position + 2 + length)
+    return None
+
+
+def with_frame_height(stream: bytes, height: int) -> bytes:
+    """Return the stream with another number of lines in its frame header.
+
+    A decoder then reaches the end of the data before the end of the frame and pads the rest;
+    existing lines decode as before.
+    """
+    at = frame_header(stream).position + 5
+    return stream[:at] + struct.pack(">H", height) + stream[at + 2 :]
+
+
+def _markers(stream: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the markers up to the first scan, and their offsets."""
     position = 2
-    while position + 9 <= len(stream):
-        if stream[position] != 0xFF:
-            break
+    while position + 4 <= len(stream) and stream[position] == 0xFF:
         marker = stream[position + 1]
         if marker == 0xFF:
             position += 1
-            continue
-        if marker in _STANDALONE:
+        elif marker in _STANDALONE:
             position += 2
-            continue
-        if marker in _START_OF_FRAME:
-            # Marker, length and sample precision come before the number of lines.
-            at = position + 5
-            return stream[:at] + struct.pack(">H", height) + stream[at + 2 :]
-        if marker == _START_OF_SCAN:
-            break
-        (length,) = struct.unpack_from(">H", stream, position + 2)
-        position += 2 + length
-    raise InvalidTIFFError("a JPEG segment has no frame header.", kind=ErrorKind.INVALID_SEGMENT)
+        else:
+            yield marker, position
+            if marker == _START_OF_SCAN:
+                return
+            (length,) = struct.unpack_from(">H", stream, position + 2)
+            position += 2 + length

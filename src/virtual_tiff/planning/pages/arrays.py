@@ -35,11 +35,15 @@ _GO_FLAT = 'The layout "flat" uses the directories.'
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LevelPlan:
-    """The array of all pages of a level, metadata of the first page, and rows and columns."""
+    """The array of all pages of a level, metadata of the first page, and rows and columns.
+
+    `factor` has the pixels of the full image that one covers, if the sizes do not tell.
+    """
 
     array: ArrayPlan
     description: Description
     size: tuple[int, int]
+    factor: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +108,7 @@ class Pages:
         attributes = page_attributes(description, there, image.data_type, full)
         array = _stacked(image, series, references)
         array = replace(array, attributes={**attributes, **image.attributes})
-        return LevelPlan(array, description, level.size)
+        return LevelPlan(array, description, level.size, level.factor)
 
     def _plan(self, page: ImageFileDirectory, *, merge_strips: bool = True) -> ArrayPlan:
         self.check()

@@ -17,6 +17,7 @@ from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd
 from virtual_tiff.planning.pages.arrays import LevelPlan, Pages
 from virtual_tiff.planning.pages.ome_zarr import (
     collection_attributes,
+    factors_of,
     image_attributes,
     is_image,
     omero_channels,
@@ -69,7 +70,7 @@ def plan_pages(
     InvalidOptionError
         With kind `ifd-out-of-range`; or the directory is in no series.
     """
-    check_undamaged(header)
+    check_undamaged(header, "pages")
     if ifd is not None:
         find_ifd(header, ifd)
         series = [one for one in series if one.holds(ifd)][:1]
@@ -101,7 +102,10 @@ def _group(series: Series, levels: Sequence[LevelPlan], options: PlanOptions) ->
         paths = [NAME if alone else f"{i}/{NAME}" for i in range(len(levels))]
         attributes = image_attributes(
             full.array.dimension_names,
-            [(path, level.size) for path, level in zip(paths, levels, strict=True)],
+            [
+                (path, factors_of(level.size, full.size, level.factor))
+                for path, level in zip(paths, levels, strict=True)
+            ],
             name=series.name,
             spacing=series.spacing,
             omero=omero_channels(_channels(series, full), full.array.data_type, series.bits),
@@ -139,14 +143,14 @@ def _coordinates(
     names, shape = level.array.dimension_names, level.array.shape
     spacing = series.spacing
     channels = [channel.name for channel in _channels(series, full)]
-    steps = steps_of(names, level.size, full.size, spacing)
+    steps = steps_of(names, factors_of(level.size, full.size, level.factor), spacing)
     for name, size, (start, step) in zip(names, shape, steps, strict=True):
         made: ArrayPlan | None = None
         if level.description.geotransform is not None and name in ("y", "x"):
             made = coordinate(level.description, name, size, "y" if name == "y" else "x")
         elif name in spacing:
             made = positions(name, size, start, step, spacing[name].unit)
-        elif name == "c" and len(set(channels)) == size:
+        elif name == "c" and all(channels) and len(set(channels)) == size:
             made = band_names(channels, name)
         elif name == "band":
             made = band_numbers(size, name, options.image.bands)

@@ -14,6 +14,8 @@ from virtual_tiff.json_type import JSON
 from virtual_tiff.tiff.series import Channel, Spacing
 
 VERSION = "0.5"
+#: Colours of channels without one: red, green, blue, yellow, magenta, cyan.
+_COLORS = ("FF0000", "00FF00", "0000FF", "FFFF00", "FF00FF", "00FFFF")
 #: Types of axes by name; others have a custom type.
 _TYPES = {"t": "time", "c": "channel", "band": "channel", "z": "space", "y": "space", "x": "space"}
 #: Order of the types (section 3.4): time, then channel or custom, then space.
@@ -39,7 +41,7 @@ def is_image(dimensions: Sequence[str]) -> bool:
 
 def image_attributes(
     dimensions: Sequence[str],
-    levels: Sequence[tuple[str, tuple[int, int]]],
+    levels: Sequence[tuple[str, tuple[float, float]]],
     *,
     name: str = "",
     spacing: Mapping[str, Spacing] | None = None,
@@ -47,7 +49,8 @@ def image_attributes(
 ) -> dict[str, JSON]:
     """Return the attributes of the group of an image for which `is_image` is true.
 
-    `levels` has the path of the array, and rows and columns, from full resolution to the smallest.
+    `levels` has the path of the array, and its factors (`factors_of`), from full resolution to the
+    smallest.
     Axes without a spacing are in pixels.
     """
     known = spacing or {}
@@ -60,8 +63,8 @@ def image_attributes(
             axis["unit"] = found.unit
         axes.append(axis)
     datasets: list[JSON] = []
-    for path, size in levels:
-        steps = steps_of(dimensions, size, levels[0][1], known)
+    for path, factors in levels:
+        steps = steps_of(dimensions, factors, known)
         scale: list[JSON] = [step for _, step in steps]
         transformations: list[JSON] = [{"type": "scale", "scale": scale}]
         if any(start for start, _ in steps):
@@ -82,14 +85,23 @@ def collection_attributes() -> dict[str, JSON]:
     return {"ome": {"version": VERSION, "bioformats2raw.layout": 3}}
 
 
+def factors_of(
+    size: tuple[int, int], full: tuple[int, int], factor: float | None = None
+) -> tuple[float, float]:
+    """Return the rows and columns of the full image that a pixel of a level covers.
+
+    `factor` is that of levels whose sizes are padded.
+    """
+    if factor is not None:
+        return factor, factor
+    return full[0] / size[0], full[1] / size[1]
+
+
 def steps_of(
-    dimensions: Sequence[str],
-    size: tuple[int, int],
-    full: tuple[int, int],
-    spacing: Mapping[str, Spacing],
+    dimensions: Sequence[str], level: tuple[float, float], spacing: Mapping[str, Spacing]
 ) -> list[tuple[float, float]]:
-    """Return position and spacing of the pixels along each dimension of a level of some `size`."""
-    factors = {"y": full[0] / size[0], "x": full[1] / size[1]}
+    """Return position and spacing of the pixels along each dimension of a level."""
+    factors = dict(zip("yx", level, strict=True))
     steps = []
     for dimension in dimensions:
         step = spacing[dimension].step if dimension in spacing else 1.0
@@ -101,8 +113,11 @@ def steps_of(
 def omero_channels(
     channels: Sequence[Channel], data_type: np.dtype[np.generic], bits: int | None
 ) -> JSON:
-    """Return rendering settings of channels (section 3.6) if names, colours and range are known."""
-    if not channels or data_type.kind not in "iu" or any(c.color is None for c in channels):
+    """Return rendering settings of channels (section 3.6) if names or colours are known.
+
+    The window is the range of integers; there is none of floating-point numbers.
+    """
+    if not channels or data_type.kind not in "iu":
         return None
     limits = np.iinfo(data_type.name)
     most = limits.max if bits is None or not 0 < bits < limits.bits else 2**bits - 1
@@ -112,9 +127,10 @@ def omero_channels(
         "start": min(0, limits.min),
         "end": most,
     }
-    return {
-        "channels": [
-            {"label": c.name, "color": c.color, "active": True, "window": dict(window)}
-            for c in channels
-        ]
-    }
+    colors = ["FFFFFF"] if len(channels) == 1 else _COLORS
+    settings: list[JSON] = []
+    for i, channel in enumerate(channels):
+        color = channel.color or colors[i % len(colors)]
+        label: dict[str, JSON] = {"label": channel.name} if channel.name else {}
+        settings.append({**label, "color": color, "active": True, "window": dict(window)})
+    return {"channels": settings}

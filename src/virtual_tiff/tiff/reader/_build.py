@@ -103,6 +103,7 @@ def build_ifd(
     byte_order: Literal["little", "big"],
     shared: Shared,
     sub_ifds: tuple[ImageFileDirectory, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> ImageFileDirectory:
     """Make a directory from tag numbers and values."""
     for tag in (Tag.IMAGE_WIDTH, Tag.IMAGE_LENGTH):
@@ -145,7 +146,8 @@ def build_ifd(
         photometric_interpretation=photometric,
         predictor=_integer(tags, Tag.PREDICTOR, 1, index),
         fill_order=_integer(tags, Tag.FILL_ORDER, 1, index),
-        rows_per_strip=min(rows_per_strip, max(height, 1)),
+        # Some writers write 0 for a single strip.
+        rows_per_strip=min(rows_per_strip or _ALL_ROWS, max(height, 1)),
         tile_width=_integer(tags, Tag.TILE_WIDTH, None, index),
         tile_length=_integer(tags, Tag.TILE_LENGTH, None, index),
         image_depth=_integer(tags, Tag.IMAGE_DEPTH, 1, index),
@@ -170,11 +172,20 @@ def build_ifd(
         gdal_nodata=shared(_text, tags.get(Tag.GDAL_NODATA)),
         gdal_metadata=shared(_text, tags.get(Tag.GDAL_METADATA)),
         sub_ifds=sub_ifds,
+        notes=notes,
         other_tags={
             tag: kept
             for tag in KEPT & tags.keys()
             if (kept := shared(_kept, tags[tag])) is not None
         },
+    )
+
+
+def hidden_planes(planes: int) -> str:
+    """Return the note on planes without a directory."""
+    return (
+        f"the file has {planes} planes, of which only the first has a directory; the layout pages "
+        "has all."
     )
 
 
@@ -258,7 +269,9 @@ def _segment_values(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.
 
 def whole_numbers(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.integer[Any]]:
     """Return one or several values as an array; they must be integers from 0."""
-    values = np.atleast_1d(np.asarray(value))
+    # BYTE values are bytes.
+    given = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else np.asarray(value)
+    values = np.atleast_1d(given)
     if values.size and (values.dtype.kind not in "iu" or values.min() < 0):
         raise _invalid(f"{tag.title} holds something other than integers from 0.", tag, index)
     return values

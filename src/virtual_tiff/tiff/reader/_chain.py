@@ -12,6 +12,11 @@ from virtual_tiff.tiff.reader._layout import HEADER_BYTES, FileLayout, read_file
 
 #: Entries of one directory: TIFF 6.0 allows 65,535, real files have some dozens.
 MAX_ENTRIES = 4096
+#: Bytes that are read of a directory that is apart from the one before: some dozens of entries,
+#: and their values, which most writers put behind them.
+SPREAD_BYTES = 4096
+#: Most directories that are read ahead, at regular distances.
+_MOST_AHEAD = 128
 #: Bytes of memory that a directory takes besides its values.
 DIRECTORY_BYTES = 1200
 
@@ -35,26 +40,68 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The main chain of directories, in order, and why it ends early, if it does."""
+    """The main chain of directories, in order, and why it ends early, if it does.
+
+    `is_whole` is false if there are more that were not read.
+    """
 
     layout: FileLayout
     directories: tuple[Directory, ...]
     damage: InvalidTIFFError | None
+    is_whole: bool = True
 
 
-async def read_chain(source: ByteSource) -> Chain:
-    """Follow the chain from the header of the file."""
+class _Spread:
+    """Offsets at which the next directories are expected, where planes lie between them."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._gap = 0
+        self._until = 0
+        self._count = 0
+        self._ahead = 4
+
+    def expected(self, position: int, limit: int | None) -> list[int]:
+        """Return offsets to read ahead, from `position` on, the offset of the next directory.
+
+        Parameters
+        ----------
+        position
+            Offset of the next directory.
+        limit
+            Number of directories that are needed.
+        """
+        gap, self._last = position - self._last, position
+        self._count += 1
+        is_regular, self._gap = gap == self._gap, gap
+        if gap < SPREAD_BYTES or not is_regular:
+            self._ahead, self._until = 4, position
+            # The first is in the bytes of the first GET, or at the end of the file.
+            return [position] if self._count > 2 and gap >= SPREAD_BYTES else []
+        if position < self._until:
+            return []
+        self._ahead = min(2 * self._ahead, _MOST_AHEAD)
+        steps = self._ahead if limit is None else min(self._ahead, limit - self._count + 1)
+        self._until = position + steps * gap
+        return [position + i * gap for i in range(steps)]
+
+
+async def read_chain(source: ByteSource, last: int | None = None) -> Chain:
+    """Follow the chain from the header of the file, to the directory `last` if it is given."""
     layout, position = read_file_header(source.prefix[:HEADER_BYTES])
     directories: list[Directory] = []
     seen: set[int] = set()
+    spread = _Spread()
     damage = None
-    while position:
+    while position and (last is None or len(directories) <= last):
         try:
             if position in seen:
                 raise InvalidTIFFError(
                     f"the chain of directories returns to offset {position}.",
                     kind=ErrorKind.IFD_CYCLE,
                 )
+            if ahead := spread.expected(position, None if last is None else last + 1):
+                await source.read_ahead(ahead, SPREAD_BYTES)
             directory, following = await read_directory(source, layout, position)
         except InvalidTIFFError as error:
             error.at(url=source.source.url, ifd=(len(directories),))
@@ -67,7 +114,7 @@ async def read_chain(source: ByteSource) -> Chain:
         position = following
     if not directories:
         raise InvalidTIFFError("the file has no image file directory.")
-    return Chain(layout, tuple(directories), damage)
+    return Chain(layout, tuple(directories), damage, is_whole=not position)
 
 
 async def read_directory(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,9 @@ from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.storage.budget import Limits
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.opening import open_source
+from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, is_dependent
+from virtual_tiff.tiff.reader._build import hidden_planes
 from virtual_tiff.tiff.reader._chain import Chain, read_chain
 from virtual_tiff.tiff.reader._values import Unusual, Values
 
@@ -62,12 +65,14 @@ async def read_header(
     source = await open_source(url, registry, prefetch=prefetch, limits=limits)
     try:
         with source.budget.working():
-            chain = await read_chain(source)
+            chain = await read_chain(source, only)
             if only is not None and only >= len(chain.directories):
                 raise chain.damage or _out_of_range(only, chain)
             ifds = await _read_directories(source, chain, only)
     except VirtualTIFFError as error:
         raise error.at(url=url) from error.__cause__
+    if chain.is_whole and len(chain.directories) == 1:
+        ifds = (_with_hidden_planes(ifds[0]), *ifds[1:])
     header = Header(
         source=replace(source.source, header=source.checksum()),
         byte_order=chain.layout.byte_order,
@@ -105,6 +110,18 @@ async def _read_directories(
 
         with source.budget.waiting():
             return await asyncio.to_thread(read_with_tifffile, source, chain, only=only)
+
+
+def _with_hidden_planes(directory: ImageFileDirectory) -> ImageFileDirectory:
+    """Note the planes of an ImageJ stack beyond 4 GB, which has one directory."""
+    text = directory.other_tags.get(Tag.IMAGE_DESCRIPTION)
+    if not isinstance(text, str) or not text.startswith("ImageJ="):
+        return directory
+    found = re.search(r"^images=(\d+)\s*$", text, re.MULTILINE)
+    planes = 1 if found is None else int(found[1])
+    if planes < 2:
+        return directory
+    return replace(directory, notes=(*directory.notes, hidden_planes(planes)))
 
 
 def _out_of_range(only: int, chain: Chain) -> VirtualTIFFError:

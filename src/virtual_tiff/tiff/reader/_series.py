@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
 import tifffile
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
-from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.byte_source import SMALL_BLOCK, ByteSource
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
 from virtual_tiff.tiff.ome_xml import OMEImage, parse_ome_xml
@@ -26,8 +27,6 @@ from virtual_tiff.tiff.series import IFDPath, Level, Series
 
 #: Pages of all images of a file, missing ones included.
 MAX_PAGES = 2**20
-#: Bytes that tifffile reads at a time; nearly all are in the bytes of the directories.
-_BLOCK_SIZE = 512
 #: Formats whose pages are not images, or whose metadata is not bounded.
 _REFUSED = frozenset(
     {
@@ -74,7 +73,7 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
     try:
         # OME-XML has names of files without folders.
         name = unquote(url).rpartition("/")[2]
-        with open_with_tifffile(source, name=name, block_size=_BLOCK_SIZE) as tif:
+        with open_with_tifffile(source, name=name, block_size=SMALL_BLOCK) as tif:
             _check_kind(tif.flags)
             images = _ome_images(tif, header) if tif.is_ome else ()
             if tif.is_mmstack:
@@ -197,6 +196,13 @@ def _series(
         )
         for level in found.levels
     )
+    if found.kind == "philips":
+        # tifffile has the sizes of the XML, without the padding that the arrays have.
+        sizes_of = {d.index: (d.image_length, d.image_width) for d in paths.values()}
+        levels = tuple(
+            replace(level, size=sizes_of[page]) if (page := level.pages[0]) else level
+            for level in levels
+        )
     for level in levels[1:]:
         if any(
             p is None and q is not None for p, q in zip(level.pages, levels[0].pages, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,8 +12,9 @@ import tifffile
 
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
-from virtual_tiff.tiff.ome_xml import LENGTHS, TIMES, OMEImage
-from virtual_tiff.tiff.series import SLIDES, Channel, Series, Spacing
+from virtual_tiff.tiff.ome_xml import LENGTHS, TIMES, OMEImage, plain_unit
+from virtual_tiff.tiff.philips import level_factors
+from virtual_tiff.tiff.series import SLIDES, Channel, Level, Series, Spacing
 
 #: Rows or columns of the largest slide.
 _MAX_SIDE = 2**22
@@ -50,7 +52,18 @@ def described(
         spacing, channels = _imagej(tif.imagej_metadata or {}, header.ifds[0])
     elif found.kind in SLIDES:
         spacing = _slide(found, plain)
+        plain = replace(plain, levels=_levels(plain, header))
     return replace(plain, name=name, spacing=spacing, channels=channels, bits=bits)
+
+
+def _levels(plain: Series, header: Header) -> tuple[Level, ...]:
+    """Return the levels with their scales, if those are not told by the sizes."""
+    factors = level_factors(header.ifds[0], len(plain.levels)) if plain.kind == "philips" else None
+    if factors is None:
+        return plain.levels
+    return tuple(
+        replace(level, factor=factor) for level, factor in zip(plain.levels, factors, strict=True)
+    )
 
 
 def _slide(found: tifffile.TiffPageSeries, plain: Series) -> dict[str, Spacing]:
@@ -67,25 +80,56 @@ def _imagej(
     metadata: Mapping[str, Any], directory: ImageFileDirectory
 ) -> tuple[dict[str, Spacing], tuple[Channel, ...]]:
     """Return spacings and labels of ImageJ, whose resolutions are pixels per `unit`."""
-    unit = _imagej_unit(metadata.get("unit"), LENGTHS)
-    spacing: dict[str, Spacing] = {}
-    for axis, tag in (("x", Tag.X_RESOLUTION), ("y", Tag.Y_RESOLUTION)):
-        resolution = directory.other_tags.get(tag)
-        if unit and isinstance(resolution, float) and 0 < resolution < math.inf:
-            spacing[axis] = Spacing(1 / resolution, unit)
-    step, interval = metadata.get("spacing"), metadata.get("finterval")
-    if unit and isinstance(step, int | float) and 0 < step < math.inf:
-        spacing["z"] = Spacing(float(step), unit)
+    unit = metadata.get("unit")
+    rate = _positive(metadata.get("fps"))
+    # ImageJ writes units of y and z only where they are not that of x.
+    found = {
+        "x": (_inverse(directory.other_tags.get(Tag.X_RESOLUTION)), unit),
+        "y": (_inverse(directory.other_tags.get(Tag.Y_RESOLUTION)), metadata.get("yunit", unit)),
+        "z": (_positive(metadata.get("spacing")), metadata.get("zunit", unit)),
+    }
+    spacing = {
+        axis: Spacing(step, name)
+        for axis, (step, text) in found.items()
+        if step and (name := _imagej_unit(text, LENGTHS))
+    }
+    interval = _positive(metadata.get("finterval"))
     tick = _imagej_unit(metadata.get("tunit", "s"), TIMES)
-    if tick and isinstance(interval, int | float) and 0 < interval < math.inf:
-        spacing["t"] = Spacing(float(interval), tick)
+    if interval and tick:
+        spacing["t"] = Spacing(interval, tick)
+    elif rate:
+        spacing["t"] = Spacing(1 / rate, "second")
     labels = metadata.get("Labels")
     named = labels if isinstance(labels, list) else []
     return spacing, tuple(Channel(name=str(label)) for label in named)
 
 
+def _positive(value: object) -> float | None:
+    if isinstance(value, int | float) and 0 < value < math.inf:
+        return float(value)
+    return None
+
+
+def _inverse(resolution: object) -> float | None:
+    found = _positive(resolution)
+    return None if found is None else 1 / found
+
+
+#: Spellings of units in ImageJ's metadata that are none of OME-XML or OME-Zarr.
+_SPELLINGS = {"micron": "µm", "inch": "in", "inches": "in", "sec": "s", "msec": "ms", "feet": "ft"}
+
+
 def _imagej_unit(text: object, units: Mapping[str, str]) -> str | None:
-    """Return the unit of ImageJ's metadata, which has several spellings."""
-    name = str(text).strip().replace("\\u00B5", "µ")
-    name = {"micron": "µm", "microns": "µm", "inch": "in", "sec": "s"}.get(name, name)
-    return units.get(name, name if name in units.values() else None)
+    r"""Return the unit of ImageJ's metadata, which has several spellings.
+
+    ImageJ escapes characters that are not ASCII, as `\\u00B5`.
+    """
+    escaped = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda code: chr(int(code[1], 16)), str(text))
+    name = plain_unit(escaped)
+    singular = name.removesuffix("s") if len(name) > 3 else name
+    for spelling in (name, singular, singular.replace("metre", "meter")):
+        known = _SPELLINGS.get(spelling, spelling)
+        for unit in (known, known.lower()):
+            if unit in units or unit in units.values():
+                return units.get(unit, unit)
+    return None

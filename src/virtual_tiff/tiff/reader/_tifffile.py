@@ -16,7 +16,13 @@ from virtual_tiff.storage.budget import Budget
 from virtual_tiff.storage.byte_source import BLOCK_SIZE, CACHE_SIZE, ByteSource
 from virtual_tiff.tags import FieldType, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory, is_dependent
-from virtual_tiff.tiff.reader._build import NEEDED, Shared, build_ifd, whole_numbers
+from virtual_tiff.tiff.reader._build import (
+    NEEDED,
+    Shared,
+    build_ifd,
+    hidden_planes,
+    whole_numbers,
+)
 from virtual_tiff.tiff.reader._chain import DIRECTORY_BYTES, Chain
 from virtual_tiff.tiff.reader._values import (
     MANY_VALUES,
@@ -25,6 +31,7 @@ from virtual_tiff.tiff.reader._values import (
     charge,
     decode_text,
     sub_positions,
+    unreadable,
 )
 
 # tifffile logs what it repairs or cannot read. Relevant messages become errors here; without a
@@ -45,6 +52,8 @@ TIFFFILE_ERRORS = (
     TypeError,
     ValueError,
 )
+#: UIC2Tag of MetaMorph, with as many values as there are planes.
+_UIC2 = 33629
 _RATIONALS = frozenset({FieldType.RATIONAL, FieldType.SRATIONAL})
 
 
@@ -127,17 +136,24 @@ class _Directories:
                 if value is not None:
                     tags[tag.code] = value
         sub_ifds: list[ImageFileDirectory] = []
+        notes: list[str] = _hidden_planes(page)
         if Tag.SUB_IFDS in tags:
             below = whole_numbers(tags[Tag.SUB_IFDS], Tag.SUB_IFDS, index).tolist()
             for i, below_at in sub_positions(below, index, self._seen):
                 self._budget.keep(DIRECTORY_BYTES)
-                sub_ifds.append(self.read(below_at, (*index, i)))
+                try:
+                    sub_ifds.append(self.read(below_at, (*index, i)))
+                except InvalidTIFFError as error:
+                    notes.append(unreadable(i, error))
+                except TIFFFILE_ERRORS as error:
+                    notes.append(unreadable(i, InvalidTIFFError(str(error))))
         return build_ifd(
             tags,
             index=index,
             position=position,
             byte_order=self._chain.layout.byte_order,
             sub_ifds=tuple(sub_ifds),
+            notes=tuple(notes),
             shared=self._shared,
         )
 
@@ -149,6 +165,12 @@ class _Directories:
             charge(self._budget, tag.code, int(tag.dtype), tag.count)
         value = self._values[key] = _value(self._tif, tag, self._chain, index)
         return value
+
+
+def _hidden_planes(page: tifffile.TiffPage) -> list[str]:
+    """Return a note if a MetaMorph STK has planes that follow the one of its directory."""
+    planes = page.tags.get(_UIC2)
+    return [] if planes is None or planes.count < 2 else [hidden_planes(planes.count)]
 
 
 def _value(

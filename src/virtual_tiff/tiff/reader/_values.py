@@ -71,9 +71,10 @@ class Values:
             if code in NEEDED and code not in tags and entry[2]:
                 tags[code] = await self._value(entry)
         sub_ifds: tuple[ImageFileDirectory, ...] = ()
+        notes: list[str] = []
         if Tag.SUB_IFDS in tags:
             positions = whole_numbers(tags.pop(Tag.SUB_IFDS), Tag.SUB_IFDS, index).tolist()
-            sub_ifds = await self._sub_ifds(positions, index, seen)
+            sub_ifds = await self._sub_ifds(positions, index, seen, notes)
         self._source.budget.check()
         return build_ifd(
             tags,
@@ -81,16 +82,20 @@ class Values:
             position=directory.position,
             byte_order=self._layout.byte_order,
             sub_ifds=sub_ifds,
+            notes=tuple(notes),
             shared=self._shared,
         )
 
     async def _sub_ifds(
-        self, positions: list[int], index: tuple[int, ...], seen: set[int]
+        self, positions: list[int], index: tuple[int, ...], seen: set[int], notes: list[str]
     ) -> tuple[ImageFileDirectory, ...]:
         found = []
         for i, position in sub_positions(positions, index, seen):
-            directory, _ = await read_directory(self._source, self._layout, position)
-            found.append(await self.read(directory, (*index, i), seen))
+            try:
+                directory, _ = await read_directory(self._source, self._layout, position)
+                found.append(await self.read(directory, (*index, i), seen))
+            except InvalidTIFFError as error:
+                notes.append(unreadable(i, error))
         return tuple(found)
 
     async def _value(self, entry: Entry) -> Any:
@@ -125,6 +130,16 @@ def charge(budget: Budget, tag: int, kind: int, count: int) -> None:
         # Texts stay what they are, other values become Python numbers, and tiepoints GCPs of them.
         each = 150 if tag == Tag.MODEL_TIEPOINT else 40
         budget.keep(2 * nbytes if kind == FieldType.ASCII else nbytes + each * count)
+
+
+def unreadable(i: int, error: InvalidTIFFError) -> str:
+    """Return the note on a damaged sub-IFD; the image itself can be read.
+
+    Raises the error if it says that a file is malicious.
+    """
+    if error.kind in (ErrorKind.HEADER_TOO_LARGE, ErrorKind.IFD_CYCLE):
+        raise error
+    return f"sub-IFD {i} cannot be read, and is left out."
 
 
 def sub_positions(

@@ -1,0 +1,269 @@
+"""Inspect segments that a directory does not describe: bit order, sizes, kinds of stream."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import imagecodecs
+import numpy as np
+
+from virtual_tiff.completing.bounded import MAX_OVERHEAD
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
+from virtual_tiff.planning.axes import axis_of
+from virtual_tiff.planning.encoding.stream_headers import frame_header, start_of_data
+from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, Inspection
+from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.concurrency import in_flight
+
+#: Segments that are read concurrently.
+CONCURRENCY = 64
+#: Bytes of segments that are fetched in one request to inspect all of them.
+_ALL_BYTES = 256 * 1024
+#: Segments that are inspected of more bytes.
+_SAMPLES = 2
+#: Largest size in bytes of the segments of an image that are fetched and stored.
+_MAX_STORED = 64 * 1024 * 1024
+#: Bytes at the start of a stream that contain its frame header.
+_STREAM_HEAD = 64 * 1024
+
+_DECODERS: dict[str, Callable[..., Any]] = {
+    "imagecodecs_lzw": imagecodecs.lzw_decode,
+    "imagecodecs_packbits": imagecodecs.packbits_decode,
+}
+_ENCODERS: dict[str, Callable[..., Any]] = {
+    "imagecodecs_lzw": imagecodecs.lzw_encode,
+    "imagecodecs_packbits": imagecodecs.packbits_encode,
+}
+_JPEG_2000 = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")
+
+type _Segments = Mapping[ChunkIndex, bytes]
+
+
+async def inspect(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
+    """Inspect segments as `plan.inspection` says, and plan what was found.
+
+    Raises
+    ------
+    UnsupportedTIFFError
+        No codec reads the segments, and they are too large to be stored.
+    InvalidTIFFError
+        With kind `invalid-segment`: a segment ends before the last row of the image.
+    """
+    match plan.inspection:
+        case Inspection.REVERSED_BITS:
+            plan = await _reverse_bits(plan, source)
+        case Inspection.SIZES:
+            plan = await _check_sizes(plan, source)
+        case Inspection.STREAMS:
+            await _check_stream(plan, source)
+    return replace(plan, inspection=None)
+
+
+async def _read(
+    plan: ArrayPlan, source: ByteSource, indices: Iterable[ChunkIndex]
+) -> dict[ChunkIndex, bytes]:
+    found: dict[ChunkIndex, bytes] = {}
+
+    async def read(index: ChunkIndex) -> None:
+        found[index] = await source.read_uncached(
+            int(plan.offsets[index]), int(plan.lengths[index])
+        )
+
+    await in_flight(list(indices), CONCURRENCY, read)
+    return found
+
+
+def _present(plan: ArrayPlan) -> list[ChunkIndex]:
+    return [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
+
+
+async def _read_all(
+    plan: ArrayPlan, source: ByteSource, kind: ErrorKind, why: str
+) -> dict[ChunkIndex, bytes]:
+    total = int(plan.lengths.sum())
+    if total > _MAX_STORED:
+        raise UnsupportedTIFFError(
+            f"{why}, and its {total} bytes are more than the {_MAX_STORED} that are stored.",
+            kind=kind,
+        )
+    return await _read(plan, source, _present(plan))
+
+
+async def _reverse_bits(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
+    why = "no Zarr codec reverses the bits of compressed or packed bytes (FillOrder 2)"
+    segments = await _read_all(plan, source, ErrorKind.UNSUPPORTED_FILL_ORDER, why)
+    inline = {i: bytes(imagecodecs.bitorder_encode(data)) for i, data in segments.items()}
+    return replace(plan, inline={**plan.inline, **inline}, lengths=np.zeros_like(plan.lengths))
+
+
+# -- sizes ---------------------------------------------------------------------------------
+
+
+async def _check_sizes(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
+    """Cut segments that decode to more than a chunk, and pad those that decode to less.
+
+    Small images are inspected whole; of others a few segments, and all if one of those differs.
+    """
+    short = {segment.index for segment in plan.partial}
+    indices = [index for index in _present(plan) if index not in short]
+    if not indices:
+        return plan
+    segments = await _sample(plan, source, indices)
+    found = await asyncio.to_thread(_differing, plan, segments)
+    if found and len(segments) < len(indices):
+        why = "segments do not decode to the size of a chunk"
+        segments = await _read_all(plan, source, ErrorKind.UNSUPPORTED_LAYOUT, why)
+        segments = {index: segments[index] for index in indices}
+        found = await asyncio.to_thread(_differing, plan, segments)
+    if not found:
+        return plan
+    whole = segment_bytes(plan)
+    if all(len(data) > whole for data in found.values()) and (codecs := _cutting(plan)):
+        return replace(plan, codecs=codecs)
+    lengths = plan.lengths.copy()
+    inline = dict(plan.inline)
+    for index, data in found.items():
+        inline[index] = resized(plan, data, whole)
+        lengths[index] = 0
+    return replace(plan, inline=inline, lengths=lengths)
+
+
+async def _sample(plan: ArrayPlan, source: ByteSource, indices: list[ChunkIndex]) -> _Segments:
+    starts = {index: int(plan.offsets[index]) for index in indices}
+    first = min(starts.values())
+    last = max(start + int(plan.lengths[index]) for index, start in starts.items())
+    if last - first > _ALL_BYTES:
+        step = max(1, len(indices) // _SAMPLES)
+        return await _read(plan, source, indices[::step][:_SAMPLES])
+    data = await source.read_uncached(first, last - first)
+    return {
+        index: data[start - first : start - first + int(plan.lengths[index])]
+        for index, start in starts.items()
+    }
+
+
+def _differing(plan: ArrayPlan, segments: _Segments) -> dict[ChunkIndex, bytes]:
+    """Return the decoded bytes of segments that do not decode to the size of a chunk."""
+    whole = segment_bytes(plan)
+    sizes = {axis_of(n): c for n, c in zip(plan.dimension_names, plan.chunk_shape, strict=True)}
+    found = {}
+    for index, data in segments.items():
+        decoded, is_exact = sized_bytes(plan, data, whole)
+        if is_exact:
+            continue
+        row = index[[axis_of(name) for name in plan.dimension_names].index("y")]
+        height = plan.shape[[axis_of(name) for name in plan.dimension_names].index("y")]
+        rows = min(sizes["y"], height - row * sizes["y"])
+        if len(decoded) < whole // sizes["y"] * rows:
+            raise InvalidTIFFError(
+                f"the segment of chunk {index} decodes to {len(decoded)} of {whole} bytes.",
+                kind=ErrorKind.INVALID_SEGMENT,
+            )
+        found[index] = decoded
+    return found
+
+
+def sized_bytes(plan: ArrayPlan, data: bytes, whole: int) -> tuple[bytes, bool]:
+    """Decompress a segment, and return whether it decodes to `whole` bytes without an error.
+
+    A stream that is damaged after `whole` bytes is cut there, as libtiff does.
+    """
+    decode = _DECODERS[str(plan.codecs[-1]["name"])]
+    limit = 2 * whole + MAX_OVERHEAD
+    try:
+        if len(decode(data, out=limit)) >= limit:
+            raise InvalidTIFFError(
+                f"a segment decodes to more than {limit} bytes.", kind=ErrorKind.INVALID_SEGMENT
+            )
+        decoded = bytes(decode(data))
+    except (imagecodecs.LzwError, imagecodecs.PackbitsError):
+        pass
+    else:
+        return decoded, len(decoded) == whole
+    try:
+        return bytes(decode(data, out=whole)), False
+    except (imagecodecs.LzwError, imagecodecs.PackbitsError) as error:
+        raise InvalidTIFFError(
+            f"a segment cannot be decoded ({error}).", kind=ErrorKind.INVALID_SEGMENT
+        ) from error
+
+
+def resized(plan: ArrayPlan, decoded: bytes, size: int) -> bytes:
+    """Compress bytes that are cut, or padded with zeros, to a size."""
+    encode = _ENCODERS[str(plan.codecs[-1]["name"])]
+    return bytes(encode(decoded[:size].ljust(size, b"\0")))
+
+
+def has_sizes(plan: ArrayPlan) -> bool:
+    """Return whether segments can be resized without decoding samples."""
+    return str(plan.codecs[-1]["name"]) in _DECODERS
+
+
+def segment_bytes(plan: ArrayPlan) -> int:
+    """Return the bytes that a segment has to decompress to."""
+    elements = math.prod(plan.chunk_shape)
+    serializer = plan.codecs[-2]
+    configuration = serializer.get("configuration")
+    if serializer["name"] == "imagecodecs_float24":
+        return elements * 3
+    if serializer["name"] == "imagecodecs_packints" and isinstance(configuration, dict):
+        bits, run = (int(str(configuration[key])) for key in ("bitspersample", "runlen"))
+        return elements // run * -(-run * bits // 8)
+    return elements * plan.data_type.itemsize
+
+
+def _cutting(plan: ArrayPlan) -> tuple[Codec, ...] | None:
+    """Return codecs that ignore surplus bytes: unpacking samples of 8 bits stops at the last."""
+    *before, serializer, compression = plan.codecs
+    if serializer["name"] != "bytes" or plan.data_type.itemsize != 1:
+        return None
+    configuration = {"bitspersample": 8, "runlen": math.prod(plan.chunk_shape)}
+    return (
+        *before,
+        {"name": "imagecodecs_packints", "configuration": {**configuration}},
+        compression,
+    )
+
+
+# -- streams -------------------------------------------------------------------------------
+
+
+async def _check_stream(plan: ArrayPlan, source: ByteSource) -> None:
+    """Refuse segments that are not what their compression says."""
+    present = _present(plan)
+    if not present:
+        return
+    first = present[0]
+    length = min(int(plan.lengths[first]), _STREAM_HEAD)
+    data = await source.read_uncached(int(plan.offsets[first]), length)
+    is_jpeg = plan.codecs[-1]["name"] == "imagecodecs_jpeg"
+    if not (_is_whole_jpeg(plan, data) if is_jpeg else data.startswith(_JPEG_2000)):
+        what = "JPEG" if is_jpeg else "JPEG 2000"
+        raise UnsupportedTIFFError(
+            f"the segments begin with {data[:4]!r}, which is no {what} stream of the image.",
+            kind=ErrorKind.UNSUPPORTED_COMPRESSION,
+        )
+
+
+def _is_whole_jpeg(plan: ArrayPlan, data: bytes) -> bool:
+    """Return whether a stream has all that a decoder needs, and the size of a chunk."""
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    try:
+        frame = frame_header(data)
+    except InvalidTIFFError:
+        return False
+    start = start_of_data(data)
+    sizes = {axis_of(n): c for n, c in zip(plan.dimension_names, plan.chunk_shape, strict=True)}
+    samples = math.prod(plan.chunk_shape) // (sizes["y"] * sizes["x"])
+    return (
+        start is not None
+        # Another stream within the first: tables apart from their strip.
+        and b"\xff\xd8" not in data[start:]
+        and (frame.width, frame.components) == (sizes["x"], samples)
+        and frame.height <= sizes["y"]
+    )

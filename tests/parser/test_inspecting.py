@@ -1,0 +1,216 @@
+"""Segments that their directory does not describe: they are read as libtiff reads them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from tests.helpers.assemble import (
+    DATA_AT,
+    PLAIN,
+    PLAIN_DATA,
+    Field,
+    assemble,
+    changed,
+    long,
+    short,
+    text,
+)
+from tests.helpers.read import local_registry
+from virtual_tiff import VirtualTIFF, publish
+from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+from virtual_tiff.inspection.read import info
+
+#: The pixels of `PLAIN_DATA`.
+GIVEN = np.frombuffer(PLAIN_DATA, np.uint8).reshape(4, 5)
+
+
+def written(path: Path, data: bytes, **fields: Field) -> Path:
+    fields = {"STRIP_BYTE_COUNTS": long(len(data))} | fields
+    path.write_bytes(assemble([changed(PLAIN, **fields)], data=data))
+    return path
+
+
+def opened(path: Path, **options: Any) -> Any:
+    store = VirtualTIFF(**options)(f"file://{path}", local_registry())
+    return zarr.open_group(store, mode="r", zarr_format=3)["0"]
+
+
+def refused(path: Path) -> ErrorKind:
+    with pytest.raises(VirtualTIFFError) as caught:
+        opened(path)
+    return caught.value.kind
+
+
+def names(array: Any) -> list[str]:
+    return [codec.to_dict()["name"] for codec in array.metadata.codecs]
+
+
+@pytest.mark.parametrize("surplus", [b"\x01", b"\x01" * 7])
+def test_surplus_bytes_are_cut_by_a_codec(tmp_path: Path, surplus: bytes) -> None:
+    data = bytes(imagecodecs.lzw_encode(PLAIN_DATA + surplus))
+    array = opened(written(tmp_path / "a.tif", data, COMPRESSION=short(5)))
+    assert np.array_equal(array[...], GIVEN)
+    assert names(array) == ["imagecodecs_packints", "imagecodecs_lzw"]
+
+
+def test_surplus_bytes_of_wider_samples_are_cut_in_the_repository(tmp_path: Path) -> None:
+    wide = GIVEN.astype("<u2") * 257
+    data = bytes(imagecodecs.lzw_encode(wide.tobytes() + b"\x01"))
+    array = opened(
+        written(tmp_path / "a.tif", data, COMPRESSION=short(5), BITS_PER_SAMPLE=short(16))
+    )
+    assert np.array_equal(array[...], wide)
+    assert names(array) == ["bytes", "imagecodecs_lzw"]
+
+
+def test_surplus_bytes_of_the_last_strip(tmp_path: Path) -> None:
+    strips = [bytes(imagecodecs.lzw_encode(PLAIN_DATA[i : i + 15] + b"\0")) for i in (0, 15)]
+    path = written(
+        tmp_path / "a.tif",
+        b"".join(strips),
+        COMPRESSION=short(5),
+        ROWS_PER_STRIP=short(3),
+        STRIP_OFFSETS=long(DATA_AT, DATA_AT + len(strips[0])),
+        STRIP_BYTE_COUNTS=long(*map(len, strips)),
+    )
+    assert np.array_equal(opened(path)[...], GIVEN)
+
+
+def test_a_stream_that_is_damaged_after_the_last_row(tmp_path: Path) -> None:
+    """A code that is not in the table, where the end-of-information code should be."""
+    data = bytearray(imagecodecs.lzw_encode(PLAIN_DATA))
+    data[-1] ^= 0xFF
+    data += b"\xff\xff"
+    with pytest.raises(imagecodecs.LzwError):
+        imagecodecs.lzw_decode(bytes(data))
+    array = opened(written(tmp_path / "a.tif", bytes(data), COMPRESSION=short(5)))
+    assert np.array_equal(array[...], GIVEN)
+
+
+def test_a_strip_that_ends_early_is_refused(tmp_path: Path) -> None:
+    data = bytes(imagecodecs.lzw_encode(PLAIN_DATA[:-1]))
+    path = written(tmp_path / "a.tif", data, COMPRESSION=short(5))
+    assert refused(path) == ErrorKind.INVALID_SEGMENT
+
+
+def test_tiles_without_the_rows_below_the_image(tmp_path: Path) -> None:
+    tile = np.zeros((4, 16), np.uint8)
+    tile[:, :5] = GIVEN
+    data = bytes(imagecodecs.packbits_encode(tile.tobytes()))
+    fields = {
+        "TILE_WIDTH": short(16),
+        "TILE_LENGTH": short(16),
+        "TILE_OFFSETS": long(DATA_AT),
+        "TILE_BYTE_COUNTS": long(len(data)),
+    }
+    path = written(tmp_path / "a.tif", data, COMPRESSION=short(32773), **fields)
+    assert np.array_equal(opened(path)[...], GIVEN)
+
+
+@pytest.mark.parametrize("compression", [1, 5, 8, 32773])
+def test_fill_order(tmp_path: Path, compression: int) -> None:
+    packed = bytes([0b10110_000, 0b01001_000, 0b11111_000, 0b00001_000])
+    encoders: dict[int, Callable[[bytes], Any]] = {
+        1: bytes,
+        5: imagecodecs.lzw_encode,
+        8: zlib.compress,
+        32773: imagecodecs.packbits_encode,
+    }
+    data = bytes(imagecodecs.bitorder_encode(bytes(encoders[compression](packed))))
+    path = written(
+        tmp_path / "a.tif",
+        data,
+        COMPRESSION=short(compression),
+        FILL_ORDER=short(2),
+        BITS_PER_SAMPLE=short(1),
+    )
+    expected = np.unpackbits(np.frombuffer(packed, np.uint8).reshape(4, 1), axis=1)[:, :5]
+    assert np.array_equal(opened(path)[...], expected)
+
+
+def test_old_jpeg_of_one_stream(tmp_path: Path) -> None:
+    pixels = np.add.outer(np.arange(16), 3 * np.arange(16)).astype(np.uint8)
+    pixels = np.stack([pixels, pixels[::-1], pixels[:, ::-1]], axis=-1)
+    stream = bytes(imagecodecs.jpeg_encode(pixels, level=95, outcolorspace="YCBCR"))
+    fields = {
+        "IMAGE_WIDTH": short(16),
+        "IMAGE_LENGTH": short(16),
+        "ROWS_PER_STRIP": short(16),
+        "BITS_PER_SAMPLE": short(8, 8, 8),
+        "SAMPLES_PER_PIXEL": short(3),
+        "PHOTOMETRIC_INTERPRETATION": short(6),
+        "COMPRESSION": short(6),
+        "JPEG_INTERCHANGE_FORMAT": long(DATA_AT),
+    }
+    path = written(tmp_path / "a.tif", stream, **fields)
+    found = np.moveaxis(opened(path)[...], 0, -1)
+    assert np.array_equal(found, tifffile.imread(path))
+    # Another stream within: tables apart from their strip.
+    damaged = written(tmp_path / "b.tif", stream[:-2] + stream, **fields)
+    assert refused(damaged) == ErrorKind.UNSUPPORTED_COMPRESSION
+
+
+@pytest.mark.parametrize("compression", [33004, 33007])
+def test_streams_that_are_not_what_the_compression_says(tmp_path: Path, compression: int) -> None:
+    path = written(tmp_path / "a.tif", PLAIN_DATA, COMPRESSION=short(compression))
+    assert refused(path) == ErrorKind.UNSUPPORTED_COMPRESSION
+
+
+def test_a_last_jpeg_strip_with_rows_below_the_image(tmp_path: Path) -> None:
+    pixels = np.add.outer(np.arange(24), np.arange(16)).astype(np.uint8) * 4
+    strips = [bytes(imagecodecs.jpeg_encode(pixels[i : i + n])) for i, n in ((0, 16), (16, 8))]
+    path = written(
+        tmp_path / "a.tif",
+        b"".join(strips),
+        IMAGE_WIDTH=short(16),
+        IMAGE_LENGTH=short(19),
+        ROWS_PER_STRIP=short(16),
+        COMPRESSION=short(7),
+        STRIP_OFFSETS=long(DATA_AT, DATA_AT + len(strips[0])),
+        STRIP_BYTE_COUNTS=long(*map(len, strips)),
+    )
+    difference = opened(path)[...].astype(int) - tifffile.imread(path)
+    assert np.abs(difference).max() <= 4
+
+
+@pytest.mark.parametrize(("compression", "encode"), [(50013, zlib.compress), (34926, None)])
+def test_other_numbers_of_known_compressions(tmp_path: Path, compression: int, encode: Any) -> None:
+    data = bytes((encode or imagecodecs.zstd_encode)(PLAIN_DATA))
+    path = written(tmp_path / "a.tif", data, COMPRESSION=short(compression))
+    assert np.array_equal(opened(path)[...], GIVEN)
+
+
+def test_offsets_that_are_bytes(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.tif", PLAIN_DATA, STRIP_OFFSETS=Field(1, (200,)))
+    raw = path.read_bytes()
+    path.write_bytes(raw.ljust(200, b"\0")[:200] + PLAIN_DATA)
+    assert np.array_equal(opened(path)[...], GIVEN)
+
+
+def test_a_damaged_sub_ifd_is_left_out_with_a_note(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.tif", PLAIN_DATA, SUB_IFDS=long(2**30))
+    array = opened(path)
+    assert np.array_equal(array[...], GIVEN)
+    assert len(array.attrs["notes"]) == 1
+    result = publish(str(path), str(tmp_path / "repo"))
+    assert len(result.notes) == 1
+
+
+def test_planes_without_a_directory_are_reported(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "a.tif",
+        PLAIN_DATA * 3,
+        STRIP_BYTE_COUNTS=long(20),
+        IMAGE_DESCRIPTION=text("ImageJ=1.54\nimages=3\nslices=3\n"),
+    )
+    assert "3 planes" in opened(path).attrs["notes"][0]
+    assert "3 planes" in info(str(path))[0].images[0].notes[0]
