@@ -102,8 +102,8 @@ def stac_item(
                     tuple(c.prefix for c in stored_containers(repository.config)),
                     branch=branch,
                     group=full,
-                    first=str(cube.values[0]) if cube.in_time else "",
-                    last=str(cube.values[-1]) if cube.in_time else "",
+                    first=cube.first_time,
+                    last=cube.last_time,
                 ),
                 "icechunk:snapshot_id": session.snapshot_id,
                 "zarr:group": f"/{group}",
@@ -146,8 +146,20 @@ class _Cube:
         }
         return cls(cubes, _whole(existing_of(node).grid, axes), axes)
 
+    @property
+    def _time(self) -> NDArray[Any] | None:
+        return next((v for v in self.axes.values() if v.dtype.kind == "M"), None)
+
+    @property
+    def first_time(self) -> str:
+        return "" if self._time is None else str(self._time[0])
+
+    @property
+    def last_time(self) -> str:
+        return "" if self._time is None else str(self._time[-1])
+
     def times(self, written: datetime) -> dict[str, str | None]:
-        values = next((v for v in self.axes.values() if v.dtype.kind == "M"), None)
+        values = self._time
         if values is None:
             return {"datetime": _iso(written)}
         first, last = (_iso(_as_datetime(value)) for value in values[[0, -1]])
