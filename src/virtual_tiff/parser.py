@@ -262,7 +262,7 @@ class VirtualTIFF:
             ),
             coords=self.coords,
             alone=alone,
-            check=source.budget.check,
+            check=source.budget.keep,
         )
         series: tuple[Series, ...] | None = None
         if self.ifd_layout == "pages":

@@ -157,7 +157,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "a shared description": (
         lambda: _shared("IMAGE_DESCRIPTION", FieldType.ASCII),
         "flat",
-        "parsed",
+        ErrorKind.HEADER_TOO_LARGE,
     ),
     "shared tiepoints": (
         lambda: _shared("MODEL_TIEPOINT", FieldType.DOUBLE, 8),

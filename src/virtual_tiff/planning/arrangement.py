@@ -16,7 +16,7 @@ from virtual_tiff.tiff.philips import level_factors
 from virtual_tiff.tiff.relations import Related, masks
 
 
-def _no_check() -> None:
+def _no_check(nbytes: int) -> None:
     """Allow any time."""
 
 
@@ -38,14 +38,14 @@ class PlanOptions:
         Omit coordinates and attributes of groups, for a caller that writes them once for many
         files.
     check
-        Called before each image, to raise an error if the file has taken too much time.
+        Called for each image with the bytes of its attributes; raises if they are too many.
     """
 
     layout: IFDLayout = "flat"
     image: ImageOptions = field(default_factory=ImageOptions)
     coords: bool = True
     alone: bool = False
-    check: Callable[[], None] = _no_check
+    check: Callable[[int], None] = _no_check
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -55,7 +55,7 @@ def plan_header(
 
     def plan_one(one: Related, name: str | None = None) -> ArrangedImage:
         try:
-            options.check()
+            options.check(0)
             return _plan_one(one, header, options, copies or {}, name)
         except VirtualTIFFError as error:
             url = (one.source or header.source).url
@@ -139,5 +139,8 @@ def _plan_one(
             real=array.data_type.kind != "c",
         )
         description = replace(description, array_attributes=chosen)
+    texts = (v for v in description.array_attributes.values() if isinstance(v, str))
+    # In memory thrice: here, in the group, and in its document.
+    options.check(3 * sum(map(len, texts)))
     name = name or related.prefix + array_name(directory.index)
     return ArrangedImage(name, related, array, description)

@@ -57,7 +57,7 @@ class Pages:
     directories: Mapping[IFDPath, ImageFileDirectory]
     options: ImageOptions
     copies: Mapping[IFDPath, ArrayPlan]
-    check: Callable[[], None]
+    check: Callable[[int], None]
 
     def levels(self, series: Series) -> list[LevelPlan]:
         """Plan the levels of a series; errors have the URL and the directory at fault."""
@@ -111,7 +111,7 @@ class Pages:
         return LevelPlan(array, description, level.size, level.factor)
 
     def _plan(self, page: ImageFileDirectory, *, merge_strips: bool = True) -> ArrayPlan:
-        self.check()
+        self.check(0)
         copied = self.copies.get(page.index)
         if copied is not None:
             return copied
