@@ -355,7 +355,9 @@ def test_one_request_for_a_pyramid(tmp_path: Path) -> None:
 def test_a_table_has_all_images_whatever_the_layout(tmp_path: Path) -> None:
     write_cog(tmp_path / "cog.tif")
     parser = VirtualTIFF(ifd_layout="multiscale")
-    tables = [pa.table(scan([tmp_path / "cog.tif"], parser=one)) for one in (VirtualTIFF(), parser)]
+    scans = [scan([tmp_path / "cog.tif"], parser=one) for one in (VirtualTIFF(), parser)]
+    # Each row says when it was read.
+    tables = [pa.table(each).drop_columns(["read_at"]) for each in scans]
     assert tables[0].num_rows == 8
     assert tables[0].equals(tables[1])
 

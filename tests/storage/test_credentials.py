@@ -89,7 +89,7 @@ def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listen
 
 def read_scene(repo: Path, url: str = "s3://bucket/scene.tif", **options: Any) -> Any:
     publish([url], str(repo), names=["scene"], **options)
-    return opened(open_repository(str(repo)), "scene")["0"].values
+    return opened(open_repository(str(repo)), "scene/0")["image"].values
 
 
 def users(listener: Listener) -> set[str | None]:

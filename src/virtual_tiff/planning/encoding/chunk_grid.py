@@ -24,6 +24,8 @@ TARGET_CHUNK_BYTES = 1024 * 1024
 #: A divisor of the image height is used as chunk height if it gives at least this fraction of the
 #: target.
 _SMALLEST_SHARE = 8
+#: Missing segments that a directory may leave out, beyond as many as it lists.
+_MOST_UNLISTED = 1024
 #: Largest decoded size of one chunk in bytes that readers can be expected to support.
 MAX_CHUNK_BYTES = 2**32
 
@@ -179,7 +181,8 @@ def _counts_tag(ifd: ImageFileDirectory) -> Tag:
 def _shaped(ifd: ImageFileDirectory, values: NDArray[np.uint64], tag: Tag) -> ChunkValues:
     planes, down, across = ifd.grid_shape
     needed = planes * down * across
-    if 0 < values.size < needed and ifd.offsets.size == ifd.byte_counts.size:
+    listed = values.size if ifd.offsets.size == ifd.byte_counts.size else 0
+    if 0 < listed < needed <= 2 * listed + _MOST_UNLISTED:
         # Segments that the directory does not list are missing, as for libtiff.
         values = np.concatenate([values, np.zeros(needed - values.size, np.uint64)])
     if values.size < needed:
