@@ -15,8 +15,7 @@ from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.pyramid import pyramids_of
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.tiff.relations import Related, relate, relate_sidecars
-
-type IFDPath = tuple[int, ...]
+from virtual_tiff.tiff.series import IFDPath
 
 
 def plan_header(

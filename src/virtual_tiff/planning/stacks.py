@@ -20,7 +20,7 @@ TILES = ("tile_y", "tile_x")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class References:
+class StackReferences:
     """References of the chunks of images, one image after the other.
 
     Parameters
@@ -40,7 +40,7 @@ class References:
     partial: tuple[tuple[int, PartialSegment], ...] = ()
 
     @classmethod
-    def of(cls, images: Sequence[ArrayPlan | None], grid: tuple[int, ...]) -> References:
+    def of(cls, images: Sequence[ArrayPlan | None], grid: tuple[int, ...]) -> StackReferences:
         """Collect the references of images; images may be missing."""
         offsets = np.zeros((len(images), *grid), np.uint64)
         lengths = np.zeros_like(offsets)
@@ -68,7 +68,7 @@ def stacked(image: ArrayPlan, sizes: Mapping[str, int]) -> ArrayPlan:
     """
     nothing = np.broadcast_to(np.uint64(0), (math.prod(sizes.values()), *image.grid_shape))
     order = order_of(tuple(sizes), image.dimension_names)
-    plan = stack(image, sizes, References(offsets=nothing, lengths=nothing), order)
+    plan = stack(image, sizes, StackReferences(offsets=nothing, lengths=nothing), order)
     return replace(plan, source=None, ifd=None)
 
 
@@ -84,7 +84,7 @@ def order_of(axes: Sequence[str], dimensions: Sequence[str]) -> tuple[str, ...]:
 
 
 def stack(
-    image: ArrayPlan, sizes: Mapping[str, int], references: References, order: Sequence[str]
+    image: ArrayPlan, sizes: Mapping[str, int], references: StackReferences, order: Sequence[str]
 ) -> ArrayPlan:
     """Plan the array of a stack of images.
 

@@ -25,7 +25,7 @@ from virtual_tiff.planning.stacks import TILES
 from virtual_tiff.publishing.georeferencing import read_grid
 from virtual_tiff.publishing.levels import (
     TAKEN,
-    Level,
+    CubeLevel,
     dimensions_of,
     extend_level,
     is_variable,
@@ -139,7 +139,7 @@ class CubePart(Part):
         )
 
 
-def _written(path: str, levels: Sequence[Level]) -> Written:
+def _written(path: str, levels: Sequence[CubeLevel]) -> Written:
     """Sum up the levels of a cube, the first of which is of full resolution."""
     full = levels[0]
     cube = full.cube

@@ -55,7 +55,7 @@ TAKEN = "Append to it, or publish into another group."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Level:
+class CubeLevel:
     """One resolution of a cube that a session holds, but not yet its references.
 
     `places` are, for each axis of `cube`, where its positions are in the arrays; `grown` is the
@@ -143,7 +143,7 @@ def _grids(variable: CubeVariable) -> NDArray[np.int64] | None:
 
 def write_level(
     store: IcechunkStore, path: str, cube: CubePlan, *, coordinates: bool = True
-) -> Level:
+) -> CubeLevel:
     """Write the arrays of a new cube at one resolution; refuse arrays that are there."""
     beside = frame(cube, coordinates=coordinates)
     tiled = cube.grid_kind == "tiles" and coordinates
@@ -166,7 +166,7 @@ def write_level(
         write_presence(group, f"{name}{PRESENT}", axes, present)
     sizes = list(cube.sizes.values())
     places = tuple(np.arange(size) for size in sizes)
-    return Level(path, cube, places, grown=sizes[0] if sizes else 0, arrays=len(names))
+    return CubeLevel(path, cube, places, grown=sizes[0] if sizes else 0, arrays=len(names))
 
 
 def extend_level(
@@ -176,7 +176,7 @@ def extend_level(
     present: set[tuple[str, str]],
     on_present: OnPresent,
     out_of_order: OutOfOrder,
-) -> Level:
+) -> CubeLevel:
     """Make room for more images at one resolution, of which none is `present`."""
     store = session.store
     group = _open_group(store, path)
@@ -186,7 +186,9 @@ def extend_level(
     check_fits(store, path, cube)
     cube, skipped = without_present(key_prefix(path), cube, present, on_present)
     if cube.images == 0:
-        return Level(path, cube, tuple(np.empty(0, np.int64) for _ in cube.axes), skipped=skipped)
+        return CubeLevel(
+            path, cube, tuple(np.empty(0, np.int64) for _ in cube.axes), skipped=skipped
+        )
     together = [merge(there, axis.values) for there, axis in zip(existing, cube.axes, strict=True)]
     for number, merged in enumerate(together):
         check_order(cube, number, existing[number], merged, out_of_order)
@@ -205,7 +207,7 @@ def extend_level(
     if cube.grid_kind == "tiles" and "y" in group:
         _write_tiles(group, cube)
     gaps.write(group)
-    return Level(
+    return CubeLevel(
         path,
         cube,
         tuple(merged.new for merged in together),

@@ -23,7 +23,7 @@ from virtual_tiff.planning.metadata import json_scalar
 from virtual_tiff.planning.pages.attributes import describe_page, mismatch, page_attributes
 from virtual_tiff.planning.pages.ome_zarr import place_of
 from virtual_tiff.planning.plan import ArrayPlan
-from virtual_tiff.planning.stacks import References, stack
+from virtual_tiff.planning.stacks import StackReferences, stack
 from virtual_tiff.storage.source import Source
 from virtual_tiff.tags import Compression, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
@@ -121,7 +121,9 @@ class Pages:
         except VirtualTIFFError as error:
             raise error.at(ifd=page.index) from error.__cause__
 
-    def _separate(self, pages: Sequence[ImageFileDirectory | None]) -> tuple[ArrayPlan, References]:
+    def _separate(
+        self, pages: Sequence[ImageFileDirectory | None]
+    ) -> tuple[ArrayPlan, StackReferences]:
         """Plan pages that have a directory each."""
         there = [page for page in pages if page is not None]
         copied = [page for page in there if page.index in self.copies]
@@ -144,9 +146,11 @@ class Pages:
         for page, plan in zip(pages, plans, strict=True):
             if page is not None and plan is not None:
                 _check(page, plan, image)
-        return image, References.of(plans, image.grid_shape)
+        return image, StackReferences.of(plans, image.grid_shape)
 
-    def _contiguous(self, page: ImageFileDirectory, steps: int) -> tuple[ArrayPlan, References]:
+    def _contiguous(
+        self, page: ImageFileDirectory, steps: int
+    ) -> tuple[ArrayPlan, StackReferences]:
         """Plan contiguous pages of which only the first has a directory."""
         if page.compression != Compression.NONE or page.index in self.copies:
             raise UnsupportedTIFFError(
@@ -172,11 +176,11 @@ class Pages:
         # Only the last page can be so near to the end of the file that its last chunk is partial.
         last = self._plan(replace(page, offsets=moved))
         _check(page, last, image)
-        tail = References.of([last], image.grid_shape)
+        tail = StackReferences.of([last], image.grid_shape)
         by = np.arange(steps, dtype=np.uint64) * np.uint64(page_bytes)
         lengths = np.repeat(image.lengths[None], steps, axis=0)
         lengths[-1] = last.lengths
-        return image, References(
+        return image, StackReferences(
             offsets=image.offsets[None] + by.reshape(-1, *(1 for _ in image.grid_shape)),
             lengths=lengths,
             partial=tuple((steps - 1, segment) for _, segment in tail.partial),
@@ -203,7 +207,7 @@ def _encoding(plan: ArrayPlan) -> dict[str, JSON]:
     return dict(zip(_ENCODING, values, strict=True))
 
 
-def _stacked(image: ArrayPlan, series: Series, references: References) -> ArrayPlan:
+def _stacked(image: ArrayPlan, series: Series, references: StackReferences) -> ArrayPlan:
     names = tuple(series.samples if name == "band" else name for name in image.dimension_names)
     new = [*series.sizes, *names]
     last = new[-1:] if names[-1] not in ("y", "x") else []
