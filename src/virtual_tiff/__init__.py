@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from virtual_tiff.operations.publish import publish, publish_async
     from virtual_tiff.operations.stack import append, stack
     from virtual_tiff.parser import VirtualTIFF
+    from virtual_tiff.planning.agreement import agreeing
     from virtual_tiff.progress import Progress
     from virtual_tiff.publishing.containers import Container, containers_for
+    from virtual_tiff.publishing.georeferencing import georeference
     from virtual_tiff.publishing.repository import open_repository
     from virtual_tiff.publishing.results import Added, PublishResult
 
