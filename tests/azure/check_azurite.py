@@ -274,7 +274,7 @@ def test_a_registry_says_what_the_environment_does_not(endpoint: str, tmp_path: 
         {f"az://{CONTAINER}/": icechunk.azure_credentials(access_key=KEY)}
     )
     repository = icechunk.Repository.open(storage, authorize_virtual_chunk_access=access)
-    pixels = opened(repository, "scene")["0"].values
+    pixels = opened(repository, "scene/0")["image"].values
     assert np.array_equal(pixels, read_paths([path])[0])
 
 
@@ -286,7 +286,7 @@ def test_a_public_container(endpoint: str, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("AZURE_ALLOW_HTTP", "true")
     repo = str(tmp_path / "repository")
     publish([url], repo, names=["scene"], anonymous=True)
-    pixels = opened(open_repository(repo), "scene")["0"].values
+    pixels = opened(open_repository(repo), "scene/0")["image"].values
     assert np.array_equal(pixels, read_paths([path])[0])
     assert verify(repo, sample=None, anonymous=True).exit_status == 0
 
@@ -318,7 +318,7 @@ def test_a_shared_access_signature(
     assert raised.value.kind in (ErrorKind.NOT_AUTHORIZED, ErrorKind.NOT_FOUND)
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", shared_access_signature())
     publish([url], repo, names=["scene"])
-    pixels = opened(open_repository(repo), "scene")["0"].values
+    pixels = opened(open_repository(repo), "scene/0")["image"].values
     assert np.array_equal(pixels, read_paths([path])[0])
     assert "sig=" not in str(
         icechunk.Repository.fetch_config(icechunk.local_filesystem_storage(repo))

@@ -18,7 +18,6 @@ import pytest
 from tests.helpers.archive import FIRST, PATTERN, read_paths, write_scenes
 from tests.helpers.range_server import RangeServer
 from tests.readers._case import (
-    COPIED,
     DATA_TYPES,
     DEFLATE,
     LAYOUTS,
@@ -35,7 +34,7 @@ from virtual_tiff.inventory.scan import scan
 from virtual_tiff.operations.stack import stack
 
 #: What zarrita.js reads as it is.
-_BARE = (UNCOMPRESSED, DEFLATE, ZSTANDARD, MISSING, COPIED)
+_BARE = (UNCOMPRESSED, DEFLATE, ZSTANDARD, MISSING)
 #: Node 20 has no typed array for these.
 _NOT_IN_JAVASCRIPT = ("float16", "complex64", "complex128")
 
@@ -61,7 +60,7 @@ def table(cube: Published, tmp_path_factory: pytest.TempPathFactory) -> Table:
 def test_zarrita_reads_without_any_decoder(group: str, table: Table) -> None:
     """Whole arrays and windows, edge chunks, missing chunks and inline chunks."""
     cases = [case for case in all_cases() if case.group == group]
-    if group not in (MISSING, COPIED):
+    if group != MISSING:
         assert {case.layout for case in cases} == set(LAYOUTS)
     verdicts = {case.name: table.verdicts[case.name]["zarrita"] for case in cases}
     assert set(verdicts.values()) == {"exact"}, verdicts

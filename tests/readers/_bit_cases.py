@@ -15,7 +15,6 @@ from tests.helpers.assemble import short
 from tests.helpers.make import Pixels, pixels
 from tests.readers._case import (
     CCITT,
-    COPIED,
     FILL_ORDER,
     HEIGHT,
     LAYOUTS,
@@ -115,15 +114,14 @@ def _write_reversed_bits(path: Path, bits: int) -> None:
     write_one_strip(path, encoded, {"BITS_PER_SAMPLE": short(bits), "FILL_ORDER": short(2)})
 
 
-def copied() -> Iterator[Case]:
-    """An encoding that no codec expresses, so that its pixels are stored."""
+def reversed_packbits() -> Iterator[Case]:
+    """Compressed bytes with their bits reversed, which are stored the right way around."""
     yield Case(
-        group=COPIED,
+        group=FILL_ORDER,
         encoding="FillOrder 2 in PackBits",
         layout=ONE_BAND,
         detail="one strip",
         write=_write_reversed_packbits,
-        copy=True,
     )
 
 

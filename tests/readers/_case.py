@@ -29,9 +29,8 @@ GROUPS = (
     JPEG := "JPEG",
     IMAGES := "JPEG 2000, JPEG XL, JPEG XR, PNG, WebP",
     LERC := "LERC, alone or in Deflate or Zstandard",
-    FILL_ORDER := "FillOrder 2, uncompressed",
+    FILL_ORDER := "FillOrder 2, alone or in PackBits",
     MISSING := "Missing tiles",
-    COPIED := "Copied into the repository",
 )
 #: Cases of this group make a table of their own.
 DATA_TYPES = "Data types"

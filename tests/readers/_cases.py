@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from tests.helpers.make import COMPLEX, FLOATS, INTEGERS, TILE, Encoding, write
-from tests.readers._bit_cases import copied, fax, fill_order, odd_widths
+from tests.readers._bit_cases import fax, fill_order, odd_widths, reversed_packbits
 from tests.readers._case import (
     DATA_TYPES,
     DEFLATE,
@@ -46,7 +46,7 @@ def all_cases() -> tuple[Case, ...]:
         *lerc(),
         *fill_order(),
         *_missing(),
-        *copied(),
+        *reversed_packbits(),
         *_data_types(),
     )
     if len({case.name for case in cases}) != len(cases):

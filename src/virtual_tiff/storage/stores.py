@@ -16,6 +16,14 @@ from virtual_tiff.storage.credentials import check_access, cloud
 from virtual_tiff.storage.resolve import AddressRegistry, Store
 from virtual_tiff.storage.retries import retry_settings
 
+#: Client options of obstore that the environment may set, and the start of their variables.
+_CLIENT_OPTIONS = (
+    *("allow_http", "allow_invalid_certificates", "connect_timeout", "timeout", "user_agent"),
+    *("proxy_url", "proxy_ca_certificate", "proxy_excludes", "http1_only", "http2_only"),
+    *("pool_idle_timeout", "pool_max_idle_per_host"),
+)
+_CLIENT_PREFIXES = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}
+
 
 def registry_for(
     urls: Sequence[str],
@@ -105,8 +113,16 @@ def _store(root: str, url: str, settings: Mapping[str, Any], *, anonymous: bool)
 
 def _cloud_store(root: str, scheme: str, settings: Mapping[str, Any], *, anonymous: bool) -> Store:
     options: dict[str, Any] = {**retry_settings(), **settings}
+    if "@" in root:
+        # The address has the Azure account, which may be given once.
+        options.pop("account_name", None)
     if anonymous:
         options["skip_signature"] = True
+    # Client options that are passed replace all those of the environment.
+    prefix = _CLIENT_PREFIXES[cloud(scheme) or "s3"]
+    for name in _CLIENT_OPTIONS:
+        if value := os.environ.get(f"{prefix}_{name.upper()}"):
+            options["client_options"][name] = value
     endpoint = str(settings.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", ""))
     if endpoint.startswith("http://"):
         options["client_options"]["allow_http"] = True
