@@ -17,7 +17,7 @@ type OnDuplicate = Literal["raise", "first", "last", "newest"]
 type OnFailed = Literal["raise", "skip"]
 type OnPresent = Literal["raise", "skip"]
 type OutOfOrder = Literal["raise", "insert"]
-type GridChoice = Literal["auto", "regular", "tiles"]
+type Grid = Literal["auto", "regular", "tiles"]
 type OnGap = Literal["raise", "fill"]
 type StacMetadata = Literal["use", "ignore"]
 

@@ -260,7 +260,7 @@ class CubeChoices:
         typer.Option("--stitch", help="Images continue each other, as tiles of one grid do."),
     ] = False
     grid: Annotated[
-        choices.GridChoice,
+        choices.Grid,
         typer.Option(
             help="regular: one array of (y, x). tiles: (tile_y, tile_x, y, x), for images that do "
             "not end on chunks. auto: regular if possible."

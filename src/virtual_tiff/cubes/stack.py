@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from virtual_tiff.choices import GridChoice, OnDuplicate, OnGap, check_choice
+from virtual_tiff.choices import Grid, OnDuplicate, OnGap, check_choice
 from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, shared_band_names
 from virtual_tiff.cubes.gaps import PRESENT, filled
 from virtual_tiff.cubes.lattice import Fitted, fitted
@@ -102,7 +102,7 @@ class CubeOptions:
 
     along: str | Sequence[str] | None = None
     stitch: bool = False
-    grid: GridChoice = "auto"
+    grid: Grid = "auto"
     snap: float = DEFAULT_SNAP
     bounds: Sequence[float] | None = None
     on_gap: OnGap = "raise"
@@ -117,7 +117,7 @@ class CubeOptions:
 
     def __post_init__(self) -> None:
         check_choice("on_duplicate", self.on_duplicate, OnDuplicate)
-        check_choice("grid", self.grid, GridChoice)
+        check_choice("grid", self.grid, Grid)
         check_choice("on_gap", self.on_gap, OnGap)
         if not 0 < self.snap < 0.5:
             raise InvalidOptionError(f"snap is {self.snap!r}, but must be between 0 and 0.5.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from virtual_tiff.choices import GridChoice
+from virtual_tiff.choices import Grid
 from virtual_tiff.cubes.lattice import Fitted
 from virtual_tiff.cubes.plan import Axis, GridKind, Rows
 from virtual_tiff.errors import MismatchError
@@ -17,7 +17,7 @@ type Chunk = tuple[int, int]
 
 
 def decided(
-    fit: Fitted, chunks: Sequence[tuple[Rows, Chunk]], keys: Rows, choice: GridChoice
+    fit: Fitted, chunks: Sequence[tuple[Rows, Chunk]], keys: Rows, choice: Grid
 ) -> tuple[GridKind, str]:
     """Choose the kind of grid, and say why.
 

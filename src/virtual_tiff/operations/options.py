@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from virtual_tiff.choices import (
-    GridChoice,
+    Grid,
     IFDLayout,
     OnDuplicate,
     OnFailed,
@@ -65,7 +65,7 @@ class CubeFields(TypedDict, total=False):
 
     along: str | Sequence[str] | None
     stitch: bool
-    grid: GridChoice
+    grid: Grid
     snap: float
     bounds: Sequence[float] | None
     on_gap: OnGap
