@@ -334,7 +334,8 @@ async def _whole_file(
     # Imported here: few files need it.
     from virtual_tiff.completing.whole_file import plan_whole_file
 
-    return await plan_whole_file(find_ifd(header, reason.ifd or ()), source, reason, options)
+    directory = find_ifd(header, reason.ifd or ())
+    return await plan_whole_file(header, directory, source, reason, options)
 
 
 async def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:

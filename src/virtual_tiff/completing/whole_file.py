@@ -22,8 +22,9 @@ from virtual_tiff.planning.encoding.data_type import image_nodata
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.plan import ArrayPlan, Codec
 from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.source import Source
 from virtual_tiff.tags import PhotometricInterpretation
-from virtual_tiff.tiff.ifd import ImageFileDirectory
+from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 
 #: Largest file in bytes, and largest decoded image.
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -44,6 +45,7 @@ _COLOR_SPACES = frozenset({PhotometricInterpretation.LOG_LUV})
 
 
 async def plan_whole_file(
+    header: Header,
     directory: ImageFileDirectory,
     source: ByteSource,
     reason: UnsupportedTIFFError,
@@ -53,10 +55,10 @@ async def plan_whole_file(
 
     Parameters
     ----------
-    directory
-        The image.
+    header, directory
+        The TIFF and its image.
     source
-        Its TIFF, all of which is read.
+        The bytes of the TIFF, all of which are read.
     reason
         Why its segments cannot be referenced; recorded in the notes of the array.
     options
@@ -68,7 +70,7 @@ async def plan_whole_file(
     pixels = await asyncio.to_thread(_decoded, data, directory.index[0])
     if pixels is None or not _is_expected(pixels, directory, reason):
         return None
-    return _plan(directory, source, pixels.dtype, reason, options)
+    return _plan(directory, header.source, pixels.dtype, reason, options)
 
 
 def is_candidate(
@@ -122,7 +124,7 @@ def _is_expected(
 
 def _plan(
     directory: ImageFileDirectory,
-    source: ByteSource,
+    source: Source,
     data_type: np.dtype[Any],
     reason: UnsupportedTIFFError,
     options: ImageOptions,
@@ -149,7 +151,7 @@ def _plan(
         codecs=tuple(codecs),
         fill_value=zero if nodata is None else nodata,
         dimension_names=axes.arrange(axes.name, "y", "x"),
-        source=source.source,
+        source=source,
         ifd=directory.index,
         offsets=np.zeros(grid, np.uint64),
         lengths=np.full(grid, source.size, np.uint64),
