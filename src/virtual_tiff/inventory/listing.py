@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from obspec import Get, Head, List, ObjectMeta
 from obspec_utils.glob import glob_objects
 from obspec_utils.registry import ObjectStoreRegistry
+from obstore.store import LocalStore
 
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
 from virtual_tiff.storage.addresses import is_local, is_web, local_path
 from virtual_tiff.storage.errors import storage_error
-from virtual_tiff.storage.local import check_regular
+from virtual_tiff.storage.local import LocalListing, check_regular
 from virtual_tiff.storage.resolve import resolve_store
 
 #: Suffixes of files that list other files.
@@ -64,7 +66,7 @@ type Listing = dict[str, ObjectMeta]
 def listed(url: str, registry: ObjectStoreRegistry[Any], suffixes: tuple[str, ...]) -> Listing:
     """Return the files below a prefix whose names end in one of the suffixes, sorted."""
     _check_listing(url)
-    store, prefix = resolve_store(url, registry)
+    store, prefix = _lister(*resolve_store(url, registry))
     root = url[: len(url) - len(prefix)] if prefix else url
     root = root if root.endswith("/") else root + "/"
     found: Listing = {}
@@ -79,7 +81,7 @@ def listed(url: str, registry: ObjectStoreRegistry[Any], suffixes: tuple[str, ..
 def globbed(url: str, registry: ObjectStoreRegistry[Any]) -> Listing | list[str]:
     """Return the files that a pattern matches, sorted; or the file of that name if there is one."""
     _check_listing(url)
-    store, pattern = resolve_store(url, registry)
+    store, pattern = _lister(*resolve_store(url, registry))
     root = url[: len(url) - len(pattern)]
     if not is_local(url) and _exists(cast(Head, store), pattern):
         return [url]
@@ -89,6 +91,13 @@ def globbed(url: str, registry: ObjectStoreRegistry[Any]) -> Listing | list[str]
         raise storage_error(error, url) from error
     # Without any match, an error about this name says more than one about no files.
     return {root + path: found[path] for path in sorted(found)} or ([] if "*" in url else [url])
+
+
+def _lister(store: object, path: str) -> tuple[object, str]:
+    """Return what lists a store; its own list refuses folders with odd names."""
+    if isinstance(store, LocalStore):
+        return LocalListing(Path(store.prefix or "/")), path
+    return store, path
 
 
 def _exists(store: Head, path: str) -> bool:
