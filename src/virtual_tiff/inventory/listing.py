@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from obspec_utils.glob import glob_objects
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import LocalStore
 
-from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
+from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError, shorten
 from virtual_tiff.storage.addresses import is_local, is_web, local_path
 from virtual_tiff.storage.errors import storage_error
 from virtual_tiff.storage.local import LocalListing, check_regular
@@ -21,6 +22,9 @@ from virtual_tiff.storage.resolve import resolve_store
 
 #: Suffixes of files that list other files.
 _LISTS = (".txt", ".lst", ".json", ".geojson", ".parquet", ".geoparquet", ".csv")
+#: Largest JSON document, of which Python makes ten times as many bytes, and largest other list.
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+MAX_LIST_BYTES = 256 * 1024 * 1024
 _GLOB = frozenset("*?[")
 _STAC_API = re.compile(r"/(collections/[^/]+/items(/[^/]+)?|search)/?$")
 _TIFFS = (".tif", ".tiff", ".TIF", ".TIFF")
@@ -110,17 +114,57 @@ def _exists(store: Head, path: str) -> bool:
 
 
 def read_bytes(url: str, registry: ObjectStoreRegistry[Any]) -> bytes:
-    """Return the content of a file that lists others."""
+    """Return the content of a file that lists others.
+
+    Raises
+    ------
+    SourceError
+        It cannot be read.
+    InvalidOptionError
+        It is larger than `MAX_DOCUMENT_BYTES`, or `MAX_LIST_BYTES` for what is no JSON.
+    """
     try:
         if is_local(url):
             check_regular(url)
+            _check_size(url, local_path(url).stat().st_size)
             return local_path(url).read_bytes()
         store, path = resolve_store(url, registry)
-        return bytes(cast(Get, store).get(path).buffer())
+        response = cast(Get, store).get(path)
+        _check_size(url, response.meta["size"])
+        return bytes(response.buffer())
     except VirtualTIFFError:
         raise
     except Exception as error:
         raise storage_error(error, url) from error
+
+
+@contextmanager
+def reading_list(url: str | None, what: str) -> Iterator[None]:
+    """Translate what libraries raise for a file that is no list of its kind.
+
+    Raises
+    ------
+    InvalidOptionError
+        It is not `what`, nested too deeply, or takes more memory than there is.
+    """
+    try:
+        yield
+    except VirtualTIFFError:
+        raise
+    except (ValueError, RecursionError, MemoryError) as error:  # ArrowInvalid is a ValueError
+        text = shorten(" ".join(str(error).split()) or type(error).__name__)
+        raise InvalidOptionError(f"this is not {what}: {text}.", url=url) from error
+
+
+def _check_size(url: str, size: int) -> None:
+    plain = url.lower().endswith((".txt", ".lst", ".csv", ".parquet", ".geoparquet"))
+    most = MAX_LIST_BYTES if plain else MAX_DOCUMENT_BYTES
+    if size > most:
+        raise InvalidOptionError(
+            f"this list has {size} bytes, more than {most}.",
+            url=url,
+            remedy="Divide it; or name a Parquet file on this machine, such as STAC GeoParquet.",
+        )
 
 
 def _check_listing(url: str) -> None:

@@ -66,9 +66,15 @@ class Auxiliary:
     urls: tuple[str, ...] = ()
 
 
+#: Most tags of elements in a document, each of which takes some 200 bytes.
+MAX_TAGS = 500_000
+
+
 def parse_aux_xml(data: bytes, url: str) -> Auxiliary:
     """Parse a PAM document; refuse those that GDAL cannot read either."""
     try:
+        if data.count(b"<") > MAX_TAGS:
+            raise ValueError(f"it has more than {MAX_TAGS} tags")
         root: Element = fromstring(data, forbid_dtd=True)
     except (ParseError, ValueError, LookupError) as error:
         # DefusedXmlException is a ValueError, as are wrong encodings.

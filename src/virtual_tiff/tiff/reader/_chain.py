@@ -17,8 +17,8 @@ MAX_ENTRIES = 4096
 SPREAD_BYTES = 4096
 #: Most directories that are read ahead, at regular distances.
 _MOST_AHEAD = 128
-#: Bytes of memory that a directory takes besides its values.
-DIRECTORY_BYTES = 1200
+#: Bytes of memory that a directory takes besides its values, with the plan of its image.
+DIRECTORY_BYTES = 4096
 
 #: Tag, field type, count and value field (the value, or its offset).
 type Entry = tuple[int, int, int, bytes]
