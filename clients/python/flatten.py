@@ -83,9 +83,10 @@ def flatten(
     lazy = indexing.LazilyIndexedArray(
         _Flat(tiles.variable, there, starts, front, shape, fill_value)
     )
-    kept = {name: value for name, value in tiles.encoding.items() if name in _ENCODING}
-    variable = xr.Variable((*front, *_AXES), lazy, tiles.attrs, kept)
-    return xr.DataArray(variable, coordinates, name=tiles.name)
+    variable = xr.Variable((*front, *_AXES), lazy, tiles.attrs)
+    flat = xr.DataArray(variable, coordinates, name=tiles.name)
+    flat.encoding = {name: value for name, value in tiles.encoding.items() if name in _ENCODING}
+    return flat
 
 
 def _missing(tiles: xr.DataArray | xr.Variable) -> Any:

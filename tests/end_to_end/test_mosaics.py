@@ -174,8 +174,8 @@ class Tiles:
                 with rasterio.open("\n".join([xml, *lines, "</VRTDataset>"])) as file:
                     found.append(file.read())
         together: Pixels = np.stack(found)
-        alone: Pixels = together[:, 0]
-        return alone if count == 1 else together
+        alone: Pixels = together[:, 0] if count == 1 else together
+        return alone
 
 
 def name_of(place: tuple[int, int, int]) -> str:
