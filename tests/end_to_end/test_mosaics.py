@@ -174,8 +174,7 @@ class Tiles:
                 with rasterio.open("\n".join([xml, *lines, "</VRTDataset>"])) as file:
                     found.append(file.read())
         together: Pixels = np.stack(found)
-        alone: Pixels = together[:, 0] if count == 1 else together
-        return alone
+        return together[:, 0] if count == 1 else together
 
 
 def name_of(place: tuple[int, int, int]) -> str:
@@ -187,10 +186,10 @@ def name_of(place: tuple[int, int, int]) -> str:
 def _pixels(kind: str, count: int, seed: int) -> Pixels:
     shape = (count, *SIZE)
     if kind != "jpeg":
-        data = pixels("uint16", shape, seed)
-        return data % 4096 if kind == "packed" else data
+        return pixels("uint16", shape, seed) % (4096 if kind == "packed" else 65536)
     band, y, x = np.indices(shape)
-    return (seed % 50 + 40 * band + y + x).astype(np.uint8)
+    smooth: Pixels = seed % 50 + 40 * band + y + x
+    return smooth.astype(np.uint8)
 
 
 ALL = [
