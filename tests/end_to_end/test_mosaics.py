@@ -186,7 +186,9 @@ def name_of(place: tuple[int, int, int]) -> str:
 def _pixels(kind: str, count: int, seed: int) -> Pixels:
     shape = (count, *SIZE)
     if kind != "jpeg":
-        return pixels("uint16", shape, seed) % (4096 if kind == "packed" else 65536)
+        data = pixels("uint16", shape, seed)
+        data %= 4096 if kind == "packed" else 65535
+        return data
     band, y, x = np.indices(shape)
     smooth: Pixels = seed % 50 + 40 * band + y + x
     return smooth.astype(np.uint8)

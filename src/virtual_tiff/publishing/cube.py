@@ -39,9 +39,9 @@ from virtual_tiff.publishing.results import Added
 from virtual_tiff.publishing.sources_table import concatenated, read_sources_table
 from virtual_tiff.storage.run import run
 
-#: Rows and columns of tiles in one manifest, and the most blocks of them: a commit takes some 50 ms
-#: for each manifest.
-_TILES = 8
+#: Steps of a series of tiles in one manifest, as far as possible, and the most blocks of tiles: a
+#: commit takes some 50 ms for each manifest.
+_STEPS = 25
 _BLOCKS = 256
 
 
@@ -81,11 +81,13 @@ class CubePart(Part):
         image = max(v.image.offsets.size for v in self.cube.variables.values())
         sizes = self.cube.sizes
         tiles = [sizes.pop(name) for name in TILES if name in sizes]
-        # A manifest holds a square of tiles, and some steps of the first axis.
-        side = max(_TILES, ceil(sqrt(prod(tiles) / _BLOCKS))) if tiles else 1
-        grows = dict.fromkeys(TILES[: len(tiles)], MANIFEST_REFERENCES // side)
         first, *others = sizes or [""]
-        within = prod(sizes[name] for name in others) * prod(min(side, n) for n in tiles)
+        within = prod(sizes[name] for name in others)
+        # A manifest holds a square of tiles, and some steps of the first axis.
+        square = MANIFEST_REFERENCES / 2 / (_STEPS * image * within)
+        side = ceil(sqrt(max(1, square, prod(tiles) / _BLOCKS))) if tiles else 1
+        grows = dict.fromkeys(TILES[: len(tiles)], max(1, MANIFEST_REFERENCES // side))
+        within *= prod(min(side, n) for n in tiles)
         if first:
             grows[first] = image * within * (2 if tiles else 1)
         return grows
