@@ -78,7 +78,13 @@ def _lists(values: NDArray[Any]) -> Any:
 
 
 def tiled(
-    inventory: Inventory, side: int, dates: int, prefix: str, *, first: int = 0
+    inventory: Inventory,
+    side: int,
+    dates: int,
+    prefix: str,
+    *,
+    first: int = 0,
+    grid: int | None = None,
 ) -> Inventory:
     """Repeat the one row of an inventory as tiles of a square beside each other.
 
@@ -94,10 +100,12 @@ def tiled(
         What the URLs begin with; a number and `.tif` follow.
     first
         Number of the first date.
+    grid
+        Pretend that each image has `grid` × `grid` chunks.
     """
     count = side * side
-    table = repeated(inventory, count * dates, prefix, first=first * count).table
-    row = inventory.table.select(["transform", "height", "width"]).to_pylist()[0]
+    table = repeated(inventory, count * dates, prefix, first=first * count, grid=grid).table
+    row = table.slice(0, 1).select(["transform", "height", "width"]).to_pylist()[0]
     a, b, left, d, e, top = row["transform"]
     y, x = np.divmod(np.tile(np.arange(count), dates), side)
     transforms = np.tile([a, b, left, d, e, top], (count * dates, 1)).astype(float)
