@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import struct
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import tifffile
@@ -54,6 +55,8 @@ TIFFFILE_ERRORS = (
 )
 #: UIC2Tag of MetaMorph, with as many values as there are planes.
 _UIC2 = 33629
+#: Bytes of the largest value, or segment, that is read at once.
+_LARGEST_READ = 1024 * 1024 * 1024
 _RATIONALS = frozenset({FieldType.RATIONAL, FieldType.SRATIONAL})
 
 
@@ -83,7 +86,7 @@ def read_with_tifffile(
             return tuple(ifds)
     except VirtualTIFFError as error:
         raise error.at(url=url, ifd=place) from error.__cause__
-    except TIFFFILE_ERRORS as error:
+    except (*TIFFFILE_ERRORS, MemoryError) as error:
         raise InvalidTIFFError(
             f"tifffile cannot read the directory ({error}).",
             url=url,
@@ -110,7 +113,43 @@ def open_with_tifffile(
     file = BlockStoreReader(
         source, source.path, block_size=block_size, max_cached_blocks=CACHE_SIZE // block_size
     )
-    return tifffile.TiffFile(file, name=name or source.source.url)  # type: ignore[arg-type]
+    return tifffile.TiffFile(
+        cast(IO[bytes], _File(file, source.size)), name=name or source.source.url
+    )
+
+
+class _File(io.RawIOBase):
+    """A file for tifffile and NumPy, which read records only from what is an `io.IOBase`."""
+
+    def __init__(self, reader: BlockStoreReader, size: int) -> None:
+        self._reader = reader
+        self._file_size = size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._reader.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._reader.tell()
+
+    def read(self, size: int = -1, /) -> bytes:
+        # Counts in broken files say more than memory holds.
+        left = max(0, self._file_size - self._reader.tell())
+        size = left if size is None or size < 0 else min(size, left)
+        if size > _LARGEST_READ:
+            raise OSError(f"a value of {size} bytes, more than {_LARGEST_READ}")
+        return self._reader.read(size)
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
 
 class _Directories:
@@ -137,6 +176,7 @@ class _Directories:
                     tags[tag.code] = value
         sub_ifds: list[ImageFileDirectory] = []
         notes: list[str] = _hidden_planes(page)
+        tags |= self._corrected(index)
         if Tag.SUB_IFDS in tags:
             below = whole_numbers(tags[Tag.SUB_IFDS], Tag.SUB_IFDS, index).tolist()
             for i, below_at in sub_positions(below, index, self._seen):
@@ -156,6 +196,23 @@ class _Directories:
             notes=tuple(notes),
             shared=self._shared,
         )
+
+    def _corrected(self, index: tuple[int, ...]) -> dict[int, Any]:
+        """Return what the directories of Zeiss LSM state wrongly.
+
+        Offsets are modulo 4 GiB, and counts of compressed strips those of the decoded ones.
+        """
+        tif = self._tif
+        if not tif.is_lsm or len(index) > 1:
+            return {}
+        if tif.filehandle.size < 2**32 and tif.pages.first.compression == 1:
+            return {}
+        # tifffile corrected the pages when it opened the file.
+        page = tif.pages[index[0]]
+        return {
+            Tag.STRIP_OFFSETS: tuple(page.dataoffsets),
+            Tag.STRIP_BYTE_COUNTS: tuple(page.databytecounts),
+        }
 
     def _value(self, tag: tifffile.TiffTag, index: tuple[int, ...]) -> Any:
         key = (tag.valueoffset, int(tag.dtype), tag.count)
