@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 
@@ -228,6 +229,98 @@ def imagej_colors(path: Path) -> None:
             "Ranges": (10.0, 900.0, 0.0, 4095.0),
         },
     )
+
+
+def _jpeg(image: Pixels) -> bytes:
+    return bytes(imagecodecs.jpeg_encode(image, level=95, subsampling="444"))
+
+
+def _restarted(image: Pixels, columns: int) -> tuple[bytes, list[int]]:
+    """Encode an image as one JPEG stream, restarted after each 8 rows of so many columns.
+
+    Returns the stream and the offsets of its segments.
+    """
+    height, width, _ = image.shape
+    streams = [
+        bytes(
+            imagecodecs.jpeg_encode(image[y : y + 8, x : x + columns], level=95, subsampling="444")
+        )
+        for y in range(0, height, 8)
+        for x in range(0, width, columns)
+    ]
+    scan = streams[0].index(b"\xff\xda")
+    start = scan + 2 + int.from_bytes(streams[0][scan + 2 : scan + 4], "big")
+    frame = streams[0].index(b"\xff\xc0") + 5
+    head = bytearray(streams[0][:scan])
+    struct.pack_into(">HH", head, frame, height, width)
+    head += struct.pack(">4H", 0xFFDD, 4, columns // 8, 0)[:6] + streams[0][scan:start]
+    data = bytes(head)
+    starts = []
+    for i, stream in enumerate(streams):
+        starts.append(len(data))
+        last = i == len(streams) - 1
+        data += stream[start:-2] + (b"\xff\xd9" if last else bytes([0xFF, 0xD0 + i % 8]))
+    return data, starts
+
+
+def ndpi(path: Path, *, at: int = 4096, columns: int = 32) -> None:
+    """Write a slide of two levels as Hamamatsu's scanners do, with everything from `at` on."""
+    data = b""
+    levels = []
+    for i, (height, width) in enumerate(((64, 96), (32, 64))):
+        ramps = np.meshgrid(np.arange(width), np.arange(height))
+        image = np.stack([*ramps, np.full((height, width), 90 + i)], axis=-1).astype(np.uint8)
+        stream, starts = _restarted(image, columns)
+        entries: list[tuple[int, int, list[int] | bytes]] = [
+            (256, 4, [width]),
+            (257, 4, [height]),
+            (258, 3, [8, 8, 8]),
+            (259, 3, [7]),
+            (262, 3, [6]),
+            (271, 2, b"Hamamatsu\0"),
+            (273, 4, [at + len(data)]),
+            (277, 3, [3]),
+            (278, 4, [height]),
+            (279, 4, [len(stream)]),
+            (530, 3, [1, 1]),
+            (65420, 4, [1]),
+            (65421, 11, struct.pack("<f", 20.0 / (1 + i))),
+            (65426, 4, starts),
+        ]
+        levels.append(entries)
+        data += stream + b"\0" * (len(stream) % 2)
+    first = at + len(data)
+    second = first + len(_ndpi_directory(first, levels[0], 0))
+    data += _ndpi_directory(first, levels[0], second) + _ndpi_directory(second, levels[1], 0)
+    with path.open("wb") as file:
+        file.write(struct.pack("<2sHQ", b"II", 42, first))
+        file.seek(at)
+        file.write(data)
+
+
+def _ndpi_directory(
+    at: int, entries: Sequence[tuple[int, int, list[int] | bytes]], following: int
+) -> bytes:
+    """Return a directory at an offset, with its values."""
+    body = at + 2 + 12 * len(entries) + 8 + 4 * len(entries)
+    fields, high, values = b"", b"", b""
+    for tag, kind, value in entries:
+        form = {3: "H", 4: "I"}.get(kind, "B")
+        numbers = value if isinstance(value, list) else list(value)
+        count = {2: len(numbers), 11: 1}.get(kind, len(numbers))
+        upper = 0
+        if kind == 4 and count == 1:
+            upper, low = divmod(numbers[0], 2**32)
+            raw = struct.pack("<I", low)
+        else:
+            raw = struct.pack(f"<{len(numbers)}{form}", *numbers)
+        if len(raw) > 4:
+            upper, low = divmod(body + len(values), 2**32)
+            values += raw + b"\0" * (len(raw) % 2)
+            raw = struct.pack("<I", low)
+        fields += struct.pack("<HHI", tag, kind, count) + raw.ljust(4, b"\0")
+        high += struct.pack("<I", upper)
+    return struct.pack("<H", len(entries)) + fields + struct.pack("<Q", following) + high + values
 
 
 #: As `PAGED`: arrays are exactly those of tifffile's series.

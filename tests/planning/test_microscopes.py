@@ -90,6 +90,35 @@ def test_gels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(roots[...].astype("float32") ** 2 * np.float32(0.25), expected)
 
 
+@pytest.mark.parametrize("at", [4096, 2**32 + 4096])
+def test_restart_segments_of_ndpi(tmp_path: Path, at: int) -> None:
+    """Each is a chunk, by reference; the header of the stream is in the codec."""
+    path = tmp_path / "slide.ndpi"
+    microscopes.ndpi(path, at=at)
+    plan = VirtualTIFF(ifd_layout="pages").plan(f"file://{path}", local_registry())
+    assert [plan.groups[str(i)].arrays["image"].chunk_shape for i in range(2)] == [(3, 8, 32)] * 2
+    assert not plan.groups["0"].arrays["image"].inline
+    with numcodecs_names(), tifffile.TiffFile(path) as tif:
+        store = VirtualTIFF(ifd_layout="pages")(f"file://{path}", local_registry())
+        root: Any = zarr.open_group(store, mode="r", zarr_format=3)
+        for i, level in enumerate(tif.series[0].levels):
+            found = np.moveaxis(root[f"{i}/image"][...], 0, -1)
+            np.testing.assert_array_equal(found, level.asarray())
+    flat = VirtualTIFF().plan(f"file://{path}", local_registry())
+    assert flat.arrays["1"].shape == (3, 32, 64)
+
+
+def test_segments_of_ndpi_that_are_no_grid(tmp_path: Path) -> None:
+    """Segments of 40 columns of 64 end within the rows: the level is one chunk."""
+    path = tmp_path / "slide.ndpi"
+    microscopes.ndpi(path)
+    marker = b"\xff\xdd\x00\x04\x00"
+    # A restart interval of 5 blocks instead of 4.
+    path.write_bytes(path.read_bytes().replace(marker + b"\x04", marker + b"\x05"))
+    plan = VirtualTIFF().plan(f"file://{path}", local_registry())
+    assert plan.arrays["1"].chunk_shape == (3, 32, 64)
+
+
 def test_tiles_of_ventana_overlap(tmp_path: Path) -> None:
     root = opened(tmp_path / "a.bif", microscopes.bif)
     assert root["0/0/image"].attrs["notes"]

@@ -57,6 +57,8 @@ TIFFFILE_ERRORS = (
 _UIC2 = 33629
 #: Bytes of the largest value, or segment, that is read at once.
 _LARGEST_READ = 1024 * 1024 * 1024
+#: DRI of JPEG (ITU-T T.81, B.2.4.4), up to the number of blocks.
+_RESTART_INTERVAL = b"\xff\xdd\x00\x04"
 _RATIONALS = frozenset({FieldType.RATIONAL, FieldType.SRATIONAL})
 
 
@@ -71,7 +73,10 @@ def read_with_tifffile(
     positions = [directory.position for directory in chain.directories]
     place = (0 if only is None else only,)
     try:
-        with source.budget.working(), open_with_tifffile(source) as tif:
+        with (
+            source.budget.working(),
+            open_with_tifffile(source, is_ndpi=chain.layout.is_ndpi) as tif,
+        ):
             reader = _Directories(tif, chain, source.budget)
             if only is None:
                 found = []
@@ -96,7 +101,11 @@ def read_with_tifffile(
 
 
 def open_with_tifffile(
-    source: ByteSource, *, name: str | None = None, block_size: int = BLOCK_SIZE
+    source: ByteSource,
+    *,
+    name: str | None = None,
+    block_size: int = BLOCK_SIZE,
+    is_ndpi: bool = False,
 ) -> tifffile.TiffFile:
     """Open a TIFF in tifffile over fetched bytes and the store. Blocks: run it in a thread.
 
@@ -109,12 +118,15 @@ def open_with_tifffile(
     block_size
         Bytes to read from `source` at a time. A block that the first GET contains only partly is
         fetched again.
+    is_ndpi
+        Whether it is a slide of Hamamatsu, whatever its name.
     """
     file = BlockStoreReader(
         source, source.path, block_size=block_size, max_cached_blocks=CACHE_SIZE // block_size
     )
+    flags: dict[str, Any] = {"is_ndpi": True} if is_ndpi else {}
     return tifffile.TiffFile(
-        cast(IO[bytes], _File(file, source.size)), name=name or source.source.url
+        cast(IO[bytes], _File(file, source.size)), name=name or source.source.url, **flags
     )
 
 
@@ -177,6 +189,17 @@ class _Directories:
         sub_ifds: list[ImageFileDirectory] = []
         notes: list[str] = _hidden_planes(page)
         tags |= self._corrected(index)
+        header = None
+        if page.jpegheader is not None and _is_grid(page):
+            header = page.jpegheader
+            # Offsets and counts, which tifffile has as numbers.
+            self._budget.keep(80 * len(page.dataoffsets) + len(header))
+            tags |= {
+                Tag.TILE_WIDTH: page.tilewidth,
+                Tag.TILE_LENGTH: page.tilelength,
+                Tag.TILE_OFFSETS: np.array(page.dataoffsets, np.uint64),
+                Tag.TILE_BYTE_COUNTS: np.array(page.databytecounts, np.uint64),
+            }
         if Tag.SUB_IFDS in tags:
             below = whole_numbers(tags[Tag.SUB_IFDS], Tag.SUB_IFDS, index).tolist()
             for i, below_at in sub_positions(below, index, self._seen):
@@ -195,6 +218,7 @@ class _Directories:
             sub_ifds=tuple(sub_ifds),
             notes=tuple(notes),
             shared=self._shared,
+            jpeg_header=header,
         )
 
     def _corrected(self, index: tuple[int, ...]) -> dict[int, Any]:
@@ -222,6 +246,22 @@ class _Directories:
             charge(self._budget, tag.code, int(tag.dtype), tag.count)
         value = self._values[key] = _value(self._tif, tag, self._chain, index)
         return value
+
+
+def _is_grid(page: tifffile.TiffPage) -> bool:
+    """Return whether the restart segments of an NDPI level are the tiles of a grid.
+
+    Others begin in one row of blocks and end in the next.
+    """
+    down = -(-page.imagelength // page.tilelength)
+    across = -(-page.imagewidth // page.tilewidth)
+    if down * across != len(page.dataoffsets) or min(page.databytecounts, default=0) <= 0:
+        return False
+    header = page.jpegheader or b""
+    at = header.find(_RESTART_INTERVAL) + len(_RESTART_INTERVAL)
+    interval = int.from_bytes(header[at : at + 2], "big")
+    block = page.tilewidth // max(1, interval)
+    return interval > 0 and -(-page.imagewidth // block) % interval == 0
 
 
 def _hidden_planes(page: tifffile.TiffPage) -> list[str]:
