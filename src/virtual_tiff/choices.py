@@ -17,7 +17,7 @@ type OnUnsupported = Literal["raise", "copy"]
 type SidecarKind = Literal["ovr", "msk", "aux.xml", "world"]
 type OnDuplicate = Literal["raise", "first", "last", "newest"]
 type OnFailed = Literal["raise", "skip"]
-type OnPresent = Literal["raise", "skip"]
+type OnPresent = Literal["raise", "skip", "replace"]
 type OutOfOrder = Literal["raise", "insert"]
 type Grid = Literal["auto", "regular", "tiles"]
 type OnGap = Literal["raise", "fill"]
@@ -38,7 +38,7 @@ def values_of(choice: TypeAliasType) -> tuple[str, ...]:
 def check_names(
     function: str,
     given: Mapping[str, object],
-    options: type,
+    options: type | frozenset[str],
     remedy: Callable[[str], str | None] = lambda name: None,
 ) -> None:
     """Refuse options that a function does not have; name the one that may be meant.
@@ -50,11 +50,11 @@ def check_names(
     given
         Its options.
     options
-        `TypedDict` of the options that it has.
+        The options that it has, or a `TypedDict` of them.
     remedy
         Makes the remedy for an unknown name.
     """
-    known: frozenset[str] = options.__optional_keys__  # type: ignore[attr-defined]
+    known: frozenset[str] = getattr(options, "__optional_keys__", options)
     for name in given:
         if name in known:
             continue
