@@ -54,13 +54,18 @@ def check_names(
     remedy
         Makes the remedy for an unknown name.
     """
-    known: frozenset[str] = getattr(options, "__optional_keys__", options)
+    known = options if isinstance(options, frozenset) else _keys(options)
     for name in given:
         if name in known:
             continue
         near = difflib.get_close_matches(name, known, 1)
         meant = f"; did you mean {near[0]!r}?" if near else "."
         raise InvalidOptionError(f"{function}() has no option {name!r}{meant}", remedy=remedy(name))
+
+
+def _keys(options: type) -> frozenset[str]:
+    found: frozenset[str] = options.__optional_keys__  # type: ignore[attr-defined]
+    return found
 
 
 def check_choice(option: str, value: object, choice: TypeAliasType) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def test_values_are_decoded_as_xarray_is_told() -> None:
 
 def test_other_layouts_and_trees() -> None:
     path = EXAMPLES / "aerial.tif"
-    options = {"ifd_layout": "flat", "band_axis": "last", "coords": False}
+    options: dict[str, Any] = {"ifd_layout": "flat", "band_axis": "last", "coords": False}
     with xr.open_dataset(path, engine=ENGINE, **options) as flat:
         assert flat["0"].dims == ("y", "x", "band")
     with xr.open_datatree(path, engine=ENGINE) as tree:
