@@ -130,7 +130,7 @@ def _opened(source: object, options: dict[str, Any]) -> tuple[Any, GroupPlan, di
     if not isinstance(source, str | os.PathLike):
         raise InvalidOptionError(
             f"{type(source).__name__} is no path or URL.",
-            remedy="Name the file, or use VirtualTIFF with a registry of your own.",
+            remedy="Name the file by its path or URL.",
         )
     known = frozenset((*_OF_XARRAY, *_OF_STORES, *_OF_PARSER))
     check_names("open_dataset", options, known)
