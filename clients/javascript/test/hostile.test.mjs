@@ -49,6 +49,54 @@ test('a short stream is refused, not padded', async () => {
   await refused(small([{ name: 'bytes' }, { name: 'imagecodecs_packbits' }], Uint8Array.of(244, 1)))
 })
 
+/** A frame of Zstandard without checksum: its header, and blocks as `[type, size, content]`. */
+function zstdFrame(header, blocks) {
+  const parts = [0x28, 0xb5, 0x2f, 0xfd, ...header]
+  blocks.forEach(([type, size, ...content], i) => {
+    const block = (size << 3) | (type << 1) | (i === blocks.length - 1 ? 1 : 0)
+    parts.push(block & 255, (block >> 8) & 255, block >> 16, ...content)
+  })
+  return Uint8Array.from(parts)
+}
+const ZSTD = [{ name: 'bytes' }, { name: 'zstd', configuration: { level: 0, checksum: false } }]
+const WINDOW_128_MIB = 17 << 3
+
+test('Zstandard bombs are refused', async () => {
+  // One byte repeated 128 KiB times, in four bytes of the stream.
+  const repeated = Array.from({ length: 20_000 }, () => [1, 131072, 7])
+  await refused(small(ZSTD, zstdFrame([0, WINDOW_128_MIB], repeated)))
+  // A header that claims 4 GiB.
+  await refused(small(ZSTD, zstdFrame([0xa0, 255, 255, 255, 255], [[1, 16, 7]])))
+  await refused(small(ZSTD, zstdFrame([0xe0, 255, 255, 255, 255, 255, 255, 255, 0], [[1, 16, 7]])))
+  // More than the chunk, but less than the slack.
+  await refused(small(ZSTD, zstdFrame([0, WINDOW_128_MIB], [[1, 1000, 7]])))
+})
+
+test('a Zstandard window is no larger than its content', async () => {
+  const windows = [1, 12, 17, 31].map((exponent) => exponent << 3)
+  for (const window of windows) {
+    const result = await outcome(small(ZSTD, zstdFrame([0, window], [[1, 16, 7]])))
+    assert.deepEqual([...result], new Array(16).fill(7))
+  }
+  // Content of more than a window, which is not made smaller than it was.
+  const raw = [0, 1000, ...new Uint8Array(1000).fill(3)]
+  const vector = { ...small(ZSTD, zstdFrame([0, 0], [raw, raw, [1, 1000, 4]])), chunk_shape: [3000] }
+  const result = await outcome({ ...vector, decoded: new Uint8Array(3000) })
+  assert.deepEqual([...result], [...new Array(2000).fill(3), ...new Array(1000).fill(4)])
+})
+
+test('Zstandard streams that end early are refused', async () => {
+  await refused(small(ZSTD, zstdFrame([0, 8], [[1, 15, 7]])))
+  await refused(small(ZSTD, zstdFrame([0, 8], [[1, 16, 7]]).slice(0, 9)))
+  await refused(small(ZSTD, new Uint8Array(0)))
+})
+
+test('uncompressed chunks that do not fill their shape are refused', async () => {
+  await refused(small([{ name: 'bytes' }], new Uint8Array(15)))
+  await refused(small([{ name: 'bytes' }], new Uint8Array(17)))
+  assert.equal((await outcome(small([{ name: 'bytes' }], new Uint8Array(16)))).length, 16)
+})
+
 test('LZW ends with its chunk', async () => {
   // Old-style: a clear code, then zeros without end.
   const bytes = new Uint8Array(1 << 20)
