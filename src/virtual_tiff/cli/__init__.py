@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from virtual_tiff._version import __version__
+from virtual_tiff.cli._catalog import catalog, show_archive
 from virtual_tiff.cli._common import say
 from virtual_tiff.cli._info import INFO_EXAMPLES, info
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
@@ -92,6 +93,9 @@ for _function, _examples in (
 ):
     app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_function)
     COMMANDS[_function.__name__] = _function
+
+COMMANDS["catalog"] = show_archive
+app.add_typer(catalog, name="catalog", help="Known archives of TIFFs, for scan catalog:NAME.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
