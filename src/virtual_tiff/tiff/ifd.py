@@ -78,6 +78,9 @@ class ImageFileDirectory:
         Slices of a volume, and of one tile of it (SGI's tags 32997 and 32998).
     photometric_interpretation
         `None` if the tag is absent; TIFF 6.0 requires it, but real files lack it.
+    jpeg_header
+        Start of the one JPEG stream whose restart segments are the tiles, up to its data, for the
+        size of a tile (Hamamatsu NDPI).
     color_map
         Shape `(3, 2**bits)`, uint16: red, green, blue.
     geo_keys
@@ -124,6 +127,7 @@ class ImageFileDirectory:
     new_subfile_type: int = 0
     extra_samples: tuple[int, ...] = ()
     jpeg_tables: bytes | None = None
+    jpeg_header: bytes | None = None
     color_map: NDArray[np.uint16] | None = None
     lerc_parameters: tuple[int, ...] = ()
     geo_keys: Mapping[int, GeoKeyValue] = field(default_factory=dict)

@@ -4,6 +4,7 @@
 """
 
 from virtual_tiff.planning.attributes._array import (
+    MAX_TEXT,
     array_attributes,
     band_names,
     encode_fill_value,
@@ -25,6 +26,7 @@ from virtual_tiff.planning.attributes._spatial import (
 )
 
 __all__ = [
+    "MAX_TEXT",
     "Description",
     "Flag",
     "array_attributes",
