@@ -261,7 +261,13 @@ def test_wrong_entries(tmp_path: Path, text: str, key: str) -> None:
 
 
 def test_more_wrong_entries(tmp_path: Path) -> None:
-    for more in ({"kind": "http"}, {"layout": "cube"}, {"rewrite": ["(", ""]}, {"collections": []}):
+    wrong: list[dict[str, object]] = [
+        {"kind": "http"},
+        {"layout": "cube"},
+        {"rewrite": ["(", ""]},
+        {"collections": []},
+    ]
+    for more in wrong:
         with pytest.raises(InvalidOptionError):
             archive(str(write_entry(tmp_path, "http://h", **more)))
     with pytest.raises(InvalidOptionError):
