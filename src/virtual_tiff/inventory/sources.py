@@ -180,7 +180,7 @@ class _Reader:
         elif options.datetime is not None or (entry.kind == "listing" and options.bbox is not None):
             raise InvalidOptionError(
                 f"the archive {entry.name!r} is a listing of files, which cannot be searched.",
-                remedy="Scan it without bbox and datetime, and filter the inventory.",
+                remedy="Scan all of it, and filter the inventory.",
             )
         elif entry.kind == "tiles":
             tables = [url_table(tile_urls(entry, options.bbox))]
