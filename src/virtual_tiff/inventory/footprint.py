@@ -110,6 +110,7 @@ def _of_outline(image: _Image, lon: Points, lat: Points) -> Footprint | None:
     if abs(unwrapped[-1] - unwrapped[0]) > 180:
         centre = image.degrees(np.array([0.5]), np.array([0.5]))[1][0]
         return _all_longitudes(lat.min(), 90) if centre > 0 else _all_longitudes(-90, lat.max())
+    unwrapped[-1] = unwrapped[0]  # but for rounding
     west, east = unwrapped.min(), unwrapped.max()
     tolerance = _tolerance(image, west, east)
     if east - west >= 360 - 50 * tolerance:
