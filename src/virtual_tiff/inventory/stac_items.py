@@ -177,7 +177,7 @@ def _with_both_codes(properties: Mapping[str, Any]) -> dict[str, Any]:
     code, number = found.get("proj:code"), found.get("proj:epsg")
     if code is None and number is None:
         return {k: v for k, v in found.items() if k not in ("proj:code", "proj:epsg")}
-    if code is None:
+    if code is None and isinstance(number, int | float):
         found["proj:code"] = f"EPSG:{int(number)}"
     elif number is None and str(code).startswith("EPSG:") and str(code)[5:].isdecimal():
         found["proj:epsg"] = int(str(code)[5:])
