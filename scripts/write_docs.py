@@ -29,10 +29,14 @@ def commands() -> str:
     from virtual_tiff.cli import app
 
     parts = []
-    for command in app.registered_commands:
+    registered = [("", command) for command in app.registered_commands]
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        registered += [(f"{group.name} ", one) for one in group.typer_instance.registered_commands]
+    for above, command in registered:
         function = command.callback
         assert function is not None
-        name = command.name or function.__name__.replace("_", "-")
+        name = above + (command.name or function.__name__.replace("_", "-"))
         arguments, options = _parameters(function)
         usage = " ".join([name, *(place for place, _ in arguments), "[OPTIONS]"])
         parts += [f"## {name}", "", _prose(function.__doc__ or "")]
@@ -43,7 +47,16 @@ def commands() -> str:
         if command.epilog:
             parts += ["", *_examples(command.epilog)]
         parts.append("")
-    return "\n".join(parts)
+    return "\n".join([*parts, *_variables()])
+
+
+def _variables() -> Iterator[str]:
+    """Every variable of the environment, with its default and meaning."""
+    from virtual_tiff.storage.settings import MEANINGS
+
+    yield "## Environment variables\n\n| variable | default | |\n|---|---|---|"
+    for name, (default, meaning) in MEANINGS.items():
+        yield f"| `{name}` | {default} | {meaning} |"
 
 
 def _parameters(

@@ -27,8 +27,9 @@ from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.storage.budget import DEFAULT_HEADER_LIMIT, DEFAULT_TIME_LIMIT, Budget, Limits
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.run import run
+from virtual_tiff.storage.settings import default_prefetch
 from virtual_tiff.tiff.ifd import Header
-from virtual_tiff.tiff.reader import DEFAULT_PREFETCH, read_header
+from virtual_tiff.tiff.reader import read_header
 from virtual_tiff.tiff.relations import mark_levels, may_hide_levels
 from virtual_tiff.tiff.series import Series
 from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
@@ -63,7 +64,8 @@ class VirtualTIFF:
         the images of a file with several. `ifd` then names any page of the one image to parse.
     band_axis
         `first`: `(band, y, x)`, as in rioxarray. `last`: `(y, x, band)`, the order in which chunky
-        samples are stored, so that readers need not transpose.
+        samples are stored, so that readers need not transpose. The layout `pages` has the order of
+        OME-Zarr, whatever is given.
     bands
         Bands to keep, in this order, counted from 1 as in GDAL. Only for images with separate
         segments for each band (PlanarConfiguration 2); otherwise select from the dataset.
@@ -79,9 +81,10 @@ class VirtualTIFF:
         Largest image that is copied, in decoded bytes.
     sidecars
         Whether to read the files beside a TIFF that GDAL reads with it: `True`, or some of
-        `ovr` (overviews), `msk` (a mask), `aux.xml` (metadata) and `world` (world files). Each
-        costs requests, which are sent together after that of the header. The layout `pages` uses
-        only metadata.
+        `ovr` (overviews), `msk` (a mask), `aux.xml` (metadata), `world` (world files), `rpc`
+        (rational polynomials), `imd` (metadata of satellite images) and `xml` (the CRS in metadata
+        of ArcGIS). Each costs requests, which are sent together after that of the header. The
+        layout `pages` uses only metadata.
     prefetch
         Bytes of the first GET. A header that fits needs no other request.
     header_limit
@@ -112,7 +115,7 @@ class VirtualTIFF:
     on_unsupported: OnUnsupported = field(default="raise", kw_only=True)
     copy_limit: int = field(default=DEFAULT_COPY_LIMIT, kw_only=True)
     sidecars: bool | Collection[SidecarKind] = field(default=False, kw_only=True)
-    prefetch: int = field(default=DEFAULT_PREFETCH, kw_only=True)
+    prefetch: int = field(default_factory=default_prefetch, kw_only=True)
     header_limit: int = field(default=DEFAULT_HEADER_LIMIT, kw_only=True)
     time_limit: float = field(default=DEFAULT_TIME_LIMIT, kw_only=True)
 
@@ -268,7 +271,8 @@ class VirtualTIFF:
         options = PlanOptions(
             layout=self.ifd_layout,
             image=ImageOptions(
-                band_axis=self.band_axis,
+                # The order of the dimensions of pages is that of OME-Zarr.
+                band_axis="first" if self.ifd_layout == "pages" else self.band_axis,
                 bands=None if self.bands is None else tuple(self.bands),
             ),
             coords=self.coords,

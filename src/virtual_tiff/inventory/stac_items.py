@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from virtual_tiff.errors import InvalidOptionError, shorten
 from virtual_tiff.inventory.source_options import SourceOptions
+from virtual_tiff.inventory.stac_metadata import metadata_of, plain_number
 from virtual_tiff.inventory.times import as_time
 from virtual_tiff.storage.addresses import check_reach, linked_url, source_url
 
@@ -85,7 +86,8 @@ class StacRows:
 
     def add_item(self, item: Item, url: str | None) -> None:
         """Add the chosen assets of one Item."""
-        properties = {name: _plain(value) for name, value in (item.get("properties") or {}).items()}
+        said = _with_both_codes(item.get("properties") or {})
+        properties = {name: _plain(value) for name, value in said.items()}
         self._names.update(dict.fromkeys(properties))
         assets: Mapping[str, Asset] = item["assets"]
         self.keys.update(dict.fromkeys(assets))
@@ -102,7 +104,7 @@ class StacRows:
                 "asset": key,
             }
             if self._options.stac_metadata == "use":
-                row[STAC_METADATA] = _metadata(asset, item)
+                row[STAC_METADATA] = metadata_of(asset, item)
             self._rows.append(row)
 
     def take(self) -> pa.Table:
@@ -164,6 +166,22 @@ def _present(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _present(part) for k, part in value.items() if part is not None}
     return [_present(part) for part in value] if isinstance(value, list) else value
+
+
+def _with_both_codes(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return properties with the CRS as `proj:code` and as `proj:epsg`, if either is said.
+
+    The Projection extension renamed it in 2.0, and pystac renames it in older Items.
+    """
+    found = dict(properties)
+    code, number = found.get("proj:code"), found.get("proj:epsg")
+    if code is None and number is None:
+        return {k: v for k, v in found.items() if k not in ("proj:code", "proj:epsg")}
+    if code is None and isinstance(number, int | float):
+        found["proj:code"] = f"EPSG:{int(number)}"
+    elif number is None and str(code).startswith("EPSG:") and str(code)[5:].isdecimal():
+        found["proj:epsg"] = int(str(code)[5:])
+    return found
 
 
 def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:
@@ -258,58 +276,6 @@ def _address(key: str, asset: Asset, item: Item, url: str | None, alternate: str
     return source_url(href) if base is None else linked_url(base, href)
 
 
-def _metadata(asset: Asset, item: Item) -> str | None:
-    """Return collection and bands of an asset as JSON; `None` if nothing is said.
-
-    Bands are `bands` of STAC 1.1, which inherit from their asset, or `raster:bands` and `eo:bands`
-    (Raster and Electro-Optical extensions, 1.1).
-    """
-    said: dict[str, Any] = {}
-    if item.get("collection") is not None:
-        said["collection"] = str(item["collection"])
-    rasters = list(asset.get("raster:bands") or ())
-    others = list(asset.get("bands") or asset.get("eo:bands") or ())
-    count = max(len(rasters), len(others), 1)
-    bands = []
-    for i in range(count):
-        raster = rasters[i] if i < len(rasters) else {}
-        other = others[i] if i < len(others) else {}
-        bands.append(_band(raster, other, asset))
-    if any(bands):
-        said["bands"] = bands
-    return json.dumps(said, sort_keys=True) if said else None
-
-
-def _band(raster: Asset, other: Asset, asset: Asset) -> dict[str, Any]:
-    """Return what is said about a band, the more specific first."""
-    found: dict[str, Any] = {}
-    for name, kinds in (
-        ("nodata", int | float | str),
-        ("scale", int | float),
-        ("offset", int | float),
-        ("unit", str),
-    ):
-        for value in (
-            raster.get(name),
-            other.get(name),
-            other.get(f"raster:{name}"),
-            asset.get(f"raster:{name}"),
-            asset.get(name),
-        ):
-            if isinstance(value, kinds) and not isinstance(value, bool):
-                found[name] = _number(value)
-                break
-    labels = (other.get("name"), raster.get("name"), other.get("common_name"))
-    if label := next((text for text in labels if isinstance(text, str) and text), None):
-        found["name"] = label
-    return found
-
-
-def _number(value: Any) -> Any:
-    """Return whole numbers as integers: a table may have made floats of them."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _plain(value: Any) -> Any:
     """Return a property as a cell: objects and lists are JSON."""
     return json.dumps(_json(value), sort_keys=True) if isinstance(value, Mapping | list) else value
@@ -320,7 +286,7 @@ def _json(value: Any) -> Any:
         return {str(k): _json(part) for k, part in value.items() if part is not None}
     if isinstance(value, list):
         return [_json(part) for part in value]
-    return value.isoformat() if isinstance(value, datetime) else _number(value)
+    return value.isoformat() if isinstance(value, datetime) else plain_number(value)
 
 
 def _column(name: str, values: list[object]) -> pa.Array:

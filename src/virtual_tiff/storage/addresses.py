@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote, urljoin
 
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.messages import has_secret
+from virtual_tiff.storage.settings import LOCAL_LINKS
 
 #: Schemes whose addresses are URLs; all others hold keys verbatim.
 WEB_SCHEMES = ("http", "https")
@@ -30,7 +31,9 @@ _PATH_CHARACTERS = "/!$&'()*+,;=:@"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = "") -> str:
+def source_url(
+    source: str | os.PathLike[str], base: str | os.PathLike[str] = "", *, query: bool = False
+) -> str:
     """Return the address of a source that a user named; keep a `/` at its end.
 
     Never call it with an address: those of local files hold names verbatim, but the escapes of a
@@ -42,6 +45,8 @@ def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = ""
         Local path, or address with a scheme. Escapes in `file` URLs are decoded (RFC 8089).
     base
         Folder that a relative path starts from; the working directory if it is empty.
+    query
+        Whether a web URL may have a query, such as a signature: only where nothing is written.
 
     Raises
     ------
@@ -67,6 +72,8 @@ def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = ""
             )
         return "file://" + _absolute("/" + unquote(path))
     if scheme in WEB_SCHEMES and "?" in rest:
+        if query:
+            return f"{scheme}://{rest}"
         raise InvalidOptionError(
             "references cannot keep the query of a URL, such as a signature.",
             url=text.partition("?")[0],
@@ -144,7 +151,7 @@ def check_reach(base: str | None, urls: Iterable[str]) -> None:
     InvalidOptionError
         With the first local address.
     """
-    if base is None or is_local(base) or os.environ.get("VIRTUAL_TIFF_LOCAL_LINKS"):
+    if base is None or is_local(base) or os.environ.get(LOCAL_LINKS):
         return
     for url in urls:
         if is_local(url):
@@ -163,6 +170,11 @@ def is_local(url: str) -> bool:
 def is_web(url: str) -> bool:
     """Whether an address is a URL of a web server, which has no listing."""
     return url.partition("://")[0] in WEB_SCHEMES
+
+
+def has_query(url: str) -> bool:
+    """Whether an address is a URL of a web server with a query."""
+    return is_web(url) and "?" in url
 
 
 def local_path(url: str) -> Path:
