@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import icechunk
 
+from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.publishing.repository import Location, icechunk_errors, open_repository
 
@@ -74,10 +76,36 @@ def log(repo: Location | icechunk.Repository, *, branch: str = "main") -> list[C
     with icechunk_errors(repo):
         snapshots = list(repository.ancestry(branch=branch))
     # The first snapshot of every repository has no parent and holds nothing.
-    return [_commit(snapshot) for snapshot in snapshots if snapshot.parent_id is not None]
+    return [commit_of(snapshot) for snapshot in snapshots if snapshot.parent_id is not None]
 
 
-def _commit(snapshot: Any) -> Commit:
+def snapshot_of(repository: icechunk.Repository, version: str, *, only: str | None = None) -> str:
+    """Return the snapshot of a branch, a tag or an id, or of `only` a `branch` or a `tag`.
+
+    Raises
+    ------
+    RepositoryError
+        With kind `not-found`; names what there is.
+    """
+    branches, tags = repository.list_branches(), repository.list_tags()
+    if version in tags and only != "branch":
+        return repository.lookup_tag(version)
+    if version in branches and only != "tag":
+        return repository.lookup_branch(version)
+    if only is None:
+        with suppress(icechunk.IcechunkError, ValueError):
+            return repository.lookup_snapshot(version).id
+    there = sorted(branches) if only == "branch" else sorted(tags)
+    raise RepositoryError(
+        f"there is no {only or 'version'} {version!r}.",
+        kind=ErrorKind.NOT_FOUND,
+        remedy=f"Its {'branches' if only == 'branch' else 'tags'} are: "
+        f"{', '.join(there) or 'none'}.",
+    )
+
+
+def commit_of(snapshot: Any) -> Commit:
+    """Return what a snapshot says of its commit."""
     metadata = snapshot.metadata
     added = metadata.get("added", {})
     return Commit(

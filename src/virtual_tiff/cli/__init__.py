@@ -16,12 +16,22 @@ import typer
 
 from virtual_tiff._version import __version__
 from virtual_tiff.cli._common import say, sidecar_names
+from virtual_tiff.cli._describe import DESCRIBE_EXAMPLES, describe
 from virtual_tiff.cli._options import Anonymous, Json, Sidecars, Sources, TableChoices, flattened
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
 from virtual_tiff.cli._remedies import COMMANDS, in_options, remedy_in_options
+from virtual_tiff.cli._remove import REMOVE_EXAMPLES, remove
 from virtual_tiff.cli._scan import SCAN_EXAMPLES, scan
 from virtual_tiff.cli._stack import APPEND_EXAMPLES, STACK_EXAMPLES, append, stack
 from virtual_tiff.cli._verify import LOG_EXAMPLES, VERIFY_EXAMPLES, log, verify
+from virtual_tiff.cli._versions import (
+    EXPIRE_EXAMPLES,
+    ROLLBACK_EXAMPLES,
+    TAG_EXAMPLES,
+    expire,
+    rollback,
+    tag,
+)
 from virtual_tiff.errors import InvalidOptionError, SourcesError, VirtualTIFFError
 
 # Commands import what they need, so that `--help` does not wait for zarr and Icechunk.
@@ -147,8 +157,13 @@ for _function, _examples in (
     (scan, SCAN_EXAMPLES),
     (stack, STACK_EXAMPLES),
     (append, APPEND_EXAMPLES),
+    (remove, REMOVE_EXAMPLES),
     (verify, VERIFY_EXAMPLES),
+    (describe, DESCRIBE_EXAMPLES),
     (log, LOG_EXAMPLES),
+    (tag, TAG_EXAMPLES),
+    (rollback, ROLLBACK_EXAMPLES),
+    (expire, EXPIRE_EXAMPLES),
 ):
     app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_function)
     COMMANDS[_function.__name__] = _function

@@ -59,6 +59,10 @@ IntoExisting = Annotated[
     bool,
     typer.Option("--into-existing", help="Add to a repository that has data of other software."),
 ]
+Branch = Annotated[str, typer.Option(help="Branch of the repository.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, and no example.")]
 Executor = Annotated[

@@ -37,7 +37,7 @@ def print_files(files: Sequence[FileInfo]) -> None:
 def _print_file(console: Console, file: FileInfo) -> None:
     console.print(_text(file.url, style="bold"), overflow="fold")
     facts = [
-        _size(file.size),
+        size_text(file.size),
         "BigTIFF" if file.big_tiff else "TIFF",
         f"{file.byte_order}-endian",
     ]
@@ -106,7 +106,8 @@ def _row(image: ImageInfo) -> tuple[str, ...]:
     )
 
 
-def _size(size: int) -> str:
+def size_text(size: int) -> str:
+    """Return a number of bytes in a unit that is easy to read."""
     value, unit = float(size), 0
     while value >= 1000 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1

@@ -48,6 +48,7 @@ def commit(
     containers: tuple[Container, ...] = (),
     executor: Executor | None = None,
     progress: Progress | None = None,
+    dry_run: bool = False,
 ) -> PublishResult:
     """Write parts into a session and commit it; where another writer was faster, do it anew.
 
@@ -70,6 +71,8 @@ def commit(
         Executor whose workers write references; by default this process writes them.
     progress
         Called as references are written, image by image, and around the commit.
+    dry_run
+        Write into a session of a repository that is there, and commit nothing.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def commit(
                 added, sources = _write(session, parts, executor, report)
                 images = sum(each.images + each.removed for each in added.values())
                 snapshot: str | None = None
-                if images:
+                if images and not dry_run:
                     report("commit", 0, images, 0)
                     snapshot = _commit(
                         repository, session, target.branch, message, action, added, call
@@ -100,7 +103,7 @@ def commit(
             except icechunk.ConflictError as error:
                 conflict = error
                 continue
-            if images:
+            if snapshot is not None:
                 # Should another writer have saved an older configuration, this mends it; a
                 # conflict here is one over that, not over the commit.
                 with suppress(icechunk.ConflictError):
@@ -249,7 +252,8 @@ def _message(action: Action, added: Mapping[str, Added]) -> str:
         first, last = brief(each.first), brief(each.last)
         span = first if first == last else f"{first} to {last}"
         where = f" in {path}" if path else ""
-        return f"{verb} {images} {noun}, {span}: {', '.join(each.variables)}{where}"
+        what = f"{images} {noun}, {span}" if span else f"{images} {noun}"
+        return f"{verb} {what}: {', '.join(each.variables)}{where}"
     return f"{verb} {images} {noun} in {len(added)} groups"
 
 
