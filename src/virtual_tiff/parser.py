@@ -285,16 +285,18 @@ class VirtualTIFF:
                 return await _completed(plan, sources)
             except UnsupportedTIFFError as error:
                 error.at(url=url)
-                if self.on_unsupported == "raise":
-                    if error.remedy is None:
-                        error.remedy = 'Pass on_unsupported="copy" to store the image itself.'
-                    raise
                 place = (error.url or url, error.ifd or ())
                 if error.ifd is None or place in copies:
                     raise
-                copies[place] = await self._copy(
-                    _holding(header, place[0]), sources[place[0]], error, options.image
-                )
+                holding, bytes_of = _holding(header, place[0]), sources[place[0]]
+                whole = None
+                if series is None or len(header.ifds) == 1:
+                    whole = await _whole_file(holding, bytes_of, error, options.image)
+                if whole is None and self.on_unsupported == "raise":
+                    if error.remedy is None:
+                        error.remedy = 'Pass on_unsupported="copy" to store the image itself.'
+                    raise
+                copies[place] = whole or await self._copy(holding, bytes_of, error, options.image)
 
     async def _copy(
         self,
@@ -324,6 +326,16 @@ def _holding(header: Header, url: str) -> Header:
     """Return the header of a TIFF or of one of its sidecars."""
     beside = (sidecar.header for sidecar in header.sidecars)
     return next((one for one in beside if one.source.url == url), header)
+
+
+async def _whole_file(
+    header: Header, source: ByteSource, reason: UnsupportedTIFFError, options: ImageOptions
+) -> ArrayPlan | None:
+    # Imported here: few files need it.
+    from virtual_tiff.completing.whole_file import plan_whole_file
+
+    directory = find_ifd(header, reason.ifd or ())
+    return await plan_whole_file(header, directory, source, reason, options)
 
 
 async def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
