@@ -70,7 +70,7 @@ def test_steps_of_a_cube(gone: list[int], tmp_path: Path, repo: str) -> None:
         ({"where": "time!=2024-02-01"}, [2]),
         ({"where": ["time>=2024-01-31", "time<2024-02-03T12:00"]}, [0, 5]),
         ({"where": "url=*_20240203.tif"}, [0, 1, 2, 3, 5]),
-        ({"urls": ["*0130.tif", "*/scene_2024020[12].tif"]}, [1, 2, 3, 4, 5]),
+        ({"urls": ["*0130.tif", "*/scene_2024020[12].tif"]}, [1, 4, 5]),
         ({"urls": "*", "where": "variable=other"}, [0, 1, 2, 3, 4, 5]),
         ({"before": "2020-01-01"}, [0, 1, 2, 3, 4, 5]),
     ],
@@ -204,9 +204,15 @@ def test_all_levels_of_a_pyramid(tmp_path: Path, repo: str) -> None:
     assert_holds(repo, 1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("where", [EVEN, OVERLAPPING], ids=["even", "overlapping"])
+@pytest.mark.parametrize(
+    ("where", "shape", "kind"),
+    [
+        *((EVEN, shape, "one band") for shape in SHAPES),
+        *((EVEN, "short strips", kind) for kind in ("planar", "12 bit")),
+        *((EVEN, "tiles", kind) for kind in KINDS if kind != "one band"),
+        *((OVERLAPPING, shape, "planar") for shape in ("tiles", "dangling tiles")),
+    ],
+)
 def test_tiles(where: Any, shape: str, kind: str, tmp_path: Path, repo: str) -> None:
     """One tile of one date is a gap; all tiles of a date are a step."""
     options = {**SHAPES[shape], **KINDS[kind]}
@@ -273,7 +279,7 @@ def test_groups_of_files(layout: Any, tmp_path: Path, repo: str) -> None:
     publish(f"{tmp_path}/a/", repo, group="g/h", ifd_layout=layout)
     publish([paths[0]], repo, names=["other"], ifd_layout=layout)
     result = remove([str(paths[0])], repo, group="g")
-    assert result.removed == (2 if layout != "flat" else 2)
+    assert result.removed == 2
     assert_holds(repo, 3)
     store = open_repository(repo).readonly_session("main").store
     groups = sorted(zarr.open_group(store, path="g/h", mode="r").group_keys())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,25 @@ import icechunk
 
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.names import RESERVED
 from virtual_tiff.publishing.repository import Location, icechunk_errors, open_repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a commit changed, the table of sources aside: paths of groups and arrays.
+
+    `chunks` are numbers of chunks that were written, moved or deleted, by path of the array.
+    """
+
+    new: tuple[str, ...]
+    deleted: tuple[str, ...]
+    updated: tuple[str, ...]
+    chunks: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return this record as JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +47,8 @@ class Commit:
         Number of groups that were written.
     added
         What was added to cubes, by group; see `virtual_tiff.Added`.
+    changes
+        What Icechunk says has changed; `None` unless it was asked for.
     """
 
     snapshot_id: str
@@ -36,6 +57,7 @@ class Commit:
     action: str | None
     groups: int
     added: dict[str, dict[str, JSON]]
+    changes: Changes | None = None
 
     @property
     def images(self) -> int | None:
@@ -54,10 +76,13 @@ class Commit:
             "groups": self.groups,
             "images": self.images,
             "added": self.added,
+            **({} if self.changes is None else {"changes": self.changes.as_json()}),
         }
 
 
-def log(repo: Location | icechunk.Repository, *, branch: str = "main") -> list[Commit]:
+def log(
+    repo: Location | icechunk.Repository, *, branch: str = "main", diff: bool = False
+) -> list[Commit]:
     """List the commits of a branch, the newest first.
 
     Parameters
@@ -66,6 +91,8 @@ def log(repo: Location | icechunk.Repository, *, branch: str = "main") -> list[C
         The repository, or its location.
     branch
         Branch to list.
+    diff
+        Whether to say what each commit changed, for which its transaction log is read.
 
     Raises
     ------
@@ -75,8 +102,30 @@ def log(repo: Location | icechunk.Repository, *, branch: str = "main") -> list[C
     repository = repo if isinstance(repo, icechunk.Repository) else open_repository(repo)
     with icechunk_errors(repo):
         snapshots = list(repository.ancestry(branch=branch))
-    # The first snapshot of every repository has no parent and holds nothing.
-    return [commit_of(snapshot) for snapshot in snapshots if snapshot.parent_id is not None]
+        # The first snapshot of every repository has no parent and holds nothing.
+        commits = [snapshot for snapshot in snapshots if snapshot.parent_id is not None]
+        found = [commit_of(snapshot) for snapshot in commits]
+        if not diff:
+            return found
+        return [
+            replace(commit, changes=_changes(repository, str(snapshot.parent_id), snapshot.id))
+            for commit, snapshot in zip(found, commits, strict=True)
+        ]
+
+
+def _changes(repository: icechunk.Repository, before: str, after: str) -> Changes:
+    diff = repository.diff(from_snapshot_id=before, to_snapshot_id=after)
+
+    def ours(*paths: Iterable[str]) -> tuple[str, ...]:
+        named = sorted(path for some in paths for path in some)
+        return tuple(p for p in named if f"/{RESERVED}" != f"/{p.strip('/').split('/')[0]}")
+
+    return Changes(
+        new=ours(diff.new_groups, diff.new_arrays),
+        deleted=ours(diff.deleted_groups, diff.deleted_arrays),
+        updated=ours(diff.updated_groups, diff.updated_arrays),
+        chunks={path: len(diff.updated_chunks[path]) for path in ours(diff.updated_chunks)},
+    )
 
 
 def snapshot_of(repository: icechunk.Repository, version: str, *, only: str | None = None) -> str:

@@ -41,6 +41,10 @@ Sources = Annotated[
         show_default=False,
     ),
 ]
+MaybeSources = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SOURCE]...", help="As for stack.", show_default=False),
+]
 To = Annotated[
     str,
     typer.Option(

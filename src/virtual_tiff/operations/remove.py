@@ -7,11 +7,12 @@ from datetime import datetime
 
 import icechunk
 
+from virtual_tiff.audit.history import snapshot_of
 from virtual_tiff.operations.selecting import selection
 from virtual_tiff.planning.names import group_path
 from virtual_tiff.publishing.commit import commit
 from virtual_tiff.publishing.removal.part import Removal
-from virtual_tiff.publishing.repository import Location
+from virtual_tiff.publishing.repository import Location, icechunk_errors, open_repository
 from virtual_tiff.publishing.results import PublishResult
 from virtual_tiff.publishing.target import Target
 
@@ -81,5 +82,7 @@ def remove(
     conditions = [where] if isinstance(where, str) else list(where)
     part = Removal(selection(named, before, conditions, group_path(group)))
     target = Target(repo, branch, create=False, into_existing=True)
-    target.check()
+    repository = open_repository(target.storage)
+    with icechunk_errors(repo):
+        snapshot_of(repository, branch, only="branch")
     return commit(target, [part], message, action="remove", dry_run=dry_run)

@@ -30,6 +30,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 #: Columns of the table of sources that a condition may name; `variable` is the name of the array.
 _COLUMNS = ("array", "url", "ifd", "band", "size", "etag")
+_GIVEN_TIME = re.compile(r"\d{4}(-\d{2}(-\d{2}(T[\d:.]*)?)?)?")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}(T[\d:.]*)?")
 
 
@@ -75,14 +76,18 @@ def selection(
 
     def choose(sources: Sources) -> NDArray[np.bool_]:
         chosen = _at(sources["url"].tolist(), named) if named else np.ones(len(sources), bool)
-        if group:
-            start = key_prefix(group)
-            chosen &= np.array([a.startswith(start) for a in sources["array"].tolist()], bool)
+        chosen &= within(sources, group or "")
         for name, sign, value in conditions:
             chosen &= _holds(sources, name, sign, value)
         return chosen
 
     return choose
+
+
+def within(sources: Sources, group: str) -> NDArray[np.bool_]:
+    """Return which images are in a group or below it."""
+    start = key_prefix(group)
+    return np.array([array.startswith(start) for array in sources["array"].tolist()], bool)
 
 
 def _parsed(text: str) -> tuple[str, str, str]:
@@ -96,6 +101,8 @@ def _parsed(text: str) -> tuple[str, str, str]:
 
 def _as_time(text: str) -> str:
     try:
+        if not _GIVEN_TIME.fullmatch(text):
+            raise ValueError(text)
         np.datetime64(text)
     except ValueError as error:
         raise InvalidOptionError(

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import icechunk
-import numpy as np
 
 from virtual_tiff.audit.history import Commit, commit_of, snapshot_of
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
@@ -292,9 +291,8 @@ def _parsed(text: str) -> datetime | timedelta:
     if text[-1:] in units and text[:-1].isdecimal():
         return timedelta(**{units[text[-1]]: int(text[:-1])})
     try:
-        time: datetime = np.datetime64(text.removesuffix("Z")).astype("datetime64[us]").item()
-        return time.replace(tzinfo=UTC)
-    except (ValueError, AttributeError) as error:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
         raise InvalidOptionError(
             f"{text!r} is neither a time nor an age.",
             remedy="Write an age such as 30d or 12h, or a date such as 2024-06-01.",

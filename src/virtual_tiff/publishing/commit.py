@@ -19,6 +19,7 @@ from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.publishing.containers import Container, prefixes_for
 from virtual_tiff.publishing.locking import locked
 from virtual_tiff.publishing.manifests import for_writing, with_splitting
+from virtual_tiff.publishing.nodes import describe_root
 from virtual_tiff.publishing.parts import Part
 from virtual_tiff.publishing.references import Counts, Task
 from virtual_tiff.publishing.repository import COMMIT_KEY, icechunk_errors, text_of
@@ -167,6 +168,7 @@ def _write(
             forks.append(each)
             count(task, counts)
         session.merge(*forks)
+    run(describe_root(session.store, [path for path, each in added.items() if each.arrays]))
     if len(sources) or dropped:
         change_sources(session.store, sources, dropped)
     added = {
