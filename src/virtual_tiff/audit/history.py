@@ -12,6 +12,7 @@ import icechunk
 
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.json_type import JSON
+from virtual_tiff.messages import redacted
 from virtual_tiff.planning.names import RESERVED
 from virtual_tiff.publishing.repository import Location, icechunk_errors, open_repository
 
@@ -160,7 +161,7 @@ def commit_of(snapshot: Any) -> Commit:
     return Commit(
         snapshot_id=snapshot.id,
         time=snapshot.written_at,
-        message=snapshot.message,
+        message=redacted(snapshot.message),
         action=metadata.get("action"),
         groups=metadata.get("groups", len(added)),
         added=added,

@@ -78,7 +78,8 @@ def stack(
 
 @flattened
 def append(
-    sources: MaybeSources,
+    sources: MaybeSources = None,
+    *,
     to: To,
     cube: CubeChoices,
     scan: ScanChoices,
