@@ -20,6 +20,7 @@ from virtual_tiff.audit.stac_item import stac_item
 from virtual_tiff.cubes.coordinate import as_text
 from virtual_tiff.cubes.gaps import PRESENT
 from virtual_tiff.errors import ErrorKind, RepositoryError
+from virtual_tiff.messages import redacted
 from virtual_tiff.planning.names import group_path
 from virtual_tiff.publishing.containers import stored_containers
 from virtual_tiff.publishing.coordinate import read_coordinate
@@ -210,7 +211,7 @@ def describe(
         branch=branch,
         snapshot_id=snapshot,
         written_at=said.written_at,
-        message=said.message,
+        message=redacted(said.message),
         groups=detailed,
         files=len(sizes),
         file_bytes=sum(sizes.values()),

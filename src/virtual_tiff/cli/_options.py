@@ -43,7 +43,7 @@ Sources = Annotated[
 ]
 MaybeSources = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SOURCE]...", help="As for stack.", show_default=False),
+    typer.Argument(metavar="SOURCE", help="As for stack.", show_default=False),
 ]
 To = Annotated[
     str,
