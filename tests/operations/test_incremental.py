@@ -321,7 +321,7 @@ def test_changed_files_are_renewed_without_a_word_on_options(folder: Path, repo:
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize("pyramid", [False, True])
 def test_bands_and_levels_are_renewed(split: bool, pyramid: bool, folder: Path, repo: str) -> None:
-    shape = {"shape": (2, 64, 128), "INTERLEAVE": "BAND"}
+    shape: dict[str, Any] = {"shape": (2, 64, 128), "INTERLEAVE": "BAND"}
     paths = write_scenes(folder, 3, **shape)
 
     def levels(path: Path) -> None:

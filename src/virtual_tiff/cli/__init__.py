@@ -17,6 +17,7 @@ import typer
 from virtual_tiff._version import __version__
 from virtual_tiff.cli._common import say, sidecar_names
 from virtual_tiff.cli._describe import DESCRIBE_EXAMPLES, describe
+from virtual_tiff.cli._log import observed
 from virtual_tiff.cli._options import Anonymous, Json, Sidecars, Sources, TableChoices, flattened
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
 from virtual_tiff.cli._remedies import COMMANDS, in_options, remedy_in_options
@@ -165,8 +166,9 @@ for _function, _examples in (
     (rollback, ROLLBACK_EXAMPLES),
     (expire, EXPIRE_EXAMPLES),
 ):
-    app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_function)
-    COMMANDS[_function.__name__] = _function
+    _command = observed(_function)
+    app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_command)
+    COMMANDS[_function.__name__] = _command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

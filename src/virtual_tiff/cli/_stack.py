@@ -130,7 +130,7 @@ def _renew(to: str, scan: ScanChoices, commit: CommitChoices) -> None:
     from virtual_tiff.operations.renew import renew
 
     quieten_icechunk()
-    with progress_bar(quiet=commit.quiet or commit.as_json) as progress:
+    with progress_bar(quiet=commit.quiet) as progress:
         result = renew(to, concurrency=scan.concurrency, progress=progress, **commit.arguments())
     print_result(result, to, "append", commit)
 
@@ -141,7 +141,7 @@ def _arguments(
 ) -> Iterator[dict[str, Any]]:
     """Return the arguments of both commands, while a bar shows progress."""
     quieten_icechunk()
-    silent = commit.quiet or commit.as_json
+    silent = commit.quiet
     with progress_bar(quiet=silent) as progress, executor_named(work.executor) as workers:
         yield {
             **scan.arguments(),

@@ -59,7 +59,7 @@ def verify(
     from virtual_tiff.audit.verify import verify as verify_repository
 
     quieten_icechunk()
-    with progress_bar(quiet=quiet or as_json) as progress:
+    with progress_bar(quiet=quiet) as progress:
         report = verify_repository(
             repository,
             branch=branch,

@@ -94,7 +94,7 @@ def _parsed(text: str) -> tuple[str, str, str]:
     match = _CONDITION.fullmatch(text)
     if match is None or not match[3]:
         raise InvalidOptionError(
-            f"{text!r} is no condition.", remedy="Write name, sign and value, such as tile=33UVP."
+            f"{text!r} is no condition.", remedy="Write a name, a sign and a value."
         )
     return match[1], match[2], match[3]
 
