@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from virtual_tiff.audit.verify import verify
     from virtual_tiff.cubes.stack import CubeOptions
     from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+    from virtual_tiff.inspection.directories import read_directories
+    from virtual_tiff.inspection.profile import profile
     from virtual_tiff.inspection.read import info
-    from virtual_tiff.inspection.records import FileInfo, ImageInfo, SeriesInfo
+    from virtual_tiff.inspection.records import BandInfo, FileInfo, ImageInfo, SeriesInfo
     from virtual_tiff.inspection.tile_grid import tile_matrix_set
     from virtual_tiff.inventory.scan import scan
     from virtual_tiff.inventory.table import Inventory
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Added",
+    "BandInfo",
     "Commit",
     "Container",
     "CubeOptions",
@@ -67,8 +70,10 @@ __all__ = [
     "info",
     "log",
     "open_repository",
+    "profile",
     "publish",
     "publish_async",
+    "read_directories",
     "remove",
     "renew",
     "rollback",
@@ -93,6 +98,9 @@ _HOMES = {
     "Expiry": "virtual_tiff.operations.versions",
     "describe": "virtual_tiff.audit.describe",
     "RepositoryInfo": "virtual_tiff.audit.describe",
+    "BandInfo": "virtual_tiff.inspection.records",
+    "profile": "virtual_tiff.inspection.profile",
+    "read_directories": "virtual_tiff.inspection.directories",
     "Container": "virtual_tiff.publishing.containers",
     "Added": "virtual_tiff.publishing.results",
     "Commit": "virtual_tiff.audit.history",
