@@ -11,6 +11,7 @@ from virtual_tiff.planning.attributes._array import (
     tag_attributes,
 )
 from virtual_tiff.planning.attributes._bands import of_bands, of_one_band
+from virtual_tiff.planning.attributes._classes import Flag, flag_attributes
 from virtual_tiff.planning.attributes._colors import color_interpretation
 from virtual_tiff.planning.attributes._describe import Description, describe
 from virtual_tiff.planning.attributes._notes import attribute_notes, plan_notes, value_notes
@@ -25,6 +26,7 @@ from virtual_tiff.planning.attributes._spatial import (
 
 __all__ = [
     "Description",
+    "Flag",
     "array_attributes",
     "attribute_notes",
     "band_names",
@@ -34,6 +36,7 @@ __all__ = [
     "crs_attributes",
     "describe",
     "encode_fill_value",
+    "flag_attributes",
     "group_attributes",
     "list_of_bands",
     "of_bands",
