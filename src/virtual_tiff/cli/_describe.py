@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from virtual_tiff.cli._common import count, quieten_icechunk, say
+from virtual_tiff.cli._common import count, quieten_icechunk, say, size_text
 from virtual_tiff.cli._options import Branch, Json, Repository
-from virtual_tiff.cli._output import size_text
 
 if TYPE_CHECKING:
     from virtual_tiff.audit.describe import GroupInfo, RepositoryInfo

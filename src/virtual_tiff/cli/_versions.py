@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from virtual_tiff.cli._common import count, quieten_icechunk, say
+from virtual_tiff.cli._common import count, quieten_icechunk, say, size_text
 from virtual_tiff.cli._options import Branch, DryRun, Json, Repository
-from virtual_tiff.cli._output import size_text
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 

@@ -85,4 +85,9 @@ def remove(
     repository = open_repository(target.storage)
     with icechunk_errors(repo):
         snapshot_of(repository, branch, only="branch")
-    return commit(target, [part], message, action="remove", dry_run=dry_run)
+    if not dry_run:
+        return commit(target, [part], message, action="remove")
+    with icechunk_errors(repo):
+        written = part.write(repository.writable_session(branch))
+    added = {each.path: each.added for each in written}
+    return PublishResult(snapshot_id=None, branch=branch, added=added)

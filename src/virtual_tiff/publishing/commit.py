@@ -50,7 +50,6 @@ def commit(
     containers: tuple[Container, ...] = (),
     executor: Executor | None = None,
     progress: Progress | None = None,
-    dry_run: bool = False,
 ) -> PublishResult:
     """Write parts into a session and commit it; where another writer was faster, do it anew.
 
@@ -73,8 +72,6 @@ def commit(
         Executor whose workers write references; by default this process writes them.
     progress
         Called as references are written, image by image, and around the commit.
-    dry_run
-        Write into a session of a repository that is there, and commit nothing.
 
     Returns
     -------
@@ -97,7 +94,7 @@ def commit(
                 added, sources = _write(session, parts, executor, report)
                 images = sum(each.images + each.removed for each in added.values())
                 snapshot: str | None = None
-                if images and not dry_run:
+                if images:
                     report("commit", 0, images, 0)
                     snapshot = _commit(
                         repository, session, target.branch, message, action, added, call
@@ -105,7 +102,7 @@ def commit(
             except icechunk.ConflictError as error:
                 conflict = error
                 continue
-            if snapshot is not None:
+            if images:
                 # Should another writer have saved an older configuration, this mends it; a
                 # conflict here is one over that, not over the commit.
                 with suppress(icechunk.ConflictError):
