@@ -37,6 +37,8 @@ from virtual_tiff.errors import InvalidOptionError, SourcesError, VirtualTIFFErr
 # Commands import what they need, so that `--help` does not wait for zarr and Icechunk.
 
 _DATA, _USAGE, _INTERRUPTED = 1, 2, 130
+#: Commands that read files; `verify` asks the servers that the repository names.
+_OF_SOURCES = ("publish", "stack", "append", "scan", "info")
 #: Options of the other command that users may try.
 _OF_STACK = ("--layout", "--stack")
 #: Exception of typer for wrong arguments, whose module depends on the release.
@@ -106,7 +108,10 @@ for _function, _examples in (
     (rollback, ROLLBACK_EXAMPLES),
     (expire, EXPIRE_EXAMPLES),
 ):
-    _command = observed(_function)
+    _name = _function.__name__
+    _command = observed(
+        _function, sources=_name in _OF_SOURCES, repository=_name not in ("info", "scan")
+    )
     app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_command)
     COMMANDS[_function.__name__] = _command
 

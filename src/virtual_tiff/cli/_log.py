@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -15,6 +16,7 @@ import typer
 
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.messages import printable, redacted
+from virtual_tiff.storage.endpoints import REPOSITORY_ENDPOINT, SOURCE_ENDPOINT
 
 LOGGER = logging.getLogger("virtual_tiff")
 
@@ -41,6 +43,57 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 }
 
 
+_VARIABLES = {"source_endpoint": SOURCE_ENDPOINT, "repository_endpoint": REPOSITORY_ENDPOINT}
+_SOURCE: dict[str, tuple[Any, Any]] = {
+    "source_endpoint": (
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="URL",
+                help="Address of the S3 server of the files, if it is another than that of "
+                "AWS_ENDPOINT_URL; saved in the repository for readers.",
+                show_default=False,
+            ),
+        ],
+        None,
+    )
+}
+_REPOSITORY: dict[str, tuple[Any, Any]] = {
+    "repository_endpoint": (
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="URL",
+                help="Address of the S3 server of the repository, if it is another than that of "
+                "AWS_ENDPOINT_URL.",
+                show_default=False,
+            ),
+        ],
+        None,
+    )
+}
+
+
+@contextmanager
+def _at(servers: Mapping[str, str]) -> Iterator[None]:
+    """Name servers in the environment, which the processes of an executor have too."""
+    before = dict(os.environ)
+    for name, address in servers.items():
+        if not address.startswith(("http://", "https://")):
+            raise typer.BadParameter(
+                f"{address!r} is no address of a server, such as https://s3.example.com",
+                param_hint=f"--{name.replace('_', '-')}",
+            )
+        os.environ[_VARIABLES[name]] = address
+    try:
+        yield
+    finally:
+        for name in servers:
+            os.environ.pop(_VARIABLES[name], None)
+            if _VARIABLES[name] in before:
+                os.environ[_VARIABLES[name]] = before[_VARIABLES[name]]
+
+
 class _Formatter(logging.Formatter):
     """One line for each message, without control characters and secrets."""
 
@@ -54,19 +107,28 @@ def logs_to_stderr() -> bool:
     return any(type(handler) is logging.StreamHandler for handler in LOGGER.handlers)
 
 
-def observed(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options `--verbose` and `--log-file` to a command."""
+def observed(
+    function: Callable[..., None], *, sources: bool, repository: bool
+) -> Callable[..., None]:
+    """Add the options of all commands, and those for servers of files and repositories."""
+    options = {
+        **(_SOURCE if sources else {}),
+        **(_REPOSITORY if repository else {}),
+        **_OPTIONS,
+    }
     signature = inspect.signature(function)
     kind = inspect.Parameter.KEYWORD_ONLY
     more = [
         inspect.Parameter(name, kind, annotation=annotation, default=default)
-        for name, (annotation, default) in _OPTIONS.items()
+        for name, (annotation, default) in options.items()
     ]
 
     @wraps(function)
     def command(*positional: Any, **given: Any) -> None:
+        servers = {name: given.pop(name) for name in _VARIABLES if given.get(name) is not None}
+        given = {name: value for name, value in given.items() if name not in _VARIABLES}
         chosen = {name: given.pop(name, default) for name, (_, default) in _OPTIONS.items()}
-        with _logged(function.__name__, **chosen):
+        with _logged(function.__name__, **chosen), _at(servers):
             function(*positional, **given)
 
     hints = inspect.get_annotations(function, eval_str=True)
@@ -75,7 +137,7 @@ def observed(function: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {
         **hints,
-        **{name: annotation for name, (annotation, _) in _OPTIONS.items()},
+        **{name: annotation for name, (annotation, _) in options.items()},
     }
     return command
 

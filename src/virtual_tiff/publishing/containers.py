@@ -27,6 +27,7 @@ from virtual_tiff.storage.addresses import (
     split_url,
 )
 from virtual_tiff.storage.credentials import cloud, is_anonymous
+from virtual_tiff.storage.endpoints import SOURCE_ENDPOINT
 from virtual_tiff.storage.resolve import AddressRegistry
 
 if TYPE_CHECKING:
@@ -259,7 +260,8 @@ def _remote_container(
     anonymous = anonymous or skips or is_anonymous(scheme)
     match cloud(scheme):
         case "s3":
-            settings = s3_settings(config)
+            own = os.environ.get(SOURCE_ENDPOINT)
+            settings = s3_settings({"endpoint": own, **config} if own else config)
             s3 = icechunk.s3_store(anonymous=anonymous, **settings)
             return Container(prefix, s3, anonymous, is_assumed)
         case "gs":
