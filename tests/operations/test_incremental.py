@@ -248,6 +248,34 @@ def test_trees_are_brought_up_to_date(
     assert (from_rows.snapshot_id, from_rows.known) == (None, 4)
 
 
+def test_a_sidecar_that_has_changed_is_read_again(folder: Path, repo: str) -> None:
+    (path,) = write_scenes(folder, 1)
+    sidecar = folder / f"{path.name}.aux.xml"
+    text = "<PAMDataset><PAMRasterBand band='1'><Scale>{}</Scale></PAMRasterBand></PAMDataset>"
+    sidecar.write_text(text.format(0.1))
+    options: dict[str, Any] = {"parser": VirtualTIFF(ifd_layout="multiscale", sidecars=True)}
+    publish([path], repo, **options)
+    sidecar.write_text(text.format(0.2))
+    assert publish([path], repo, on_present="replace", **options).replaced == 1
+    attributes = opened(open_repository(repo), f"{path.stem}/0")["image"].attrs
+    assert attributes["scale_factor"] == 0.2
+
+
+def test_another_kind_of_coordinate_is_refused(folder: Path, repo: str) -> None:
+    write_scenes(folder, 2)
+    stack(f"{folder}/", repo, datetime_pattern=PATTERN)
+    with pytest.raises(VirtualTIFFError) as caught:
+        append(
+            f"{folder}/",
+            repo,
+            along="time",
+            columns={"time": r"_(\d{8})"},
+            on_present="skip",
+            name="other",
+        )
+    assert caught.value.kind == ErrorKind.MISMATCH
+
+
 def test_a_group_of_something_else_is_refused(folder: Path, repo: str) -> None:
     paths = write_scenes(folder, 2)
     publish([paths[0]], repo, names=["a"])

@@ -50,6 +50,7 @@ _SOURCE: dict[str, tuple[Any, Any]] = {
             str | None,
             typer.Option(
                 metavar="URL",
+                rich_help_panel="Servers",
                 help="Address of the S3 server of the files, if it is another than that of "
                 "AWS_ENDPOINT_URL; saved in the repository for readers.",
                 show_default=False,
@@ -64,6 +65,7 @@ _REPOSITORY: dict[str, tuple[Any, Any]] = {
             str | None,
             typer.Option(
                 metavar="URL",
+                rich_help_panel="Servers",
                 help="Address of the S3 server of the repository, if it is another than that of "
                 "AWS_ENDPOINT_URL.",
                 show_default=False,

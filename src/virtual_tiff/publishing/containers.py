@@ -328,7 +328,7 @@ def _shared_folders(paths: list[str]) -> list[str]:
         by_top[path.split("/")[1]].append(path)
     found = []
     for same_top in by_top.values():
-        folders = [str(PurePosixPath(path).parent) for path in same_top]
+        folders = {path.rpartition("/")[0] or "/" for path in same_top}
         shared = PurePosixPath(os.path.commonpath(folders))
         while not is_plain(str(shared)):
             shared = shared.parent

@@ -250,7 +250,13 @@ def _holders(
     The table is read only for images all of whose coordinates the cube has.
     """
     found = {}
-    there = [np.isin(axis.values, v) for axis, v in zip(cube.axes, existing, strict=True)]
+    there = [
+        # Values of another kind are refused when they are merged.
+        np.isin(axis.values, values)
+        if axis.values.dtype.kind == values.dtype.kind
+        else np.zeros(len(axis.values), bool)
+        for axis, values in zip(cube.axes, existing, strict=True)
+    ]
     for name, variable in cube.variables.items():
         candidates = np.ones(variable.rows.size, bool)
         for number, known in enumerate(there):
