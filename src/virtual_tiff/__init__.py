@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from virtual_tiff.inspection.tile_grid import tile_matrix_set
     from virtual_tiff.inventory.scan import scan
     from virtual_tiff.inventory.table import Inventory
+    from virtual_tiff.operations.preview import preview
     from virtual_tiff.operations.publish import publish, publish_async
     from virtual_tiff.operations.remove import remove
     from virtual_tiff.operations.renew import renew
@@ -70,6 +71,7 @@ __all__ = [
     "info",
     "log",
     "open_repository",
+    "preview",
     "profile",
     "publish",
     "publish_async",
@@ -99,6 +101,7 @@ _HOMES = {
     "describe": "virtual_tiff.audit.describe",
     "RepositoryInfo": "virtual_tiff.audit.describe",
     "BandInfo": "virtual_tiff.inspection.records",
+    "preview": "virtual_tiff.operations.preview",
     "profile": "virtual_tiff.inspection.profile",
     "read_directories": "virtual_tiff.inspection.directories",
     "Container": "virtual_tiff.publishing.containers",

@@ -19,6 +19,7 @@ from virtual_tiff.cli._common import say
 from virtual_tiff.cli._describe import DESCRIBE_EXAMPLES, describe
 from virtual_tiff.cli._info import INFO_EXAMPLES, info
 from virtual_tiff.cli._log import observed
+from virtual_tiff.cli._preview import PREVIEW_EXAMPLES, preview
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
 from virtual_tiff.cli._remedies import COMMANDS, in_options, remedy_in_options
 from virtual_tiff.cli._remove import REMOVE_EXAMPLES, remove
@@ -34,12 +35,13 @@ from virtual_tiff.cli._versions import (
     tag,
 )
 from virtual_tiff.errors import InvalidOptionError, SourcesError, VirtualTIFFError
+from virtual_tiff.storage.settings import start_log
 
 # Commands import what they need, so that `--help` does not wait for zarr and Icechunk.
 
 _DATA, _USAGE, _INTERRUPTED = 1, 2, 130
 #: Commands that read files; `verify` asks the servers that the repository names.
-_OF_SOURCES = ("publish", "stack", "append", "scan", "info")
+_OF_SOURCES = ("publish", "stack", "append", "scan", "info", "preview")
 #: Options of the other command that users may try.
 _OF_STACK = ("--layout", "--stack")
 #: Exception of typer for wrong arguments, whose module depends on the release.
@@ -104,6 +106,7 @@ def _help(docstring: str) -> str:
 for _function, _examples in (
     (publish, PUBLISH_EXAMPLES),
     (info, INFO_EXAMPLES),
+    (preview, PREVIEW_EXAMPLES),
     (scan, SCAN_EXAMPLES),
     (stack, STACK_EXAMPLES),
     (append, APPEND_EXAMPLES),
@@ -117,7 +120,7 @@ for _function, _examples in (
 ):
     _name = _function.__name__
     _command = observed(
-        _function, sources=_name in _OF_SOURCES, repository=_name not in ("info", "scan")
+        _function, sources=_name in _OF_SOURCES, repository=_name not in ("info", "preview", "scan")
     )
     app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_command)
     COMMANDS[_function.__name__] = _command
@@ -130,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     command = typer.main.get_command(app)
     try:
+        start_log()
         status = command.main(
             args=arguments,
             prog_name="virtual-tiff",

@@ -16,7 +16,7 @@ import typer
 
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.messages import printable, redacted
-from virtual_tiff.storage.endpoints import REPOSITORY_ENDPOINT, SOURCE_ENDPOINT
+from virtual_tiff.storage.settings import REPOSITORY_ENDPOINT, SOURCE_ENDPOINT
 
 LOGGER = logging.getLogger("virtual_tiff")
 
@@ -161,8 +161,12 @@ def _logged(command: str, verbose: bool, log_file: Path | None) -> Iterator[None
         handler.setFormatter(_Formatter(_FORMAT))
         LOGGER.addHandler(handler)
     level = LOGGER.level
-    LOGGER.setLevel(logging.INFO if handlers else logging.CRITICAL)
-    LOGGER.propagate = False
+    if handlers:
+        LOGGER.setLevel(min(level or logging.INFO, logging.INFO))
+    else:
+        # So that Python does not print errors itself.
+        handlers.append(logging.NullHandler())
+        LOGGER.addHandler(handlers[0])
     LOGGER.info("%s: begins", command)
     try:
         yield

@@ -27,8 +27,8 @@ from virtual_tiff.storage.addresses import (
     split_url,
 )
 from virtual_tiff.storage.credentials import cloud, is_anonymous
-from virtual_tiff.storage.endpoints import SOURCE_ENDPOINT
 from virtual_tiff.storage.resolve import AddressRegistry
+from virtual_tiff.storage.settings import SOURCE_ENDPOINT
 
 if TYPE_CHECKING:
     from obspec_utils.registry import ObjectStoreRegistry

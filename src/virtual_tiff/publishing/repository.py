@@ -32,7 +32,7 @@ from virtual_tiff.storage.addresses import (
     split_url,
 )
 from virtual_tiff.storage.credentials import cloud, is_anonymous
-from virtual_tiff.storage.endpoints import REPOSITORY_ENDPOINT
+from virtual_tiff.storage.settings import REPOSITORY_ENDPOINT
 
 type Location = str | os.PathLike[str] | icechunk.Storage
 

@@ -13,9 +13,9 @@ import virtual_tiff.storage.shutdown  # noqa: F401
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
 from virtual_tiff.storage.addresses import WEB_SCHEMES, chunk_location, has_query, split_url
 from virtual_tiff.storage.credentials import check_access, cloud
-from virtual_tiff.storage.endpoints import SOURCE_ENDPOINT
 from virtual_tiff.storage.resolve import AddressRegistry, Store
 from virtual_tiff.storage.retries import retry_settings
+from virtual_tiff.storage.settings import SOURCE_ENDPOINT
 
 #: Client options of obstore that the environment may set, and the start of their variables.
 _CLIENT_OPTIONS = (
