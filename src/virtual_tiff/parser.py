@@ -63,7 +63,8 @@ class VirtualTIFF:
         the images of a file with several. `ifd` then names any page of the one image to parse.
     band_axis
         `first`: `(band, y, x)`, as in rioxarray. `last`: `(y, x, band)`, the order in which chunky
-        samples are stored, so that readers need not transpose.
+        samples are stored, so that readers need not transpose. The layout `pages` has the order of
+        OME-Zarr, whatever is given.
     bands
         Bands to keep, in this order, counted from 1 as in GDAL. Only for images with separate
         segments for each band (PlanarConfiguration 2); otherwise select from the dataset.
@@ -258,7 +259,8 @@ class VirtualTIFF:
         options = PlanOptions(
             layout=self.ifd_layout,
             image=ImageOptions(
-                band_axis=self.band_axis,
+                # The order of the dimensions of pages is that of OME-Zarr.
+                band_axis="first" if self.ifd_layout == "pages" else self.band_axis,
                 bands=None if self.bands is None else tuple(self.bands),
             ),
             coords=self.coords,
