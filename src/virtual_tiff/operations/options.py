@@ -167,6 +167,14 @@ MEANINGS = {
         "Whether scale, offset, nodata, unit, names and collection of STAC Items complete what the "
         "TIFFs say. Images that contradict their Item are refused.",
     ),
+    "bbox": (
+        "sequence of float",
+        "West, south, east and north in degrees, of the search for a source `catalog:NAME`.",
+    ),
+    "datetime": (
+        "str",
+        "Time or interval of that search (RFC 3339), such as `2024-06` or `2024-01-01/2024-12-31`.",
+    ),
     "datetime_column": ("str", "Column of a table, or property of STAC Items, that is the time."),
     "datetime_pattern": ("str", "Finds the time in a URL, as for `scan`."),
     "datetime_tag": ("bool", "Whether the TIFF's DateTime is the time, as for `scan`."),
