@@ -22,7 +22,7 @@ from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.pyramid import multiscales_attributes
 from virtual_tiff.planning.stacks import TILES
-from virtual_tiff.publishing.georeferencing import read_grid
+from virtual_tiff.publishing.georeferencing import georeference, read_grid
 from virtual_tiff.publishing.levels import (
     TAKEN,
     CubeLevel,
@@ -125,6 +125,9 @@ class CubePart(Part):
                 extend_level(session, level, each, recorded, self.on_present, self.out_of_order)
                 for level, each in _levels(self.path, self.cube).items()
             ]
+            if self.cube.overviews and self.cube.grid_kind == "tiles":
+                # The grid of all tiles is larger now.
+                georeference(session.store, self.path)
         return [_written(self.path, levels)]
 
     def _check_new(self, store: IcechunkStore, there: int) -> None:
