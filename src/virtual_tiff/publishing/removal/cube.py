@@ -14,11 +14,11 @@ from icechunk import IcechunkStore
 from numpy.typing import NDArray
 
 from virtual_tiff.cubes.coordinate import fragments
-from virtual_tiff.cubes.gaps import PRESENT, gap_error
+from virtual_tiff.cubes.gaps import PRESENT, PRESENT_ATTRIBUTES, gap_error
 from virtual_tiff.cubes.plan import Axis
 from virtual_tiff.planning.metadata import chunk_key
 from virtual_tiff.planning.stacks import TILES
-from virtual_tiff.publishing.coordinate import read_coordinate, write_coordinate, write_presence
+from virtual_tiff.publishing.coordinate import read_coordinate, write_coordinate
 from virtual_tiff.publishing.levels import beside_attributes, dimensions_of, is_variable
 from virtual_tiff.publishing.nodes import get_json, key_prefix, set_document
 from virtual_tiff.publishing.references import delete_chunks
@@ -198,7 +198,18 @@ def _mark(
         values[(*map(int, map(str, at)), *cell)] = 0
     for axis in axes if regular else ():
         write_coordinate(group, axis.name, axis.values)
-    write_presence(group, shown, axes, values)
+    if shown not in group:
+        group.create_array(
+            shown,
+            shape=values.shape,
+            chunks=values.shape,
+            dtype="uint8",
+            fill_value=0,
+            dimension_names=tuple(axis.name for axis in axes),
+            attributes=dict(PRESENT_ATTRIBUTES),
+        )
+    present: Any = group[shown]
+    present[...] = values
     document = get_json(store, f"{key_prefix(path)}{name}") or {}
     document["attributes"] |= beside_attributes(store, path, name, present=True)
     run(
