@@ -211,6 +211,13 @@ class ScanChoices(ReadChoices):
             "default the first, or all if stack and append have --overviews."
         ),
     ] = None
+    pages: Annotated[
+        choices.Pages,
+        typer.Option(
+            help="Pages of one image, such as a z-stack: axes makes dimensions of them, separate "
+            "takes directories for images, auto is axes where their order is known."
+        ),
+    ] = "auto"
     datetime_column: Annotated[
         str | None, typer.Option(help="Column, or STAC property, with the time.")
     ] = None
@@ -236,6 +243,7 @@ class ScanChoices(ReadChoices):
         """Return the arguments of `scan`, without the parser."""
         return {
             **ReadChoices.arguments(self),
+            "pages": self.pages,
             "datetime_column": self.datetime_column,
             "datetime_pattern": self.datetime_pattern,
             "datetime_tag": self.datetime_tag,

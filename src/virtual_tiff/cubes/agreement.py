@@ -153,7 +153,15 @@ def check_encodings(table: pa.Table, *, stitched: bool = False) -> dict[str, JSO
     def refuse(found: Disagreement) -> MismatchError:
         return _mismatch(table, _unusual(found.key, documents, codes))
 
-    return agreed(documents, refuse)
+    shared = agreed(documents, refuse)
+    notes = dict.fromkeys(note for one in documents for note in _notes(one))
+    return {**shared, "notes": list(notes)} if notes else shared
+
+
+def _notes(document: Document) -> list[str]:
+    """Return the notes on what of an image is not published."""
+    found = document.get("notes")
+    return [str(note) for note in found] if isinstance(found, list) else []
 
 
 def shared_band_names(table: pa.Table) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from virtual_tiff.inventory.pages import PageFacts
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.plan import ArrayPlan
@@ -146,6 +147,10 @@ class CubePlan:
         Smaller levels with the same axes and variables.
     notes
         What the plan decided for the caller, and why.
+    pages
+        What the metadata of the files say of the dimensions of pages; `None` for other images.
+    factors
+        Rows and columns of the full resolution that a pixel covers.
     """
 
     axes: tuple[Axis, ...]
@@ -156,6 +161,8 @@ class CubePlan:
     band_names: tuple[str, ...] | None = None
     overviews: tuple[CubePlan, ...] = ()
     notes: tuple[str, ...] = ()
+    pages: PageFacts | None = None
+    factors: tuple[float, float] = (1.0, 1.0)
 
     @property
     def levels(self) -> tuple[CubePlan, ...]:

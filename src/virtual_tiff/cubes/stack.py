@@ -17,6 +17,7 @@ from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, sha
 from virtual_tiff.cubes.gaps import PRESENT, filled
 from virtual_tiff.cubes.lattice import Fitted, fitted
 from virtual_tiff.cubes.overviews import overview_rows
+from virtual_tiff.cubes.pages import shared_facts, with_places
 from virtual_tiff.cubes.placing import (
     chosen_of,
     coordinate_of,
@@ -40,6 +41,7 @@ from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import of_one_band
 from virtual_tiff.planning.names import check_name
+from virtual_tiff.planning.pages.ome_zarr import factors_of
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.planning.stacks import TILES
 
@@ -184,7 +186,7 @@ def plan_cube(
         are no images (kind `no-sources`).
     """
     options = options or CubeOptions()
-    images = stackable(inventory)
+    images, of_places = with_places(stackable(inventory))
     names = np.array(
         variable_names(images, options.variable, options.variable_pattern, options.name),
         np.dtypes.StringDType(),
@@ -199,6 +201,8 @@ def plan_cube(
         check_grids(images.table)
     corners = [] if fit is None else list(fit.corners.T)
     columns = options.columns
+    if options.along is None and of_places:
+        columns = of_places
     if columns is None:
         columns = _columns(images, [of_label, *corners])
     axes, steps = [], []
@@ -258,7 +262,10 @@ def _with_overviews(
         below = _Level(level, members, full.axes, full.places[np.unique(chosen)])
         if not options.stitch:
             check_grids(level.table)
-            overviews.append(_cube(below, None, options, None))
+            smaller = _cube(below, None, options, None)
+            sizes = (smaller.grid.height, smaller.grid.width)
+            factors = factors_of(sizes, (cube.grid.height, cube.grid.width))
+            overviews.append(replace(smaller, factors=factors))
             continue
         there = existing[len(overviews) + 1] if len(existing) > len(overviews) + 1 else None
         try:
@@ -308,13 +315,15 @@ def _cube(
         grid = ImageGrid.of_row(images.table.select(list(GRID)).slice(0, 1).to_pylist()[0])
     else:
         grid = fit.grid
+    facts, odd = shared_facts(said.take(pa.array(np.concatenate([*level.members.values()]))))
     cube = CubePlan(
         axes=axes,
         variables=variables,
         grid=grid,
         inventory=images,
         grid_kind=kind,
-        notes=notes,
+        notes=(*notes, *odd),
+        pages=facts,
     )
     if cube.bands:
         of_bands = [v.rows for v in variables.values() if "band" in v.image.dimension_names]

@@ -18,6 +18,7 @@ from virtual_tiff.choices import (
     OnGap,
     OnPresent,
     OutOfOrder,
+    Pages,
     StacMetadata,
 )
 from virtual_tiff.cubes.stack import CubeOptions
@@ -83,6 +84,7 @@ class CubeArguments(CommitOptions, CubeFields, total=False):
     """Of `stack` and `append`."""
 
     options: CubeOptions | None
+    pages: Pages
     datetime_column: str | None
     datetime_pattern: str | None
     datetime_tag: bool
@@ -174,6 +176,12 @@ MEANINGS = {
         '{"use", "ignore"}',
         "Whether scale, offset, nodata, unit, names and collection of STAC Items complete what the "
         "TIFFs say. Images that contradict their Item are refused.",
+    ),
+    "pages": (
+        '{"auto", "axes", "separate"}',
+        "How pages of one image, such as a z-stack, become a cube: `axes` makes dimensions of "
+        "them, in OME-Zarr's order `t`, `c`, `z`, `y`, `x`; `separate` takes directories for "
+        "images. `auto` is `axes` where a file has several pages whose order is known.",
     ),
     "datetime_column": ("str", "Column of a table, or property of STAC Items, that is the time."),
     "datetime_pattern": ("str", "Finds the time in a URL, as for `scan`."),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import zarr
 from icechunk import IcechunkStore
 
 from virtual_tiff.cubes.extending import url_of
+from virtual_tiff.cubes.pages import page_coordinates
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.errors import MismatchError, shorten
 from virtual_tiff.planning.agreement import disagreements
@@ -63,11 +66,31 @@ def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
     )
 
 
+def check_pages(group: zarr.Group, cube: CubePlan) -> None:
+    """Refuse images whose pages are at other distances than in a cube."""
+    for name, plan in page_coordinates(cube).items():
+        there = group.get(name)
+        if not isinstance(there, zarr.Array) or plan.data_type.kind != "f":
+            continue
+        ours = np.frombuffer(plan.inline[(0,)], plan.data_type)
+        theirs = np.asarray(there[:])
+        if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-9, atol=0):
+            raise MismatchError(
+                f"the positions along {name} are {shorten(ours.tolist())}, but "
+                f"{shorten(theirs.tolist())} in the cube.",
+                url=url_of(cube, next(iter(cube.variables.values()))),
+                remedy=_ANOTHER,
+            )
+
+
 def check_grid(group: zarr.Group, cube: CubePlan) -> None:
     """Refuse images with another CRS or transform than that of a cube."""
     ours = cube.grid
     tiled = cube.grid_kind == "tiles"
     theirs = read_grid(group, ours.width, ours.height)
+    if cube.pages is not None and ours.transform is None:
+        # Positions of pixels in micrometres are no place on a map.
+        theirs = replace(theirs, transform=None)
     # Images are placed on the lattice of the tiles, which has the same transform.
     placed = tiled or same_transform(ours.transform, theirs.transform, ours.width, ours.height)
     further = ours.extra_georeferencing == theirs.extra_georeferencing

@@ -32,7 +32,7 @@ from virtual_tiff.publishing.coordinate import (
     write_presence,
     write_tiles,
 )
-from virtual_tiff.publishing.fitting import check_bands, check_fits, check_grid
+from virtual_tiff.publishing.fitting import check_bands, check_fits, check_grid, check_pages
 from virtual_tiff.publishing.nodes import (
     check_free,
     get_document,
@@ -142,10 +142,18 @@ def _grids(variable: CubeVariable) -> NDArray[np.int64] | None:
 
 
 def write_level(
-    store: IcechunkStore, path: str, cube: CubePlan, *, coordinates: bool = True
+    store: IcechunkStore,
+    path: str,
+    cube: CubePlan,
+    *,
+    coordinates: bool = True,
+    alone: bool = True,
 ) -> CubeLevel:
-    """Write the arrays of a new cube at one resolution; refuse arrays that are there."""
-    beside = frame(cube, coordinates=coordinates)
+    """Write the arrays of a new cube at one resolution; refuse arrays that are there.
+
+    `alone` says that it has no other.
+    """
+    beside = frame(cube, coordinates=coordinates, alone=alone)
     tiled = cube.grid_kind == "tiles" and coordinates
     axes = presence_axes(cube)
     gaps = {n: p for n, v in cube.variables.items() if not (p := presence(cube, v, axes)).all()}
@@ -182,6 +190,7 @@ def extend_level(
     group = _open_group(store, path)
     existing = [read_coordinate(group, axis.name) for axis in cube.axes]
     check_grid(group, cube)
+    check_pages(group, cube)
     check_bands(group, path, cube)
     check_fits(store, path, cube)
     cube, skipped = without_present(key_prefix(path), cube, present, on_present)

@@ -70,30 +70,35 @@ class OMEImage:
     bits: int | None
 
 
+def is_ome_xml(text: str) -> bool:
+    """Return whether the description of a directory is OME-XML, as tifffile tells it."""
+    return text[-10:].strip().endswith("OME>")
+
+
 def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
     """Read the images of a document; planes of other files than `file_name` are told apart."""
     if len(text) > MAX_TEXT:
-        raise _invalid(f"has {len(text)} characters, more than {MAX_TEXT}")
+        raise invalid_ome_xml(f"has {len(text)} characters, more than {MAX_TEXT}")
     try:
         root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
-        raise _invalid(f"cannot be parsed ({str(error)[:80]})") from error
+        raise invalid_ome_xml(f"cannot be parsed ({str(error)[:80]})") from error
     try:
         annotated = _most_along(root)
         own = root.attrib.get("UUID")
         return tuple(
             _image(image, pixels, annotated, own, file_name)
-            for image in _children(root, "Image")
-            for pixels in _children(image, "Pixels")
+            for image in children(root, "Image")
+            for pixels in children(image, "Pixels")
         )
     except (KeyError, ValueError, OverflowError) as error:
-        raise _invalid(f"has an invalid value ({str(error)[:80]})") from error
+        raise invalid_ome_xml(f"has an invalid value ({str(error)[:80]})") from error
 
 
 def _image(
     image: Element, pixels: Element, annotated: int, own: str | None, file_name: str
 ) -> OMEImage:
-    data = list(_children(pixels, "TiffData"))
+    data = list(children(pixels, "TiffData"))
     counts = [int(d.get("PlaneCount", d.get("NumPlanes", "1"))) for d in data]
     firsts = [int(d.get("IFD", "0")) for d in data]
     if any(n < 0 for n in (*counts, *firsts)):
@@ -121,7 +126,7 @@ def _image(
     )
 
 
-def _children(element: Element, name: str) -> Iterator[Element]:
+def children(element: Element, name: str) -> Iterator[Element]:
     """Yield children by their local name, since the namespace contains the version."""
     return (child for child in element if child.tag.rpartition("}")[2] == name)
 
@@ -153,7 +158,7 @@ def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator
     no UUID. Planes of other files would be read as missing.
     """
     for element in data:
-        for uuid in _children(element, "UUID"):
+        for uuid in children(element, "UUID"):
             name = uuid.get("FileName", "")
             if own is None and name.lower() == file_name.lower():
                 own = uuid.text
@@ -163,7 +168,7 @@ def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator
 
 def _channels(pixels: Element) -> Iterator[Channel]:
     """Return the channels if any has a name or a colour; IDs are not names."""
-    elements = list(_children(pixels, "Channel"))
+    elements = list(children(pixels, "Channel"))
     if not any({"Name", "Color"} & element.attrib.keys() for element in elements):
         return
     for element in elements:
@@ -189,7 +194,8 @@ def _most_along(root: Element) -> int:
     return math.ceil(most)
 
 
-def _invalid(what: str) -> InvalidTIFFError:
+def invalid_ome_xml(what: str) -> InvalidTIFFError:
+    """Make the error of a document that cannot be used."""
     return InvalidTIFFError(
         f"the OME-XML {what}.",
         kind=ErrorKind.INVALID_TAG,
