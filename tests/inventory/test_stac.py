@@ -16,6 +16,7 @@ import rasterio
 from obstore.exceptions import AlreadyExistsError
 
 from tests.helpers.archive import memory_repository, opened, write_scene
+from tests.helpers.make import write_with_rasterio
 from tests.helpers.range_server import RangeServer
 from tests.helpers.read import local_registry
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError, VirtualTIFFError
@@ -248,8 +249,40 @@ def test_bands_that_differ(tmp_path: Path) -> None:
     assert "scale_factor" not in whole
     chosen = one(parser=VirtualTIFF(ifd=0, bands=(3, 2)))
     assert chosen["scales"] == [2, 0.5]
+    assert one(bands=[{**b, "nodata": str(b["nodata"])} for b in said]) == whole
     assert one(bands=said[:2])["error"] == "mismatch"
     assert one(bands=[SCALED])["scale_factor"] == 0.0001
+
+
+def test_bands_taken_apart_have_their_own_nodata(tmp_path: Path) -> None:
+    write_scene(tmp_path / "rgb.tif", shape=(3, 48, 64), nodata=None, INTERLEAVE="BAND")
+    said = [{"nodata": 0}, {"nodata": 3}, {}]
+    file = collected(tmp_path, item(0, {"red": asset("rgb.tif", **{"raster:bands": said})}))
+    assert attributes(found(file))[0]["band_nodata"] == ["0", "3", ""]
+    assert found(file).table["nodata"].to_pylist() == [None]
+    repository = memory_repository(tmp_path)
+    result = stack(file, repository, registry=local_registry(), split_bands=True)
+    assert not result.notes
+    dataset = opened(repository, mask_and_scale=True)
+    with rasterio.open(tmp_path / "rgb.tif") as tiff:
+        stored = tiff.read().astype("float64")
+    for band, nodata in enumerate((0, 3, None)):
+        expected = np.where(stored[band] == nodata, np.nan, stored[band])
+        assert np.array_equal(dataset[f"data_{band + 1}"][0], expected, equal_nan=True)
+    # One band alone has one nodata value, wherever it is said.
+    (row,) = attributes(found(file, parser=VirtualTIFF(ifd=0, bands=(2,))))
+    assert row["_FillValue"] == 3
+    assert "band_nodata" not in row
+
+
+def test_missing_segments_have_one_nodata_value(tmp_path: Path) -> None:
+    nothing = np.zeros((3, 48, 64), np.uint16)
+    write_with_rasterio(tmp_path / "rgb.tif", nothing, INTERLEAVE="BAND", SPARSE_OK="TRUE")
+    said = [{"nodata": 0}, {"nodata": 3}, {"nodata": 0}]
+    file = collected(tmp_path, item(0, {"red": asset("rgb.tif", **{"raster:bands": said})}))
+    assert found(file).failed["error_kind"].to_pylist() == ["mismatch"]
+    with pytest.raises(MismatchError):
+        publish(file, memory_repository(tmp_path), registry=local_registry())
 
 
 @pytest.mark.parametrize(

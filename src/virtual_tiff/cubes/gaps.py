@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from virtual_tiff.choices import OnGap
 from virtual_tiff.cubes.plan import Axis, CubePlan, CubeVariable
 from virtual_tiff.errors import InvalidOptionError, MismatchError
+from virtual_tiff.inventory.table import row_is_sparse
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import encode_fill_value
 from virtual_tiff.planning.plan import ArrayPlan
@@ -143,9 +144,7 @@ def _check_dense(cube: CubePlan, name: str, variable: CubeVariable) -> None:
     """Refuse images with missing chunks, which would read as another value than before."""
     table = cube.inventory.table
     for row in variable.rows.tolist():
-        lengths = table["lengths"][row].values.to_numpy()
-        stored = len(table["inline"][row] or ())
-        if np.count_nonzero(lengths) + stored < lengths.size:
+        if row_is_sparse(table, row):
             raise InvalidOptionError(
                 f"the image has chunks that are not stored, which read as "
                 f"{variable.image.fill_value} in {name!r}; a fill value would change them.",

@@ -16,7 +16,7 @@ from virtual_tiff.inventory.arrow import SIDES
 from virtual_tiff.inventory.footprint import Affine, footprint
 from virtual_tiff.inventory.table import EXTRA_GEOREFERENCING, SCHEMA
 from virtual_tiff.json_type import JSON
-from virtual_tiff.planning.encoding.data_type import image_nodata
+from virtual_tiff.planning.agreement import readable
 from virtual_tiff.planning.hierarchy import array_name
 from virtual_tiff.planning.metadata import json_scalar
 from virtual_tiff.planning.plan import ArrayPlan
@@ -93,7 +93,7 @@ def image_row(
     outline = None
     if system is not None and transform is not None:
         outline = footprint(system, transform, width, height)
-    nodata = image_nodata(directory, plan.data_type, full)
+    nodata = readable("_FillValue", plan.attributes.get("_FillValue"))
     return {
         "url": source.url,
         "ifd": array_name(directory.index),
@@ -110,7 +110,7 @@ def image_row(
         "band_names": band_names,
         "data_type": plan.data_type.name,
         "compression": _COMPRESSIONS.get(directory.compression, str(directory.compression)),
-        "nodata": None if nodata is None or isinstance(nodata, complex) else float(nodata),
+        "nodata": float(nodata) if isinstance(nodata, int | float) else None,
         "crs": system,
         "transform": transform,
         "grid_mapping": _extra_georeferencing(grid_mapping or {}),

@@ -265,6 +265,13 @@ class Inventory:
         return cls(pa.table(columns, schema=pa.schema(fields)))
 
 
+def row_is_sparse(table: pa.Table, row: int) -> bool:
+    """Return whether chunks of an image are missing, as `ArrayPlan.is_sparse`."""
+    lengths = table["lengths"][row].values.to_numpy()
+    stored = np.count_nonzero(lengths) + len(table["inline"][row] or ())
+    return bool(stored < lengths.size)
+
+
 def _source_of(values: Mapping[str, Any]) -> Source:
     """Return URL and metadata of the file of a row."""
     modified = values["last_modified"]

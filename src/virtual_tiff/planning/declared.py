@@ -16,7 +16,7 @@ import numpy as np
 from virtual_tiff.errors import MismatchError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import COLLECTION, Document, disagreements
-from virtual_tiff.planning.attributes import encode_fill_value
+from virtual_tiff.planning.attributes import encode_fill_value, list_of_bands
 from virtual_tiff.planning.encoding.data_type import Scalar, nodata_value
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 
@@ -73,6 +73,8 @@ def complete(
     data_type: np.dtype[np.generic],
     count: int,
     chosen: Sequence[int] | None = None,
+    *,
+    is_sparse: bool = False,
 ) -> Completed:
     """Complete the attributes of one image.
 
@@ -86,6 +88,8 @@ def complete(
         Data type and number of bands of the array.
     chosen
         Numbers of the bands of the file that the array has; `None` for all.
+    is_sparse
+        Whether segments are missing, which read as the one fill value of the array.
 
     Raises
     ------
@@ -101,6 +105,11 @@ def complete(
         if "nodata_values" not in attributes:
             _check(attributes, values)
     else:
+        if is_sparse and "band_nodata" in values:
+            raise _mismatch(
+                "bands have different nodata values, but an array has one fill value, and some "
+                "segments of the image are missing."
+            )
         found |= values
     scaling = _scaling(bands, real=data_type.kind != "c")
     if any(key in attributes for key in _SCALING):
@@ -141,7 +150,9 @@ def _completed_array(
         return plan
     count = dict(zip(plan.dimension_names, plan.shape, strict=True)).get("band", 1)
     try:
-        found = complete(plan.attributes, declared, plan.data_type, count, chosen)
+        found = complete(
+            plan.attributes, declared, plan.data_type, count, chosen, is_sparse=plan.is_sparse
+        )
     except MismatchError as error:
         error.at(url=None if plan.source is None else plan.source.url, ifd=plan.ifd)
         raise
@@ -181,13 +192,9 @@ def _nodata(
     values = [None if text is None else nodata_value(str(text), data_type) for text in texts]
     # Compared as text, since NaN is not equal to itself.
     if len(set(map(repr, values))) > 1:
-        return {"band_nodata": [_json(value) for value in values]}, None
+        return {"band_nodata": list_of_bands(values)}, None
     value = values[0]
     return ({}, None) if value is None else ({"_FillValue": encode_fill_value(value)}, value)
-
-
-def _json(value: Scalar | None) -> JSON:
-    return value if isinstance(value, int) or value is None else str(value)
 
 
 def _scaling(bands: Sequence[Document], *, real: bool) -> Attributes:
@@ -218,7 +225,7 @@ def _units(bands: Sequence[Document]) -> Attributes:
     first = units[0]
     if isinstance(first, str) and len(set(units)) == 1 and "since" not in first:
         return {"units": first}
-    return {"band_units": units}
+    return {"band_units": [unit or "" for unit in units]}
 
 
 def _names(bands: Sequence[Document]) -> Attributes:

@@ -128,6 +128,11 @@ class ArrayPlan:
         return bool(self.partial) or self.inspection is not None or self.is_lerc
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether chunks are missing, which read as the fill value."""
+        return bool(np.count_nonzero(self.lengths) + len(self.inline) < self.lengths.size)
+
+    @property
     def is_lerc(self) -> bool:
         """Whether segments may mask pixels, so that they have to be inspected."""
         return any(codec["name"] == "imagecodecs_lerc" for codec in self.codecs)

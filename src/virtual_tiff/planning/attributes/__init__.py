@@ -7,6 +7,7 @@ from virtual_tiff.planning.attributes._array import (
     array_attributes,
     band_names,
     encode_fill_value,
+    list_of_bands,
     tag_attributes,
 )
 from virtual_tiff.planning.attributes._bands import of_bands, of_one_band
@@ -34,6 +35,7 @@ __all__ = [
     "describe",
     "encode_fill_value",
     "group_attributes",
+    "list_of_bands",
     "of_bands",
     "of_one_band",
     "plan_notes",

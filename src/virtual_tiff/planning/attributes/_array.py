@@ -77,8 +77,19 @@ def array_attributes(
         attributes["tiff"] = json_text(tags)
     attributes |= _items(metadata, bands)
     if nodata := nodata_tuple(ifd):
-        attributes["nodata_values"] = [v if isfinite(v) else str(v) for v in nodata]
+        attributes["nodata_values"] = list_of_bands(nodata)
     return attributes
+
+
+def list_of_bands(values: Sequence[bool | int | float | complex | None]) -> list[JSON]:
+    """Return a number for each band; texts where JSON or netCDF has no number for a band.
+
+    The text of a band without a number is empty.
+    """
+    numbers: list[JSON] = [v for v in values if isinstance(v, int | float) and isfinite(v)]
+    if len(numbers) == len(values):
+        return numbers
+    return ["" if v is None else str(v).strip("()") for v in values]
 
 
 def encode_fill_value(value: int | float | complex) -> JSON:
