@@ -304,7 +304,7 @@ def test_help_shows_the_values_of_every_choice(
         shown |= {text.split()[0].replace("-", ""): set(re.split(r"\W", text)) for text in options}
     aliases = {each for each in vars(choices).values() if isinstance(each, TypeAliasType)}
     # Kinds of sidecars come in a list, and what failed is left out with a flag.
-    for alias in aliases - {choices.SidecarKind, choices.OnFailed}:
+    for alias in aliases - {choices.SidecarKind, choices.OnFailed, choices.OnMismatch}:
         assert set(choices.values_of(alias)) <= shown[alias.__name__.lower()]
 
 

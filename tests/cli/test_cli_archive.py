@@ -93,7 +93,7 @@ def test_failures_and_options(
     assert pq.read_table(table).num_rows == 3
     assert run("stack", table, "--to", repo) == 1
     assert "1 of 3 images could not be read" in capsys.readouterr().err
-    assert run("stack", table, "--to", repo, "--skip-failed", "--json") == 0
+    assert run("stack", table, "--to", repo, "--skip-failed", "--json") == 3
     assert len(json.loads(capsys.readouterr().out)["failed"]) == 1
     assert run("scan", tmp_path / "a", "-o", table, "--executor", "many") == 2
     assert "neither dask nor a number" in capsys.readouterr().err

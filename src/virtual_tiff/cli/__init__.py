@@ -1,7 +1,8 @@
 """The command line: arguments, progress and exit statuses.
 
-Exit status: 0 for success, 1 for an error of a file or repository, 2 for a wrong argument. Errors
-are one line on stderr with cause and remedy; standard output has only results.
+Exit status: 0 for success, 1 for an error of a file or repository, 2 for a wrong argument, 3 for
+success without the files that `--skip-failed` and `--skip-mismatched` left out. Errors are one line
+on stderr with cause and remedy; standard output has only results.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from virtual_tiff.cli._remedies import COMMANDS, in_options, remedy_in_options
 from virtual_tiff.cli._scan import SCAN_EXAMPLES, scan
 from virtual_tiff.cli._stack import APPEND_EXAMPLES, STACK_EXAMPLES, append, stack
 from virtual_tiff.cli._verify import LOG_EXAMPLES, VERIFY_EXAMPLES, log, verify
-from virtual_tiff.errors import InvalidOptionError, SourcesError, VirtualTIFFError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourcesError, VirtualTIFFError
 
 # Commands import what they need, so that `--help` does not wait for zarr and Icechunk.
 
@@ -167,7 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VirtualTIFFError as error:
         _speak_of_options(error, next(name for name in arguments if name in COMMANDS))
         _print_error(str(error))
-        return _USAGE if isinstance(error, InvalidOptionError) else _DATA
+        # Images at one place are no wrong argument.
+        usage = isinstance(error, InvalidOptionError) and error.kind != ErrorKind.DUPLICATE
+        return _USAGE if usage else _DATA
     except _CLICK_EXCEPTION as error:
         _print_error(_about_arguments(error))
         return _USAGE

@@ -313,11 +313,21 @@ class CubeChoices:
         ),
     ] = "raise"
 
+    skip_mismatched: Annotated[
+        bool,
+        typer.Option(
+            "--skip-mismatched",
+            help="Leave out images with another grid or encoding than most, or than the cube.",
+        ),
+    ] = False
+
     def options(self, *, coordinates: bool = True) -> CubeOptions:
         """Make the options of the cube."""
         from virtual_tiff.cubes.stack import CubeOptions
 
-        return CubeOptions(**asdict(self), coordinates=coordinates)
+        fields = asdict(self)
+        on_mismatch: choices.OnMismatch = "skip" if fields.pop("skip_mismatched") else "raise"
+        return CubeOptions(**fields, on_mismatch=on_mismatch, coordinates=coordinates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from typer.models import OptionInfo
 #: Arguments that are not an option of the same name.
 SPELLINGS = {
     'on_failed="skip"': "--skip-failed",
+    'on_mismatch="skip"': "--skip-mismatched",
     "parser=VirtualTIFF()": "--ifd all",
     "sidecars=True": "--sidecars all",
     "skip_signature=True": "--anonymous",

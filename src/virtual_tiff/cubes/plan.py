@@ -149,6 +149,8 @@ class CubePlan:
         What the plan decided for the caller, and why.
     pages
         What the metadata of the files say of the dimensions of pages; `None` for other images.
+    left_out
+        URLs of images that are not like the others (`on_mismatch="skip"`), and why.
     factors
         Rows and columns of the full resolution that a pixel covers.
     """
@@ -162,6 +164,7 @@ class CubePlan:
     overviews: tuple[CubePlan, ...] = ()
     notes: tuple[str, ...] = ()
     pages: PageFacts | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
     factors: tuple[float, float] = (1.0, 1.0)
 
     @property

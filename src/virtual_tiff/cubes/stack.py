@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from virtual_tiff.choices import Grid, OnDuplicate, OnGap, check_choice
+from virtual_tiff.choices import Grid, OnDuplicate, OnGap, OnMismatch, check_choice
 from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, shared_band_names
 from virtual_tiff.cubes.gaps import PRESENT, filled
-from virtual_tiff.cubes.lattice import Fitted, fitted
+from virtual_tiff.cubes.lattice import Fitted, fitted, off_lattice
 from virtual_tiff.cubes.overviews import overview_rows
 from virtual_tiff.cubes.pages import shared_facts, with_places
 from virtual_tiff.cubes.placing import (
@@ -36,6 +36,7 @@ from virtual_tiff.cubes.plan import (
     image_of_band,
 )
 from virtual_tiff.cubes.stitching import check_sizes, decided, tile_axes
+from virtual_tiff.cubes.survey import Problem, error_of, survey
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.json_type import JSON
@@ -93,6 +94,10 @@ class CubeOptions:
     on_duplicate
         Which of several images at the same position of a variable is used: the `first` or `last` in
         the inventory, or the `newest` (by time of the last change); `raise` refuses them.
+    on_mismatch
+        What to do about images with another grid, encoding or meaning of their values than most
+        others, or than those of the cube that they are added to: `raise` an error that lists all
+        of them, or `skip` them; the result lists them.
     overviews
         Make a pyramid: a cube of the images in the group `0`, and one of each level of their
         overviews in `1`, `2`, …. All images must have overviews of the same sizes, and the
@@ -114,6 +119,7 @@ class CubeOptions:
     name: str = DEFAULT_VARIABLE
     split_bands: bool = False
     on_duplicate: OnDuplicate = "raise"
+    on_mismatch: OnMismatch = "raise"
     overviews: bool = False
     coordinates: bool = True
 
@@ -121,6 +127,7 @@ class CubeOptions:
         check_choice("on_duplicate", self.on_duplicate, OnDuplicate)
         check_choice("grid", self.grid, Grid)
         check_choice("on_gap", self.on_gap, OnGap)
+        check_choice("on_mismatch", self.on_mismatch, OnMismatch)
         if not 0 < self.snap < 0.5:
             raise InvalidOptionError(f"snap is {self.snap!r}, but must be between 0 and 0.5.")
         if self.bounds is not None and not _are_bounds(self.bounds):
@@ -187,16 +194,37 @@ def plan_cube(
     """
     options = options or CubeOptions()
     images, of_places = with_places(stackable(inventory))
-    names = np.array(
-        variable_names(images, options.variable, options.variable_pattern, options.name),
-        np.dtypes.StringDType(),
-    )
-    labels, of_label = np.unique(names, return_inverse=True)
+    left_out: dict[str, str] = {}
+    if options.on_mismatch == "skip":
+        images, left_out = _agreeing(images, options, existing)
+    try:
+        full, fit = _positions(images, options, existing, of_places)
+        cube = _cube(full, fit, options, existing[0] if existing else None)
+    except MismatchError as error:
+        if problems := _problems(images, options, existing):
+            raise error_of(images.table, problems) from error
+        raise
+    if options.overviews:
+        cube = _with_overviews(cube, inventory, full, options, existing or ())
+    levels = [
+        filled(level, options.on_gap, options.fill_value, is_new=existing is None)
+        for level in cube.levels
+    ]
+    return replace(levels[0], overviews=tuple(levels[1:]), left_out=left_out)
+
+
+def _positions(
+    images: Inventory,
+    options: CubeOptions,
+    existing: Sequence[Existing] | None,
+    of_places: tuple[str, ...],
+) -> tuple[_Level, Fitted | None]:
+    """Find the position of each image on the axes of a cube."""
+    labels, of_label = _labels(images, options)
     fit = None
     if options.stitch:
-        fit = fitted(
-            images.table, options.snap, options.bounds, existing[0].grid if existing else None
-        )
+        grid = existing[0].grid if existing else None
+        fit = fitted(images.table, options.snap, options.bounds, grid)
     else:
         check_grids(images.table)
     corners = [] if fit is None else list(fit.corners.T)
@@ -211,23 +239,82 @@ def plan_cube(
         axes.append(Axis(dimension_of(column), values))
         steps.append(step)
     keys = keys_of([*steps, *corners], len(images))
-    what = " and ".join([*columns, *(["place"] if corners else [])])
     members = {
-        str(label): chosen_of(
-            images, np.flatnonzero(of_label == code), keys, options.on_duplicate, what
-        )
-        for code, label in enumerate(labels.tolist())
+        label: chosen_of(images, np.flatnonzero(of_label == code), keys, options.on_duplicate)
+        for code, label in enumerate(labels)
     }
+    used = sum(rows.size for rows in members.values())
+    if options.on_duplicate == "raise" and used < len(images):
+        what = " and ".join([*columns, *(["place"] if corners else [])])
+        problems = _problems(images, options, existing, keys=keys, what=what)
+        raise error_of(images.table, problems)
     places = np.stack(steps, axis=1) if steps else np.empty((len(images), 0), np.int64)
-    full = _Level(images, members, tuple(axes), places)
-    cube = _cube(full, fit, options, existing[0] if existing else None)
-    if options.overviews:
-        cube = _with_overviews(cube, inventory, full, options, existing or ())
-    levels = [
-        filled(level, options.on_gap, options.fill_value, is_new=existing is None)
-        for level in cube.levels
-    ]
-    return replace(levels[0], overviews=tuple(levels[1:]))
+    return _Level(images, members, tuple(axes), places), fit
+
+
+def _problems(
+    images: Inventory,
+    options: CubeOptions,
+    existing: Sequence[Existing] | None,
+    *,
+    keys: Rows | None = None,
+    what: str = "",
+) -> list[Problem]:
+    """Find all that keeps images out of one cube."""
+    found: list[Problem] = []
+    if options.stitch:
+        grid = existing[0].grid if existing else None
+        try:
+            fitted(images.table, options.snap, options.bounds, grid)
+        except MismatchError as error:
+            odd, _ = off_lattice(images.table, options.snap, grid)
+            remedies = () if error.remedy is None else (error.remedy,)
+            odd = odd if odd.size else np.arange(1)
+            found.append(Problem(message=error.message, remedies=remedies, odd=odd))
+    labels, of_label = _labels(images, options)
+    found += survey(images.table, labels, of_label, stitched=options.stitch, keys=keys, what=what)
+    return found
+
+
+def _labels(images: Inventory, options: CubeOptions) -> tuple[list[str], Rows]:
+    """Return the names of variables, and which of them each image belongs to."""
+    names = np.array(
+        variable_names(images, options.variable, options.variable_pattern, options.name),
+        np.dtypes.StringDType(),
+    )
+    labels, of_label = np.unique(names, return_inverse=True)
+    return [str(label) for label in labels.tolist()], of_label
+
+
+def _agreeing(
+    images: Inventory, options: CubeOptions, existing: Sequence[Existing] | None
+) -> tuple[Inventory, dict[str, str]]:
+    """Leave out images that are not as most others; return why, by URL.
+
+    Those of a cube that is there are compared with it where it is known.
+    """
+    left_out: dict[str, str] = {}
+
+    def without(odd: Rows, why: str) -> None:
+        nonlocal images
+        urls = images.table["url"]
+        left_out.update((urls[row].as_py(), why) for row in odd.tolist())
+        kept = np.ones(len(images), bool)
+        kept[odd] = False
+        images = images.filter(pa.array(kept))
+
+    if options.stitch:
+        grid = existing[0].grid if existing else None
+        odd, why = off_lattice(images.table, options.snap, grid)
+        without(odd, why)
+    # Encodings are compared within the images of one grid.
+    for _ in range(3):
+        labels, of_label = _labels(images, options)
+        problems = survey(images.table, labels, of_label, stitched=options.stitch)
+        if not problems:
+            break
+        without(problems[0].odd, problems[0].message)
+    return images, left_out
 
 
 def _columns(images: Inventory, claims: Sequence[Rows]) -> tuple[str, ...]:

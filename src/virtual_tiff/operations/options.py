@@ -16,6 +16,7 @@ from virtual_tiff.choices import (
     OnDuplicate,
     OnFailed,
     OnGap,
+    OnMismatch,
     OnPresent,
     OutOfOrder,
     Pages,
@@ -76,6 +77,7 @@ class CubeFields(TypedDict, total=False):
     name: str
     split_bands: bool
     on_duplicate: OnDuplicate
+    on_mismatch: OnMismatch
     overviews: bool
     coordinates: bool
 
@@ -112,7 +114,8 @@ MEANINGS = {
         "Path of a group: the one that holds the groups of the files, or that of the cube; empty "
         "for the root. With names of columns in braces, such as `sentinel2/{tile}`, the path of "
         "the group of each file, or a cube for each value; `{stem}` is the name of a file without "
-        "its suffix, and `{datetime:%Y}` a year.",
+        "its suffix, `{datetime:%Y}` a year, and `{lattice}` (of `stack` and `append`) CRS and "
+        "pixel size, for images on several lattices.",
     ),
     "names": (
         "sequence of str, or callable",

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from virtual_tiff.choices import OnFailed, OnPresent, OutOfOrder, check_choice
 from virtual_tiff.cubes.grouping import checked_group, group_paths, is_template
+from virtual_tiff.cubes.lattice import lattice_names
 from virtual_tiff.cubes.placing import stackable
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import plan_cube
@@ -30,6 +31,7 @@ from virtual_tiff.planning.names import check_apart
 from virtual_tiff.publishing.commit import Action, commit
 from virtual_tiff.publishing.containers import containers_for
 from virtual_tiff.publishing.cube import CubePart, existing_levels
+from virtual_tiff.publishing.fitting import without_unfit
 from virtual_tiff.publishing.repository import Location
 from virtual_tiff.publishing.results import PublishResult
 from virtual_tiff.publishing.target import Target
@@ -155,14 +157,21 @@ def _commit(
     target.check()
     inventory = as_inventory(sources, **given)
     failed = failed_in(inventory, on_failed)
-    store = target.store() if action == "append" and options.stitch else None
+    skips = options.on_mismatch == "skip"
+    store = target.store() if action == "append" and (options.stitch or skips) else None
 
     def plan(path: str, images: Inventory) -> CubePlan:
         if action == "publish":
             return plan_cube(images, options)
-        return plan_cube(images, options, existing_levels(store, path) if store else ())
+        levels = existing_levels(store, path) if store and options.stitch else ()
+        if store is None or not skips:
+            return plan_cube(images, options, levels)
+        full = f"{path}/0".lstrip("/") if options.overviews else path
+        images, left_out = without_unfit(store, full, images, options, levels[:1])
+        cube = plan_cube(images, options, levels)
+        return replace(cube, left_out={**left_out, **cube.left_out})
 
-    cubes = _planned(inventory, group, plan)
+    cubes = _planned(inventory, group, plan, options.snap)
     containers = containers_for(
         inventory.images.table["url"].to_pylist(),
         registry=given.get("registry"),
@@ -183,17 +192,31 @@ def _commit(
         for name, variable in cube.variables.items()
         if (found := attribute_notes(variable.image.attributes))
     }
-    return replace(result, failed=failed, notes=notes)
+    mismatched = {url: why for cube in cubes.values() for url, why in cube.left_out.items()}
+    return replace(result, failed=failed, mismatched=mismatched, notes=notes)
+
+
+def _with_lattices(images: Inventory, snap: float) -> Inventory:
+    """Add a column `lattice`; overviews have the name of their image."""
+    full = stackable(images)
+    keys = zip(full.table["url"].to_pylist(), full.table["full_ifd"].to_pylist(), strict=True)
+    names = dict(zip(keys, lattice_names(full.table, snap), strict=True))
+    table = images.table
+    all_keys = zip(table["url"].to_pylist(), table["full_ifd"].to_pylist(), strict=True)
+    column = pa.array([names.get(key) for key in all_keys], pa.string())
+    return Inventory(table.append_column("lattice", column))
 
 
 def _planned(
-    inventory: Inventory, group: str, plan: Callable[[str, Inventory], CubePlan]
+    inventory: Inventory, group: str, plan: Callable[[str, Inventory], CubePlan], snap: float
 ) -> Mapping[str, CubePlan]:
     """Plan a cube for each group that a template names."""
     if not is_template(group):
         return {group: plan(group, inventory)}
     # All rows, since they include the overviews.
     images = inventory.images
+    if "{lattice}" in group and "lattice" not in images.table.column_names:
+        images = _with_lattices(images, snap)
     stackable(images)
     members: dict[str, list[int]] = {}
     for row, path in enumerate(group_paths(images.table, group)):

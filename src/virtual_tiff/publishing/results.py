@@ -77,6 +77,9 @@ class PublishResult:
         What was added, by path of the group.
     failed
         URLs of files that were left out (`on_failed="skip"`), and why.
+    mismatched
+        URLs of files with images that were left out since they are not like the others
+        (`on_mismatch="skip"`), and why.
     unchecked
         URLs of files whose server tells nothing that shows a change: readers will not notice one.
     containers
@@ -94,6 +97,7 @@ class PublishResult:
     branch: str
     added: Mapping[str, Added]
     failed: Mapping[str, str] = field(default_factory=dict)
+    mismatched: Mapping[str, str] = field(default_factory=dict)
     unchecked: tuple[str, ...] = ()
     containers: tuple[str, ...] = ()
     copied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -140,6 +144,7 @@ class PublishResult:
             "trees": list(self.trees),
             "added": {path: added.as_json() for path, added in self.added.items()},
             "failed": dict(self.failed),
+            "mismatched": dict(self.mismatched),
             "unchecked": list(self.unchecked),
             "containers": list(self.containers),
             "copied": {url: list(reasons) for url, reasons in self.copied.items()},
