@@ -242,7 +242,7 @@ def test_bad_files_can_be_left_out(tmp_path: Path, capsys: Output) -> None:
     assert not repository.exists()
     write_plain(folder / "a.tif")
     write_plain(folder / "c.tif")
-    assert run(*arguments) == 0
+    assert run(*arguments) == 3
     out = capsys.readouterr().out
     assert out.startswith("Published 2 TIFFs")
     assert "1 file left out" in out
