@@ -277,7 +277,9 @@ class VirtualTIFF:
                 return plan_header(header, options, ifd=path, copies=copies)
             return plan_pages(header, series, options, ifd=path, copies=_of_file(copies, url))
 
-        return await self._complete(header, {url: source, **beside}, plan)
+        alone = series is None or len(header.ifds) == 1
+        sources = {url: source, **beside}
+        return await self._complete(header, sources, plan, may_be_whole=alone)
 
     async def series_async(
         self, header: Header, source: ByteSource
@@ -302,7 +304,9 @@ class VirtualTIFF:
             def plan(copies: _Copies) -> GroupPlan:
                 return plan_levels(header, series, options, copies=_of_file(copies, url))
 
-            return series, await self._complete(header, {url: source}, plan)
+            alone = len(header.ifds) == 1
+            made = await self._complete(header, {url: source}, plan, may_be_whole=alone)
+            return series, made
 
     def _plan_options(self, source: ByteSource, *, alone: bool) -> PlanOptions:
         return PlanOptions(
@@ -318,8 +322,13 @@ class VirtualTIFF:
         header: Header,
         sources: Mapping[str, ByteSource],
         plan: Callable[[_Copies], GroupPlan],
+        *,
+        may_be_whole: bool,
     ) -> GroupPlan:
-        """Make a plan, with copies of images that cannot be referenced, and complete its chunks."""
+        """Make a plan, with copies of images that cannot be referenced, and complete its chunks.
+
+        `may_be_whole` says whether an image may be one chunk, the whole file.
+        """
         url = header.source.url
         source, options = sources[url], self._image_options
         copies: dict[tuple[str, tuple[int, ...]], ArrayPlan] = {}
@@ -330,16 +339,18 @@ class VirtualTIFF:
                 return await _completed(made, sources)
             except UnsupportedTIFFError as error:
                 error.at(url=url)
-                if self.on_unsupported == "raise":
-                    if error.remedy is None:
-                        error.remedy = 'Pass on_unsupported="copy" to store the image itself.'
-                    raise
                 place = (error.url or url, error.ifd or ())
                 if error.ifd is None or place in copies:
                     raise
-                copies[place] = await self._copy(
-                    _holding(header, place[0]), sources[place[0]], error, options
-                )
+                holding, bytes_of = _holding(header, place[0]), sources[place[0]]
+                whole = None
+                if may_be_whole:
+                    whole = await _whole_file(holding, bytes_of, error, options)
+                if whole is None and self.on_unsupported == "raise":
+                    if error.remedy is None:
+                        error.remedy = 'Pass on_unsupported="copy" to store the image itself.'
+                    raise
+                copies[place] = whole or await self._copy(holding, bytes_of, error, options)
 
     async def _copy(
         self,
@@ -374,6 +385,16 @@ def _holding(header: Header, url: str) -> Header:
     """Return the header of a TIFF or of one of its sidecars."""
     beside = (sidecar.header for sidecar in header.sidecars)
     return next((one for one in beside if one.source.url == url), header)
+
+
+async def _whole_file(
+    header: Header, source: ByteSource, reason: UnsupportedTIFFError, options: ImageOptions
+) -> ArrayPlan | None:
+    # Imported here: few files need it.
+    from virtual_tiff.completing.whole_file import plan_whole_file
+
+    directory = find_ifd(header, reason.ifd or ())
+    return await plan_whole_file(header, directory, source, reason, options)
 
 
 async def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:

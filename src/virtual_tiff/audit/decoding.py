@@ -68,6 +68,10 @@ def compare(
         array = zarr.open_array(store, path=sample.array, mode="r", zarr_format=3)
     if "copied_because" in array.attrs:
         return
+    codecs = getattr(array.metadata, "codecs", ())
+    if any(getattr(codec, "codec_name", "") == "imagecodecs_tiff" for codec in codecs):
+        yield Outcome(decided=0, reason="libtiff decodes it, and tifffile does not, or not alike")
+        return
     dimensions = array.metadata.dimension_names  # type: ignore[union-attr]
     names = tuple(axis_of(name or "") for name in dimensions or ())
     inner = [at for at, name in enumerate(names) if name in ("y", "x") or at not in sample.place]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from virtual_tiff.errors import VirtualTIFFError
+from virtual_tiff.errors import UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.inspection.records import FileInfo, ImageInfo, Kind, SeriesInfo
 from virtual_tiff.planning.encoding.readers import readers
 from virtual_tiff.planning.hierarchy import array_name
@@ -75,10 +75,12 @@ def describe_image(ifd: ImageFileDirectory, source: Source, prefix: str = "") ->
     """Describe one image; `prefix` is the prefix of names of a sidecar's images."""
     plan: ArrayPlan | None = None
     problem: str | None = None
+    notes = ifd.notes
     try:
         plan = plan_image(ifd, source, ImageOptions())
     except VirtualTIFFError as error:
         problem = error.message
+        notes = (*notes, *_as_whole_file(ifd, source, error))
     data_type = None if plan is None else plan.data_type.name
     known = () if plan is None or data_type is None else readers(plan.codecs, data_type)
     predicted = plan is not None and any(
@@ -109,8 +111,19 @@ def describe_image(ifd: ImageFileDirectory, source: Source, prefix: str = "") ->
         codecs=None if plan is None else plan.codecs,
         readers=tuple(str(reader) for reader in known),
         problem=problem,
-        notes=(*ifd.notes, *_notes(ifd)),
+        notes=(*notes, *_notes(ifd)),
     )
+
+
+def _as_whole_file(
+    ifd: ImageFileDirectory, source: Source, error: VirtualTIFFError
+) -> tuple[str, ...]:
+    # Imported here: few files need it.
+    from virtual_tiff.completing.whole_file import is_candidate
+
+    if not isinstance(error, UnsupportedTIFFError) or not is_candidate(ifd, source.size, error):
+        return ()
+    return ("If libtiff decodes it, the whole file is referenced as one chunk.",)
 
 
 def _notes(ifd: ImageFileDirectory) -> tuple[str, ...]:

@@ -82,6 +82,8 @@ REQUIRED = COLUMNS - {"header", "read_at", "pages"}
 #: Attributes of a grid mapping that cannot be derived from CRS and transform.
 EXTRA_GEOREFERENCING = ("gcps", "rpcs", "coordinate_epoch", "geo_keys", "crs_note")
 
+#: Key of the metadata of a table that tells the options of its scan, if only they decided on rows.
+SCAN_OPTIONS = b"virtual_tiff.scan"
 _SOURCE = ["url", "size", "etag", "last_modified", "header"]
 
 
@@ -262,7 +264,9 @@ class Inventory:
             columns = [converted(given[field.name], field.type) for field in fields]
         except pa.ArrowException as error:
             raise InvalidOptionError(f"the table is not an inventory: {error}") from error
-        return cls(pa.table(columns, schema=pa.schema(fields)))
+        said = given.schema.metadata or {}
+        kept = {SCAN_OPTIONS: said[SCAN_OPTIONS]} if SCAN_OPTIONS in said else None
+        return cls(pa.table(columns, schema=pa.schema(fields, kept)))
 
 
 def row_is_sparse(table: pa.Table, row: int) -> bool:

@@ -60,6 +60,7 @@ class TreeOptions(CommitOptions, total=False):
     names: Names | None
     ifd_layout: IFDLayout
     into_existing: bool
+    on_present: OnPresent
 
 
 class CubeFields(TypedDict, total=False):
@@ -132,8 +133,10 @@ MEANINGS = {
         "Add to a repository that has data of other software.",
     ),
     "on_present": (
-        '{"raise", "skip"}',
-        "What to do about an image whose place in the cube is taken: refuse all, or skip it.",
+        '{"raise", "skip", "replace"}',
+        "What to do about what is there already, an image in its place of a cube, or the group of "
+        "a file: refuse all, skip it, or replace it unless it is the same. Files that a listing "
+        "shows unchanged since they were published are not read then.",
     ),
     "out_of_order": (
         '{"raise", "insert"}',

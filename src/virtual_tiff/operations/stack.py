@@ -17,7 +17,8 @@ from virtual_tiff.cubes.placing import stackable
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.operations.files import as_inventory, failed_in
+from virtual_tiff.operations.files import as_inventory, failed_in, inventory_in
+from virtual_tiff.operations.incremental import clashing, known_in_cubes, list_sources
 from virtual_tiff.operations.options import (
     AppendOptions,
     StackOptions,
@@ -34,6 +35,7 @@ from virtual_tiff.publishing.cube import CubePart, existing_levels
 from virtual_tiff.publishing.fitting import without_unfit
 from virtual_tiff.publishing.repository import Location
 from virtual_tiff.publishing.results import PublishResult
+from virtual_tiff.publishing.sources_table import Recorded
 from virtual_tiff.publishing.target import Target
 
 type Repository = icechunk.Repository
@@ -133,7 +135,7 @@ def append(
     # A cube of other writers is one too.
     target = Target(repo, given.get("branch", "main"), create=False, into_existing=True)
     part = partial(CubePart, is_new=False, on_present=on_present, out_of_order=out_of_order)
-    return _commit(target, sources, part, "append", **given)
+    return _commit(target, sources, part, "append", renews=on_present != "raise", **given)
 
 
 def _commit(
@@ -146,6 +148,7 @@ def _commit(
     on_failed: OnFailed = "raise",
     message: str | None = None,
     branch: str = "main",
+    renews: bool = False,
     **given: Any,
 ) -> PublishResult:
     """Read and plan all that is to be written, then commit it."""
@@ -155,10 +158,21 @@ def _commit(
     if given.get("parser") is None and options.overviews:
         given["parser"] = VirtualTIFF()
     target.check()
-    inventory = as_inventory(sources, **given)
-    failed = failed_in(inventory, on_failed)
+    incremental = renews and inventory_in(sources) is None
     skips = options.on_mismatch == "skip"
-    store = target.store() if action == "append" and (options.stitch or skips) else None
+    reads = options.stitch or incremental or skips
+    store = target.store() if action == "append" and reads else None
+    known: set[str] = set()
+    if incremental and store is not None:
+        recorded, listed = Recorded(store), list_sources(sources, given)
+        work = {name: given.get(name) for name in ("executor", "checkpoint", "progress")}
+        known = known_in_cubes(recorded, listed, group, options)
+        if len(known) == len(listed.urls):
+            return PublishResult(snapshot_id=None, branch=branch, added={}, known=len(known))
+        inventory = listed.without(known).read(**work)
+    else:
+        inventory = as_inventory(sources, **given)
+    failed = failed_in(inventory, on_failed)
 
     def plan(path: str, images: Inventory) -> CubePlan:
         if action == "publish":
@@ -172,6 +186,12 @@ def _commit(
         return replace(cube, left_out={**left_out, **cube.left_out})
 
     cubes = _planned(inventory, group, plan, options.snap)
+    if known and (claimed := clashing(recorded, cubes, known)):
+        # Which of the files has the place is decided as for new ones.
+        known -= claimed
+        inventory = listed.without(known).read(**work)
+        failed = failed_in(inventory, on_failed)
+        cubes = _planned(inventory, group, plan, options.snap)
     containers = containers_for(
         inventory.images.table["url"].to_pylist(),
         registry=given.get("registry"),
@@ -193,7 +213,7 @@ def _commit(
         if (found := attribute_notes(variable.image.attributes))
     }
     mismatched = {url: why for cube in cubes.values() for url, why in cube.left_out.items()}
-    return replace(result, failed=failed, mismatched=mismatched, notes=notes)
+    return replace(result, failed=failed, mismatched=mismatched, notes=notes, known=len(known))
 
 
 def _with_lattices(images: Inventory, snap: float) -> Inventory:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_pyramids
 from virtual_tiff.planning.attributes import describe, of_bands
 from virtual_tiff.planning.encoding.data_type import image_nodata
@@ -123,7 +122,8 @@ def _plan_one(
     if array is None:
         array = plan_image(directory, source, options.image)
     if directory.notes:
-        notes: list[JSON] = list(directory.notes)
+        known = array.attributes.get("notes", [])
+        notes = [*(known if isinstance(known, list) else []), *directory.notes]
         array = replace(array, attributes={**array.attributes, "notes": notes})
     description = describe(
         directory,

@@ -37,7 +37,7 @@ from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 from virtual_tiff.publishing.nodes import check_outside, get_json, key_prefix
 from virtual_tiff.publishing.parts import Part, Written
 from virtual_tiff.publishing.results import Added
-from virtual_tiff.publishing.sources_table import concatenated, read_sources_table
+from virtual_tiff.publishing.sources_table import Recorded, concatenated
 from virtual_tiff.storage.run import run
 
 #: Rows and columns of tiles in one manifest, and the most blocks of them: a commit takes some 50 ms
@@ -61,7 +61,8 @@ class CubePart(Part):
     is_new
         Whether the cube is not there yet. The rest matters if it is.
     on_present
-        Whether to `raise` for an image whose place is taken, or to `skip` it.
+        Whether to `raise` for an image whose place is taken, to `skip` it, or to `replace` what is
+        there.
     out_of_order
         Whether to `raise` for images that come before the last of the cube, or to `insert`
         them, for which the references after them are rewritten.
@@ -108,9 +109,9 @@ class CubePart(Part):
             ]
         else:
             self._check_levels(there or 1)
-            present = read_sources_table(session.store).places()
+            recorded = Recorded(session.store)
             levels = [
-                extend_level(session, level, each, present, self.on_present, self.out_of_order)
+                extend_level(session, level, each, recorded, self.on_present, self.out_of_order)
                 for level, each in _levels(self.path, self.cube).items()
             ]
         return [_written(self.path, levels)]
@@ -167,11 +168,13 @@ def _written(path: str, levels: Sequence[CubeLevel]) -> Written:
             last=last,
             variables=tuple(cube.variables),
             skipped=full.skipped,
+            replaced=full.replaced,
             levels=len(levels),
             notes=cube.notes,
         ),
         tasks=(task for level in levels for task in level.tasks(path, full=level is full)),
         sources=concatenated([level.sources() for level in levels]),
+        dropped=[row for level in levels for row in level.dropped],
     )
 
 

@@ -1,0 +1,165 @@
+"""Images that only libtiff decodes: the whole file is the one chunk of their array."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+import rasterio
+import zarr
+
+from tests.helpers.assemble import PLAIN, assemble, changed, long, short
+from tests.helpers.make import write_with_rasterio
+from tests.helpers.read import local_registry
+from virtual_tiff import VirtualTIFF
+from virtual_tiff.completing import whole_file
+from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+from virtual_tiff.planning.plan import ArrayPlan
+
+_YCBCR = {
+    "IMAGE_WIDTH": short(4),
+    "BITS_PER_SAMPLE": short(8, 8, 8),
+    "SAMPLES_PER_PIXEL": short(3),
+    "PHOTOMETRIC_INTERPRETATION": short(6),
+    "YCBCR_SUBSAMPLING": short(2, 2),
+}
+
+
+def subsampled(directories: int = 1) -> bytes:
+    """Images of 4 × 4 pixels, chroma halved both ways; the last has the pixels that differ."""
+    data = bytes(range(10, 58))
+    images = [
+        changed(PLAIN, **_YCBCR, STRIP_OFFSETS=long(8 + 24 * i), STRIP_BYTE_COUNTS=long(24))
+        for i in range(directories)
+    ]
+    return assemble(images, data=data)
+
+
+def thunder_scan() -> bytes:
+    """4-bit pixels, each stated by itself."""
+    data = bytes(0xC0 | value for value in range(16))
+    return assemble(
+        [
+            changed(
+                PLAIN,
+                IMAGE_WIDTH=short(4),
+                BITS_PER_SAMPLE=short(4),
+                COMPRESSION=short(32809),
+                STRIP_BYTE_COUNTS=long(16),
+            )
+        ],
+        data=data,
+    )
+
+
+def lerc(dtype: str, *, hole: bool = False, **options: Any) -> Callable[[], bytes]:
+    def make() -> bytes:
+        data = np.arange(16 * 32).reshape(1, 16, 32).astype(dtype)
+        if hole:
+            data[0, :4, :4] = np.nan
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "image.tif"
+            write_with_rasterio(path, data, COMPRESS="LERC", **options)
+            return path.read_bytes()
+
+    return make
+
+
+FILES: dict[str, Callable[[], bytes]] = {
+    "subsampled YCbCr": subsampled,
+    "ThunderScan": thunder_scan,
+    "LERC with a mask": lerc("float32", hole=True),
+    "big-endian LERC": lerc("uint16", ENDIANNESS="BIG"),
+}
+
+
+def planned(path: Path, **options: Any) -> dict[str, ArrayPlan]:
+    plan = VirtualTIFF(coords=False, **options).plan(f"file://{path}", local_registry())
+    return dict(plan.arrays)
+
+
+def opened(path: Path, name: str = "0", **options: Any) -> Any:
+    store = VirtualTIFF(**options)(f"file://{path}", local_registry())
+    return zarr.open_group(store, mode="r", zarr_format=3)[name]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("band_axis", ["first", "last"])
+def test_pixels_are_those_of_gdal(tmp_path: Path, name: str, band_axis: str) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(FILES[name]())
+    array = opened(path, band_axis=band_axis)
+    with rasterio.open(path) as file:
+        expected = file.read()
+    expected = expected[0] if len(expected) == 1 else expected
+    if band_axis == "last" and expected.ndim == 3:
+        expected = np.moveaxis(expected, 0, -1)
+    assert array[...].dtype == expected.dtype
+    np.testing.assert_array_equal(array[...], expected)
+    assert json.dumps(array.attrs["notes"])
+
+
+def test_nothing_is_stored(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(subsampled())
+    (plan,) = planned(path).values()
+    assert not plan.inline
+    assert plan.lengths.ravel().tolist() == [path.stat().st_size]
+    assert plan.attributes["color_interpretation"] == ["red", "green", "blue"]
+
+
+def test_each_directory_has_its_own_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(subsampled(2))
+    both = [opened(path, str(i))[...] for i in range(2)]
+    assert not np.array_equal(*both)
+    with rasterio.open(f"GTIFF_DIR:2:{path}") as file:
+        np.testing.assert_array_equal(both[1], file.read())
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (subsampled(), ErrorKind.UNSUPPORTED_COLOR),
+        (FILES["LERC with a mask"](), ErrorKind.UNSUPPORTED_MASK),
+    ],
+)
+def test_large_files_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, kind: ErrorKind
+) -> None:
+    monkeypatch.setattr(whole_file, "MAX_FILE_BYTES", 100)
+    path = tmp_path / "a.tif"
+    path.write_bytes(data)
+    with pytest.raises(VirtualTIFFError) as caught:
+        planned(path)
+    assert caught.value.kind == kind
+
+
+def test_masked_integers_are_refused(tmp_path: Path) -> None:
+    """For libtiff they are what LERC has in their place."""
+    valid = np.ones((4, 5), bool)
+    valid[0] = False
+    blob = bytes(imagecodecs.lerc_encode(np.arange(20, dtype="u1").reshape(4, 5), masks=valid))
+    path = tmp_path / "a.tif"
+    path.write_bytes(
+        assemble(
+            [
+                changed(
+                    PLAIN,
+                    COMPRESSION=short(34887),
+                    LERC_PARAMETERS=long(4, 0),
+                    STRIP_BYTE_COUNTS=long(len(blob)),
+                )
+            ],
+            data=blob,
+        )
+    )
+    with pytest.raises(VirtualTIFFError) as caught:
+        planned(path)
+    assert caught.value.kind == ErrorKind.UNSUPPORTED_MASK
