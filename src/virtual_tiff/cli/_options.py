@@ -338,6 +338,13 @@ class CommitChoices:
     skip_failed: Annotated[
         bool, typer.Option("--skip-failed", help="Leave out files that cannot be read.")
     ] = False
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Write nothing: print arrays, shapes, chunks, gaps and bytes to copy.",
+        ),
+    ] = False
     message: Annotated[
         str | None,
         typer.Option("--message", "-m", help="Message of the commit.", show_default=False),
@@ -354,6 +361,7 @@ class CommitChoices:
         return {
             "group": self.group,
             "on_failed": "skip" if self.skip_failed else "raise",
+            "dry_run": self.dry_run,
             "message": self.message,
             "branch": self.branch,
             "anonymous": self.anonymous,

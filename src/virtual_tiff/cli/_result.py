@@ -59,7 +59,10 @@ def _print_example(result: PublishResult, to: str, command: str, options: Commit
 
 
 def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:
-    if result.snapshot_id is None:
+    if result.dry_run:
+        yield f"{to}: a dry run, nothing was written; it would get"
+        yield from _planned(result)
+    elif result.snapshot_id is None:
         yield f"{to}: nothing to add; all images are there"
     elif result.groups:
         stored = f", {count(result.stored, 'chunk')} stored" if result.stored else ""
@@ -98,6 +101,24 @@ def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:
             f"  {count(len(result.unchecked), 'file')} without a time of change: readers will "
             "not notice changes"
         )
+
+
+def _planned(result: PublishResult) -> Iterator[str]:
+    """Yield a line for each array that a dry run would write."""
+    for path, array in result.planned.items():
+        named = zip(array.dimensions, array.shape, strict=False)
+        sizes = ", ".join(f"{name} {size:,}" for name, size in named)
+        line = f"  /{path} ({sizes}) {array.data_type}"
+        if array.references or array.stored:
+            chunks = " × ".join(map(str, array.chunks))
+            line += f", chunks {chunks}, {count(array.references, 'reference')}"
+        if array.stored:
+            line += f", {array.bytes_stored:,} bytes to copy"
+        if array.gaps:
+            line += f", {count(array.gaps, 'gap')}"
+        yield line
+    for path, added in result.added.items():
+        yield from (f"  /{path}: {note}" for note in added.notes)
 
 
 def _cubes(groups: Mapping[str, Added]) -> Iterator[str]:

@@ -39,6 +39,7 @@ class CommitOptions(TypedDict, total=False):
     group: str
     message: str | None
     branch: str
+    dry_run: bool
     anonymous: bool
     registry: ObjectStoreRegistry[Any] | None
     on_failed: OnFailed
@@ -127,6 +128,11 @@ MEANINGS = {
     "branch": (
         "str",
         "Branch to commit to, `main` by default. A new branch starts at `main`.",
+    ),
+    "dry_run": (
+        "bool",
+        "Read headers and check everything, but write nothing, and make no repository: `planned` "
+        "of the result has the arrays, with shapes, chunks, gaps and bytes that would be copied.",
     ),
     "into_existing": (
         "bool",

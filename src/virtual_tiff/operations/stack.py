@@ -148,6 +148,7 @@ def _commit(
     on_failed: OnFailed = "raise",
     message: str | None = None,
     branch: str = "main",
+    dry_run: bool = False,
     renews: bool = False,
     **given: Any,
 ) -> PublishResult:
@@ -205,6 +206,7 @@ def _commit(
         containers=containers,
         executor=given.get("executor"),
         progress=given.get("progress"),
+        dry_run=dry_run,
     )
     notes = {
         f"{path}/{name}".lstrip("/"): found
