@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from virtual_tiff.errors import VirtualTIFFError
-from virtual_tiff.inventory.arrow import SIDES
+from virtual_tiff.inventory.arrow import SIDES, without_secrets
 from virtual_tiff.inventory.footprint import Affine, footprint
 from virtual_tiff.inventory.table import EXTRA_GEOREFERENCING, SCHEMA
 from virtual_tiff.json_type import JSON
@@ -66,12 +66,18 @@ class Rows:
             if field.name in _REFERENCES:
                 columns.append(_lists(cast(list[NDArray[np.uint64] | None], cells)))
             elif pa.types.is_dictionary(field.type):
-                columns.append(pa.array(cells, pa.string()).dictionary_encode())
-            else:
+                columns.append(_clean(pa.array(cells, pa.string())).dictionary_encode())
+            elif field.name == "url":
                 columns.append(pa.array(cells, field.type))
+            else:
+                columns.append(_clean(pa.array(cells, field.type)))
         self._clear()
         fields = [pa.field(POSITION, pa.int64()), *SCHEMA]
         return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _clean(array: pa.Array) -> pa.Array:
+    return without_secrets(pa.chunked_array([array])).chunk(0)
 
 
 def image_row(

@@ -15,6 +15,7 @@ import icechunk
 
 from virtual_tiff._version import __version__
 from virtual_tiff.errors import ErrorKind, RepositoryError
+from virtual_tiff.messages import redacted
 from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.publishing.containers import Container, prefixes_for
 from virtual_tiff.publishing.locking import locked
@@ -232,7 +233,8 @@ def _commit(
     }
     base = session.snapshot_id
     try:
-        return session.commit(message or _message(action, added), metadata=metadata)
+        text = redacted(message or _message(action, added))
+        return session.commit(text, metadata=metadata)
     except icechunk.ConflictError:
         for snapshot in repository.ancestry(branch=branch):
             if snapshot.metadata.get(_CALL) == call:
