@@ -168,8 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VirtualTIFFError as error:
         _speak_of_options(error, next(name for name in arguments if name in COMMANDS))
         _print_error(str(error))
-        # Images at one place are no wrong argument.
-        usage = isinstance(error, InvalidOptionError) and error.kind != ErrorKind.DUPLICATE
+        # Images at one place of a cube are no wrong argument; a source that is named twice is.
+        images = error.kind == ErrorKind.DUPLICATE and arguments[0] in ("stack", "append")
+        usage = isinstance(error, InvalidOptionError) and not images
         return _USAGE if usage else _DATA
     except _CLICK_EXCEPTION as error:
         _print_error(_about_arguments(error))

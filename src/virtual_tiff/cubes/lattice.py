@@ -302,7 +302,8 @@ def _several(table: pa.Table, snap: float) -> MismatchError:
         row = table.slice(int(rows[0]), 1).select([*GRID, "url"]).to_pylist()[0]
         dx, _, left, _, dy, top = row["transform"]
         lines.append(
-            f"{row['crs']}, pixels of {dx:g} × {abs(dy):g}, origin {left!r}, {top!r}: "
+            f"{row['crs']}, pixels of {dx:g} × {abs(dy):g}{', bottom-up' if dy > 0 else ''}, "
+            f"origin {left!r}, {top!r}: "
             f"{rows.size} images, such as {row['url']} ({row['width']} × {row['height']})"
         )
     more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""

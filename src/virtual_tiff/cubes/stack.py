@@ -201,9 +201,11 @@ def plan_cube(
         full, fit = _positions(images, options, existing, of_places)
         cube = _cube(full, fit, options, existing[0] if existing else None)
     except MismatchError as error:
-        if problems := _problems(images, options, existing):
-            raise error_of(images.table, problems) from error
-        raise
+        problems = _problems(images, options, existing)
+        # An error of the lattice alone says all.
+        if not problems or [problem.message for problem in problems] == [error.message]:
+            raise
+        raise error_of(images.table, problems) from error
     if options.overviews:
         cube = _with_overviews(cube, inventory, full, options, existing or ())
     levels = [
@@ -435,14 +437,14 @@ def _arranged(
         variable[rows] = code
     keys = keys_of([variable, *level.places.T], len(level.images))
     choice = options.grid if existing is None or existing.kind is None else existing.kind
-    kind, reason = decided(fit, chunks, keys, choice)
+    kind, reason = decided(fit, chunks, keys, choice, is_there=existing is not None)
     notes = (f"grid {kind}: {reason}",) if options.grid == "auto" and existing is None else ()
     if kind == "regular":
         return level.axes, level.places, kind, fit.shape, notes
     used = np.unique(np.concatenate([*level.members.values()]))
     tiles, where = tile_axes(fit, used)
     urls = level.images.table["url"]
-    size = check_sizes(fit, chunks, where, urls)
+    size = check_sizes(fit, chunks, where, urls.to_pylist())
     return (*level.axes, *tiles), np.concatenate([level.places, where], 1), kind, size, notes
 
 

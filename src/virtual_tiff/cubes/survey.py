@@ -211,15 +211,16 @@ def _duplicates(table: pa.Table, of_label: Rows, keys: Rows, what: str) -> Itera
     odd = np.flatnonzero(extra)
     urls, ifds = table["url"], table["ifd"]
 
-    def named(row: int) -> str:
-        same_file = urls[row].as_py() == urls[int(first[inverse[row]])].as_py()
-        return f"{urls[row].as_py()}{f' (IFD {ifds[row].as_py()})' if same_file else ''}"
-
     shown = []
     for place in several[:_NAMED].tolist():
         members = np.flatnonzero(inverse == place).tolist()
+        files = [urls[row].as_py() for row in members]
+        images = [
+            url if files.count(url) == 1 else f"{url} (IFD {ifds[row].as_py()})"
+            for url, row in zip(files, members, strict=True)
+        ]
         more = f" and {len(members) - 3} more" if len(members) > 3 else ""
-        shown.append(f"{', '.join(named(row) for row in members[:3])}{more}")
+        shown.append(f"{', '.join(images[:3])}{more}")
     more = f"; and {several.size - _NAMED} more" if several.size > _NAMED else ""
     noun = "place has" if several.size == 1 else "places have"
     remedies = [_DUPLICATES]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, prod, sqrt
+from math import ceil, isqrt, prod, sqrt
 
 import icechunk
 import zarr
@@ -40,9 +40,11 @@ from virtual_tiff.publishing.results import Added
 from virtual_tiff.publishing.sources_table import Recorded, concatenated
 from virtual_tiff.storage.run import run
 
-#: Rows and columns of tiles in one manifest, and the most blocks of them: a commit takes some 50 ms
-#: for each manifest.
-_TILES = 8
+#: References in one manifest of a stitched cube, and steps of its first axis there: a series at one
+#: place reads few manifests, and an image that is added rewrites few references.
+_REFERENCES = 25_000
+_STEPS = 10
+#: Most blocks of tiles, or of chunks: a commit takes some 50 ms for each manifest.
 _BLOCKS = 256
 
 
@@ -80,16 +82,32 @@ class CubePart(Part):
         """Chunks of the largest variable; more images do not change how manifests are cut."""
         if not self.is_new:
             return {}
-        image = max(v.image.offsets.size for v in self.cube.variables.values())
+        image = max((v.image for v in self.cube.variables.values()), key=lambda i: i.offsets.size)
         sizes = self.cube.sizes
-        tiles = [sizes.pop(name) for name in TILES if name in sizes]
-        # A manifest holds a square of tiles, and some steps of the first axis.
-        side = max(_TILES, ceil(sqrt(prod(tiles) / _BLOCKS))) if tiles else 1
-        grows = dict.fromkeys(TILES[: len(tiles)], MANIFEST_REFERENCES // side)
+        for name in TILES:
+            sizes.pop(name, None)
         first, *others = sizes or [""]
-        within = prod(sizes[name] for name in others) * prod(min(side, n) for n in tiles)
+        beside = prod(sizes[name] for name in others)
+        if self.cube.grid_kind is None:
+            return {first: image.offsets.size * beside} if first else {}
+        grid = dict(zip(image.dimension_names, image.grid_shape, strict=True))
+        names, (rows, columns) = ("y", "x"), (grid["y"], grid["x"])
+        cell = image.offsets.size // (rows * columns)
+        if self.cube.grid_kind == "tiles":
+            names, cell = TILES, image.offsets.size
+            rows, columns = (self.cube.sizes[name] for name in TILES)
+        # A manifest holds a square of tiles, or chunks, and some steps of the first axis.
+        cell *= beside
+        side = isqrt(_REFERENCES // ((_STEPS if first else 1) * cell))
+        side = max(1, side, ceil(sqrt(rows * columns / _BLOCKS)))
+        grows = {}
+        for name, size in zip(names, (rows, columns), strict=True):
+            if size > side or self.cube.grid_kind == "tiles":
+                grows[name] = MANIFEST_REFERENCES // side
         if first:
-            grows[first] = image * within * (2 if tiles else 1)
+            block = min(side, rows) * min(side, columns) * cell
+            steps = max(1, _REFERENCES // block)
+            grows[first] = MANIFEST_REFERENCES // steps
         return grows
 
     def write(self, session: icechunk.Session) -> list[Written]:

@@ -74,6 +74,24 @@ def read_grid(group: zarr.Group, width: int, height: int) -> ImageGrid:
     return grid_of(attributes, width, height, x=x, y=y)
 
 
+def _of_tiles(group: zarr.Group, grid: ImageGrid) -> ImageGrid:
+    """Return the grid that tiles cover together, from the coordinates `tile_x` and `tile_y`."""
+    lines: list[tuple[float, float]] = []
+    sizes: list[int] = []
+    for name, size in (("tile_x", grid.width), ("tile_y", grid.height)):
+        tiles = group.get(name)
+        if not isinstance(tiles, zarr.Array):
+            return grid
+        step, origin = tiles.attrs.get("step"), tiles.attrs.get("origin")
+        if not isinstance(step, int | float) or not isinstance(origin, int | float):
+            return grid
+        first = np.asarray(tiles[...]).reshape(-1)
+        lines.append((float(step), float(origin) + float(step) * int(first.min())))
+        sizes.append(int(first.max() - first.min()) + size)
+    (a, left), (e, top) = lines
+    return replace(grid, transform=(a, 0.0, left, 0.0, e, top), width=sizes[0], height=sizes[1])
+
+
 def _described(name: str, group: zarr.Group) -> Description:
     """Describe the grid of a level; refuse one whose place is not told by coordinates."""
     sizes: dict[str, int] = {}
@@ -87,6 +105,8 @@ def _described(name: str, group: zarr.Group) -> Description:
             remedy=_LEVELS,
         )
     grid = read_grid(group, sizes["x"], sizes["y"])
+    if {"tile_x", "tile_y"} <= sizes.keys():
+        grid = _of_tiles(group, grid)
     _, b, _, d, *_ = grid.transform or (1, 0, 0, 0, 1, 0)
     if b or d or any(key in grid.extra_georeferencing for key in _FIXED):
         raise MismatchError(
