@@ -66,7 +66,8 @@ class VirtualTIFF:
         the images of a file with several. `ifd` then names any page of the one image to parse.
     band_axis
         `first`: `(band, y, x)`, as in rioxarray. `last`: `(y, x, band)`, the order in which chunky
-        samples are stored, so that readers need not transpose.
+        samples are stored, so that readers need not transpose. The layout `pages` has the order of
+        OME-Zarr, whatever is given.
     bands
         Bands to keep, in this order, counted from 1 as in GDAL. Only for images with separate
         segments for each band (PlanarConfiguration 2); otherwise select from the dataset.
@@ -82,9 +83,10 @@ class VirtualTIFF:
         Largest image that is copied, in decoded bytes.
     sidecars
         Whether to read the files beside a TIFF that GDAL reads with it: `True`, or some of
-        `ovr` (overviews), `msk` (a mask), `aux.xml` (metadata) and `world` (world files). Each
-        costs requests, which are sent together after that of the header. The layout `pages` uses
-        only metadata.
+        `ovr` (overviews), `msk` (a mask), `aux.xml` (metadata), `world` (world files), `rpc`
+        (rational polynomials), `imd` (metadata of satellite images) and `xml` (the CRS in metadata
+        of ArcGIS). Each costs requests, which are sent together after that of the header. The
+        layout `pages` uses only metadata.
     prefetch
         Bytes of the first GET. A header that fits needs no other request.
     header_limit
@@ -228,7 +230,9 @@ class VirtualTIFF:
     @property
     def _image_options(self) -> ImageOptions:
         bands = None if self.bands is None else tuple(self.bands)
-        return ImageOptions(band_axis=self.band_axis, bands=bands)
+        # The order of the dimensions of pages is that of OME-Zarr.
+        axis = "first" if self.ifd_layout == "pages" else self.band_axis
+        return ImageOptions(band_axis=axis, bands=bands)
 
     @property
     def _path(self) -> tuple[int, ...] | None:

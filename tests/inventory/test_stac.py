@@ -286,6 +286,64 @@ def test_missing_segments_have_one_nodata_value(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            {
+                "classification:classes": [
+                    {"value": 10, "description": "Tree cover"},
+                    {"value": 20, "name": "shrub", "description": "Shrubland"},
+                    {"value": 70000, "name": "beyond"},
+                ]
+            },
+            {"flag_values": [10, 20], "flag_meanings": "Tree_cover shrub"},
+        ),
+        (
+            {"file:values": [{"values": [1, 2], "summary": "Water"}, {"values": [3]}]},
+            {"flag_values": [1, 2], "flag_meanings": "Water Water"},
+        ),
+        (
+            {
+                "bands": [
+                    {
+                        "classification:bitfields": [
+                            {
+                                "name": "cloud",
+                                "offset": 3,
+                                "length": 2,
+                                "classes": [{"value": v, "name": f"c{v}"} for v in (0, 3)],
+                            },
+                            {"name": "odd", "offset": None, "classes": [{"value": 0}]},
+                        ]
+                    }
+                ]
+            },
+            {
+                "flag_masks": [24, 24],
+                "flag_values": [0, 24],
+                "flag_meanings": "cloud_c0 cloud_c3",
+            },
+        ),
+        ({"classification:classes": [{"value": 1.5, "name": "no"}, {"name": "none"}]}, {}),
+    ],
+)
+def test_names_of_classes(said: Item, expected: Item, tmp_path: Path) -> None:
+    file = scenes(tmp_path, said, said)
+    (row, _) = attributes(found(file))
+    assert {k: v for k, v in row.items() if k.startswith("flag_")} == expected
+    rows = [
+        {**one["properties"], **{k: one[k] for k in ("id", "collection", "assets")}}
+        for one in json.loads(file.read_text())["features"]
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "items.parquet")
+    assert attributes(found(tmp_path / "items.parquet")) == attributes(found(file))
+    if expected:
+        other = scenes(tmp_path, said, {"classification:classes": [{"value": 1, "name": "x"}]})
+        with pytest.raises(MismatchError):
+            cube(tmp_path, other)
+
+
+@pytest.mark.parametrize(
     ("media", "name", "taken"),
     [
         (COG, "a.tif", True),

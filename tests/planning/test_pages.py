@@ -23,6 +23,7 @@ from tests.end_to_end.test_corpus import LOSSY, MOST_SAMPLES, hushed, same
 from tests.end_to_end.test_fresh_process import ALLOWED, run_reader
 from tests.helpers.assemble import DATA_AT, PLAIN, PLAIN_DATA, assemble, changed, long, short
 from tests.helpers.make import Pixels
+from tests.helpers.microscopes import MICROSCOPES
 from tests.helpers.paged import HEIGHT, MPP, PAGED, WIDTH, ome_pyramid, plain, ramp, smooth, svs
 from tests.helpers.read import MEMORY_URL, local_registry, numcodecs_names
 from tests.helpers.stores import RecordingStore
@@ -102,10 +103,10 @@ def refused(path: Path, **options: Any) -> VirtualTIFFError:
 # -- pixels --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PAGED)
+@pytest.mark.parametrize("name", PAGED | MICROSCOPES)
 def test_pixels_and_dimensions(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.tif"
-    PAGED[name](path)
+    (PAGED | MICROSCOPES)[name](path)
     root = open_pages(path)
     with tifffile.TiffFile(path) as tif:
         found = list(paths_of(tif.series))
@@ -183,11 +184,13 @@ def test_pages_whose_strips_lie_differently(tmp_path: Path) -> None:
 def test_bands_last(tmp_path: Path) -> None:
     path = tmp_path / "rgb.ome.tif"
     PAGED["ome-zyxs-short"](path)
-    array = array_of(open_pages(path, band_axis="last"), "image")
-    assert names_of(array) == ("z", "y", "x", "c")
-    assert np.array_equal(array[...], ramp(4, HEIGHT, WIDTH, 3, dtype="uint8"))
-    # No order that OME-Zarr has.
-    assert "ome" not in open_pages(path, band_axis="last").attrs
+    root = open_pages(path, band_axis="last")
+    array = array_of(root, "image")
+    # OME-Zarr has one order, which the layout keeps.
+    assert names_of(array) == ("c", "z", "y", "x")
+    given = ramp(4, HEIGHT, WIDTH, 3, dtype="uint8")
+    assert np.array_equal(array[...], given.transpose(3, 0, 1, 2))
+    assert [axis["name"] for axis in ome_of(root)["multiscales"][0]["axes"]] == ["c", "z", "y", "x"]
 
 
 def test_chosen_bands(tmp_path: Path) -> None:
@@ -292,7 +295,7 @@ def test_groups_of_a_pyramid(tmp_path: Path) -> None:
     path = tmp_path / "pyramid.ome.tif"
     ome_pyramid(path)
     root = open_pages(path)
-    assert sorted(root.group_keys()) == ["0", "1", "2"]
+    assert sorted(root.group_keys()) == ["0", "1", "2", "OME"]
     level: Any = root["1"]
     assert sorted(name for name, _ in level.arrays()) == ["c", "image", "x", "y"]
 
@@ -301,7 +304,8 @@ def test_groups_of_several_images(tmp_path: Path) -> None:
     path = tmp_path / "slide.svs"
     svs(path)
     root = open_pages(path)
-    assert sorted(root.group_keys()) == ["0", "1", "2", "3"]
+    assert sorted(root.group_keys()) == ["0", "1", "2", "3", "OME"]
+    assert ome_of(root, "OME")["series"] == ["0", "1", "2", "3"]
     names = [ome_of(root, str(i))["multiscales"][0]["name"] for i in range(4)]
     assert names == ["Baseline", "Thumbnail", "Label", "Macro"]
     slide: Any = root["0"]
@@ -429,7 +433,11 @@ def test_samples_are_no_channels_of_the_metadata(tmp_path: Path) -> None:
     )
     root = open_pages(path)
     assert names_of(array_of(root, "image")) == ("c", "y", "x")
-    assert "omero" not in ome_of(root)
+    channels = ome_of(root)["omero"]["channels"]
+    assert [one["label"] for one in channels] == ["red", "green", "blue"]
+    assert [one["color"] for one in channels] == ["FF0000", "00FF00", "0000FF"]
+    assert all(one["window"] == {"min": 0, "max": 255, "start": 0, "end": 255} for one in channels)
+    assert ome_of(root)["omero"]["rdefs"] == {"model": "color"}
     assert sorted(root.array_keys()) == ["image"]
     # One channel without a dimension has both.
     path = tmp_path / "one.ome.tif"
@@ -775,7 +783,7 @@ def test_a_store_that_fails(tmp_path: Path) -> None:
 
         store = RecordingStore(LocalStore(tmp_path), before)
         registry: Any = ObjectStoreRegistry({"memory://tests": store})
-        assert sorted(parser.plan(MEMORY_URL, registry).groups) == ["0", "1", "2"]
+        assert sorted(parser.plan(MEMORY_URL, registry).groups) == ["0", "1", "2", "OME"]
         return len(store.requests)
 
     requests = plan(-1)

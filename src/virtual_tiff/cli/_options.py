@@ -104,10 +104,27 @@ class TableChoices:
         list[str] | None,
         typer.Option("--asset", help="Key or pattern of assets of STAC Items; may be repeated."),
     ] = None
+    asset_role: Annotated[
+        list[str] | None,
+        typer.Option("--asset-role", help="Role of assets of STAC Items; may be repeated."),
+    ] = None
+    asset_gsd: Annotated[
+        float | None,
+        typer.Option(metavar="METRES", help="Resolution of assets of STAC Items."),
+    ] = None
+    alternate: Annotated[
+        str | None, typer.Option(help="Alternate address of the assets to use, such as s3.")
+    ] = None
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments for reading a table."""
-        return {"url_column": self.url_column, "assets": self.asset}
+        """Return the arguments for reading a table, and choosing assets."""
+        return {
+            "url_column": self.url_column,
+            "assets": self.asset,
+            "asset_roles": self.asset_role,
+            "asset_gsd": self.asset_gsd,
+            "alternate": self.alternate,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,17 +147,6 @@ class ReadChoices(TableChoices):
             help="Largest image to copy, in decoded bytes; by default 256 MiB.",
         ),
     ] = None
-    asset_role: Annotated[
-        list[str] | None,
-        typer.Option("--asset-role", help="Role of assets of STAC Items; may be repeated."),
-    ] = None
-    asset_gsd: Annotated[
-        float | None,
-        typer.Option(metavar="METRES", help="Resolution of assets of STAC Items."),
-    ] = None
-    alternate: Annotated[
-        str | None, typer.Option(help="Alternate address of the assets to use, such as s3.")
-    ] = None
     stac_metadata: Annotated[
         choices.StacMetadata,
         typer.Option(help="Scale, offset, nodata and unit of STAC Items: use, or ignore them."),
@@ -153,9 +159,6 @@ class ReadChoices(TableChoices):
         return {
             "columns": dict(map(pattern_of, self.column or ())) or None,
             **TableChoices.arguments(self),
-            "asset_roles": self.asset_role,
-            "asset_gsd": self.asset_gsd,
-            "alternate": self.alternate,
             "stac_metadata": self.stac_metadata,
         }
 

@@ -80,7 +80,16 @@ def gaps_of(cube: CubePlan, variable: CubeVariable) -> int:
     if cube.grid_kind == "regular":
         found = presence(cube, variable, presence_axes(cube))
         return int(found.size - np.count_nonzero(found))
-    return prod(cube.sizes.values()) - variable.rows.size
+    # Smaller tiles end within their place.
+    return prod(cube.sizes.values()) - variable.rows.size + _partial(cube, variable)
+
+
+def _partial(cube: CubePlan, variable: CubeVariable) -> int:
+    """Count the images that are smaller than a tile."""
+    if cube.grid_kind != "tiles" or variable.sizes is None:
+        return 0
+    sizes = dict(zip(variable.image.dimension_names, variable.image.shape, strict=True))
+    return int((variable.sizes < [sizes["y"], sizes["x"]]).any(axis=1).sum())
 
 
 def filled(cube: CubePlan, on_gap: OnGap, fill_value: float | None, *, is_new: bool) -> CubePlan:
@@ -98,7 +107,7 @@ def filled(cube: CubePlan, on_gap: OnGap, fill_value: float | None, *, is_new: b
         if "_FillValue" in variable.image.attributes:
             continue
         if on_gap != "fill" or fill_value is None:
-            count = gaps_of(cube, variable) if is_new else 0
+            count = gaps_of(cube, variable) if is_new else _partial(cube, variable)
             if count:
                 url = cube.inventory.table["url"][int(variable.rows[0])].as_py()
                 raise gap_error(name, count, _REMEDY, url)

@@ -129,7 +129,9 @@ class FileReader:
             header = await header_of(source)
         places = places_in_set(header)
         if not places:
-            series, plan = await replace(parser, ifd=None).series_async(header, source)
+            series, plan = await replace(parser, ifd=None, ifd_layout="pages").series_async(
+                header, source
+            )
             return page_images(header, series, plan, chosen)
         images = []
         for directory in header.ifds:

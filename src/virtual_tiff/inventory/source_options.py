@@ -4,9 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from virtual_tiff.choices import StacMetadata, check_choice
 from virtual_tiff.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    from obspec_utils.registry import ObjectStoreRegistry
+
+
+class StoreArguments(TypedDict, total=False):
+    """Stores of the files, of all functions that read some.
+
+    Parameters
+    ----------
+    registry
+        Stores for the files. By default obstore's, with credentials from the environment.
+    anonymous
+        Read the files without credentials, as for public buckets.
+    """
+
+    registry: ObjectStoreRegistry[Any] | None
+    anonymous: bool
+
+
+class AssetArguments(TypedDict, total=False):
+    """The fields of `SourceOptions` that choose files, as arguments."""
+
+    url_column: str
+    assets: Sequence[str] | None
+    asset_roles: Sequence[str] | None
+    asset_gsd: float | None
+    alternate: str | None
+    stac_metadata: StacMetadata
+
+
+class SourceArguments(StoreArguments, AssetArguments, total=False):
+    """How sources are resolved, for all functions that take some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

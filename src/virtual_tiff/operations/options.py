@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from virtual_tiff.choices import (
     Grid,
@@ -20,39 +19,29 @@ from virtual_tiff.choices import (
     OnPresent,
     OutOfOrder,
     Pages,
-    StacMetadata,
+    check_names,
 )
 from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.inventory.source_options import SourceArguments
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.progress import Progress
-
-if TYPE_CHECKING:
-    from obspec_utils.registry import ObjectStoreRegistry
 
 type Names = Sequence[str] | Callable[[str], str]
 
 
-class CommitOptions(TypedDict, total=False):
+class CommitOptions(SourceArguments, total=False):
     """Of all three."""
 
     group: str
     message: str | None
     branch: str
     dry_run: bool
-    anonymous: bool
-    registry: ObjectStoreRegistry[Any] | None
     on_failed: OnFailed
     parser: VirtualTIFF | None
     concurrency: int
     progress: Progress | None
-    url_column: str
-    assets: Sequence[str] | None
     columns: Mapping[str, str] | None
-    asset_roles: Sequence[str] | None
-    asset_gsd: float | None
-    alternate: str | None
-    stac_metadata: StacMetadata
 
 
 class TreeOptions(CommitOptions, total=False):
@@ -231,15 +220,7 @@ def documented[F: Callable[..., Any]](options: type) -> Callable[[F], F]:
 
 def check_options(function: str, given: Mapping[str, object], options: type) -> None:
     """Refuse options that a function does not have; name the one that may be meant."""
-    known = _keys(options)
-    for name in given:
-        if name in known:
-            continue
-        near = difflib.get_close_matches(name, known, 1)
-        meant = f"; did you mean {near[0]!r}?" if near else "."
-        raise InvalidOptionError(
-            f"{function}() has no option {name!r}{meant}", remedy=_remedy(function, name)
-        )
+    check_names(function, given, options, lambda name: _remedy(function, name))
 
 
 def _remedy(function: str, name: str) -> str | None:

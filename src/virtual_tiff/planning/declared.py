@@ -10,13 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import isclose, isfinite
+from typing import cast
 
 import numpy as np
 
 from virtual_tiff.errors import MismatchError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import COLLECTION, Document, disagreements
-from virtual_tiff.planning.attributes import encode_fill_value, list_of_bands
+from virtual_tiff.planning.attributes import (
+    Flag,
+    encode_fill_value,
+    flag_attributes,
+    list_of_bands,
+)
 from virtual_tiff.planning.encoding.data_type import Scalar, nodata_value
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 
@@ -25,6 +31,7 @@ type Attributes = dict[str, JSON]
 _NODATA = ("_FillValue", "band_nodata", "nodata_values")
 _SCALING = ("scale_factor", "scales", "add_offset", "offsets")
 _UNITS = ("units", "band_units")
+_FLAGS = ("flag_values", "flag_masks", "flag_meanings")
 #: Spellings of one unit; others are compared as they are.
 _UNIT_NAMES = (
     {"m", "meter", "meters", "metre", "metres"},
@@ -49,8 +56,8 @@ class Declared:
     Parameters
     ----------
     bands
-        For each band of the file, in its order: `nodata`, `scale`, `offset`, `unit` and `name`,
-        those that are declared.
+        For each band of the file, in its order: `nodata`, `scale`, `offset`, `unit`, `name`, and
+        `flags`, lists of value, mask of its bits and name; those that are declared.
     collection
         The collection of the Item; images of two collections do not share an array.
     """
@@ -127,6 +134,8 @@ def complete(
         _check(attributes, names)
     else:
         found |= names
+    if not any(key in attributes for key in _FLAGS):
+        found |= _flags(bands, data_type)
     if declared.collection is not None:
         found[COLLECTION] = declared.collection
     return Completed(attributes=found, nodata=nodata)
@@ -233,6 +242,16 @@ def _names(bands: Sequence[Document]) -> Attributes:
     if not any(names):
         return {}
     return {"long_name": names[0] if len(names) == 1 else [name or "" for name in names]}
+
+
+def _flags(bands: Sequence[Document], data_type: np.dtype[np.generic]) -> Attributes:
+    """Return the classes that all bands share."""
+    said = [band.get("flags") for band in bands]
+    if not said or not said[0] or any(flags != said[0] for flags in said):
+        return {}
+    limits = np.iinfo(data_type.name) if data_type.kind in "iu" else None
+    flags = cast("list[Flag]", said[0])
+    return flag_attributes(flags, None if limits is None else (int(limits.min), int(limits.max)))
 
 
 def _spelt(attributes: Document) -> Attributes:

@@ -171,6 +171,31 @@ def band_names(names: Sequence[str], dimension: str) -> ArrayPlan:
     return _inline(data, _STRING, "", codecs, dimension, len(names), {})
 
 
+def scalar_text(text: str) -> ArrayPlan:
+    """Plan a text as an array without dimensions, compressed, since it may be megabytes."""
+    # Imported here, as in `band_names`.
+    from numcodecs.vlen import VLenUTF8
+    from numcodecs.zstd import Zstd
+
+    data = bytes(Zstd(level=3).encode(VLenUTF8().encode(np.array([text], dtype=object))))
+    nothing = np.zeros((), np.uint64)
+    return ArrayPlan(
+        shape=(),
+        chunk_shape=(),
+        data_type=_STRING,
+        codecs=(
+            {"name": "vlen-utf8"},
+            {"name": "zstd", "configuration": {"level": 3, "checksum": False}},
+        ),
+        fill_value="",
+        dimension_names=(),
+        source=None,
+        offsets=nothing,
+        lengths=nothing,
+        inline={(): data},
+    )
+
+
 def _inline(
     data: bytes,
     data_type: np.dtype[np.generic],

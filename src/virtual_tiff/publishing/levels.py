@@ -289,8 +289,14 @@ def _write_tiles(group: zarr.Group, cube: CubePlan) -> None:
     a, _, c, _, e, f = cube.grid.transform
     image = next(iter(cube.variables.values())).image
     sizes = dict(zip(image.dimension_names, image.shape, strict=True))
-    write_tiles(group, "y", e, f, sizes["y"])
-    write_tiles(group, "x", a, c, sizes["x"])
+    ends = [
+        variable.corners + variable.sizes
+        for variable in cube.variables.values()
+        if variable.corners is not None and variable.sizes is not None
+    ]
+    bottom, right = np.concatenate(ends).max(axis=0).tolist()
+    write_tiles(group, "y", e, f, sizes["y"], bottom)
+    write_tiles(group, "x", a, c, sizes["x"], right)
 
 
 async def write_frame(store: IcechunkStore, path: str, plan: GroupPlan) -> None:

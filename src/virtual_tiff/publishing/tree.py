@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import icechunk
 
+from virtual_tiff.planning.pages.hierarchy import OME
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.publishing.nodes import (
     check_free,
@@ -94,7 +95,7 @@ def _written(path: str, url: str, plan: GroupPlan, dropped: Sequence[int] | None
             replaced=0 if dropped is None else len(images),
             arrays=len(arrays),
             source=url,
-            has_groups=bool(plan.groups),
+            has_groups=bool(plan.groups.keys() - {OME}),
             dataset=next((within for within, group in plan.walk(path) if group.arrays), path),
         ),
         tasks=(

@@ -27,6 +27,32 @@ type TagValue = int | float | str | bytes | tuple[int, ...] | tuple[float, ...]
 type GeoKeyValue = int | float | str | tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagEntry:
+    """An entry of a directory as it is in the file (TIFF 6.0 section 2).
+
+    Parameters
+    ----------
+    code
+        Number of the tag.
+    name
+        Its name, such as `ImageWidth`; the number of an unknown tag.
+    type
+        Field type, such as `SHORT`; the number of an unknown type.
+    count
+        Number of values.
+    value
+        One number, text without its NUL, bytes (BYTE, UNDEFINED), or a tuple of numbers; rational
+        numbers are numerator and denominator in turn. `None` if it cannot be read.
+    """
+
+    code: int
+    name: str
+    type: str
+    count: int
+    value: int | float | str | bytes | tuple[int, ...] | tuple[float, ...] | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageFileDirectory:
     """A directory of a TIFF: its tags, named as in TIFF 6.0.
@@ -52,6 +78,9 @@ class ImageFileDirectory:
         Slices of a volume, and of one tile of it (SGI's tags 32997 and 32998).
     photometric_interpretation
         `None` if the tag is absent; TIFF 6.0 requires it, but real files lack it.
+    jpeg_header
+        Start of the one JPEG stream whose restart segments are the tiles, up to its data, for the
+        size of a tile (Hamamatsu NDPI).
     color_map
         Shape `(3, 2**bits)`, uint16: red, green, blue.
     geo_keys
@@ -70,6 +99,9 @@ class ImageFileDirectory:
         Metadata of the image from sidecars; `None` if there are none, or not requested.
     other_tags
         All remaining tags, number to value. Strings are stripped of NUL; rationals are floats.
+    tags
+        All entries as they are in the file, private ones included; empty unless
+        `virtual_tiff.read_directories` read them.
     """
 
     index: tuple[int, ...]
@@ -95,6 +127,7 @@ class ImageFileDirectory:
     new_subfile_type: int = 0
     extra_samples: tuple[int, ...] = ()
     jpeg_tables: bytes | None = None
+    jpeg_header: bytes | None = None
     color_map: NDArray[np.uint16] | None = None
     lerc_parameters: tuple[int, ...] = ()
     geo_keys: Mapping[int, GeoKeyValue] = field(default_factory=dict)
@@ -108,6 +141,7 @@ class ImageFileDirectory:
     notes: tuple[str, ...] = ()
     auxiliary: Auxiliary | None = None
     other_tags: Mapping[int, TagValue] = field(default_factory=dict)
+    tags: tuple[TagEntry, ...] = ()
 
     def __post_init__(self) -> None:
         for tag, value in (

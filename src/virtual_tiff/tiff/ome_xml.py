@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from defusedxml import DefusedXmlException, ElementTree
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.tags import Tag
-from virtual_tiff.tiff.series import Channel, Spacing
+from virtual_tiff.tiff.series import Channel, Spacing, Well
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 #: Longest document, in characters: one with an element for each of 100,000 planes has 40 million.
 MAX_TEXT = 64 * 1024 * 1024
 
+#: Rows or columns of the largest plate.
+_MOST_WELLS = 1024
 #: Units of OME-XML, and those of OME-Zarr 0.5 (UDUNITS-2).
 _PREFIXES = {
     **{"Y": "yotta", "Z": "zetta", "E": "exa", "P": "peta", "T": "tera", "G": "giga", "M": "mega"},
@@ -57,7 +60,7 @@ class OMEImage:
         Largest number of planes that a TiffData element or a modulo annotation declares.
     elsewhere
         Names of other files that contain planes of it.
-    spacing, channels, bits
+    spacing, channels, bits, well
         As in `Series`.
     """
 
@@ -68,6 +71,7 @@ class OMEImage:
     spacing: Mapping[str, Spacing]
     channels: tuple[Channel, ...]
     bits: int | None
+    well: Well | None = None
 
 
 def is_ome_xml(text: str) -> bool:
@@ -86,8 +90,11 @@ def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
     try:
         annotated = _most_along(root)
         own = root.attrib.get("UUID")
+        wells = _wells(root)
         return tuple(
-            _image(image, pixels, annotated, own, file_name)
+            replace(
+                _image(image, pixels, annotated, own, file_name), well=wells.get(image.get("ID"))
+            )
             for image in children(root, "Image")
             for pixels in children(image, "Pixels")
         )
@@ -114,6 +121,8 @@ def _image(
         }.items()
         if step
     }
+    if "t" not in spacing and (found := _time_step(pixels)) is not None:
+        spacing["t"] = found
     bits = pixels.get("SignificantBits")
     return OMEImage(
         name=image.get("Name", ""),
@@ -124,6 +133,48 @@ def _image(
         channels=tuple(_channels(pixels)),
         bits=None if bits is None else int(bits),
     )
+
+
+def _time_step(pixels: Element) -> Spacing | None:
+    """Return the step of equally spaced times (DeltaT) of the first plane of each."""
+    times: dict[int, float] = {}
+    units = set()
+    for plane in children(pixels, "Plane"):
+        if plane.get("TheC", "0") == plane.get("TheZ", "0") == "0" and "DeltaT" in plane.attrib:
+            times.setdefault(int(plane.get("TheT", "0")), float(plane.attrib["DeltaT"]))
+            units.add(TIMES.get(plain_unit(plane.get("DeltaTUnit", "s"))))
+    values = [times[key] for key in sorted(times)]
+    if (
+        len(values) < 2
+        or len(units) != 1
+        or None in units
+        or sorted(times) != list(range(len(times)))
+    ):
+        return None
+    step = (values[-1] - values[0]) / (len(values) - 1)
+    if not 0 < step < math.inf:
+        return None
+    if any(abs(b - a - step) > step / 20 for a, b in pairwise(values)):
+        return None
+    return Spacing(step, units.pop())
+
+
+def _wells(root: Element) -> dict[str | None, Well]:
+    """Return the places of images in plates, by the IDs of images."""
+    found: dict[str | None, Well] = {}
+    for number, plate in enumerate(children(root, "Plate")):
+        for well in children(plate, "Well"):
+            row, column = int(well.get("Row", "0")), int(well.get("Column", "0"))
+            if not (0 <= row < _MOST_WELLS and 0 <= column < _MOST_WELLS):
+                raise ValueError("a well outside of the plate")
+            samples = children(well, "WellSample")
+            images = [ref.get("ID") for one in samples for ref in children(one, "ImageRef")]
+            name = plate.get("Name") or plate.get("ID") or f"Plate {number}"
+            found |= {
+                image: Well(plate=name, row=row, column=column, field=i)
+                for i, image in enumerate(images)
+            }
+    return found
 
 
 def children(element: Element, name: str) -> Iterator[Element]:

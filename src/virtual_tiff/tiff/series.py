@@ -9,7 +9,8 @@ type IFDPath = tuple[int, ...]
 
 #: Slide formats, which describe their pages in their own metadata.
 SLIDES = frozenset(
-    {"avs", "huron", "indica", "mikroscan", "motic", "ndpi", "philips", "qpi", "svs", "trestle"}
+    {"avs", "bif", "huron", "indica", "mikroscan", "motic", "ndpi", "philips", "qpi", "scn"}
+    | {"svs", "trestle"}
 )
 
 
@@ -39,10 +40,23 @@ class Channel:
         Display name; may be empty.
     color
         Red, green and blue as six hexadecimal digits; `None` if unknown.
+    window
+        Values that are shown black and at full intensity; `None` if unknown.
     """
 
     name: str
     color: str | None = None
+    window: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Well:
+    """Place of an image in a plate: row and column, from 0, and index of the field in its well."""
+
+    plate: str
+    row: int
+    column: int
+    field: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +104,12 @@ class Series:
         Channels in order: as many as the image has, samples included, or none.
     bits
         Significant bits of a sample, if fewer than those of its type.
+    well
+        Place in a plate; `None` if it is in none.
+    scale
+        Number that stored values are to be multiplied with; `None` for 1.
+    notes
+        What is to be known of the pixels.
     """
 
     name: str
@@ -101,6 +121,9 @@ class Series:
     spacing: Mapping[str, Spacing] = field(default_factory=dict)
     channels: tuple[Channel, ...] = ()
     bits: int | None = None
+    well: Well | None = None
+    scale: float | None = None
+    notes: tuple[str, ...] = ()
 
     def holds(self, path: IFDPath) -> bool:
         """Return whether a directory is a page of this series, at any resolution."""

@@ -125,6 +125,8 @@ def _jpeg(ifd: ImageFileDirectory) -> Codec:
         stored = {1: "GRAYSCALE", 3: "RGB", 4: "CMYK"}.get(samples, "UNKNOWN")
         delivered = stored
     configuration: dict[str, str] = {}
+    if ifd.jpeg_header:
+        configuration["header"] = base64.b64encode(ifd.jpeg_header).decode()
     if ifd.jpeg_tables:
         configuration["tables"] = base64.b64encode(ifd.jpeg_tables).decode()
     configuration["colorspace_jpeg"] = stored

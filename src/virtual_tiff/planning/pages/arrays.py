@@ -107,7 +107,12 @@ class Pages:
         there = [page for page in pages if page is not None]
         attributes = page_attributes(description, there, image.data_type, full)
         array = _stacked(image, series, references)
-        array = replace(array, attributes={**attributes, **image.attributes})
+        attributes |= image.attributes
+        if series.scale is not None:
+            attributes["scale_factor"] = series.scale
+        if series.notes:
+            attributes["notes"] = [*series.notes]
+        array = replace(array, attributes=attributes)
         return LevelPlan(array, description, level.size, level.factor)
 
     def _plan(self, page: ImageFileDirectory, *, merge_strips: bool = True) -> ArrayPlan:

@@ -9,8 +9,9 @@ import numpy as np
 from virtual_tiff.errors import MismatchError, shorten
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import Disagreement, agreed, json_text, shared_attributes
-from virtual_tiff.planning.attributes import Description, describe, tag_attributes
+from virtual_tiff.planning.attributes import MAX_TEXT, Description, describe, tag_attributes
 from virtual_tiff.planning.encoding.data_type import image_nodata
+from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
 #: Names of the georeferencing: a page without any is where the first is.
@@ -56,7 +57,12 @@ def page_attributes(
         return mismatch(distinct[found.index], f"{found.key} is {value}, but {expected} before.")
 
     attributes = agreed(documents(), refuse)
-    if tags := shared_attributes(tag_attributes(page) for page in pages):
+    tags = shared_attributes(tag_attributes(page) for page in pages)
+    # The first page describes the image: OME-XML, or the metadata of ImageJ.
+    text = pages[0].other_tags.get(Tag.IMAGE_DESCRIPTION)
+    if isinstance(text, str) and 0 < len(text) <= MAX_TEXT:
+        tags = {Tag.IMAGE_DESCRIPTION.title: text, **tags}
+    if tags:
         attributes["tiff"] = json_text(tags)
     first = description.array_attributes
     return attributes | {name: first[name] for name in _OF_GROUPS if name in first}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from urllib.parse import unquote
 
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.json_type import JSON
@@ -21,7 +22,12 @@ from virtual_tiff.planning.pages.ome_zarr import (
     image_attributes,
     is_image,
     omero_channels,
+    plate_attributes,
+    rgb_channels,
+    row_name,
+    series_attributes,
     steps_of,
+    well_attributes,
 )
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.variables import (
@@ -30,12 +36,16 @@ from virtual_tiff.planning.variables import (
     coordinate,
     grid_mapping,
     positions,
+    scalar_text,
 )
+from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, walk_ifds
-from virtual_tiff.tiff.series import Channel, IFDPath, Series
+from virtual_tiff.tiff.series import Channel, IFDPath, Series, Well
 
 #: Name of the array of every image.
 NAME = "image"
+#: Group and name of the whole OME-XML ("bioformats2raw.layout").
+OME, METADATA = "OME", "METADATA.ome.xml"
 
 
 def plan_pages(
@@ -83,13 +93,66 @@ def plan_pages(
             )
     directories = {directory.index: directory for directory in walk_ifds(header.ifds)}
     pages = Pages(header.source, directories, options.image, copies or {}, options.check)
+    series = [one if one.name else replace(one, name=_file_name(header)) for one in series]
     groups = [_group(one, pages.levels(one), options) for one in series]
+    text = _ome_xml(header, series)
+    wells = [one.well for one in series if one.well is not None]
+    if len(wells) == len(series) and len(set(wells)) == len(wells) and _one_plate(wells):
+        return _plate(wells, groups, text)
     if len(groups) == 1:
-        return groups[0]
-    attributes = collection_attributes() if all("ome" in g.attributes for g in groups) else {}
-    return GroupPlan(
-        groups={str(i): group for i, group in enumerate(groups)}, attributes=attributes
-    )
+        if not text:
+            return groups[0]
+        return replace(groups[0], groups={**groups[0].groups, OME: GroupPlan(arrays=text)})
+    names = [str(i) for i in range(len(groups))]
+    children = dict(zip(names, groups, strict=True))
+    if not all("ome" in group.attributes for group in groups):
+        return GroupPlan(groups=children | ({OME: GroupPlan(arrays=text)} if text else {}))
+    ome = GroupPlan(arrays=text, attributes=series_attributes(names))
+    return GroupPlan(groups={**children, OME: ome}, attributes=collection_attributes())
+
+
+def _file_name(header: Header) -> str:
+    """Return the name of the file without its folders."""
+    return unquote(header.source.url).rpartition("/")[2]
+
+
+def _ome_xml(header: Header, series: Sequence[Series]) -> dict[str, ArrayPlan]:
+    """Return the whole OME-XML of the file as an array, if it has any."""
+    text = header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION)
+    if not isinstance(text, str) or not any(one.kind in ("ome", "mmstack") for one in series):
+        return {}
+    if "<OME" not in text:
+        return {}
+    return {METADATA: scalar_text(text)}
+
+
+def _one_plate(wells: Sequence[Well]) -> bool:
+    return len({well.plate for well in wells}) == 1
+
+
+def _plate(
+    wells: Sequence[Well], groups: Sequence[GroupPlan], text: Mapping[str, ArrayPlan]
+) -> GroupPlan:
+    """Put images into groups of their wells: `A/1/0` is the first field of the first well."""
+    rows: dict[str, dict[str, dict[int, GroupPlan]]] = {}
+    for well, group in zip(wells, groups, strict=True):
+        row = rows.setdefault(row_name(well.row), {})
+        row.setdefault(str(well.column + 1), {})[well.field] = group
+    children = {
+        name: GroupPlan(
+            groups={
+                column: GroupPlan(
+                    groups={str(i): fields[i] for i in sorted(fields)},
+                    attributes=well_attributes(sorted(fields)),
+                )
+                for column, fields in columns.items()
+            }
+        )
+        for name, columns in rows.items()
+    }
+    if text:
+        children[OME] = GroupPlan(arrays=text)
+    return GroupPlan(groups=children, attributes=plate_attributes(wells))
 
 
 def plan_levels(
@@ -139,7 +202,12 @@ def _group(series: Series, levels: Sequence[LevelPlan], options: PlanOptions) ->
             ],
             name=series.name,
             spacing=series.spacing,
-            omero=omero_channels(_channels(series, full), full.array.data_type, series.bits),
+            omero=omero_channels(
+                _channels(series, full) or _colors(full),
+                full.array.data_type,
+                series.bits,
+                name=series.name,
+            ),
         )
     if alone:
         return replace(groups[0], attributes={**groups[0].attributes, **attributes})
@@ -150,6 +218,15 @@ def _channels(series: Series, level: LevelPlan) -> tuple[Channel, ...]:
     """Return the channels if there is one for each index of `c`; three samples may be one."""
     sizes = dict(zip(level.array.dimension_names, level.array.shape, strict=True))
     return series.channels if len(series.channels) == sizes.get("c", 1) else ()
+
+
+def _colors(level: LevelPlan) -> tuple[Channel, ...]:
+    """Return the channels of a colour image, whose samples are the dimension `c`."""
+    names = level.description.array_attributes.get("color_interpretation")
+    sizes = dict(zip(level.array.dimension_names, level.array.shape, strict=True))
+    if not isinstance(names, list) or sizes.get("c") != len(names):
+        return ()
+    return rgb_channels(names)
 
 
 def _level_group(

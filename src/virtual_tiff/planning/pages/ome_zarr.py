@@ -12,7 +12,7 @@ import numpy as np
 
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.axes import AXIS_TYPES, place_of
-from virtual_tiff.tiff.series import Channel, Spacing
+from virtual_tiff.tiff.series import Channel, Spacing, Well
 
 VERSION = "0.5"
 #: Colours of channels without one: red, green, blue, yellow, magenta, cyan.
@@ -48,9 +48,8 @@ def image_attributes(
     known = spacing or {}
     axes: list[JSON] = []
     for dimension in dimensions:
-        axis: dict[str, JSON] = {"name": dimension}
-        if (kind := AXIS_TYPES.get(dimension)) is not None:
-            axis["type"] = kind
+        # Readers and schemas take an axis without a type for one of space.
+        axis: dict[str, JSON] = {"name": dimension, "type": AXIS_TYPES.get(dimension, "other")}
         if (found := known.get(dimension)) is not None and found.unit is not None:
             axis["unit"] = found.unit
         axes.append(axis)
@@ -75,6 +74,46 @@ def image_attributes(
 def collection_attributes() -> dict[str, JSON]:
     """Return the attributes of the group above several images ("bioformats2raw.layout")."""
     return {"ome": {"version": VERSION, "bioformats2raw.layout": 3}}
+
+
+def series_attributes(paths: Sequence[str]) -> dict[str, JSON]:
+    """Return the attributes of the group `OME`, with the order of the images beside it."""
+    return {"ome": {"version": VERSION, "series": list(paths)}}
+
+
+def plate_attributes(wells: Sequence[Well]) -> dict[str, JSON]:
+    """Return the attributes of the group of a plate (section 3.9), by the places of its images."""
+    rows = sorted({well.row for well in wells})
+    columns = sorted({well.column for well in wells})
+    places = sorted({(well.row, well.column) for well in wells})
+    plate: dict[str, JSON] = {
+        "name": wells[0].plate,
+        "version": VERSION,
+        "field_count": max(well.field for well in wells) + 1,
+        "rows": [{"name": row_name(row)} for row in rows],
+        "columns": [{"name": str(column + 1)} for column in columns],
+        "wells": [
+            {
+                "path": f"{row_name(row)}/{column + 1}",
+                "rowIndex": rows.index(row),
+                "columnIndex": columns.index(column),
+            }
+            for row, column in places
+        ],
+    }
+    return {"ome": {"version": VERSION, "plate": plate}}
+
+
+def well_attributes(fields: Sequence[int]) -> dict[str, JSON]:
+    """Return the attributes of the group of a well (section 3.10), whose images are its fields."""
+    images: list[JSON] = [{"path": str(field)} for field in fields]
+    return {"ome": {"version": VERSION, "well": {"images": images, "version": VERSION}}}
+
+
+def row_name(row: int) -> str:
+    """Return the letters of a row of a plate: A to Z, AA, AB, …."""
+    letters = chr(ord("A") + row % 26)
+    return letters if row < 26 else row_name(row // 26 - 1) + letters
 
 
 def factors_of(
@@ -102,27 +141,54 @@ def steps_of(
     return steps
 
 
-def omero_channels(
-    channels: Sequence[Channel], data_type: np.dtype[np.generic], bits: int | None
-) -> JSON:
-    """Return rendering settings of channels (section 3.6) if names or colours are known.
+def rgb_channels(interpretation: Sequence[JSON]) -> tuple[Channel, ...]:
+    """Return the channels of colour images, by the names of their samples; none for others."""
+    if list(interpretation) != ["red", "green", "blue"]:
+        return ()
+    return tuple(
+        Channel(name=str(name), color=color)
+        for name, color in zip(interpretation, _COLORS, strict=False)
+    )
 
-    The window is the range of integers; there is none of floating-point numbers.
+
+def omero_channels(
+    channels: Sequence[Channel],
+    data_type: np.dtype[np.generic],
+    bits: int | None,
+    *,
+    name: str = "",
+) -> JSON:
+    """Return rendering settings of channels (section 3.6) if names, colours or windows are known.
+
+    The window is the range of integers; there is none of floating-point numbers, unless the file
+    has one.
     """
-    if not channels or data_type.kind not in "iu":
+    if not channels or data_type.kind not in "iuf":
         return None
-    limits = np.iinfo(data_type.name)
-    most = limits.max if bits is None or not 0 < bits < limits.bits else 2**bits - 1
-    window: dict[str, JSON] = {
-        "min": limits.min,
-        "max": limits.max,
-        "start": min(0, limits.min),
-        "end": most,
-    }
+    windows = [_window(channel, data_type, bits) for channel in channels]
     colors = ["FFFFFF"] if len(channels) == 1 else _COLORS
     settings: list[JSON] = []
-    for i, channel in enumerate(channels):
+    for i, (channel, window) in enumerate(zip(channels, windows, strict=True)):
+        if window is None:
+            return None
         color = channel.color or colors[i % len(colors)]
         label: dict[str, JSON] = {"label": channel.name} if channel.name else {}
-        settings.append({**label, "color": color, "active": True, "window": dict(window)})
-    return {"channels": settings}
+        settings.append({**label, "color": color, "active": True, "window": window})
+    colored = any(setting["color"] != "FFFFFF" for setting in settings if isinstance(setting, dict))
+    model = "color" if colored else "greyscale"
+    named: dict[str, JSON] = {"name": name} if name else {}
+    return {**named, "channels": settings, "rdefs": {"model": model}}
+
+
+def _window(
+    channel: Channel, data_type: np.dtype[np.generic], bits: int | None
+) -> dict[str, JSON] | None:
+    if data_type.kind == "f":
+        if channel.window is None:
+            return None
+        start, end = channel.window
+        return {"min": start, "max": end, "start": start, "end": end}
+    limits = np.iinfo(data_type.name)
+    most = limits.max if bits is None or not 0 < bits < limits.bits else 2**bits - 1
+    start, end = channel.window or (min(0, limits.min), most)
+    return {"min": limits.min, "max": limits.max, "start": start, "end": end}

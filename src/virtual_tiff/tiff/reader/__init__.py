@@ -5,6 +5,7 @@ One GET fetches the start of the file. Regular directories are decoded from thos
 for bytes that the first GET does not contain.
 """
 
+from virtual_tiff.tiff.reader._entries import with_tags
 from virtual_tiff.tiff.reader._read import (
     DEFAULT_PREFETCH,
     header_of,
@@ -12,4 +13,4 @@ from virtual_tiff.tiff.reader._read import (
     read_header,
 )
 
-__all__ = ["DEFAULT_PREFETCH", "header_of", "may_have_pages", "read_header"]
+__all__ = ["DEFAULT_PREFETCH", "header_of", "may_have_pages", "read_header", "with_tags"]

@@ -104,6 +104,7 @@ def build_ifd(
     shared: Shared,
     sub_ifds: tuple[ImageFileDirectory, ...] = (),
     notes: tuple[str, ...] = (),
+    jpeg_header: bytes | None = None,
 ) -> ImageFileDirectory:
     """Make a directory from tag numbers and values."""
     for tag in (Tag.IMAGE_WIDTH, Tag.IMAGE_LENGTH):
@@ -154,6 +155,7 @@ def build_ifd(
         tile_depth=_integer(tags, Tag.TILE_DEPTH, 1, index) if tiled else 1,
         new_subfile_type=int(subfile_type),
         extra_samples=_integers(tags, Tag.EXTRA_SAMPLES, index),
+        jpeg_header=jpeg_header,
         jpeg_tables=_bytes(tags, Tag.JPEG_TABLES, index),
         color_map=shared(_color_map, tags.get(Tag.COLOR_MAP), index=index),
         lerc_parameters=_integers(tags, Tag.LERC_PARAMETERS, index),

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.storage.budget import BUDGET_KINDS
 from virtual_tiff.storage.byte_source import ByteSource
-from virtual_tiff.tiff.reader._layout import HEADER_BYTES, FileLayout, read_file_header, truncated
+from virtual_tiff.tiff.reader._layout import (
+    HEADER_BYTES,
+    NDPI,
+    FileLayout,
+    read_file_header,
+    truncated,
+)
 
 #: Entries of one directory: TIFF 6.0 allows 65,535, real files have some dozens.
 MAX_ENTRIES = 4096
@@ -17,6 +23,8 @@ MAX_ENTRIES = 4096
 SPREAD_BYTES = 4096
 #: Most directories that are read ahead, at regular distances.
 _MOST_AHEAD = 128
+#: A private tag of every directory of NDPI slides.
+_NDPI_FORMAT = 65420
 #: Bytes of memory that a directory takes besides its values.
 DIRECTORY_BYTES = 1200
 
@@ -89,6 +97,8 @@ class _Spread:
 async def read_chain(source: ByteSource, last: int | None = None) -> Chain:
     """Follow the chain from the header of the file, to the directory `last` if it is given."""
     layout, position = read_file_header(source.prefix[:HEADER_BYTES])
+    if (ndpi := await _ndpi_start(source, layout)) is not None:
+        layout, position = NDPI, ndpi
     directories: list[Directory] = []
     seen: set[int] = set()
     spread = _Spread()
@@ -115,6 +125,29 @@ async def read_chain(source: ByteSource, last: int | None = None) -> Chain:
     if not directories:
         raise InvalidTIFFError("the file has no image file directory.")
     return Chain(layout, tuple(directories), damage, following=0 if damage else position)
+
+
+async def _ndpi_start(source: ByteSource, layout: FileLayout) -> int | None:
+    """Return the offset of the first directory of an NDPI slide; `None` for other files."""
+    head = source.prefix[layout.first : layout.first + NDPI.offset.size]
+    if layout.big_tiff or layout.order == ">" or len(head) < NDPI.offset.size:
+        return None
+    (position,) = NDPI.offset.unpack(head)
+    if not HEADER_BYTES - 4 <= position < source.size:
+        return None
+    start = position + NDPI.count.size
+    data = source.peek(position, NDPI.count.size)
+    # A classic TIFF has anything in these four bytes, which is no offset beyond 4 GB by chance.
+    if data is None and position < 2**32 and not source.path.lower().endswith(".ndpi"):
+        return None
+    data = await source.read(position, NDPI.count.size) if data is None else data
+    (count,) = NDPI.count.unpack(data) if len(data) == NDPI.count.size else (0,)
+    if not 0 < count <= MAX_ENTRIES:
+        return None
+    entries = await source.read(start, count * NDPI.entry.size)
+    whole = len(entries) == count * NDPI.entry.size
+    is_ndpi = whole and any(entry[0] == _NDPI_FORMAT for entry in NDPI.entry.iter_unpack(entries))
+    return position if is_ndpi else None
 
 
 async def read_directory(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
@@ -18,7 +18,8 @@ class FileLayout:
     """Widths and byte order of a file (TIFF 6.0 section 2; the BigTIFF design).
 
     `entry` has tag, type, count and value field. `first` is the position of the offset of the first
-    directory, `inline` the size in bytes of the largest value that fits into its entry.
+    directory, `inline` the size in bytes of the largest value that fits into its entry, `is_ndpi`
+    that of Hamamatsu's slides.
     """
 
     order: Literal["<", ">"]
@@ -28,6 +29,7 @@ class FileLayout:
     offset: struct.Struct
     first: int
     inline: int
+    is_ndpi: bool = False
 
     @property
     def byte_order(self) -> Literal["little", "big"]:
@@ -47,6 +49,9 @@ def _layout(order: Literal["<", ">"], *, big: bool) -> FileLayout:
     )
 
 
+#: Hamamatsu NDPI: a classic TIFF, but for offsets of directories of 64 bits, and the upper halves
+#: of values after each directory.
+NDPI = replace(_layout("<", big=False), offset=struct.Struct("<Q"), is_ndpi=True)
 _LAYOUTS = {
     (b"II", 42): _layout("<", big=False),
     (b"II", 43): _layout("<", big=True),

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import tifffile
+from defusedxml import DefusedXmlException, ElementTree
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.storage.byte_source import SMALL_BLOCK, ByteSource
@@ -28,21 +29,7 @@ from virtual_tiff.tiff.series import IFDPath, Level, Series
 #: Pages of all images of a file, missing ones included.
 MAX_PAGES = 2**20
 #: Formats whose pages are not images, or whose metadata is not bounded.
-_REFUSED = frozenset(
-    {
-        "bif",
-        "eer",
-        "flimage",
-        "fluoview",
-        "lsm",
-        "mdgel",
-        "ndtiff",
-        "scanimage",
-        "scn",
-        "sis",
-        "stk",
-    }
-)
+_REFUSED = frozenset({"eer", "flimage"})
 #: tifffile's letters. Other dimensions get xarray's names for unnamed dimensions.
 _NAMES = {
     **{"T": "t", "C": "c", "Z": "z", "I": "page", "S": "band", "R": "position", "A": "angle"},
@@ -78,6 +65,8 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
             images = _ome_images(tif, header) if tif.is_ome else ()
             if tif.is_mmstack:
                 _check_mmstack(tif)
+            if tif.is_scn:
+                _check_scn(tif.scn_metadata or "")
             found = list(tif.series(squeeze=False))
             if source.failure is not None:
                 # tifffile may have ignored what could not be read.
@@ -173,6 +162,20 @@ def _check_mmstack(tif: tifffile.TiffFile) -> None:
         raise _too_many(pages)
 
 
+def _check_scn(text: str) -> None:
+    """Limit the number of channels and slices in the XML of Leica SCN, for which lists are made."""
+    try:
+        root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
+    except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
+        raise _unknown("the XML of the slide cannot be parsed") from error
+    most = {"c": 0, "z": 0}
+    for element in root.iter():
+        if element.tag.endswith("dimension"):
+            most = {key: max(n, int(element.get(key, "0"))) for key, n in most.items()}
+    if (pages := (most["c"] + 1) * (most["z"] + 1)) > MAX_PAGES:
+        raise _too_many(pages)
+
+
 # -- after calling tifffile ----------------------------------------------------------------
 
 
@@ -182,7 +185,8 @@ def _series(
     paths: Mapping[int, ImageFileDirectory],
 ) -> Series:
     """Return the order of the pages of one series."""
-    if found.is_multifile or found.transform is not None:
+    # The values of MD Gel are transformed by attributes.
+    if found.is_multifile or (found.transform is not None and found.kind != "mdgel"):
         raise _unknown(f"the series {found.name!r} is more than its pages")
     images = math.prod(found.shape) // max(1, found.keyframe.size)
     if images > MAX_PAGES:

@@ -14,6 +14,7 @@ from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.tiff.ome_xml import LENGTHS, TIMES, OMEImage, plain_unit
 from virtual_tiff.tiff.philips import level_factors
+from virtual_tiff.tiff.qpi import qpi_channels
 from virtual_tiff.tiff.series import SLIDES, Channel, Level, Series, Spacing
 
 #: Rows or columns of the largest slide.
@@ -41,19 +42,134 @@ def described(
     header: Header,
 ) -> Series:
     """Add names, spacings and channels to a series, from tifffile or the OME-XML."""
-    name = plain.name
-    spacing: Mapping[str, Spacing] = {}
-    channels: tuple[Channel, ...] = ()
-    bits = None
     if image is not None:
         # tifffile names an unnamed image after the file, or by its role.
-        name, spacing, channels, bits = image.name, image.spacing, image.channels, image.bits
-    elif found.kind == "imagej":
+        plain = replace(
+            plain,
+            name=image.name,
+            spacing=image.spacing,
+            channels=image.channels,
+            bits=image.bits,
+            well=image.well,
+        )
+        return _with_summary(tif, plain) if tif.is_micromanager else plain
+    if found.kind == "imagej":
         spacing, channels = _imagej(tif.imagej_metadata or {}, header.ifds[0])
-    elif found.kind in SLIDES:
-        spacing = _slide(found, plain)
+        return replace(plain, spacing=spacing, channels=channels)
+    if found.kind in SLIDES:
         plain = replace(plain, levels=_levels(plain, header))
-    return replace(plain, name=name, spacing=spacing, channels=channels, bits=bits)
+    channels = qpi_channels(plain, header) if found.kind == "qpi" else _named(found, plain)
+    plain = replace(plain, spacing=_measured(tif, found, plain, header), channels=channels)
+    return replace(plain, **_remarks(tif, found))
+
+
+def _with_summary(tif: tifffile.TiffFile, plain: Series) -> Series:
+    """Add what the summary of Micro-Manager has of an image, and the OME-XML has not."""
+    summary = (tif.micromanager_metadata or {}).get("Summary", {})
+    steps = {
+        "x": ("PixelSize_um", "micrometer"),
+        "y": ("PixelSize_um", "micrometer"),
+        "z": ("z-step_um", "micrometer"),
+        "t": ("Interval_ms", "millisecond"),
+    }
+    spacing = {
+        axis: Spacing(step, unit)
+        for axis, (key, unit) in steps.items()
+        if (step := _positive(summary.get(key)))
+    }
+    names = summary.get("ChNames")
+    channels = plain.channels
+    if isinstance(names, list) and not any(channel.name for channel in channels):
+        channels = tuple(Channel(name=str(name)) for name in names)
+    return replace(plain, spacing={**spacing, **plain.spacing}, channels=channels)
+
+
+#: Units that tifffile does not tell, of formats that have one only.
+_UNITS = {
+    "lsm": {"t": "second"},
+    "scanimage": {"t": "second", "z": "micrometer"},
+    "mmstack": {"t": "millisecond", "z": "micrometer"},
+    "ndtiff": {"t": "millisecond", "z": "micrometer"},
+}
+#: Units of resolutions that describe the specimen: those per inch are often those of a printer.
+_OF_SPECIMENS = frozenset({"centimeter", "millimeter", "micrometer"})
+_MICROMETRES = {"inch": 25400.0, "centimeter": 1e4, "millimeter": 1e3}
+
+
+def _measured(
+    tif: tifffile.TiffFile, found: tifffile.TiffPageSeries, plain: Series, header: Header
+) -> dict[str, Spacing]:
+    """Return the spacings that tifffile finds, or the metadata of electron microscopes has."""
+    directory = header.ifds[0]
+    if (size := _of_microscope(tif)) is not None:
+        return {axis: Spacing(step, "nanometer") for axis, step in zip("xy", size, strict=True)}
+    # tifffile computes coordinates of all pixels to find their distance.
+    if max(plain.levels[0].size) > _MAX_SIDE or directory.geo_keys or directory.model_tiepoint:
+        return {}
+    spacing = {}
+    units: dict[str, str] = found.coord_units
+    for code, value in found.coord_scales.items():
+        axis = code.lower()
+        unit = units.get(code) or _UNITS.get(found.kind, {}).get(axis)
+        known = _imagej_unit(unit, TIMES if axis == "t" else LENGTHS)
+        if axis not in "tzyx" or known is None or not 0 < value < math.inf:
+            continue
+        if found.kind in _BY_RESOLUTION and known not in _OF_SPECIMENS and len(plain.levels) == 1:
+            continue
+        # Viewers show lengths of specimens in micrometres.
+        is_resolution = found.kind in _BY_RESOLUTION and known in _MICROMETRES
+        factor, known = (_MICROMETRES[known], "micrometer") if is_resolution else (1.0, known)
+        spacing[axis] = Spacing(float(value) * factor, known)
+    return spacing
+
+
+#: Series of pages without metadata of a format, whose spacing is their resolution.
+_BY_RESOLUTION = frozenset({"generic", "uniform", "shaped", "nih"})
+
+
+def _of_microscope(tif: tifffile.TiffFile) -> tuple[float, float] | None:
+    """Return the pixel size in nm of FEI and Zeiss scanning electron microscopes, as (x, y)."""
+    if tif.is_fei:
+        scan = (tif.fei_metadata or {}).get("Scan", {})
+        x, y = (_positive(scan.get(f"Pixel{side}")) for side in ("Width", "Height"))
+        # 12 digits, since powers of ten are not exact.
+        return (float(f"{x * 1e9:.12g}"), float(f"{y * 1e9:.12g}")) if x and y else None
+    if tif.is_sem:
+        value = (tif.sem_metadata or {}).get("ap_image_pixel_size", ())
+        if len(value) == 3 and (size := _positive(value[1])):
+            factor = _NANOMETRES.get(plain_unit(str(value[2])))
+            return (size * factor, size * factor) if factor else None
+    return None
+
+
+_NANOMETRES = {"pm": 1e-3, "nm": 1.0, "µm": 1e3, "um": 1e3, "mm": 1e6, "m": 1e9}
+
+
+def _named(found: tifffile.TiffPageSeries, plain: Series) -> tuple[Channel, ...]:
+    """Return the channels that tifffile finds names of."""
+    if "C" not in found.axes or max(plain.levels[0].size) > _MAX_SIDE:
+        return ()
+    names = found.coords.get("C")
+    if names is None or names.dtype.kind not in "UT":
+        return ()
+    return tuple(Channel(name=str(name)) for name in names.tolist())
+
+
+def _remarks(tif: tifffile.TiffFile, found: tifffile.TiffPageSeries) -> dict[str, Any]:
+    """Return what is to be known of the pixels of some formats."""
+    if found.kind == "bif":
+        return {"notes": ("Neighbouring tiles of Ventana slides overlap; they are not stitched.",)}
+    metadata = (tif.mdgel_metadata or {}) if found.kind == "mdgel" else {}
+    if metadata.get("FileTag") not in (_SQUARE_ROOTS, _LINEAR) or "ScalePixel" not in metadata:
+        return {}
+    scale = metadata["ScalePixel"][0] / metadata["ScalePixel"][1]
+    if metadata["FileTag"] == _LINEAR:
+        return {"scale": scale}
+    return {"notes": (f"Values are square roots: intensity is {scale:.9g} times their square.",)}
+
+
+#: MD FileTag of Molecular Dynamics GEL files.
+_SQUARE_ROOTS, _LINEAR = 2, 128
 
 
 def _levels(plain: Series, header: Header) -> tuple[Level, ...]:
@@ -64,16 +180,6 @@ def _levels(plain: Series, header: Header) -> tuple[Level, ...]:
     return tuple(
         replace(level, factor=factor) for level, factor in zip(plain.levels, factors, strict=True)
     )
-
-
-def _slide(found: tifffile.TiffPageSeries, plain: Series) -> dict[str, Spacing]:
-    # tifffile computes coordinates of all pixels to find their distance.
-    if max(plain.levels[0].size) > _MAX_SIDE or found.mpp is None:
-        return {}
-    x, y = (float(step) for step in found.mpp)
-    if not (0 < x < math.inf and 0 < y < math.inf):
-        return {}
-    return {"x": Spacing(x, "micrometer"), "y": Spacing(y, "micrometer")}
 
 
 def _imagej(
@@ -99,9 +205,31 @@ def _imagej(
         spacing["t"] = Spacing(interval, tick)
     elif rate:
         spacing["t"] = Spacing(1 / rate, "second")
+    return spacing, _imagej_channels(metadata)
+
+
+def _imagej_channels(metadata: Mapping[str, Any]) -> tuple[Channel, ...]:
+    """Return labels, colours (the last of each LUT) and ranges of the channels of ImageJ."""
+    count = metadata.get("channels", 1)
     labels = metadata.get("Labels")
-    named = labels if isinstance(labels, list) else []
-    return spacing, tuple(Channel(name=str(label)) for label in named)
+    labels = labels if isinstance(labels, list) else []
+    tables = metadata.get("LUTs")
+    tables = tables if isinstance(tables, list) and len(tables) == count else []
+    ranges = metadata.get("Ranges")
+    ranges = list(ranges) if isinstance(ranges, tuple) and len(ranges) == 2 * count else []
+    if not tables and not ranges:
+        return tuple(Channel(name=str(label)) for label in labels)
+    names = [str(label) for label in labels] if len(labels) == count else [""] * count
+    if metadata.get("mode") == "grayscale":
+        tables = []
+    return tuple(
+        Channel(
+            name=name,
+            color="".join(f"{int(c):02X}" for c in tables[i][:, -1]) if tables else None,
+            window=(float(ranges[2 * i]), float(ranges[2 * i + 1])) if ranges else None,
+        )
+        for i, name in enumerate(names)
+    )
 
 
 def _positive(value: object) -> float | None:

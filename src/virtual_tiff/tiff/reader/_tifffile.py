@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import struct
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import tifffile
@@ -54,6 +55,10 @@ TIFFFILE_ERRORS = (
 )
 #: UIC2Tag of MetaMorph, with as many values as there are planes.
 _UIC2 = 33629
+#: Bytes of the largest value, or segment, that is read at once.
+_LARGEST_READ = 1024 * 1024 * 1024
+#: DRI of JPEG (ITU-T T.81, B.2.4.4), up to the number of blocks.
+_RESTART_INTERVAL = b"\xff\xdd\x00\x04"
 _RATIONALS = frozenset({FieldType.RATIONAL, FieldType.SRATIONAL})
 
 
@@ -68,7 +73,10 @@ def read_with_tifffile(
     positions = [directory.position for directory in chain.directories]
     place = (0 if only is None else only,)
     try:
-        with source.budget.working(), open_with_tifffile(source) as tif:
+        with (
+            source.budget.working(),
+            open_with_tifffile(source, is_ndpi=chain.layout.is_ndpi) as tif,
+        ):
             reader = _Directories(tif, chain, source.budget)
             if only is None:
                 found = []
@@ -83,7 +91,7 @@ def read_with_tifffile(
             return tuple(ifds)
     except VirtualTIFFError as error:
         raise error.at(url=url, ifd=place) from error.__cause__
-    except TIFFFILE_ERRORS as error:
+    except (*TIFFFILE_ERRORS, MemoryError) as error:
         raise InvalidTIFFError(
             f"tifffile cannot read the directory ({error}).",
             url=url,
@@ -93,7 +101,11 @@ def read_with_tifffile(
 
 
 def open_with_tifffile(
-    source: ByteSource, *, name: str | None = None, block_size: int = BLOCK_SIZE
+    source: ByteSource,
+    *,
+    name: str | None = None,
+    block_size: int = BLOCK_SIZE,
+    is_ndpi: bool = False,
 ) -> tifffile.TiffFile:
     """Open a TIFF in tifffile over fetched bytes and the store. Blocks: run it in a thread.
 
@@ -106,11 +118,50 @@ def open_with_tifffile(
     block_size
         Bytes to read from `source` at a time. A block that the first GET contains only partly is
         fetched again.
+    is_ndpi
+        Whether it is a slide of Hamamatsu, whatever its name.
     """
     file = BlockStoreReader(
         source, source.path, block_size=block_size, max_cached_blocks=CACHE_SIZE // block_size
     )
-    return tifffile.TiffFile(file, name=name or source.source.url)  # type: ignore[arg-type]
+    flags: dict[str, Any] = {"is_ndpi": True} if is_ndpi else {}
+    return tifffile.TiffFile(
+        cast(IO[bytes], _File(file, source.size)), name=name or source.source.url, **flags
+    )
+
+
+class _File(io.RawIOBase):
+    """A file for tifffile and NumPy, which read records only from what is an `io.IOBase`."""
+
+    def __init__(self, reader: BlockStoreReader, size: int) -> None:
+        self._reader = reader
+        self._file_size = size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._reader.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._reader.tell()
+
+    def read(self, size: int = -1, /) -> bytes:
+        # Counts in broken files say more than memory holds.
+        left = max(0, self._file_size - self._reader.tell())
+        size = left if size is None or size < 0 else min(size, left)
+        if size > _LARGEST_READ:
+            raise OSError(f"a value of {size} bytes, more than {_LARGEST_READ}")
+        return self._reader.read(size)
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
 
 class _Directories:
@@ -137,6 +188,18 @@ class _Directories:
                     tags[tag.code] = value
         sub_ifds: list[ImageFileDirectory] = []
         notes: list[str] = _hidden_planes(page)
+        tags |= self._corrected(index)
+        header = None
+        if page.jpegheader is not None and _is_grid(page):
+            header = page.jpegheader
+            # Offsets and counts, which tifffile has as numbers.
+            self._budget.keep(80 * len(page.dataoffsets) + len(header))
+            tags |= {
+                Tag.TILE_WIDTH: page.tilewidth,
+                Tag.TILE_LENGTH: page.tilelength,
+                Tag.TILE_OFFSETS: np.array(page.dataoffsets, np.uint64),
+                Tag.TILE_BYTE_COUNTS: np.array(page.databytecounts, np.uint64),
+            }
         if Tag.SUB_IFDS in tags:
             below = whole_numbers(tags[Tag.SUB_IFDS], Tag.SUB_IFDS, index).tolist()
             for i, below_at in sub_positions(below, index, self._seen):
@@ -155,7 +218,25 @@ class _Directories:
             sub_ifds=tuple(sub_ifds),
             notes=tuple(notes),
             shared=self._shared,
+            jpeg_header=header,
         )
+
+    def _corrected(self, index: tuple[int, ...]) -> dict[int, Any]:
+        """Return what the directories of Zeiss LSM state wrongly.
+
+        Offsets are modulo 4 GiB, and counts of compressed strips those of the decoded ones.
+        """
+        tif = self._tif
+        if not tif.is_lsm or len(index) > 1:
+            return {}
+        if tif.filehandle.size < 2**32 and tif.pages.first.compression == 1:
+            return {}
+        # tifffile corrected the pages when it opened the file.
+        page = tif.pages[index[0]]
+        return {
+            Tag.STRIP_OFFSETS: tuple(page.dataoffsets),
+            Tag.STRIP_BYTE_COUNTS: tuple(page.databytecounts),
+        }
 
     def _value(self, tag: tifffile.TiffTag, index: tuple[int, ...]) -> Any:
         key = (tag.valueoffset, int(tag.dtype), tag.count)
@@ -165,6 +246,22 @@ class _Directories:
             charge(self._budget, tag.code, int(tag.dtype), tag.count)
         value = self._values[key] = _value(self._tif, tag, self._chain, index)
         return value
+
+
+def _is_grid(page: tifffile.TiffPage) -> bool:
+    """Return whether the restart segments of an NDPI level are the tiles of a grid.
+
+    Others begin in one row of blocks and end in the next.
+    """
+    down = -(-page.imagelength // page.tilelength)
+    across = -(-page.imagewidth // page.tilewidth)
+    if down * across != len(page.dataoffsets) or min(page.databytecounts, default=0) <= 0:
+        return False
+    header = page.jpegheader or b""
+    at = header.find(_RESTART_INTERVAL) + len(_RESTART_INTERVAL)
+    interval = int.from_bytes(header[at : at + 2], "big")
+    block = page.tilewidth // max(1, interval)
+    return interval > 0 and -(-page.imagewidth // block) % interval == 0
 
 
 def _hidden_planes(page: tifffile.TiffPage) -> list[str]:

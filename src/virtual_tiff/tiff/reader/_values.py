@@ -61,6 +61,9 @@ class Values:
         The offsets of those below are added to `seen`. Raise `Unusual` for one as the module
         describes.
         """
+        if self._layout.is_ndpi:
+            # The upper halves of values are apart from their entries.
+            raise Unusual
         tags: dict[int, Any] = {}
         for entry in directory.entries:
             code = entry[0]

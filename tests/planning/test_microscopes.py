@@ -1,0 +1,181 @@
+"""What the metadata of microscopes and scanners of slides says, in `ifd_layout="pages"`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from tests.helpers import microscopes
+from tests.helpers.paged import HEIGHT, PAGED, WIDTH, ramp
+from tests.helpers.read import local_registry, numcodecs_names
+from virtual_tiff import VirtualTIFF
+from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+from virtual_tiff.planning.pages.ome_zarr import row_name
+
+
+def opened(path: Path, make: Callable[[Path], None]) -> Any:
+    make(path)
+    with numcodecs_names():
+        store = VirtualTIFF(ifd_layout="pages")(f"file://{path}", local_registry())
+        return zarr.open_group(store, mode="r", zarr_format=3)
+
+
+def scales(group: Any) -> dict[str, tuple[float, str | None]]:
+    """Scale at full resolution and unit by axis."""
+    multiscale = group.attrs["ome"]["multiscales"][0]
+    scale = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"]
+    axes = multiscale["axes"]
+    return {
+        axis["name"]: (round(step, 6), axis.get("unit"))
+        for axis, step in zip(axes, scale, strict=True)
+        if "unit" in axis
+    }
+
+
+def test_zeiss_lsm(tmp_path: Path) -> None:
+    root = opened(tmp_path / "a.lsm", microscopes.lsm)
+    um = "micrometer"
+    assert scales(root["0"]) == {"z": (0.5, um), "y": (0.2, um), "x": (0.1, um)}
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (microscopes.sem, {"y": (12.5, "nanometer"), "x": (12.5, "nanometer")}),
+        (microscopes.fei, {"y": (25.0, "nanometer"), "x": (12.5, "nanometer")}),
+        (microscopes.generic_pyramid, {"y": (0.5, "micrometer"), "x": (0.5, "micrometer")}),
+        (microscopes.scan_image, {}),
+    ],
+)
+def test_pixel_sizes(
+    tmp_path: Path, make: Callable[[Path], None], expected: dict[str, Any]
+) -> None:
+    assert scales(opened(tmp_path / "a.tif", make)) == expected
+
+
+def test_stains_of_qptiff(tmp_path: Path) -> None:
+    root = opened(tmp_path / "a.qptiff", microscopes.qptiff)
+    channels = root["0"].attrs["ome"]["omero"]["channels"]
+    assert [one["label"] for one in channels] == ["DAPI", "CD8", "CD3"]
+    assert [one["color"] for one in channels] == ["0000FF", "FFFF00", "FF0000"]
+    assert root["0/0/c"][...].tolist() == ["DAPI", "CD8", "CD3"]
+    assert scales(root["0"]) == {"y": (0.5, "micrometer"), "x": (0.5, "micrometer")}
+
+
+def test_colors_and_ranges_of_imagej(tmp_path: Path) -> None:
+    root = opened(tmp_path / "a.tif", microscopes.imagej_colors)
+    channels = root.attrs["ome"]["omero"]["channels"]
+    assert [one["color"] for one in channels] == ["00FFFF", "FFFF00"]
+    assert [(c["window"]["start"], c["window"]["end"]) for c in channels] == [(10, 900), (0, 4095)]
+
+
+def test_gels(tmp_path: Path) -> None:
+    """Values are those of the file; attributes say what they mean."""
+    linear = opened(tmp_path / "linear.gel", lambda path: microscopes.gel(path, tag=128))["image"]
+    assert linear.attrs["scale_factor"] == 0.25
+    path = tmp_path / "roots.gel"
+    roots = opened(path, microscopes.gel)["image"]
+    assert "scale_factor" not in roots.attrs
+    assert roots.attrs["notes"]
+    np.testing.assert_array_equal(roots[...], ramp(HEIGHT, WIDTH))
+    with tifffile.TiffFile(path) as tif:
+        expected = tif.series[0].asarray()
+    np.testing.assert_array_equal(roots[...].astype("float32") ** 2 * np.float32(0.25), expected)
+
+
+@pytest.mark.parametrize("at", [4096, 2**32 + 4096])
+def test_restart_segments_of_ndpi(tmp_path: Path, at: int) -> None:
+    """Each is a chunk, by reference; the header of the stream is in the codec."""
+    path = tmp_path / "slide.ndpi"
+    microscopes.ndpi(path, at=at)
+    plan = VirtualTIFF(ifd_layout="pages").plan(f"file://{path}", local_registry())
+    assert [plan.groups[str(i)].arrays["image"].chunk_shape for i in range(2)] == [(3, 8, 32)] * 2
+    assert not plan.groups["0"].arrays["image"].inline
+    with numcodecs_names(), tifffile.TiffFile(path) as tif:
+        store = VirtualTIFF(ifd_layout="pages")(f"file://{path}", local_registry())
+        root: Any = zarr.open_group(store, mode="r", zarr_format=3)
+        for i, level in enumerate(tif.series[0].levels):
+            found = np.moveaxis(root[f"{i}/image"][...], 0, -1)
+            np.testing.assert_array_equal(found, level.asarray())
+    flat = VirtualTIFF().plan(f"file://{path}", local_registry())
+    assert flat.arrays["1"].shape == (3, 32, 64)
+
+
+def test_segments_of_ndpi_that_are_no_grid(tmp_path: Path) -> None:
+    """Segments of 40 columns of 64 end within the rows: the level is one chunk."""
+    path = tmp_path / "slide.ndpi"
+    microscopes.ndpi(path)
+    marker = b"\xff\xdd\x00\x04\x00"
+    # A restart interval of 5 blocks instead of 4.
+    path.write_bytes(path.read_bytes().replace(marker + b"\x04", marker + b"\x05"))
+    plan = VirtualTIFF().plan(f"file://{path}", local_registry())
+    assert plan.arrays["1"].chunk_shape == (3, 32, 64)
+
+
+def test_tiles_of_ventana_overlap(tmp_path: Path) -> None:
+    root = opened(tmp_path / "a.bif", microscopes.bif)
+    assert root["0/0/image"].attrs["notes"]
+
+
+def test_plates(tmp_path: Path) -> None:
+    root = opened(tmp_path / "a.ome.tif", microscopes.plate)
+    plate = root.attrs["ome"]["plate"]
+    assert plate["name"] == "screen"
+    assert [well["path"] for well in plate["wells"]] == ["A/2", "C/5"]
+    assert plate["field_count"] == 2
+    assert [one["path"] for one in root["A/2"].attrs["ome"]["well"]["images"]] == ["0", "1"]
+    pages = ramp(3, HEIGHT, WIDTH)
+    for i, place in enumerate(("A/2/0", "A/2/1", "C/5/0")):
+        np.testing.assert_array_equal(root[f"{place}/image"][...], pages[i])
+
+
+def test_names_of_rows() -> None:
+    assert [row_name(row) for row in (0, 25, 26, 27, 51, 52)] == ["A", "Z", "AA", "AB", "AZ", "BA"]
+
+
+def test_text_is_kept(tmp_path: Path) -> None:
+    """OME-XML as an array, whole; the description of the first page as an attribute too."""
+    path = tmp_path / "a.ome.tif"
+    root = opened(path, PAGED["ome-tczyx"])
+    text = str(root["OME/METADATA.ome.xml"][()])
+    with tifffile.TiffFile(path) as tif:
+        assert text == tif.ome_metadata
+    assert json.loads(root["image"].attrs["tiff"])["ImageDescription"] == text
+    root = opened(tmp_path / "b.tif", PAGED["imagej-tzcyx"])
+    assert json.loads(root["image"].attrs["tiff"])["ImageDescription"].startswith("ImageJ=")
+    assert not list(root.group_keys())
+
+
+def test_images_without_a_name_have_that_of_the_file(tmp_path: Path) -> None:
+    root = opened(tmp_path / "my image.tif", PAGED["plain"])
+    assert root.attrs["ome"]["multiscales"][0]["name"] == "my image.tif"
+
+
+def test_times_of_planes(tmp_path: Path) -> None:
+    def make(path: Path) -> None:
+        tifffile.imwrite(
+            path,
+            ramp(4, HEIGHT, WIDTH),
+            metadata={
+                "axes": "TYX",
+                "Plane": {"DeltaT": [0, 250, 500, 750.5], "DeltaTUnit": ["ms"] * 4},
+            },
+        )
+
+    assert scales(opened(tmp_path / "a.ome.tif", make))["t"] == (250.166667, "millisecond")
+
+
+def test_a_slide_of_too_many_channels(tmp_path: Path) -> None:
+    """tifffile makes a list of them."""
+    path = tmp_path / "a.scn"
+    microscopes.scn(path, last=10**9)
+    with pytest.raises(VirtualTIFFError) as caught:
+        VirtualTIFF(ifd_layout="pages").plan(f"file://{path}", local_registry())
+    assert caught.value.kind == ErrorKind.HEADER_TOO_LARGE
