@@ -211,7 +211,7 @@ class ScanChoices(ReadChoices):
         str | None,
         typer.Option(
             help="Image to read: 0, or 0.1 for the second sub-IFD of the first, or all. By "
-            "default the first, or all if stack and append have --overviews."
+            "default the first, or all if stack and append have --overviews or --masks."
         ),
     ] = None
     pages: Annotated[
@@ -233,9 +233,9 @@ class ScanChoices(ReadChoices):
     ] = False
     concurrency: Annotated[int, typer.Option(min=1, help="Headers in flight at once.")] = 256
 
-    def scan_parser(self, *, overviews: bool = False) -> VirtualTIFF:
-        """Make the parser of a scan, which reads one image of each file by default."""
-        ifd = self.ifd or ("all" if overviews else "0")
+    def scan_parser(self, *, whole: bool = False) -> VirtualTIFF:
+        """Make the parser of a scan, which reads one image of each file, or the `whole`."""
+        ifd = self.ifd or ("all" if whole else "0")
         return self.parser(ifd=None if ifd == "all" else ifd_path(ifd))
 
     def wants_times(self) -> bool:
@@ -308,6 +308,9 @@ class CubeChoices:
     overviews: Annotated[
         bool,
         typer.Option("--overviews", help="A pyramid: groups 0, 1, … for each level of resolution."),
+    ] = False
+    masks: Annotated[
+        bool, typer.Option("--masks", help="Add the masks of the images: NAME_mask.")
     ] = False
     on_duplicate: Annotated[
         choices.OnDuplicate,

@@ -104,7 +104,8 @@ def filled(cube: CubePlan, on_gap: OnGap, fill_value: float | None, *, is_new: b
     """
     variables = dict(cube.variables)
     for name, variable in cube.variables.items():
-        if "_FillValue" in variable.image.attributes:
+        # A place without a mask is masked.
+        if variable.is_mask or "_FillValue" in variable.image.attributes:
             continue
         if on_gap != "fill" or fill_value is None:
             count = gaps_of(cube, variable) if is_new else _partial(cube, variable)

@@ -104,6 +104,8 @@ class CubeVariable:
         stitched cube, and its rows and columns; else `None`.
     band
         The band of planar images that this variable is; else `None`.
+    is_mask
+        Whether it holds masks of the images of another variable.
     """
 
     image: ArrayPlan
@@ -112,6 +114,12 @@ class CubeVariable:
     corners: Rows | None = None
     sizes: Rows | None = None
     band: Band | None = None
+    is_mask: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether its images are counted: not masks, and each image once."""
+        return not self.is_mask and (self.band is None or self.band.index == 0)
 
     def of(self, chosen: NDArray[Any]) -> CubeVariable:
         """Return the variable with some of its images."""
@@ -189,9 +197,7 @@ class CubePlan:
     @property
     def images(self) -> int:
         """Number of images."""
-        return sum(
-            v.rows.size for v in self.variables.values() if v.band is None or v.band.index == 0
-        )
+        return sum(v.rows.size for v in self.variables.values() if v.counts)
 
 
 def image_of_band(image: ArrayPlan, axis: int) -> ArrayPlan:

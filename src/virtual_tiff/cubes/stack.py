@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from virtual_tiff.choices import Grid, OnDuplicate, OnGap, OnMismatch, check_choice
 from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, shared_band_names
 from virtual_tiff.cubes.gaps import PRESENT, filled
 from virtual_tiff.cubes.lattice import Fitted, fitted, off_lattice
+from virtual_tiff.cubes.masks import MASK, masked
 from virtual_tiff.cubes.overviews import overview_rows
 from virtual_tiff.cubes.pages import shared_facts, with_places
 from virtual_tiff.cubes.placing import (
@@ -103,6 +105,10 @@ class CubeOptions:
         overviews in `1`, `2`, …. All images must have overviews of the same sizes, and the
         inventory must contain them: `scan(…, parser=VirtualTIFF())` reads all images of a file.
         Levels of a stitched cube that are on no lattice are left out.
+    masks
+        Add the masks of the images (NewSubfileType 4): `NAME_mask` for each variable. All images
+        must have one, and the inventory must contain them, as for `overviews`. Places without an
+        image are masked.
     coordinates
         Whether to write x, y and band.
     """
@@ -121,6 +127,7 @@ class CubeOptions:
     on_duplicate: OnDuplicate = "raise"
     on_mismatch: OnMismatch = "raise"
     overviews: bool = False
+    masks: bool = False
     coordinates: bool = True
 
     def __post_init__(self) -> None:
@@ -199,7 +206,8 @@ def plan_cube(
         images, left_out = _agreeing(images, options, existing)
     try:
         full, fit = _positions(images, options, existing, of_places)
-        cube = _cube(full, fit, options, existing[0] if existing else None)
+        level = full.with_masks(inventory, fit, options)
+        cube = _cube(*level, options, existing[0] if existing else None)
     except MismatchError as error:
         problems = _problems(images, options, existing)
         # An error of the lattice alone says all.
@@ -212,7 +220,10 @@ def plan_cube(
         filled(level, options.on_gap, options.fill_value, is_new=existing is None)
         for level in cube.levels
     ]
-    return replace(levels[0], overviews=tuple(levels[1:]), left_out=left_out)
+    notes = levels[0].notes
+    if not options.masks and pc.any(pc.equal(inventory.table["role"], "mask")).as_py():
+        notes = (*notes, "masks of the images are left out, and masked pixels are there")
+    return replace(levels[0], overviews=tuple(levels[1:]), left_out=left_out, notes=notes)
 
 
 def _positions(
@@ -335,6 +346,22 @@ class _Level:
     axes: tuple[Axis, ...]
     places: Rows
 
+    def with_masks(
+        self, inventory: Inventory, fit: Fitted | None, options: CubeOptions
+    ) -> tuple[_Level, Fitted | None]:
+        """Add a variable of masks for each variable, at the places of its images, if wanted."""
+        if not options.masks:
+            return self, fit
+        found = masked(inventory, self.images, self.members)
+        if fit is not None:
+            corners, sizes = (
+                np.concatenate([a, a[found.image_of]]) for a in (fit.corners, fit.sizes)
+            )
+            fit = replace(fit, corners=corners, sizes=sizes)
+        places = np.concatenate([self.places, self.places[found.image_of]])
+        members = {**self.members, **found.members}
+        return _Level(found.images, members, self.axes, places), fit
+
 
 def _with_overviews(
     cube: CubePlan,
@@ -346,12 +373,13 @@ def _with_overviews(
     """Add the levels of the overviews; leave out those that cannot be stitched."""
     overviews, notes = [], list(cube.notes)
     chosen = np.concatenate([*full.members.values()])
-    for number, (level, rows) in enumerate(overview_rows(inventory, full.images, chosen), 1):
+    for number, (images, rows) in enumerate(overview_rows(inventory, full.images, chosen), 1):
         members = {label: rows[of_full] for label, of_full in full.members.items()}
-        below = _Level(level, members, full.axes, full.places[np.unique(chosen)])
+        below = _Level(images, members, full.axes, full.places[np.unique(chosen)])
         if not options.stitch:
-            check_grids(level.table)
-            smaller = _cube(below, None, options, None)
+            check_grids(images.table)
+            level = below.with_masks(inventory, None, options)
+            smaller = _cube(*level, options, None)
             sizes = (smaller.grid.height, smaller.grid.width)
             factors = factors_of(sizes, (cube.grid.height, cube.grid.width))
             overviews.append(replace(smaller, factors=factors))
@@ -359,8 +387,9 @@ def _with_overviews(
         there = existing[len(overviews) + 1] if len(existing) > len(overviews) + 1 else None
         try:
             grid = None if there is None else there.grid
-            fit = fitted(level.table, options.snap, options.bounds, grid)
-            overviews.append(_cube(below, fit, options, there))
+            fit = fitted(images.table, options.snap, options.bounds, grid)
+            level = below.with_masks(inventory, fit, options)
+            overviews.append(_cube(*level, options, there))
         except MismatchError as error:
             if existing:
                 raise
@@ -381,8 +410,11 @@ def _cube(
         attributes = check_encodings(said.take(pa.array(rows)), stitched=options.stitch)
         plans[label] = replace(images.plan(int(rows[0])), attributes=attributes)
     axes, places, kind, size, notes = _arranged(level, fit, plans, options, existing)
+    masks = {f"{label}{MASK}" for label in plans} & plans.keys() if options.masks else set()
     for label, plan in plans.items():
         rows = level.members[label]
+        if (mask := f"{label}{MASK}") in masks:
+            plan = replace(plan, attributes={**plan.attributes, "ancillary_variables": mask})
         image = plan if size is None else _of_size(plan, *size)
         parts: dict[str, tuple[ArrayPlan, Band | None]] = {label: (image, None)}
         if options.split_bands:
@@ -397,6 +429,7 @@ def _cube(
                 corners=None if fit is None else fit.corners[rows],
                 sizes=None if fit is None else fit.sizes[rows],
                 band=band,
+                is_mask=label in masks,
             )
     _check_dimensions(variables)
     _check_names(images, variables, axes, options)
@@ -404,7 +437,8 @@ def _cube(
         grid = ImageGrid.of_row(images.table.select(list(GRID)).slice(0, 1).to_pylist()[0])
     else:
         grid = fit.grid
-    facts, odd = shared_facts(said.take(pa.array(np.concatenate([*level.members.values()]))))
+    of_images = [rows for label, rows in level.members.items() if label not in masks]
+    facts, odd = shared_facts(said.take(pa.array(np.concatenate(of_images))))
     cube = CubePlan(
         axes=axes,
         variables=variables,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from virtual_tiff.choices import Pages, check_choice
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError, one_file
 from virtual_tiff.inventory.pages import (
+    NO_MASK,
     NO_ORDER,
     PageImage,
     noted,
@@ -26,7 +27,7 @@ from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.tiff.gdal_metadata import parse_gdal_metadata
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
-from virtual_tiff.tiff.reader import header_of, may_have_pages
+from virtual_tiff.tiff.reader import has_mask, header_of, may_have_pages
 from virtual_tiff.tiff.relations import relate
 
 DEFAULT_CONCURRENCY = 256
@@ -94,6 +95,8 @@ class FileReader:
                     return [self._page_row(url, header, image) for image in images]
                 # As the directory alone, whose bands have names.
                 extra, note = {"pages": images[0].facts.text()}, images[0].note
+        if note is None and first and self.pages == "auto" and await has_mask(header, source):
+            note = NO_MASK
         found: list[Row] = []
         errors: list[VirtualTIFFError] = []
         for related in relate(header.ifds):

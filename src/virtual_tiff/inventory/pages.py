@@ -26,6 +26,11 @@ NO_ORDER = (
     'with pages="separate" and parser=VirtualTIFF() for all of them).'
 )
 
+NO_MASK = (
+    "the file has a mask, which is not in the array, so masked pixels are there (stack with "
+    "masks=True)."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageFacts:

@@ -70,6 +70,7 @@ class CubeFields(TypedDict, total=False):
     on_duplicate: OnDuplicate
     on_mismatch: OnMismatch
     overviews: bool
+    masks: bool
     coordinates: bool
 
 

@@ -156,7 +156,7 @@ def _commit(
     check_choice("on_failed", on_failed, OnFailed)
     group = checked_group(group)
     options = cube_options(given)
-    if given.get("parser") is None and options.overviews:
+    if given.get("parser") is None and (options.overviews or options.masks):
         given["parser"] = VirtualTIFF()
     target.check()
     incremental = renews and inventory_in(sources) is None

@@ -90,7 +90,7 @@ class CubeLevel:
     def tasks(self, group: str, *, full: bool) -> Iterator[Task]:
         """References to write, of some images at a time."""
         for name, variable in self.cube.variables.items():
-            counts = full and (variable.band is None or variable.band.index == 0)
+            counts = full and variable.counts
             names = variable.image.dimension_names
             order = order_of(tuple(self.cube.sizes), names)
             first = self._first_chunks(variable, order)
@@ -175,7 +175,11 @@ def write_level(
     beside = frame(cube, coordinates=coordinates, alone=alone)
     tiled = cube.grid_kind == "tiles" and coordinates
     axes = presence_axes(cube)
-    gaps = {n: p for n, v in cube.variables.items() if not (p := presence(cube, v, axes)).all()}
+    gaps = {
+        name: found
+        for name, variable in cube.variables.items()
+        if not variable.is_mask and not (found := presence(cube, variable, axes)).all()
+    }
     shown = [f"{name}{PRESENT}" for name in gaps]
     more = TILES if gaps and cube.grid_kind == "regular" else ()
     names = [*cube.variables, *cube.sizes, *beside.arrays, *shown, *more]

@@ -60,7 +60,11 @@ class PresenceUpdate:
         )
         before = [m.old.size for m in together]
         after: dict[str, NDArray[np.uint8]] = {}
+        masks = {str(group[name].attrs.get("ancillary_variables")) for name in arrays}
+        masks |= {name for name, variable in cube.variables.items() if variable.is_mask}
         for name in {**dict.fromkeys(arrays), **cube.variables}:
+            if name in masks:
+                continue
             found = np.zeros([len(axis.values) for axis in all_axes], np.uint8)
             if name in arrays:
                 old = _read(group, name, before)
