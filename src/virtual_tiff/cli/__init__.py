@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from virtual_tiff._version import __version__
+from virtual_tiff.cli._catalog import catalog
 from virtual_tiff.cli._common import say
 from virtual_tiff.cli._info import INFO_EXAMPLES, info
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
@@ -94,6 +95,8 @@ for _function, _examples in (
     app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_function)
     COMMANDS[_function.__name__] = _function
 
+app.add_typer(catalog, name="catalog", help="Known archives of TIFFs, for scan catalog:NAME.")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
@@ -106,7 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             standalone_mode=False,
         )
     except VirtualTIFFError as error:
-        _speak_of_options(error, next(name for name in arguments if name in COMMANDS))
+        command_name = next((name for name in arguments if name in COMMANDS), None)
+        if command_name is not None:
+            _speak_of_options(error, command_name)
         _print_error(str(error))
         # Images at one place of a cube are no wrong argument; a source that is named twice is.
         images = error.kind == ErrorKind.DUPLICATE and arguments[0] in ("stack", "append")

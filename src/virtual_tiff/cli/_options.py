@@ -37,7 +37,8 @@ Sources = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="URLs, paths, folders and prefixes (ending in /), globs in quotes, .txt lists, STAC "
-        "JSON or GeoParquet, tables (.parquet, .csv) with a column of URLs, or an inventory.",
+        "JSON or GeoParquet, catalog:NAME, tables (.parquet, .csv) with a column of URLs, or an "
+        "inventory.",
         show_default=False,
     ),
 ]
@@ -152,6 +153,23 @@ class ReadChoices(TableChoices):
         typer.Option(help="Scale, offset, nodata and unit of STAC Items: use, or ignore them."),
     ] = "use"
 
+    bbox: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(
+            metavar="WEST SOUTH EAST NORTH",
+            help="Place of the search for catalog:NAME, in degrees.",
+            show_default=False,
+        ),
+    ] = None
+    datetime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Time or interval of the search for catalog:NAME: 2024-06, 2024-01-01/2024-03-31.",
+            show_default=False,
+        ),
+    ] = None
+
     def arguments(self) -> dict[str, Any]:
         """Return the arguments for reading a table, and choosing assets."""
         from virtual_tiff.inventory.url_columns import pattern_of
@@ -159,6 +177,8 @@ class ReadChoices(TableChoices):
         return {
             "columns": dict(map(pattern_of, self.column or ())) or None,
             **TableChoices.arguments(self),
+            "bbox": self.bbox,
+            "datetime": self.datetime,
             "stac_metadata": self.stac_metadata,
         }
 

@@ -50,6 +50,8 @@ def scan(
     asset_gsd: float | None = None,
     alternate: str | None = None,
     stac_metadata: StacMetadata = "use",
+    bbox: Sequence[float] | None = None,
+    datetime: str | None = None,
     anonymous: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
     executor: Executor | None = None,
@@ -63,8 +65,9 @@ def scan(
     ----------
     sources
         URLs, paths, folders and prefixes (ending in `/`), globs, text files, STAC Items and
-        ItemCollections, STAC GeoParquet, or any Arrow, Polars, pandas or DuckDB table with a
-        column of URLs; one or several. The columns of a table are kept.
+        ItemCollections, STAC GeoParquet, `catalog:NAME` for an archive of the catalogue, or any
+        Arrow, Polars, pandas or DuckDB table with a column of URLs; one or several. The columns of
+        a table are kept.
     registry
         Finds the store of a URL; by default obstore's stores, with credentials from the
         environment.
@@ -80,6 +83,9 @@ def scan(
         Columns of a table, property and assets of STAC Items, and whether what they say about
         values completes what the TIFFs say; see
         `virtual_tiff.inventory.source_options.SourceOptions`.
+    bbox, datetime
+        West, south, east and north in degrees, and a time or an interval (RFC 3339, such as
+        `2024-06` or `2024-01-01/2024-12-31`), of the search for a source `catalog:NAME`.
     datetime_pattern
         Regular expression such as `(\d{8})` that finds the time in a URL.
     columns
@@ -135,6 +141,8 @@ def scan(
         asset_gsd=asset_gsd,
         alternate=alternate,
         stac_metadata=stac_metadata,
+        bbox=bbox,
+        datetime=datetime,
     )
     listed = Listed.of(sources, named, options, columns, registry=registry, anonymous=anonymous)
     return listed.read(executor=executor, checkpoint=checkpoint, known=known, progress=progress)

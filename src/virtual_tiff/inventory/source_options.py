@@ -37,6 +37,8 @@ class AssetArguments(TypedDict, total=False):
     asset_gsd: float | None
     alternate: str | None
     stac_metadata: StacMetadata
+    bbox: Sequence[float] | None
+    datetime: str | None
 
 
 class SourceArguments(StoreArguments, AssetArguments, total=False):
@@ -65,6 +67,9 @@ class SourceOptions:
         Name of the alternate address of the assets to use, such as `s3`.
     stac_metadata
         Whether to `use` what Items say about values and bands, or to `ignore` it.
+    bbox, datetime
+        West, south, east and north in degrees, and time or interval (RFC 3339, such as `2024-06` or
+        `2024-01-01/2024-12-31`), of the search for a source `catalog:NAME`.
     """
 
     url_column: str = "url"
@@ -74,6 +79,8 @@ class SourceOptions:
     asset_gsd: float | None = None
     alternate: str | None = None
     stac_metadata: StacMetadata = "use"
+    bbox: Sequence[float] | None = None
+    datetime: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("stac_metadata", self.stac_metadata, StacMetadata)

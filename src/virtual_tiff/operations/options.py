@@ -185,6 +185,14 @@ MEANINGS = {
         "them, in OME-Zarr's order `t`, `c`, `z`, `y`, `x`; `separate` takes directories for "
         "images. `auto` is `axes` where a file has several pages whose order is known.",
     ),
+    "bbox": (
+        "sequence of float",
+        "West, south, east and north in degrees, of the search for a source `catalog:NAME`.",
+    ),
+    "datetime": (
+        "str",
+        "Time or interval of that search (RFC 3339), such as `2024-06` or `2024-01-01/2024-12-31`.",
+    ),
     "datetime_column": ("str", "Column of a table, or property of STAC Items, that is the time."),
     "datetime_pattern": ("str", "Finds the time in a URL, as for `scan`."),
     "datetime_tag": ("bool", "Whether the TIFF's DateTime is the time, as for `scan`."),

@@ -152,6 +152,8 @@ async def _plan(
     asset_gsd: float | None = None,
     alternate: str | None = None,
     stac_metadata: StacMetadata = "use",
+    bbox: Sequence[float] | None = None,
+    datetime: str | None = None,
     parser: VirtualTIFF | None = None,
     ifd_layout: IFDLayout | None = None,
     registry: ObjectStoreRegistry[Any] | None = None,
@@ -195,6 +197,8 @@ async def _plan(
             asset_gsd=asset_gsd,
             alternate=alternate,
             stac_metadata=stac_metadata,
+            bbox=bbox,
+            datetime=datetime,
         )
         known_now: Listing = {}
         found = read_sources(
