@@ -178,7 +178,7 @@ def write_level(
     gaps = {
         name: found
         for name, variable in cube.variables.items()
-        if not variable.is_mask and not (found := presence(cube, variable, axes)).all()
+        if not variable.is_mask and (found := presence(cube, variable, axes)).gaps
     }
     shown = [f"{name}{PRESENT}" for name in gaps]
     more = TILES if gaps and cube.grid_kind == "regular" else ()

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any, Self, cast
 
 import icechunk
-import numpy as np
 import zarr
 from zarr.abc.buffer import Buffer, BufferPrototype
 from zarr.abc.store import (
@@ -21,6 +20,7 @@ from zarr.abc.store import (
 )
 
 from virtual_tiff.cubes.gaps import PRESENT
+from virtual_tiff.publishing.coordinate import read_presence
 from virtual_tiff.publishing.parts import Part
 from virtual_tiff.publishing.repository import icechunk_errors
 from virtual_tiff.publishing.results import PlannedArray, PublishResult
@@ -211,5 +211,7 @@ def _gaps(store: Overlay, path: str) -> int:
     """Count the places without an image."""
     if f"{path}/{_DOCUMENT}" not in store.written:
         return 0
-    array: Any = zarr.open_array(cast(Any, store), path=path, mode="r")
-    return int(array.size - np.count_nonzero(array[...]))
+    above, _, name = path.rpartition("/")
+    group = zarr.open_group(cast(Any, store), path=above or None, mode="r")
+    array: Any = group[name]
+    return read_presence(group, name, array.shape).gaps
