@@ -24,7 +24,10 @@ SPELLINGS = {
     "Remove the folder": "Pass --restart",
 }
 #: Arguments, also of xarray, that exist only in Python: sentences with them are omitted.
-PYTHON_ONLY = frozenset({"band", "bands", "coords", "names", "parser", "prefetch", "registry"})
+PYTHON_ONLY = frozenset(
+    {"band", "bands", "coords", "names", "parser", "prefetch", "registry"}
+    | {"to_kerchunk", "zarr_format"}
+)
 
 #: The functions of the commands by name; `virtual_tiff.cli` fills it.
 COMMANDS: dict[str, Callable[..., None]] = {}
