@@ -68,6 +68,12 @@ app = typer.Typer(
     [bold]Stack images[/bold] on one grid into a cube along time:
 
         virtual-tiff stack images/ --to cube --datetime-tag
+
+    [bold]Every night[/bold], add what is new and renew what has changed:
+
+        virtual-tiff append images/ --to cube --datetime-tag --on-present replace
+
+    [bold]Look after it[/bold]: describe, verify, remove, log, tag, rollback, expire.
     """,
 )
 
