@@ -26,7 +26,7 @@ SPELLINGS = {
 #: Arguments, also of xarray, that exist only in Python: sentences with them are omitted.
 PYTHON_ONLY = frozenset(
     {"band", "bands", "coords", "names", "parser", "prefetch", "registry"}
-    | {"to_kerchunk", "zarr_format"}
+    | {"spatial_ref", "to_kerchunk", "zarr_format"}
 )
 
 #: The functions of the commands by name; `virtual_tiff.cli` fills it.

@@ -14,7 +14,7 @@ from icechunk import IcechunkStore
 from numpy.typing import NDArray
 
 from virtual_tiff.cubes.coordinate import fragments
-from virtual_tiff.cubes.gaps import PRESENT, gap_error
+from virtual_tiff.cubes.gaps import PRESENT, Presence, gap_error
 from virtual_tiff.cubes.plan import Axis
 from virtual_tiff.planning.metadata import chunk_key
 from virtual_tiff.planning.stacks import TILES
@@ -198,7 +198,7 @@ def _mark(
         values[(*map(int, map(str, at)), *cell)] = 0
     for axis in axes if regular else ():
         write_coordinate(group, axis.name, axis.values)
-    write_presence(group, shown, axes, values)
+    write_presence(group, shown, axes, Presence(values.shape, np.flatnonzero(values)))
     document = get_json(store, f"{key_prefix(path)}{name}") or {}
     document["attributes"] |= beside_attributes(store, path, name, present=True)
     run(
