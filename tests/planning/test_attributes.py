@@ -351,6 +351,12 @@ def test_values_are_those_that_netcdf_holds(tmp_path: Path) -> None:
         assert len({isinstance(part, str) for part in parts}) == 1
 
 
+@pytest.mark.parametrize("text", ["65535", "-9999999", "-3.4e38", "1e20"])
+def test_infinity_is_not_what_float16_cannot_hold(text: str) -> None:
+    assert nodata_value(text, np.dtype("float16")) is None
+    assert nodata_value("inf", np.dtype("float16")) == np.inf
+
+
 def test_nodata_values_of_bands(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", pixels("uint8", 3), tags={"NODATA_VALUES": "1 2 nan"})
     assert described(path).array_attributes["nodata_values"] == ["1.0", "2.0", "nan"]
