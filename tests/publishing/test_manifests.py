@@ -65,7 +65,7 @@ def test_blocks_of_tiles_and_dates(
     manifests = prod(ceil(n / found.get(name, n)) for name, n in size.items())
     total = side * side * dates * chunks
     assert within <= 30_000
-    assert manifests <= 40 + 3 * total // 25_000
+    assert manifests <= 40 + 6 * total // 25_000
     # One date of 1,024 tiles is added to blocks of few others.
     if total > 1_000_000:
         assert found["time"] <= 12

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, isqrt, prod, sqrt
+from math import ceil, prod, sqrt
 
 import icechunk
 import zarr
@@ -23,7 +23,7 @@ from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.pyramid import multiscales_attributes
 from virtual_tiff.planning.stacks import TILES
-from virtual_tiff.publishing.georeferencing import read_grid
+from virtual_tiff.publishing.georeferencing import georeference, read_grid
 from virtual_tiff.publishing.levels import (
     TAKEN,
     CubeLevel,
@@ -40,12 +40,14 @@ from virtual_tiff.publishing.results import Added
 from virtual_tiff.publishing.sources_table import Recorded, concatenated
 from virtual_tiff.storage.run import run
 
-#: References in one manifest of a stitched cube, and steps of its first axis there: a series at one
-#: place reads few manifests, and an image that is added rewrites few references.
-_REFERENCES = 25_000
-_STEPS = 10
-#: Most blocks of tiles, or of chunks: a commit takes some 50 ms for each manifest.
-_BLOCKS = 256
+#: Most steps of the first axis in a manifest of tiles.
+_STEPS = 25
+#: References that one step more may rewrite, about 11 bytes each.
+_REWRITTEN = 60_000
+#: References of one step in a manifest, which the chunks of one place are searched in.
+_SERIES = 1_500
+#: Squares of tiles from which on manifests are larger: a commit takes time for each of them.
+_SQUARES = 9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,32 +84,30 @@ class CubePart(Part):
         """Chunks of the largest variable; more images do not change how manifests are cut."""
         if not self.is_new:
             return {}
-        image = max((v.image for v in self.cube.variables.values()), key=lambda i: i.offsets.size)
+        largest = max(
+            (v.image for v in self.cube.variables.values()), key=lambda image: image.offsets.size
+        )
+        chunks = largest.offsets.size
         sizes = self.cube.sizes
-        for name in TILES:
-            sizes.pop(name, None)
+        # Along these, tiles of one grid follow each other.
+        stitched = {name: sizes.pop(name) for name in TILES if name in sizes}
         first, *others = sizes or [""]
-        beside = prod(sizes[name] for name in others)
-        if self.cube.grid_kind is None:
-            return {first: image.offsets.size * beside} if first else {}
-        grid = dict(zip(image.dimension_names, image.grid_shape, strict=True))
-        names, (rows, columns) = ("y", "x"), (grid["y"], grid["x"])
-        cell = image.offsets.size // (rows * columns)
-        if self.cube.grid_kind == "tiles":
-            names, cell = TILES, image.offsets.size
-            rows, columns = (self.cube.sizes[name] for name in TILES)
-        # A manifest holds a square of tiles, or chunks, and some steps of the first axis.
-        cell *= beside
-        side = isqrt(_REFERENCES // ((_STEPS if first else 1) * cell))
-        side = max(1, side, ceil(sqrt(rows * columns / _BLOCKS)))
-        grows = {}
-        for name, size in zip(names, (rows, columns), strict=True):
-            if size > side or self.cube.grid_kind == "tiles":
-                grows[name] = MANIFEST_REFERENCES // side
+        within = prod(sizes[name] for name in others)
+        if self.cube.grid_kind == "regular" and chunks * within > MANIFEST_REFERENCES / _STEPS:
+            grid = dict(zip(largest.dimension_names, largest.grid_shape, strict=True))
+            stitched = {name: grid[name] for name in ("y", "x")}
+            chunks //= prod(stitched.values())
+        count = prod(stitched.values())
+        # A manifest holds a square of tiles, and some steps of the first axis: few enough that a
+        # step more rewrites little, and that a series reads little.
+        steps = min(_STEPS, max(2, _REWRITTEN // (chunks * within * count))) if stitched else 1
+        square = MANIFEST_REFERENCES / 2 / (steps * chunks * within)
+        square = min(square, max(_SERIES / (chunks * within), count / _SQUARES))
+        side = max(1, ceil(sqrt(square))) if stitched else 1
+        grows = dict.fromkeys(stitched, max(1, MANIFEST_REFERENCES // side))
         if first:
-            block = min(side, rows) * min(side, columns) * cell
-            steps = max(1, _REFERENCES // block)
-            grows[first] = MANIFEST_REFERENCES // steps
+            size = prod(min(side, n) for n in stitched.values())
+            grows[first] = MANIFEST_REFERENCES // steps if stitched else chunks * within * size
         return grows
 
     def write(self, session: icechunk.Session) -> list[Written]:
@@ -132,6 +132,9 @@ class CubePart(Part):
                 extend_level(session, level, each, recorded, self.on_present, self.out_of_order)
                 for level, each in _levels(self.path, self.cube).items()
             ]
+            if self.cube.overviews and self.cube.grid_kind == "tiles":
+                # The grid of all tiles is larger now.
+                georeference(session.store, self.path)
         return [_written(self.path, levels)]
 
     def _check_new(self, store: IcechunkStore, there: int) -> None:
