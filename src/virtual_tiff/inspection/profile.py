@@ -165,7 +165,8 @@ def _nodata(ifd: ImageFileDirectory, dtype: str) -> float | None:
     if kind.name == "float32":
         with np.errstate(over="ignore"):
             return float(np.float32(value))
-    is_outside = isfinite(value) and abs(value) > float(np.finfo(kind.name).max)
+    # -3.4028235e+38 is the least float32 with fewer digits.
+    is_outside = isfinite(value) and abs(value) > float(np.finfo(kind.name).max) * (1 + 1e-7)
     return None if is_outside else value
 
 
