@@ -12,6 +12,7 @@ from virtual_tiff.errors import InvalidOptionError
 type IFDLayout = Literal["flat", "nested", "multiscale", "pages"]
 type BandAxis = Literal["first", "last"]
 type OnUnsupported = Literal["raise", "copy"]
+type ComplexIntegers = Literal["raise", "parts"]
 type SidecarKind = Literal["ovr", "msk", "aux.xml", "world"]
 type OnDuplicate = Literal["raise", "first", "last", "newest"]
 type OnFailed = Literal["raise", "skip"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -30,11 +31,24 @@ _MAX_STORED = 64 * 1024 * 1024
 #: Bytes at the start of a stream that contain its frame header.
 _STREAM_HEAD = 64 * 1024
 
+
+def _inflate(data: bytes, out: int | None = None) -> bytes:
+    """Decode zlib data up to `out` bytes; without it the stream has to be complete."""
+    stream = zlib.decompressobj()
+    decoded = stream.decompress(data, out or 0)
+    if out is None and not stream.eof:
+        raise zlib.error("incomplete stream")
+    return decoded
+
+
+_ERRORS = (imagecodecs.LzwError, imagecodecs.PackbitsError, zlib.error)
 _DECODERS: dict[str, Callable[..., Any]] = {
+    "numcodecs.zlib": _inflate,
     "imagecodecs_lzw": imagecodecs.lzw_decode,
     "imagecodecs_packbits": imagecodecs.packbits_decode,
 }
 _ENCODERS: dict[str, Callable[..., Any]] = {
+    "numcodecs.zlib": zlib.compress,
     "imagecodecs_lzw": imagecodecs.lzw_encode,
     "imagecodecs_packbits": imagecodecs.packbits_encode,
 }
@@ -180,13 +194,13 @@ def sized_bytes(plan: ArrayPlan, data: bytes, whole: int) -> tuple[bytes, bool]:
                 f"a segment decodes to more than {limit} bytes.", kind=ErrorKind.INVALID_SEGMENT
             )
         decoded = bytes(decode(data))
-    except (imagecodecs.LzwError, imagecodecs.PackbitsError):
+    except _ERRORS:
         pass
     else:
         return decoded, len(decoded) == whole
     try:
         return bytes(decode(data, out=whole)), False
-    except (imagecodecs.LzwError, imagecodecs.PackbitsError) as error:
+    except _ERRORS as error:
         raise InvalidTIFFError(
             f"a segment cannot be decoded ({error}).", kind=ErrorKind.INVALID_SEGMENT
         ) from error
@@ -200,7 +214,8 @@ def resized(plan: ArrayPlan, decoded: bytes, size: int) -> bytes:
 
 def has_sizes(plan: ArrayPlan) -> bool:
     """Return whether segments can be resized without decoding samples."""
-    return str(plan.codecs[-1]["name"]) in _DECODERS
+    before = plan.codecs[-2]["name"] if len(plan.codecs) > 1 else None
+    return str(plan.codecs[-1]["name"]) in _DECODERS and before != "imagecodecs_lerc"
 
 
 def segment_bytes(plan: ArrayPlan) -> int:

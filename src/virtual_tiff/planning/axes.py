@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from virtual_tiff.choices import BandAxis
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
+#: Name of the dimension of real and imaginary parts.
+PART = "part"
+
 
 def axis_of(dimension: str) -> str:
     """Return the axis of a dimension: `y` also for `y_1`, if images of two sizes share a group."""
@@ -38,6 +41,11 @@ class Axes:
     chunk_planes: int
     name: str = "band"
     last: bool = False
+
+    @classmethod
+    def of_parts(cls) -> Axes:
+        """Return the axes of a complex image as real and imaginary parts."""
+        return cls(2, 2, PART, last=True)
 
     @classmethod
     def of(
