@@ -42,6 +42,7 @@ _INSPECTED = frozenset(
     }
 )
 _SMALL_FILE_BYTES = 1024 * 1024
+_SMALL_TILED_BYTES = 32 * 1024
 #: Compressions for which libtiff applies a predictor; for others it ignores the tag.
 _PREDICTED = frozenset(_BYTES_CODECS) - {Compression.PACKBITS}
 
@@ -143,9 +144,11 @@ def inspection(ifd: ImageFileDirectory, sample: SampleType, file_size: int) -> I
 def is_cheap_to_inspect(ifd: ImageFileDirectory, file_size: int) -> bool:
     """Return whether the sizes of all segments are inspected, since the file is small.
 
-    For others it would cost a request for each COG, to find what few writers leave.
+    For tiles it is one that the first GET contains: COGs take one request each, and few writers of
+    tiles leave other sizes.
     """
-    return file_size <= _SMALL_FILE_BYTES and ifd.compression in _INSPECTED
+    limit = _SMALL_TILED_BYTES if ifd.is_tiled else _SMALL_FILE_BYTES
+    return file_size <= limit and ifd.compression in _INSPECTED
 
 
 def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
