@@ -4,7 +4,7 @@
 BIN := .venv/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-javascript test-azure test-latest test-lowest lint format bench \
+.PHONY: help env demo map test test-javascript test-map test-azure test-latest test-lowest lint format bench \
 	bench-quick bench-docs docs download-test-images fuzz constraints clean
 
 help: ## list the tasks
@@ -24,6 +24,12 @@ test-javascript: env ## test clients/javascript, read with zarrita.js (needs Nod
 	npm --prefix clients/javascript test
 	npm --prefix tests/javascript install --no-package-lock --no-audit --no-fund
 	npm --prefix tests/javascript test
+
+map: env ## make and serve the map of examples/map (needs Node 20 and npm)
+	$(BIN)python examples/map/make.py
+
+test-map: env ## test the map in Chromium against GDAL's warp (needs Node 20, npm and Chromium)
+	$(BIN)python -m pytest tests/map/check_map.py
 
 test-azure: env ## publish to and read from an emulator of Azure Blob Storage (needs Node 20 and npm)
 	npm --prefix tests/azure install --no-package-lock --no-audit --no-fund
@@ -71,4 +77,4 @@ constraints: ## pin the newest releases in constraints.txt
 	@scripts/bootstrap.sh constraints
 
 clean: ## remove everything the tasks made, environments included
-	rm -rf .venv .venv-latest .venv-lowest .uv .pixi build dist site tests/*/node_modules clients/*/node_modules clients/*/wasm clients/*/licenses
+	rm -rf .venv .venv-latest .venv-lowest .uv .pixi build dist site examples/*/node_modules tests/*/node_modules clients/*/node_modules clients/*/wasm clients/*/licenses

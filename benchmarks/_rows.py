@@ -75,3 +75,45 @@ def _grid(chunk_shape: list[int], count: int, grid: int, *, seed: int) -> dict[s
 def _lists(values: NDArray[Any]) -> Any:
     starts = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(starts), pa.array(values.ravel()))
+
+
+def tiled(
+    inventory: Inventory,
+    side: int,
+    dates: int,
+    prefix: str,
+    *,
+    first: int = 0,
+    grid: int | None = None,
+) -> Inventory:
+    """Repeat the one row of an inventory as tiles of a square beside each other.
+
+    Parameters
+    ----------
+    inventory
+        Of one image.
+    side
+        Rows and columns of tiles.
+    dates
+        Images of each tile, six hours apart.
+    prefix
+        What the URLs begin with; a number and `.tif` follow.
+    first
+        Number of the first date.
+    grid
+        Pretend that each image has `grid` × `grid` chunks.
+    """
+    count = side * side
+    table = repeated(inventory, count * dates, prefix, first=first * count, grid=grid).table
+    row = table.slice(0, 1).select(["transform", "height", "width"]).to_pylist()[0]
+    a, b, left, d, e, top = row["transform"]
+    y, x = np.divmod(np.tile(np.arange(count), dates), side)
+    transforms = np.tile([a, b, left, d, e, top], (count * dates, 1)).astype(float)
+    transforms[:, 2] += a * row["width"] * x
+    transforms[:, 5] += e * row["height"] * y
+    times = FIRST + (first + np.repeat(np.arange(dates), count)) * STEP
+    for name, values in {"transform": _lists(transforms), "datetime": pa.array(times)}.items():
+        field = SCHEMA.field(name)
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, field, values.cast(field.type))
+    return Inventory(table)

@@ -65,7 +65,7 @@ _FUSED = {
     "ZARR_CODEC_PIPELINE__MAX_WORKERS": str(THREADS),
 }
 _PIPELINE = {
-    "ZARR_CODEC_PIPELINE__PATH": "virtual_tiff.codec_pipeline.ChunkwiseCodecPipeline",
+    "ZARR_CODEC_PIPELINE__PATH": "zarr_chunkwise.ChunkwiseCodecPipeline",
 }
 # The first word tells what reads.
 CONTENDERS = {
@@ -175,7 +175,8 @@ def _check(processes: Mapping[str, subprocess.Popen[str]], folder: Path, *, tole
 def _reader(contender: str, path: str, repository: str) -> Callable[[], Image]:
     """A function that reads the image, bands first but for tifffile."""
     if contender.startswith("zarr"):
-        import virtual_tiff.codec_pipeline  # noqa: F401  # registers; the environment chooses
+        import zarr_chunkwise  # noqa: F401  # registers; the environment chooses
+
         from benchmarks._icechunk import largest_array, open_group
 
         array = largest_array(open_group(Path(repository)))

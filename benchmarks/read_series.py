@@ -16,13 +16,13 @@ import rasterio.windows
 import tifffile
 import xarray
 import zarr
+import zarr_chunkwise  # noqa: F401  # registers
 from async_geotiff import GeoTIFF, Window
 from numpy.typing import NDArray
 from obstore.store import HTTPStore
 from rasterio.warp import transform_bounds
 
 import virtual_tiff
-import virtual_tiff.codec_pipeline  # registers it
 from benchmarks import _rasteret, data
 from benchmarks._icechunk import open_session
 from benchmarks._measure import Contender, Sample, interleave
@@ -44,7 +44,7 @@ ASYNC_GEOTIFF = "async-geotiff"
 QUICK = "200 files instead of 500, the window that touches four tiles, fewer rounds"
 
 #: What `docs/how-to/read-fast.md` sets for the codec pipeline.
-_CHUNKWISE = {"codec_pipeline.path": "virtual_tiff.codec_pipeline.ChunkwiseCodecPipeline"}
+_CHUNKWISE = {"codec_pipeline.path": "zarr_chunkwise.ChunkwiseCodecPipeline"}
 
 type Image = NDArray[np.uint16]
 

@@ -108,7 +108,7 @@ fi
 # All that the result depends on. The scripts of an environment name their folder, so one that was
 # moved is stale too. The newest releases have to be asked for every time.
 stamp=$venv/.virtual-tiff-stamp
-state="$lane $PWD $(cat pyproject.toml constraints.txt src/virtual_tiff/_version.py "$0" | cksum)"
+state="$lane $PWD $(cat pyproject.toml clients/python/pyproject.toml constraints.txt src/virtual_tiff/_version.py "$0" | cksum)"
 if [ "$lane" != latest ] && [ "$(cat "$stamp" 2>/dev/null)" = "$state" ] &&
   [ -x "$venv/bin/virtual-tiff" ] && supported "$venv/bin/python"; then
   exit 0
@@ -124,5 +124,5 @@ echo "bootstrap: installing into $venv ($lane)" >&2
 rm -f "$stamp"
 # Bytecode: seconds here, for which each of the many fresh processes of the tests starts faster.
 "$uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" "${resolution[@]}" \
-  --editable '.[all]' --group dev
+  --editable '.[all]' --editable clients/python --group dev
 echo "$state" >"$stamp"

@@ -29,10 +29,14 @@ def commands() -> str:
     from virtual_tiff.cli import app
 
     parts = []
-    for command in app.registered_commands:
+    registered = [("", command) for command in app.registered_commands]
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        registered += [(f"{group.name} ", one) for one in group.typer_instance.registered_commands]
+    for above, command in registered:
         function = command.callback
         assert function is not None
-        name = command.name or function.__name__.replace("_", "-")
+        name = above + (command.name or function.__name__.replace("_", "-"))
         arguments, options = _parameters(function)
         usage = " ".join([name, *(place for place, _ in arguments), "[OPTIONS]"])
         parts += [f"## {name}", "", _prose(function.__doc__ or "")]

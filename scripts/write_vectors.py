@@ -304,6 +304,7 @@ def fax(folder: Path) -> Iterator[Vector]:
         ("first EOL absent", eol.join(rows), {}),
         ("no EOL", "".join(rows), {}),
         ("EOL ends on a byte", aligned, {"t4options": 4}),
+        ("fill before every EOL", "".join("0" * 21 + eol + row for row in rows), {"t4options": 4}),
         (
             "two EOLs before a row",
             "".join(eol * (1 + (i == 4)) + row for i, row in enumerate(rows)),

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from virtual_tiff.audit.verify import verify
     from virtual_tiff.cubes.stack import CubeOptions
     from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+    from virtual_tiff.inspection.directories import read_directories
+    from virtual_tiff.inspection.profile import profile
     from virtual_tiff.inspection.read import info
-    from virtual_tiff.inspection.records import FileInfo, ImageInfo, SeriesInfo
+    from virtual_tiff.inspection.records import BandInfo, FileInfo, ImageInfo, SeriesInfo
     from virtual_tiff.inspection.tile_grid import tile_matrix_set
     from virtual_tiff.inventory.scan import scan
     from virtual_tiff.inventory.table import Inventory
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Added",
+    "BandInfo",
     "Commit",
     "Container",
     "CubeOptions",
@@ -57,8 +60,10 @@ __all__ = [
     "info",
     "log",
     "open_repository",
+    "profile",
     "publish",
     "publish_async",
+    "read_directories",
     "scan",
     "stac_item",
     "stack",
@@ -67,6 +72,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BandInfo": "virtual_tiff.inspection.records",
+    "profile": "virtual_tiff.inspection.profile",
+    "read_directories": "virtual_tiff.inspection.directories",
     "Container": "virtual_tiff.publishing.containers",
     "Added": "virtual_tiff.publishing.results",
     "Commit": "virtual_tiff.audit.history",

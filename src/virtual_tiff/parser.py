@@ -91,9 +91,10 @@ class VirtualTIFF:
         Largest image that is copied, in decoded bytes.
     sidecars
         Whether to read the files beside a TIFF that GDAL reads with it: `True`, or some of
-        `ovr` (overviews), `msk` (a mask), `aux.xml` (metadata) and `world` (world files). Each
-        costs requests, which are sent together after that of the header. The layout `pages` uses
-        only metadata.
+        `ovr` (overviews), `msk` (a mask), `aux.xml` (metadata), `world` (world files), `rpc`
+        (rational polynomials), `imd` (metadata of satellite images) and `xml` (the CRS in metadata
+        of ArcGIS). Each costs requests, which are sent together after that of the header. The
+        layout `pages` uses only metadata.
     prefetch
         Bytes of the first GET. A header that fits needs no other request.
     header_limit

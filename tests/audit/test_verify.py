@@ -261,3 +261,27 @@ def test_arguments(tmp_path: Path, repo: str) -> None:
         verify(repo)
     assert nothing.value.kind == ErrorKind.NOT_FOUND
     shutil.rmtree(repo)
+
+
+def test_a_sampled_file_is_of_one_version(tmp_path: Path, repo: str) -> None:
+    """A file that is replaced while chunks of it are compared is no damage of the repository."""
+    from obspec_utils.registry import ObjectStoreRegistry
+    from obstore.store import LocalStore
+
+    from tests.helpers.stores import RecordingStore
+
+    write_scenes(tmp_path / "a", 1, shape=(1, 1024, 1024), BLOCKXSIZE=256, BLOCKYSIZE=256)
+    (path,) = (tmp_path / "a").iterdir()
+    publish([path], repo)
+
+    def replaced(number: int) -> None:
+        # The check of the source, the first bytes of the sample, and then its pixels.
+        if number == 2:
+            write_scene(path, shape=(1, 1024, 1024), seed=5, BLOCKXSIZE=256, BLOCKYSIZE=256)
+
+    store = RecordingStore(LocalStore(), replaced)
+    report = verify(repo, sample=None, chunks=100, registry=ObjectStoreRegistry({"file://": store}))
+    assert store.conditional[:2] == [False, False]
+    assert all(store.conditional[2:])
+    assert len(store.conditional) == len(store.requests) > 2
+    assert set(faults(report).values()) == {Status.CHANGED}

@@ -51,7 +51,7 @@ def test_from_scan_to_verify(tmp_path: Path, repo: str, capsys: pytest.CaptureFi
     assert "3 of 4 images are in the cube already" in error
     assert error.count("\n") == 1
     assert run("append", tmp_path / "a", "--to", repo, "--on-present", "skip", *PATTERN) == 0
-    assert "3 images were there already" in capsys.readouterr().out
+    assert "3 files known and unchanged" in capsys.readouterr().out
     assert run("append", tmp_path / "a", "--to", repo, "--on-present", "skip", *PATTERN) == 0
     assert "nothing to add" in capsys.readouterr().out
     assert np.array_equal(opened(open_repository(repo))["data"].values, read_paths(paths + later))

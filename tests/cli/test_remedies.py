@@ -29,6 +29,7 @@ PACKAGE = Path(virtual_tiff.__file__).parent
 #: Arguments that are words of sentences too. Where an argument is meant, `name=` is written.
 WORDS = {
     *("along", "assets", "bands", "branch", "checkpoint", "chunks", "coordinates", "executor"),
+    "datetime",
     *(
         "group",
         "ifd",
@@ -171,7 +172,7 @@ def test_every_argument_in_a_remedy_has_its_option(module: str) -> None:
     [
         'Pass on_conflict="skip".',
         "Name it with tile_column.",
-        "Pass limit=3.",
+        "Pass maximum=3.",
         "Take another concurrency.",
         "Add to it with --into-existing (into_existing=True).",
         "See virtual_tiff.explain.",

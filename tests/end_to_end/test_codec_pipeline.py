@@ -1,68 +1,27 @@
-"""The optional codec pipeline: the same values and the same errors as zarr-python's own."""
+"""The optional codec pipeline of clients/python: the same values as zarr-python's own."""
 
 from __future__ import annotations
 
-import pickle
-import shutil
 import subprocess
 import sys
 import warnings
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import pytest
 import zarr
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from imagecodecs.zarr import Lzw
-from zarr.codecs import BytesCodec
-from zarr.codecs.numcodecs import Zlib
-from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 import virtual_tiff
 from tests.helpers.make import Encoding, Pixels, covering, same_bits, write
 from tests.helpers.read import images, local_registry, numcodecs_names
 from tests.helpers.special import parameters, write_special
-from virtual_tiff import codec_pipeline
 from virtual_tiff.parser import VirtualTIFF
 
-CHUNKWISE = "virtual_tiff.codec_pipeline.ChunkwiseCodecPipeline"
-#: What docs/how-to/read-fast.md tells people to set, with nothing of this package.
+CHUNKWISE = "zarr_chunkwise.ChunkwiseCodecPipeline"
+#: What docs/how-to/read-fast.md tells people to set, with nothing installed.
 FUSED = "zarr.core.codec_pipeline.FusedCodecPipeline"
-SHAPE = (20, 30)
-BYTES = SHAPE[0] * SHAPE[1] * 2
-
-
-@contextmanager
-def chunkwise() -> Iterator[None]:
-    """Arrays opened here are read by the pipeline."""
-    with zarr.config.set({"codec_pipeline.path": CHUNKWISE}):
-        yield
-
-
-def both(open_array: Callable[[], Any]) -> tuple[Any, Any]:
-    """An array as zarr-python reads it by default, and as the pipeline does."""
-    with numcodecs_names():
-        default = open_array()
-        with chunkwise():
-            ours = open_array()
-    assert type(ours.async_array.codec_pipeline) is codec_pipeline.ChunkwiseCodecPipeline
-    assert type(default.async_array.codec_pipeline) is not codec_pipeline.ChunkwiseCodecPipeline
-    return default, ours
-
-
-def outcome(read: Callable[[], Any]) -> bytes | tuple[str, str]:
-    """Bytes that were read, or the error."""
-    try:
-        return np.asarray(read()).tobytes()
-    except Exception as error:
-        return type(error).__qualname__, str(error)
+FOLDER = Path(__file__).resolve().parents[2] / "clients" / "python" / "src"
 
 
 def all_arrays(path: Path, **options: Any) -> dict[str, Pixels]:
@@ -111,7 +70,10 @@ def test_windows(key: Any, tmp_path: Path) -> None:
     encoding = Encoding(dtype="uint16", compression="deflate", predictor=2, samples=3)
     written = write(encoding, path)
     store = VirtualTIFF()(path.as_uri(), local_registry())
-    default, ours = both(lambda: zarr.open_array(store, path="0", mode="r", zarr_format=3))
+    with numcodecs_names():
+        default = zarr.open_array(store, path="0", mode="r", zarr_format=3)
+        with zarr.config.set({"codec_pipeline.path": CHUNKWISE}):
+            ours = zarr.open_array(store, path="0", mode="r", zarr_format=3)
     assert same_bits(np.asarray(ours[key]), np.asarray(default[key]))
     assert np.array_equal(ours[key], written[key])
     rows, columns = np.array([20, 3, 3]), np.array([0, 33, 7])
@@ -121,14 +83,11 @@ def test_windows(key: Any, tmp_path: Path) -> None:
 
 
 def test_in_a_process_without_this_package(tmp_path: Path) -> None:
-    """The file is copied, under another name, to where nothing of this package can be imported."""
     image = tmp_path / "image.tif"
     written = write(Encoding(dtype="uint16", compression="deflate", predictor=2), image)
     repository = tmp_path / "repository"
     with warnings.catch_warnings():
         virtual_tiff.publish([image.as_uri()], str(repository), parser=VirtualTIFF())
-    assert codec_pipeline.__file__ is not None
-    shutil.copy(codec_pipeline.__file__, tmp_path / "quick.py")
     script = f"""
 import importlib.abc, os, sys
 class Block(importlib.abc.MetaPathFinder):
@@ -136,7 +95,7 @@ class Block(importlib.abc.MetaPathFinder):
         if name.split(".")[0] in ("obstore", "tifffile", "virtual_tiff", "virtualizarr"):
             raise ImportError(name)
 sys.meta_path.insert(0, Block())
-sys.path.insert(0, {str(tmp_path)!r})
+sys.path.insert(0, {str(FOLDER)!r})
 import icechunk, numpy as np, zarr
 icechunk.set_logs_filter("error")
 storage = icechunk.local_filesystem_storage({str(repository)!r})
@@ -146,10 +105,10 @@ access = icechunk.containers_credentials(dict.fromkeys(containers, local))
 repo = icechunk.Repository.open(storage, authorize_virtual_chunk_access=access)
 store = repo.readonly_session("main").store
 plain = zarr.open_group(store, mode="r")["image/0"]
-import quick
-zarr.config.set({{"codec_pipeline.path": "quick.ChunkwiseCodecPipeline"}})
+import zarr_chunkwise
+zarr.config.set({{"codec_pipeline.path": "zarr_chunkwise.ChunkwiseCodecPipeline"}})
 array = zarr.open_group(store, mode="r")["image/0"]
-assert type(array.async_array.codec_pipeline) is quick.ChunkwiseCodecPipeline
+assert type(array.async_array.codec_pipeline) is zarr_chunkwise.ChunkwiseCodecPipeline
 assert np.array_equal(plain[...], array[...])
 np.save({str(tmp_path / "out.npy")!r}, array[...])
 sys.stdout.flush()
@@ -160,172 +119,3 @@ os._exit(0)
     )
     assert done.returncode == 0, done.stderr
     assert same_bits(np.load(tmp_path / "out.npy"), written)
-
-
-# Streams that a header does not vouch for.
-
-
-def compressed(codec: str, data: bytes) -> bytes:
-    return zlib.compress(data) if codec == "zlib" else bytes(imagecodecs.lzw_encode(data))
-
-
-@cache
-def pixels() -> Pixels:
-    return np.random.default_rng(0).integers(0, 50, SHAPE).astype("<u2")
-
-
-def array_of(codec: str, stream: bytes, folder: Path) -> tuple[Any, Any]:
-    """An array of one chunk, that holds `stream`; read by default, and by the pipeline."""
-    with numcodecs_names():
-        zarr.create_array(
-            folder,
-            shape=SHAPE,
-            chunks=SHAPE,
-            dtype="<u2",
-            serializer=BytesCodec(endian="little"),
-            compressors=Zlib(level=6) if codec == "zlib" else Lzw(),
-            overwrite=True,
-        )
-    (folder / "c" / "0").mkdir(parents=True)
-    (folder / "c" / "0" / "0").write_bytes(stream)
-    return both(lambda: zarr.open_array(folder, mode="r"))
-
-
-def spoiled(codec: str) -> dict[str, bytes]:
-    data = pixels().tobytes()
-    stream = compressed(codec, data)
-    return {
-        "one element less": compressed(codec, data[:-2]),
-        "one byte less": compressed(codec, data[:-1]),
-        "one byte more": compressed(codec, data + b"\0"),
-        "one element more": compressed(codec, data + b"\0\0"),
-        "twice": compressed(codec, data * 2),
-        "nothing": compressed(codec, b""),
-        "no stream": b"",
-        "half a stream": stream[: len(stream) // 2],
-        "damaged": stream[:100] + b"\xff\xff\xff\xff" + stream[104:],
-        "other bytes": bytes(range(256)),
-    }
-
-
-@pytest.mark.parametrize("case", spoiled("zlib"))
-@pytest.mark.parametrize("codec", ["zlib", "lzw"])
-def test_spoiled_streams_raise_as_by_default(codec: str, case: str, tmp_path: Path) -> None:
-    default, ours = array_of(codec, spoiled(codec)[case], tmp_path)
-    expected = outcome(lambda: default[...])
-    assert isinstance(expected, tuple), "this should not have been read"
-    assert outcome(lambda: ours[...]) == expected
-
-
-@pytest.mark.parametrize("codec", ["zlib", "lzw"])
-def test_bytes_behind_a_stream_are_left_alone(codec: str, tmp_path: Path) -> None:
-    stream = compressed(codec, pixels().tobytes()) + b"behind"
-    for array in array_of(codec, stream, tmp_path):
-        assert np.array_equal(array[...], pixels())
-
-
-@pytest.mark.parametrize("codec", ["zlib", "lzw"])
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_damage_never_makes_other_values(codec: str, data: st.DataObject, tmp_path: Path) -> None:
-    stream = bytearray(compressed(codec, pixels().tobytes()))
-    for _ in range(data.draw(st.integers(1, 3))):
-        stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
-    del stream[data.draw(st.integers(0, len(stream)) | st.just(len(stream))) :]
-    default, ours = array_of(codec, bytes(stream), tmp_path / str(len(list(tmp_path.iterdir()))))
-    expected, found = outcome(lambda: default[...]), outcome(lambda: ours[...])
-    # libdeflate does not mind what zlib's header says of the window, but checks the Adler-32.
-    assert found == expected or (codec == "zlib" and found == pixels().tobytes())
-
-
-@pytest.mark.parametrize("codec", ["zlib", "lzw"])
-def test_known_sizes_reach_the_decoder(
-    codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = {"zlib": "numcodecs.zlib", "lzw": "imagecodecs_lzw"}[codec]
-    decode, sizes = codec_pipeline._SIZED[name], []
-
-    def spy(data: Any, *, out: Any) -> Any:
-        sizes.append(len(out))
-        return decode(data, out=out)
-
-    monkeypatch.setitem(codec_pipeline._SIZED, name, spy)
-    _, ours = array_of(codec, compressed(codec, pixels().tobytes()), tmp_path)
-    assert np.array_equal(ours[...], pixels())
-    assert sizes == [BYTES + 1]
-
-
-# What is not decoding.
-
-
-class Counting(WrapperStore[LocalStore]):
-    """Counts the chunks that were asked for."""
-
-    def __init__(self, store: LocalStore) -> None:
-        super().__init__(store)
-        self.chunks = 0
-
-    async def get(self, key: str, *arguments: Any, **options: Any) -> Any:
-        self.chunks += key.startswith("c/")
-        return await super().get(key, *arguments, **options)
-
-
-def test_the_first_error_ends_reading(tmp_path: Path) -> None:
-    zarr.create_array(tmp_path, shape=1000, chunks=10, dtype="u1")[...] = 1
-    (tmp_path / "c" / "0").write_bytes(b"no stream")
-    store = Counting(LocalStore(tmp_path, read_only=True))
-    with chunkwise(), zarr.config.set({"async.concurrency": 3}):
-        array = zarr.open_array(store, mode="r")
-        with pytest.raises(RuntimeError):
-            array[...]
-        assert store.chunks < 50
-        assert np.array_equal(array[10:], np.ones(990))
-
-
-@pytest.mark.parametrize("concurrency", [1, 2, 1000, None])
-def test_chunks_that_are_missing(concurrency: int | None, tmp_path: Path) -> None:
-    zarr.create_array(tmp_path, shape=100, chunks=10, dtype="i2", fill_value=7)[35:62] = 1
-    with zarr.config.set({"async.concurrency": concurrency}):
-        default, ours = both(lambda: zarr.open_array(tmp_path, mode="r"))
-        assert same_bits(np.asarray(ours[...]), np.asarray(default[...]))
-    assert ours[0] == 7
-    with zarr.config.set({"array.read_missing_chunks": False}):
-        default, ours = both(lambda: zarr.open_array(tmp_path, mode="r"))
-        expected = outcome(lambda: default[...])
-    assert isinstance(expected, tuple)
-    assert outcome(lambda: ours[...]) == expected
-
-
-@pytest.mark.parametrize("fill_value", [None, 7])
-def test_zarr_v2(fill_value: int | None, tmp_path: Path) -> None:
-    zarr.create_array(
-        tmp_path, shape=100, chunks=10, dtype="i2", fill_value=fill_value, zarr_format=2
-    )[35:62] = 1
-    default, ours = both(lambda: zarr.open_array(tmp_path, mode="r", zarr_format=2))
-    assert same_bits(np.asarray(ours[...]), np.asarray(default[...]))
-
-
-@pytest.mark.parametrize("options", [{}, {"shards": (20, 40)}], ids=["chunks", "shards"])
-@pytest.mark.parametrize("dtype", ["f4", "str"])
-def test_writing_is_left_to_zarr(options: Any, dtype: str) -> None:
-    data = np.arange(SHAPE[0] * 60).reshape(SHAPE[0], 60).astype(dtype)
-    store = MemoryStore()
-    with chunkwise():
-        array = zarr.create_array(
-            store, shape=data.shape, chunks=(5, 10), dtype=data.dtype, **options
-        )
-        array[...] = data
-        array[3:7, 8:11] = data[3:7, 8:11]
-    default, ours = both(lambda: zarr.open_array(store, mode="r"))
-    assert np.array_equal(default[...], data)
-    assert np.array_equal(ours[...], data)
-    assert np.array_equal(ours[4:17:3, 59], data[4:17:3, 59])
-
-
-def test_arrays_can_be_pickled(tmp_path: Path) -> None:
-    zarr.create_array(tmp_path, shape=10, chunks=5, dtype="u1")[...] = 3
-    with chunkwise():
-        array = zarr.open_array(tmp_path, mode="r")
-    assert np.array_equal(pickle.loads(pickle.dumps(array))[...], np.full(10, 3))
-    pipeline = array.async_array.codec_pipeline
-    assert pickle.loads(pickle.dumps(pipeline)) == pipeline

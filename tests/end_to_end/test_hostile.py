@@ -352,7 +352,7 @@ def check(self, parser, data):
     {deed}
     return real(self, parser, data)
 Checker.check = check
-run.TIME_LIMIT = 3.0
+run.CLOCK_LIMIT = 3.0
 report = run.run(lambda number: b"II", range(3))
 print(sorted({{found.signature for found in report.findings}}))
 """

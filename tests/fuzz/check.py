@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import random
 import traceback
+import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,22 +14,28 @@ import zarr
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import MemoryStore
 
+from tests.fuzz.structures import sidecars
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.manifest import manifest_store
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 
-URL = "memory://fuzz/damaged.tif"
-#: Most files are parsed as users do; the rest make sure that no option opens a way around.
+FOLDER = "memory://fuzz"
+URL = f"{FOLDER}/damaged.tif"
+#: Every layout with sidecars; the rest make sure that no option opens a way around. Each file is
+#: parsed by one, in the order of their numbers.
 PARSERS = (
-    *[VirtualTIFF()] * 5,
-    VirtualTIFF(ifd=0),
+    *[VirtualTIFF()] * 4,
+    *[VirtualTIFF(sidecars=True)] * 2,
+    VirtualTIFF(ifd_layout="nested", sidecars=True),
+    *[VirtualTIFF(ifd_layout="multiscale", sidecars=True)] * 2,
+    *[VirtualTIFF(ifd_layout="pages", sidecars=True)] * 3,
+    VirtualTIFF(ifd=0, sidecars=True),
     VirtualTIFF(prefetch=64),
     VirtualTIFF(ifd=1, ifd_layout="nested", band_axis="last", prefetch=512),
-    VirtualTIFF(on_unsupported="copy", copy_limit=2**20),
+    VirtualTIFF(on_unsupported="copy", copy_limit=2**20, sidecars=True),
     VirtualTIFF(ifd_layout="multiscale", coords=False),
-    VirtualTIFF(ifd=0, ifd_layout="multiscale"),
-    *[VirtualTIFF(ifd_layout="pages")] * 3,
+    VirtualTIFF(ifd=0, ifd_layout="multiscale", sidecars=True),
 )
 #: Arrays of one file that are opened, of which there may be thousands.
 MOST_OPENED = 20
@@ -58,12 +67,10 @@ class Checker:
         #: Of the last file that the default parser took; else `None`.
         self.plan: GroupPlan | None = None
         self._store = MemoryStore()
-        self.registry: ObjectStoreRegistry[Any] = ObjectStoreRegistry(
-            {"memory://fuzz": self._store}
-        )
+        self.registry: ObjectStoreRegistry[Any] = ObjectStoreRegistry({FOLDER: self._store})
 
     def check(self, parser: VirtualTIFF, data: bytes) -> str:
-        """Parse `data`.
+        """Parse `data`; with sidecars that its checksum determines, for a parser of sidecars.
 
         Returns
         -------
@@ -75,16 +82,25 @@ class Checker:
         Finding
             Anything else.
         """
-        self._store.put("damaged.tif", data)
+        files = {URL: data}
+        if parser.sidecars:
+            rng = random.Random(zlib.crc32(data))
+            stem = URL.removesuffix(".tif")
+            for ending, content in sidecars(rng).items():
+                files[(stem if ending == ".tfw" else URL) + ending] = content
+        self._store.delete([entry["path"] for page in self._store.list() for entry in page])
+        for url, content in files.items():
+            self._store.put(url.removeprefix(f"{FOLDER}/"), content)
+        sizes = {url: len(content) for url, content in files.items()}
         self.plan = None
         try:
             plan = parser.plan(URL, self.registry)
-            _check_plan(plan, len(data))
+            _check_plan(plan, sizes)
             _check_store(plan, self.registry)
             if parser == VirtualTIFF():
                 self.plan = plan
         except VirtualTIFFError as error:
-            _check_error(error)
+            _check_error(error, sizes)
             return str(error.kind)
         except Finding:
             raise
@@ -101,20 +117,23 @@ def _signature(error: BaseException) -> str:
     return f"{type(error).__name__} in {where}"
 
 
-def _check_error(error: VirtualTIFFError) -> None:
-    if not isinstance(error.kind, ErrorKind) or error.url != URL:
+def _check_error(error: VirtualTIFFError, sizes: Mapping[str, int]) -> None:
+    if error.kind == ErrorKind.UNEXPECTED:
+        cause = error.__cause__ or error
+        raise Finding(_signature(cause), "".join(traceback.format_exception(cause)))
+    if not isinstance(error.kind, ErrorKind) or error.url not in sizes:
         raise Finding("error without a place", f"{error!r} {error.kind!r} {error.url!r}")
     text = str(error)
     if "\n" in text or len(text) > 1000 or not text.isprintable():
         raise Finding(f"error of more than a line: {error.kind}", repr(text)[:2000])
 
 
-def _check_plan(plan: GroupPlan, size: int) -> None:
+def _check_plan(plan: GroupPlan, sizes: Mapping[str, int]) -> None:
     count = 0
     for _, group in plan.walk():
         for array in group.arrays.values():
             count += 1
-            _check_array(array, size)
+            _check_array(array, 0 if array.source is None else sizes[array.source.url])
     if not count:
         raise Finding("a plan without an array")
 

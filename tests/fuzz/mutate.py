@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.fuzz.seeds import flavour, seeds
+from tests.fuzz.structures import structure
 from virtual_tiff.tags import Tag
 
 #: Numbers at which something turns over.
@@ -15,6 +16,8 @@ _EDGES = (0, 1, 2, 3, 7, 8, 255, 256, 65_535, 65_536, 2**31 - 1, 2**31, 2**32 - 
 _BIG_EDGES = (*_EDGES, 2**32, 2**40, 2**63 - 1, 2**63, 2**64 - 1)
 _KINDS = (0, *range(1, 20), 99, 129, 65_535)
 _TAGS = tuple(int(tag) for tag in Tag)
+#: Part of the files that begin as a structure, instead of a sound TIFF.
+_STRUCTURES = 0.5
 _COMPRESSIONS = (
     *(*range(10), 32_766, 32_773, 32_809, 32_946, 33_003, 34_676, 34_712, 34_887, 34_925),
     *(34_933, 34_934, 50_000, 50_001, 50_002, 52_546, 65_535),
@@ -92,11 +95,16 @@ def _header(data: bytes) -> _Header | None:
 def mutate(number: int, *, campaign: int = 0) -> Mutation:
     """Return mutation `number` of a campaign: a pure function of the two."""
     rng = random.Random(f"{campaign}/{number}")
-    names = list(seeds())
-    name = names[number % len(names)]
-    data = seeds()[name]
+    if rng.random() < _STRUCTURES:
+        name, data = structure(rng)
+        repeats = rng.choice((0, 0, 0, 1, 2))
+    else:
+        names = list(seeds())
+        name = names[number % len(names)]
+        data = seeds()[name]
+        repeats = rng.choice((1, 1, 1, 2, 2, 3, 5))
     steps = []
-    for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 5))):
+    for _ in range(repeats):
         step = rng.choices(list(_STEPS), weights=list(_STEPS.values()))[0]
         data = step(data, rng)
         steps.append(step.__name__.removeprefix("_"))

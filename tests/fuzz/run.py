@@ -20,12 +20,14 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.fuzz.check import PARSERS, Checker, Finding
 from tests.fuzz.pixels import compare
 
-#: Seconds that one case may take.
+#: Seconds of the processor that one case may take, and seconds on the clock of a busy machine.
 TIME_LIMIT = 5.0
+CLOCK_LIMIT = 60.0
 #: Bytes of address space that a worker may add to what it starts with. Threads reserve tens of
 #: megabytes each without using them.
 SPACE_LIMIT = 3 * 2**30
@@ -111,7 +113,6 @@ class _Worker:
         self._text = b""
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         _STATE.pack_into(self._state, 0, numbers[0])
-        self._last, self._since = numbers[0], time.monotonic()
         self.pipe, write = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
@@ -126,6 +127,7 @@ class _Worker:
                 os._exit(status)
         os.close(write)
         os.set_blocking(self.pipe, False)
+        self._last, self._since, self._spent = numbers[0], time.monotonic(), self._processor()
 
     def poll(self, report: Report) -> range | None:
         """Take in what has come; return the cases that are left once the process has ended."""
@@ -134,8 +136,9 @@ class _Worker:
         # The number may be half written while the process runs: then this only starts anew.
         (number,) = _STATE.unpack_from(self._state, 0)
         if number != self._last:
-            self._last, self._since = number, time.monotonic()
-        if not ended and time.monotonic() - self._since <= TIME_LIMIT:
+            self._last, self._since, self._spent = number, time.monotonic(), self._processor()
+        waited = time.monotonic() - self._since
+        if not ended and waited <= CLOCK_LIMIT and self._processor() - self._spent <= TIME_LIMIT:
             return None
         reason = f"death by {_reason(status)}"
         if not ended:
@@ -159,6 +162,14 @@ class _Worker:
         os.waitpid(self._pid, 0)
         os.close(self.pipe)
         self._printed.close()
+
+    def _processor(self) -> float:
+        """Return the seconds of the processor that the process has used."""
+        try:
+            fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended, or there is no /proc
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _drain(self, report: Report) -> None:
         try:

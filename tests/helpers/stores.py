@@ -28,6 +28,8 @@ class RecordingStore:
         self._store = store
         self._before = before
         self.requests: list[tuple[str, tuple[int, int] | None]] = []
+        #: Whether each GET asked for one version of the file.
+        self.conditional: list[bool] = []
 
     def _note(self, method: str, span: tuple[int, int] | None) -> None:
         if self._before is not None:
@@ -36,10 +38,12 @@ class RecordingStore:
 
     async def get_async(self, path: str, *, options: Any = None) -> Any:
         self._note("GET", (options or {}).get("range"))
+        self.conditional.append(bool({"if_match", "if_unmodified_since"} & set(options or {})))
         return await self._store.get_async(path, options=options)
 
     def get(self, path: str, *, options: Any = None) -> Any:
         self._note("GET", (options or {}).get("range"))
+        self.conditional.append(bool({"if_match", "if_unmodified_since"} & set(options or {})))
         return self._store.get(path, options=options)
 
     def get_range(self, path: str, *, start: int, end: int | None = None) -> Any:

@@ -16,6 +16,7 @@ import rasterio
 from obstore.exceptions import AlreadyExistsError
 
 from tests.helpers.archive import memory_repository, opened, write_scene
+from tests.helpers.make import write_with_rasterio
 from tests.helpers.range_server import RangeServer
 from tests.helpers.read import local_registry
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError, VirtualTIFFError
@@ -248,8 +249,98 @@ def test_bands_that_differ(tmp_path: Path) -> None:
     assert "scale_factor" not in whole
     chosen = one(parser=VirtualTIFF(ifd=0, bands=(3, 2)))
     assert chosen["scales"] == [2, 0.5]
+    assert one(bands=[{**b, "nodata": str(b["nodata"])} for b in said]) == whole
     assert one(bands=said[:2])["error"] == "mismatch"
     assert one(bands=[SCALED])["scale_factor"] == 0.0001
+
+
+def test_bands_taken_apart_have_their_own_nodata(tmp_path: Path) -> None:
+    write_scene(tmp_path / "rgb.tif", shape=(3, 48, 64), nodata=None, INTERLEAVE="BAND")
+    said = [{"nodata": 0}, {"nodata": 3}, {}]
+    file = collected(tmp_path, item(0, {"red": asset("rgb.tif", **{"raster:bands": said})}))
+    assert attributes(found(file))[0]["band_nodata"] == ["0", "3", ""]
+    assert found(file).table["nodata"].to_pylist() == [None]
+    repository = memory_repository(tmp_path)
+    result = stack(file, repository, registry=local_registry(), split_bands=True)
+    assert not result.notes
+    dataset = opened(repository, mask_and_scale=True)
+    with rasterio.open(tmp_path / "rgb.tif") as tiff:
+        stored = tiff.read().astype("float64")
+    for band, nodata in enumerate((0, 3, None)):
+        expected = np.where(stored[band] == nodata, np.nan, stored[band])
+        assert np.array_equal(dataset[f"data_{band + 1}"][0], expected, equal_nan=True)
+    # One band alone has one nodata value, wherever it is said.
+    (row,) = attributes(found(file, parser=VirtualTIFF(ifd=0, bands=(2,))))
+    assert row["_FillValue"] == 3
+    assert "band_nodata" not in row
+
+
+def test_missing_segments_have_one_nodata_value(tmp_path: Path) -> None:
+    nothing = np.zeros((3, 48, 64), np.uint16)
+    write_with_rasterio(tmp_path / "rgb.tif", nothing, INTERLEAVE="BAND", SPARSE_OK="TRUE")
+    said = [{"nodata": 0}, {"nodata": 3}, {"nodata": 0}]
+    file = collected(tmp_path, item(0, {"red": asset("rgb.tif", **{"raster:bands": said})}))
+    assert found(file).failed["error_kind"].to_pylist() == ["mismatch"]
+    with pytest.raises(MismatchError):
+        publish(file, memory_repository(tmp_path), registry=local_registry())
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            {
+                "classification:classes": [
+                    {"value": 10, "description": "Tree cover"},
+                    {"value": 20, "name": "shrub", "description": "Shrubland"},
+                    {"value": 70000, "name": "beyond"},
+                ]
+            },
+            {"flag_values": [10, 20], "flag_meanings": "Tree_cover shrub"},
+        ),
+        (
+            {"file:values": [{"values": [1, 2], "summary": "Water"}, {"values": [3]}]},
+            {"flag_values": [1, 2], "flag_meanings": "Water Water"},
+        ),
+        (
+            {
+                "bands": [
+                    {
+                        "classification:bitfields": [
+                            {
+                                "name": "cloud",
+                                "offset": 3,
+                                "length": 2,
+                                "classes": [{"value": v, "name": f"c{v}"} for v in (0, 3)],
+                            },
+                            {"name": "odd", "offset": None, "classes": [{"value": 0}]},
+                        ]
+                    }
+                ]
+            },
+            {
+                "flag_masks": [24, 24],
+                "flag_values": [0, 24],
+                "flag_meanings": "cloud_c0 cloud_c3",
+            },
+        ),
+        ({"classification:classes": [{"value": 1.5, "name": "no"}, {"name": "none"}]}, {}),
+    ],
+)
+def test_names_of_classes(said: Item, expected: Item, tmp_path: Path) -> None:
+    file = scenes(tmp_path, said, said)
+    (row, _) = attributes(found(file))
+    assert {k: v for k, v in row.items() if k.startswith("flag_")} == expected
+    rows = [
+        {**one["properties"], **{k: one[k] for k in ("id", "collection", "assets")}}
+        for one in json.loads(file.read_text())["features"]
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "items.parquet")
+    assert attributes(found(tmp_path / "items.parquet")) == attributes(found(file))
+    if expected:
+        other = scenes(tmp_path, said, {"classification:classes": [{"value": 1, "name": "x"}]})
+        with pytest.raises(MismatchError):
+            cube(tmp_path, other)
 
 
 @pytest.mark.parametrize(

@@ -351,7 +351,7 @@ def test_values_are_those_that_netcdf_holds(tmp_path: Path) -> None:
 
 def test_nodata_values_of_bands(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", pixels("uint8", 3), tags={"NODATA_VALUES": "1 2 nan"})
-    assert described(path).array_attributes["nodata_values"] == [1.0, 2.0, "nan"]
+    assert described(path).array_attributes["nodata_values"] == ["1.0", "2.0", "nan"]
 
 
 # --- names and units -----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def test_benchmark_runs(name: str, tmp_path: Path) -> None:
             *("--json", str(output), "--cache", str(tmp_path / "cache")),
         ],
         cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "clients/python/src")},
         capture_output=True,
         text=True,
         timeout=300,

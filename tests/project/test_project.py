@@ -73,6 +73,7 @@ def test_pixi_has_the_dependencies_of_pyproject() -> None:
 
     listed = pixi["pypi-dependencies"]
     assert listed.pop("virtual-tiff") == {"path": ".", "editable": True, "extras": ["all"]}
+    assert listed.pop("zarr-chunkwise") == {"path": "clients/python", "editable": True}
     theirs = {
         name: (entry, set()) if isinstance(entry, str) else (entry["version"], set(entry["extras"]))
         for name, entry in listed.items()

@@ -94,7 +94,7 @@ from tests.helpers.archive import scanned
 where, action, folder, repo = sys.argv[1:]
 if where == "before the commit":
     # Everything is written into the session, nothing is committed.
-    virtual_tiff.publishing.commit.add_sources = lambda *_: os._exit(9)
+    virtual_tiff.publishing.commit.change_sources = lambda *_: os._exit(9)
 else:
     # In the middle of the references.
     original = virtual_tiff.publishing.references.Task.write

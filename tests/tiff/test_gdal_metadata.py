@@ -16,11 +16,11 @@ from rasterio.enums import ColorInterp
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.gdal_metadata import (
     MAX_CHARACTERS,
-    MAX_DEPTH,
     BandMetadata,
     GDALMetadata,
     parse_gdal_metadata,
 )
+from virtual_tiff.tiff.tolerant_xml import MAX_DEPTH
 
 AWKWARD = "1 & <b> \"q\" 'x' é € ]]> &amp; &lt;\n second line"
 

@@ -227,6 +227,59 @@ def test_metadata_that_gdal_writes(tmp_path: Path) -> None:
         assert data.arrays["0"].fill_value == file.nodata == 7
 
 
+GOOD = (
+    '<PAMDataset>\n<Metadata><MDI key="A">v</MDI></Metadata>\n<PAMRasterBand band="1">'
+    "<Scale>0.5</Scale><Offset>3</Offset><NoDataValue>7</NoDataValue></PAMRasterBand></PAMDataset>"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD.replace(">v<", ">a\x03b<"),
+        GOOD.replace('key="A"', "key=A").replace('band="1"', "band=1"),
+        GOOD + "junk",
+        GOOD + "<more/>",
+        GOOD.replace("PAMDataset", "pamdataset").replace("Scale", "SCALE"),
+        GOOD.replace("</MDI>", "</mdi>"),
+        GOOD.replace(">v<", ">a > b<"),
+        GOOD.replace(">3<", "> 3 m<"),
+        "\ufeff" + GOOD,
+        GOOD + "\0<",
+    ],
+)
+def test_faulty_documents_as_gdal(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "image.tif"
+    write_undescribed(path)
+    Path(f"{path}.aux.xml").write_text(text)
+    compare(path)
+    attributes = plan(path).arrays["0"].attributes
+    assert attributes["scale_factor"] == 0.5
+    assert ("metadata_note" in attributes) == ("junk" in text or "<more" in text)
+
+
+@pytest.mark.parametrize(
+    "before", ["<R/>", "<!DOCTYPE x>", "<!-- c -->", '<?xml version="1.0" encoding="none-such"?>']
+)
+def test_metadata_that_gdal_does_not_look_at(tmp_path: Path, before: str) -> None:
+    """GDAL wants the element first, and says nothing where it is not."""
+    path = tmp_path / "image.tif"
+    write_undescribed(path)
+    Path(f"{path}.aux.xml").write_text(before + GOOD)
+    attributes = plan(path).arrays["0"].attributes
+    assert attributes["scale_factor"] == 0.5
+    assert ("metadata_note" in attributes) == (before in ("<R/>", "<!DOCTYPE x>"))
+
+
+def test_a_bare_ampersand_in_metadata(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    write_undescribed(path)
+    Path(f"{path}.aux.xml").write_text(GOOD.replace(">v<", ">Land & Water<"))
+    attributes = plan(path).arrays["0"].attributes
+    assert attributes["scale_factor"] == 0.5
+    assert json.loads(str(attributes["gdal_metadata"]))[""] == {"A": "Land & Water"}
+
+
 def test_exact_nodata(tmp_path: Path) -> None:
     path = tmp_path / "image.tif"
     write_plain(path, dtype="float32")
@@ -324,7 +377,7 @@ def test_control_points_beside_a_file(tmp_path: Path, more: str) -> None:
         ("<Foo/>", "another document"),
         ("", "nothing"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><PAMDataset>&b;</PAMDataset>', "entities"),
-        ('<?xml version="1.0" encoding="none-such"?><PAMDataset/>', "unknown encoding"),
+        ("<PAMDataset><SRS></PAMDataset>", "a tag that is not closed"),
     ],
 )
 def test_metadata_that_cannot_be_read(tmp_path: Path, content: str, why: str) -> None:
@@ -466,7 +519,7 @@ def test_overviews_beside_a_file(tmp_path: Path) -> None:
     assert set(plan(path, sidecars=False).arrays) == {"0", "x", "y", "spatial_ref"}
 
 
-@pytest.mark.filterwarnings("ignore:.*different scales")
+@pytest.mark.filterwarnings("ignore:.*different (scales|nodata values)")
 def test_overviews_masks_and_metadata_together(tmp_path: Path) -> None:
     path = tmp_path / "image.tif"
     write_all(path)
@@ -475,7 +528,7 @@ def test_overviews_masks_and_metadata_together(tmp_path: Path) -> None:
     arrays = plan(path).arrays
     assert arrays["0"].attributes["ancillary_variables"] == "msk.0"
     # The .aux.xml is about one of three bands.
-    assert arrays["ovr.0"].attributes["band_nodata"] == [7, None, None]
+    assert arrays["ovr.0"].attributes["band_nodata"] == ["7", "", ""]
     assert arrays["ovr.0"].attributes["long_name"] == ["pam", "", ""]
     assert "band_nodata" not in arrays["msk.0"].attributes
 
@@ -581,6 +634,7 @@ def test_overviews_that_are_no_tiff(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*different scales")
+@pytest.mark.filterwarnings("ignore:.*different (scales|nodata values)")
 def test_levels_of_a_pyramid(tmp_path: Path) -> None:
     path = tmp_path / "image.tif"
     write_all(path)
@@ -699,10 +753,12 @@ def test_requests(tmp_path: Path) -> None:
     store, registry = in_store(tmp_path)
     VirtualTIFF(sidecars=True).plan(URL, registry)
     beside = {f"image.tif.{s}" for s in ("ovr", "OVR", "msk", "MSK", "aux.xml")}
+    beside |= {f"image{s}" for s in (".RPB", ".rpb", "_rpc.txt", "_RPC.TXT", ".IMD", ".imd")}
+    beside |= {"image.xml", "image.XML"}
     assert set(store.paths[1:]) == beside
-    assert len(store.paths) == 6
+    assert len(store.paths) == 14
     # All at once.
-    assert store.at_once == 5
+    assert store.at_once == 13
     store, registry = in_store(tmp_path)
     VirtualTIFF(sidecars=("aux.xml", "world")).plan(URL, registry)
     assert store.paths == ["image.tif", "image.tif.aux.xml"]

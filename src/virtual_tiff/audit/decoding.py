@@ -17,12 +17,17 @@ import tifffile
 import zarr
 from icechunk import IcechunkStore
 from numpy.typing import NDArray
-from obspec_utils.readers import BlockStoreReader
 
+from virtual_tiff.errors import ErrorKind
 from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.stacks import TILES
 from virtual_tiff.publishing.nodes import get_json, key_prefix
-from virtual_tiff.storage.resolve import AddressRegistry, resolve_store
+from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.opening import open_source
+from virtual_tiff.storage.resolve import AddressRegistry
+from virtual_tiff.storage.run import run
+from virtual_tiff.tiff.reader import DEFAULT_PREFETCH
+from virtual_tiff.tiff.reader._tifffile import open_with_tifffile
 
 #: Lossy codecs, whose decoders may differ by a few grey levels.
 _LOSSY = frozenset({"imagecodecs_jpeg", "imagecodecs_webp", "imagecodecs_jpegxl"})
@@ -84,7 +89,9 @@ def compare(
             try:
                 sizes = page.size()
             except Exception as error:
-                yield Outcome(decided=0, reason=f"tifffile: {type(error).__name__}: {error}")
+                yield page.change() or Outcome(
+                    decided=0, reason=f"tifffile: {type(error).__name__}: {error}"
+                )
                 return
             shape = [sizes.get(names[at], array.shape[at]) for at in inner]
         chunk = [array.chunks[at] for at in inner]
@@ -118,6 +125,8 @@ def _compare(
     except Exception as error:
         # tifffile can raise any exception for files that it does not support.
         reason, failure = f"tifffile: {type(error).__name__}: {_cause(error)}", error
+        if change := page.change():
+            return change
     try:
         found = np.asarray(array[place])
     except icechunk.IcechunkError as error:
@@ -188,10 +197,18 @@ class _Page:
         self._numbers = numbers
         self._registry = registry
         self._file: tifffile.TiffFile | None = None
+        self._source: ByteSource | None = None
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+    def change(self) -> Outcome | None:
+        """Return that the file was replaced while it was read, if a store said so."""
+        failure = None if self._source is None else self._source.failure
+        if failure is None or failure.kind != ErrorKind.SOURCE_CHANGED:
+            return None
+        return Outcome(decided=1, fault=failure.message, changed=True)
 
     def size(self) -> dict[str, int]:
         """Return the rows and columns of the page."""
@@ -225,9 +242,11 @@ class _Page:
 
     def _page(self) -> Any:
         if self._file is None:
-            store, path = resolve_store(self._sample.url, self._registry)
-            reader = BlockStoreReader(cast(BlockStoreReader.Store, store), path)
-            self._file = tifffile.TiffFile(cast(Any, reader))
+            # Every request is for the version of the first one.
+            self._source = self._source or run(
+                open_source(self._sample.url, self._registry, prefetch=DEFAULT_PREFETCH)
+            )
+            self._file = open_with_tifffile(self._source)
         pages: Any = self._file.pages
         page: Any = None
         for position in self._sample.ifd:

@@ -9,6 +9,7 @@ from typing import Any
 import icechunk
 
 from virtual_tiff.json_type import JSON
+from virtual_tiff.messages import redacted
 from virtual_tiff.publishing.repository import Location, icechunk_errors, open_repository
 
 
@@ -83,7 +84,7 @@ def _commit(snapshot: Any) -> Commit:
     return Commit(
         snapshot_id=snapshot.id,
         time=snapshot.written_at,
-        message=snapshot.message,
+        message=redacted(snapshot.message),
         action=metadata.get("action"),
         groups=metadata.get("groups", len(added)),
         added=added,

@@ -7,16 +7,16 @@ are one line on stderr with cause and remedy; standard output has only results.
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from virtual_tiff._version import __version__
-from virtual_tiff.cli._common import say, sidecar_names
-from virtual_tiff.cli._options import Anonymous, Json, Sidecars, Sources, TableChoices, flattened
+from virtual_tiff.cli._catalog import catalog
+from virtual_tiff.cli._common import say
+from virtual_tiff.cli._info import INFO_EXAMPLES, info
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
 from virtual_tiff.cli._remedies import COMMANDS, in_options, remedy_in_options
 from virtual_tiff.cli._scan import SCAN_EXAMPLES, scan
@@ -55,16 +55,6 @@ app = typer.Typer(
     """,
 )
 
-_INFO_EXAMPLES = """
-    [bold]Examples[/bold]
-
-    virtual-tiff info image.tif
-
-    virtual-tiff info https://example.com/cog.tif --json | jq '.[0].images[0].codecs'
-
-    virtual-tiff info https://example.com/cog.tif --tms > tms.json
-    """
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -86,55 +76,6 @@ def _root(
         print(context.get_help())
 
 
-@flattened
-def info(
-    sources: Sources,
-    *,
-    as_json: Json = False,
-    tms: Annotated[
-        bool,
-        typer.Option(
-            "--tms", help="Print the tile grid of one file as an OGC TileMatrixSet (JSON)."
-        ),
-    ] = False,
-    sidecars: Sidecars = None,
-    table: TableChoices,
-    anonymous: Anonymous = False,
-) -> None:
-    """Show what is in TIFFs: images, overviews, masks, chunks, codecs, and which clients read them.
-
-    Reads only headers, usually in one request of 32 KiB for each file. The exit status is 1 if one
-    cannot be read; the others are shown.
-    """
-    if tms:
-        _print_tile_matrix_set(sources, anonymous=anonymous, sidecars=sidecar_names(sidecars))
-        return
-    from virtual_tiff.cli._output import print_files
-    from virtual_tiff.inspection.read import examine
-
-    files, error = examine(
-        sources, anonymous=anonymous, sidecars=sidecar_names(sidecars), **table.arguments()
-    )
-    if as_json and files:
-        say(
-            json.dumps([file.to_json() for file in files], ensure_ascii=False, indent=2), lines=True
-        )
-    elif files:
-        print_files(files)
-    if error is not None:
-        raise error
-
-
-def _print_tile_matrix_set(sources: Sequence[str], **options: Any) -> None:
-    from virtual_tiff.inspection.tile_grid import tile_matrix_set
-
-    if len(sources) != 1:
-        raise typer.BadParameter(
-            f"{len(sources)} files have as many tile grids: name one", param_hint="--tms"
-        )
-    print(tile_matrix_set(sources[0], **options).model_dump_json(exclude_none=True, indent=2))
-
-
 def _help(docstring: str) -> str:
     """Join the lines of each paragraph, since rich would keep the line breaks."""
     paragraphs = inspect.cleandoc(docstring).split("\n\n")
@@ -143,7 +84,7 @@ def _help(docstring: str) -> str:
 
 for _function, _examples in (
     (publish, PUBLISH_EXAMPLES),
-    (info, _INFO_EXAMPLES),
+    (info, INFO_EXAMPLES),
     (scan, SCAN_EXAMPLES),
     (stack, STACK_EXAMPLES),
     (append, APPEND_EXAMPLES),
@@ -152,6 +93,8 @@ for _function, _examples in (
 ):
     app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_function)
     COMMANDS[_function.__name__] = _function
+
+app.add_typer(catalog, name="catalog", help="Known archives of TIFFs, for scan catalog:NAME.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -165,7 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             standalone_mode=False,
         )
     except VirtualTIFFError as error:
-        _speak_of_options(error, next(name for name in arguments if name in COMMANDS))
+        command_name = next((name for name in arguments if name in COMMANDS), None)
+        if command_name is not None:
+            _speak_of_options(error, command_name)
         _print_error(str(error))
         return _USAGE if isinstance(error, InvalidOptionError) else _DATA
     except _CLICK_EXCEPTION as error:

@@ -37,7 +37,8 @@ Sources = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="URLs, paths, folders and prefixes (ending in /), globs in quotes, .txt lists, STAC "
-        "JSON or GeoParquet, tables (.parquet, .csv) with a column of URLs, or an inventory.",
+        "JSON or GeoParquet, catalog:NAME, tables (.parquet, .csv) with a column of URLs, or an "
+        "inventory.",
         show_default=False,
     ),
 ]
@@ -104,10 +105,27 @@ class TableChoices:
         list[str] | None,
         typer.Option("--asset", help="Key or pattern of assets of STAC Items; may be repeated."),
     ] = None
+    asset_role: Annotated[
+        list[str] | None,
+        typer.Option("--asset-role", help="Role of assets of STAC Items; may be repeated."),
+    ] = None
+    asset_gsd: Annotated[
+        float | None,
+        typer.Option(metavar="METRES", help="Resolution of assets of STAC Items."),
+    ] = None
+    alternate: Annotated[
+        str | None, typer.Option(help="Alternate address of the assets to use, such as s3.")
+    ] = None
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments for reading a table."""
-        return {"url_column": self.url_column, "assets": self.asset}
+        """Return the arguments for reading a table, and choosing assets."""
+        return {
+            "url_column": self.url_column,
+            "assets": self.asset,
+            "asset_roles": self.asset_role,
+            "asset_gsd": self.asset_gsd,
+            "alternate": self.alternate,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,21 +154,27 @@ class ReadChoices(TableChoices):
             help="Largest image to copy, in decoded bytes; by default 256 MiB.",
         ),
     ] = None
-    asset_role: Annotated[
-        list[str] | None,
-        typer.Option("--asset-role", help="Role of assets of STAC Items; may be repeated."),
-    ] = None
-    asset_gsd: Annotated[
-        float | None,
-        typer.Option(metavar="METRES", help="Resolution of assets of STAC Items."),
-    ] = None
-    alternate: Annotated[
-        str | None, typer.Option(help="Alternate address of the assets to use, such as s3.")
-    ] = None
     stac_metadata: Annotated[
         choices.StacMetadata,
         typer.Option(help="Scale, offset, nodata and unit of STAC Items: use, or ignore them."),
     ] = "use"
+
+    bbox: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(
+            metavar="WEST SOUTH EAST NORTH",
+            help="Place of the search for catalog:NAME, in degrees.",
+            show_default=False,
+        ),
+    ] = None
+    datetime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Time or interval of the search for catalog:NAME: 2024-06, 2024-01-01/2024-03-31.",
+            show_default=False,
+        ),
+    ] = None
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments for reading a table, and choosing assets."""
@@ -159,9 +183,8 @@ class ReadChoices(TableChoices):
         return {
             "columns": dict(map(pattern_of, self.column or ())) or None,
             **TableChoices.arguments(self),
-            "asset_roles": self.asset_role,
-            "asset_gsd": self.asset_gsd,
-            "alternate": self.alternate,
+            "bbox": self.bbox,
+            "datetime": self.datetime,
             "stac_metadata": self.stac_metadata,
         }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -22,6 +22,8 @@ _LETTERS = {
     Reader.ZARRS: ("R", "zarrs"),
     Reader.ZARRITA: ("J", "zarrita.js"),
 }
+#: Bands and items of metadata that are printed of an image.
+_MOST_ITEMS = 20
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -58,6 +60,9 @@ def _print_file(console: Console, file: FileInfo) -> None:
     for image in file.images:
         table.add_row(*map(_text, _row(image)))
     console.print(table)
+    for image in file.images:
+        for line in _details(image):
+            console.print(_text(line), overflow="fold")
     if file.series:
         console.print(Text("\nWith --ifd-layout pages:"))
         for i, series in enumerate(file.series):
@@ -71,6 +76,52 @@ def _print_file(console: Console, file: FileInfo) -> None:
     for problem in problems:
         console.print(_text(problem, style="yellow"))
     console.print()
+
+
+def _details(image: ImageInfo) -> Iterator[str]:
+    """Yield lines about the place, the bands and the metadata of a full-resolution image."""
+    if image.kind in ("overview", "mask"):
+        return
+    lines = [*_place(image), *_bands(image)]
+    for domain, items in image.metadata.items():
+        named = f"metadata {domain}" if domain else "metadata"
+        lines += [f"  {named}: {key}={value}" for key, value in list(items.items())[:_MOST_ITEMS]]
+        if len(items) > _MOST_ITEMS:
+            lines.append(f"  {named}: and {len(items) - _MOST_ITEMS} more, which --json has")
+    if lines:
+        yield ""
+        yield f"IFD {image.ifd}:"
+        yield from lines
+
+
+def _place(image: ImageInfo) -> Iterator[str]:
+    if image.transform is not None and image.bounds is not None and image.resolution is not None:
+        yield f"  bounds: {_numbers(image.bounds)}"
+        yield f"  resolution: {_numbers(image.resolution)}"
+        yield f"  transform: {_numbers(image.transform)}"
+    if image.area_or_point is not None:
+        yield f"  pixels are: {image.area_or_point}"
+    if image.control_points:
+        yield f"  control points: {image.control_points}"
+    if image.rpcs:
+        yield "  rational polynomial coefficients"
+
+
+def _bands(image: ImageInfo) -> Iterator[str]:
+    for number, band in enumerate(image.band_info[:_MOST_ITEMS], 1):
+        facts = [band.name or "", band.color]
+        if (band.scale, band.offset) != (1, 0):
+            facts.append(f"scale {band.scale!r}, offset {band.offset!r}")
+        facts += [f"unit {band.unit}"] if band.unit else []
+        facts += [] if band.nodata is None else [f"nodata {band.nodata!r}"]
+        facts += [f"{name} {value!r}" for name, value in band.statistics.items()]
+        yield f"  band {number}: {', '.join(fact for fact in facts if fact)}"
+    if len(image.band_info) > _MOST_ITEMS:
+        yield f"  and {len(image.band_info) - _MOST_ITEMS} more bands, which --json has"
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ", ".join(map(repr, values))
 
 
 def _text(text: str, style: str = "") -> Text:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from virtual_tiff.choices import IFDLayout
+from virtual_tiff.choices import IFDLayout, OnPresent
 from virtual_tiff.cli._common import ifd_path, quieten_icechunk, sidecar_names
 from virtual_tiff.cli._options import (
     CommitChoices,
@@ -61,12 +61,18 @@ def publish(
     read: ReadChoices,
     commit: CommitChoices,
     into_existing: IntoExisting = False,
+    on_present: Annotated[
+        OnPresent,
+        typer.Option(help="Groups of files that are there: raise, skip, or replace the changed."),
+    ] = "raise",
     concurrency: Annotated[int, typer.Option(min=1, help="Files to read concurrently.")] = 64,
 ) -> None:
     """Publish TIFFs to an Icechunk repository: a group for each file, in one commit.
 
     Pixels are not copied. If any file cannot be published, none is, unless --skip-failed leaves it
-    out. To make a cube of images on one grid, use stack.
+    out. With --on-present skip or replace, the same command publishes every night what is new: it
+    reads only the headers of new and changed files. To make a cube of images on one grid, use
+    stack.
     """
     from virtual_tiff.cli._progress import progress_bar
     from virtual_tiff.operations.publish import publish as publish_sources
@@ -79,6 +85,7 @@ def publish(
             to,
             parser=parser,
             into_existing=into_existing,
+            on_present=on_present,
             concurrency=concurrency,
             progress=progress,
             **read.arguments(),

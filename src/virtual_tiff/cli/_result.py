@@ -57,6 +57,10 @@ def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:
         yield from _cubes(result.added)
     if skipped := sum(added.skipped for added in result.added.values()):
         yield f"  {count(skipped, 'image')} {'was' if skipped == 1 else 'were'} there already"
+    if result.replaced:
+        yield f"  {count(result.replaced, 'image')} replaced"
+    if result.known:
+        yield f"  {count(result.known, 'file')} known and unchanged"
     if result.failed:
         yield f"  {count(len(result.failed), 'file')} left out, which could not be read:"
         yield from _some([f"{u}: {in_options(why, command)}" for u, why in result.failed.items()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -33,22 +34,27 @@ def scan(
     choices: ScanChoices,
     anonymous: Anonymous = False,
     executor: Executor = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Ignore the results of an interrupted scan.")
-    ] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Read all files anew.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Read the headers of TIFFs into a table, one request each; bad files are rows with an error.
 
-    Run the same command again to continue an interrupted scan, or to read files with errors again
-    after fixing them. The exit status is 1 if there are rows with an error.
+    Run the same command again to continue an interrupted scan, to read files with errors again, or
+    to bring the table up to date: only files that a listing shows new or changed are read. The
+    exit status is 1 if there are rows with an error.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     from virtual_tiff.inventory.checkpoint import Checkpoint
     from virtual_tiff.inventory.scan import scan as scan_sources
+    from virtual_tiff.operations.files import inventory_in
 
     folder = output.with_name(f".{output.name}.scan")
     if restart:
         Checkpoint(folder, "").remove()
+    known = None if restart else inventory_in(str(output))
+    started = datetime.now(UTC)
     with progress_bar(quiet=quiet) as progress, executor_named(executor) as workers:
         inventory = scan_sources(
             sources,
@@ -56,12 +62,16 @@ def scan(
             anonymous=anonymous,
             executor=workers,
             checkpoint=folder,
+            known=known,
             progress=progress,
             **choices.arguments(),
         )
     inventory.write(output)
     failed = inventory.failed.num_rows
     say(f"{output}: {len(inventory) - failed:,} images, {failed:,} failed")
+    kept = pc.less(inventory.images.table["read_at"], pa.scalar(started))
+    if known is not None and (count := pc.sum(kept).as_py()):
+        say(f"  {count:,} of them known before")
     timeless = inventory.images.table["datetime"].null_count
     if timeless and choices.wants_times():
         say(f"  {timeless:,} images without a datetime: it was not found in their names or tags")

@@ -82,13 +82,18 @@ def append(
     commit: CommitChoices,
     work: WorkChoices,
     on_present: Annotated[
-        OnPresent, typer.Option(help="Images that the cube has already: raise, or skip them.")
+        OnPresent,
+        typer.Option(help="Images that the cube has: raise, skip, or replace the changed ones."),
     ] = "raise",
     out_of_order: Annotated[
         OutOfOrder, typer.Option(help="Images before the last of the cube: raise, or insert them.")
     ] = "raise",
 ) -> None:
-    """Add images to a cube, in one commit; if anything fails, the cube does not change."""
+    """Add images to a cube, in one commit; if anything fails, the cube does not change.
+
+    With --on-present skip or replace, the same command adds every night what is new. A folder,
+    bucket or pattern is listed first, and only headers of new and changed files are read.
+    """
     from virtual_tiff.operations.stack import append as append_images
 
     with _arguments(cube, scan, commit, work) as arguments:

@@ -16,9 +16,13 @@ from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError
 
 
 def without_present(
-    prefix: str, cube: CubePlan, present: set[tuple[str, str]], on_present: OnPresent
+    prefix: str,
+    cube: CubePlan,
+    taken: Mapping[str, NDArray[np.bool_]],
+    same: Mapping[str, NDArray[np.bool_]],
+    on_present: OnPresent,
 ) -> tuple[CubePlan, int]:
-    """Leave out images whose place is taken, and count them.
+    """Leave out images whose place is taken, unless they replace others; count those left out.
 
     Parameters
     ----------
@@ -26,26 +30,20 @@ def without_present(
         Start of the paths of the arrays of the cube.
     cube
         The images to add.
-    present
-        Arrays and positions of the images of the repository.
+    taken, same
+        Shape `(images,)`, by name of the variable: whether the place of an image is taken, and
+        whether by the image itself.
     on_present
-        Whether to `raise` for an image whose place is taken, or to `skip` it.
+        Whether to `raise` for an image whose place is taken, to `skip` it, or to `replace` what is
+        there, unless it is the same.
 
     Raises
     ------
     InvalidOptionError
         With kind `duplicate`.
     """
-    taken = {
-        name: np.array(
-            [
-                (f"{prefix}{name}", text) in present
-                for text in positions(cube.axes, variable, cube.grid_kind)
-            ],
-            bool,
-        )
-        for name, variable in cube.variables.items()
-    }
+    if on_present == "replace":
+        taken = same
     skipped = sum(int(places.sum()) for places in taken.values())
     if skipped and on_present == "raise":
         name = next(name for name, places in taken.items() if places.any())
@@ -56,7 +54,8 @@ def without_present(
             f"{prefix + name!r} is taken.",
             kind=ErrorKind.DUPLICATE,
             url=url_of(cube, cube.variables[name], first),
-            remedy='Pass on_present="skip" to add only the others.',
+            remedy='Pass on_present="skip" to add only the others, or on_present="replace" to '
+            "renew those that have changed.",
         )
     left = {name: v.of(~taken[name]) for name, v in cube.variables.items() if not taken[name].all()}
     return _without_empty(cube, left), skipped

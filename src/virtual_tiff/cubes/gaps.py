@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from virtual_tiff.choices import OnGap
 from virtual_tiff.cubes.plan import Axis, CubePlan, CubeVariable
 from virtual_tiff.errors import InvalidOptionError, MismatchError
+from virtual_tiff.inventory.table import row_is_sparse
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import encode_fill_value
 from virtual_tiff.planning.plan import ArrayPlan
@@ -79,7 +80,16 @@ def gaps_of(cube: CubePlan, variable: CubeVariable) -> int:
     if cube.grid_kind == "regular":
         found = presence(cube, variable, presence_axes(cube))
         return int(found.size - np.count_nonzero(found))
-    return prod(cube.sizes.values()) - variable.rows.size
+    # Smaller tiles end within their place.
+    return prod(cube.sizes.values()) - variable.rows.size + _partial(cube, variable)
+
+
+def _partial(cube: CubePlan, variable: CubeVariable) -> int:
+    """Count the images that are smaller than a tile."""
+    if cube.grid_kind != "tiles" or variable.sizes is None:
+        return 0
+    sizes = dict(zip(variable.image.dimension_names, variable.image.shape, strict=True))
+    return int((variable.sizes < [sizes["y"], sizes["x"]]).any(axis=1).sum())
 
 
 def filled(cube: CubePlan, on_gap: OnGap, fill_value: float | None, *, is_new: bool) -> CubePlan:
@@ -97,7 +107,7 @@ def filled(cube: CubePlan, on_gap: OnGap, fill_value: float | None, *, is_new: b
         if "_FillValue" in variable.image.attributes:
             continue
         if on_gap != "fill" or fill_value is None:
-            count = gaps_of(cube, variable) if is_new else 0
+            count = gaps_of(cube, variable) if is_new else _partial(cube, variable)
             if count:
                 url = cube.inventory.table["url"][int(variable.rows[0])].as_py()
                 raise gap_error(name, count, _REMEDY, url)
@@ -143,9 +153,7 @@ def _check_dense(cube: CubePlan, name: str, variable: CubeVariable) -> None:
     """Refuse images with missing chunks, which would read as another value than before."""
     table = cube.inventory.table
     for row in variable.rows.tolist():
-        lengths = table["lengths"][row].values.to_numpy()
-        stored = len(table["inline"][row] or ())
-        if np.count_nonzero(lengths) + stored < lengths.size:
+        if row_is_sparse(table, row):
             raise InvalidOptionError(
                 f"the image has chunks that are not stored, which read as "
                 f"{variable.image.fill_value} in {name!r}; a fill value would change them.",

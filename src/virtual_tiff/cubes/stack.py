@@ -387,10 +387,10 @@ def _bands(
     names = _names_of_bands(label, image.attributes.get("long_name"), count, alone=alone)
     found: dict[str, tuple[ArrayPlan, Band | None]] = {}
     for i in range(count):
-        attributes = of_one_band(
-            dict(image.attributes), i + 1, count, real=image.data_type.kind != "c"
-        )
-        found[names[i]] = (replace(one, attributes=attributes), Band(i, axis, count))
+        attributes, nodata = of_one_band(dict(image.attributes), i + 1, count, image.data_type)
+        fill_value = one.fill_value if nodata is None else nodata
+        array = replace(one, attributes=attributes, fill_value=fill_value)
+        found[names[i]] = (array, Band(i, axis, count))
     return found
 
 

@@ -7,15 +7,17 @@ from collections.abc import Iterable
 import numpy as np
 
 from virtual_tiff.errors import UnsupportedTIFFError, VirtualTIFFError
+from virtual_tiff.inspection.bands import georeferencing
 from virtual_tiff.inspection.records import FileInfo, ImageInfo, Kind, SeriesInfo
+from virtual_tiff.messages import redacted
 from virtual_tiff.planning.encoding.readers import readers
 from virtual_tiff.planning.hierarchy import array_name
 from virtual_tiff.planning.image_plan import ImageOptions, plan_image
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.storage.source import Source
 from virtual_tiff.tags import Compression, NewSubfileType, PhotometricInterpretation
-from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
-from virtual_tiff.tiff.relations import relate_sidecars
+from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.tiff.relations import relate, relate_sidecars
 from virtual_tiff.tiff.series import Series
 
 #: Names that differ from those of the members.
@@ -40,14 +42,14 @@ _PREDICTORS = {2: "horizontal", 3: "floating point"}
 
 def describe(header: Header, series: Iterable[Series] = ()) -> FileInfo:
     """Describe a TIFF from its header."""
-    images = [describe_image(ifd, header.source) for ifd in walk_ifds(header.ifds)]
-    images += [
-        describe_image(one.directory, one.source or header.source, one.prefix)
-        for one in relate_sidecars(header)
+    related = (*relate(header.ifds), *relate_sidecars(header))
+    images = [
+        describe_image(one.directory, one.source or header.source, one.prefix, one.full)
+        for one in related
     ]
     metadata = header.ifds[0].auxiliary if header.ifds else None
     return FileInfo(
-        url=header.source.url,
+        url=redacted(header.source.url),
         size=header.source.size,
         byte_order=header.byte_order,
         big_tiff=header.big_tiff,
@@ -71,8 +73,23 @@ def _describe_series(series: Series) -> SeriesInfo:
     )
 
 
-def describe_image(ifd: ImageFileDirectory, source: Source, prefix: str = "") -> ImageInfo:
-    """Describe one image; `prefix` is the prefix of names of a sidecar's images."""
+def describe_image(
+    ifd: ImageFileDirectory,
+    source: Source,
+    prefix: str = "",
+    full: ImageFileDirectory | None = None,
+) -> ImageInfo:
+    """Describe one image.
+
+    Parameters
+    ----------
+    ifd, source
+        The image, and the file that has it.
+    prefix
+        Prefix of names of a sidecar's images.
+    full
+        The image that this is an overview or a mask of.
+    """
     plan: ArrayPlan | None = None
     problem: str | None = None
     notes = ifd.notes
@@ -107,6 +124,7 @@ def describe_image(ifd: ImageFileDirectory, source: Source, prefix: str = "") ->
         predictor=_PREDICTORS.get(ifd.predictor) if predicted else None,
         nodata=_nodata(ifd),
         crs=_crs_name(ifd),
+        **georeferencing(ifd, full),
         chunk_shape=None if plan is None else plan.chunk_shape,
         codecs=None if plan is None else plan.codecs,
         readers=tuple(str(reader) for reader in known),

@@ -2,109 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Unpack, cast
 
-from obspec_utils.registry import ObjectStoreRegistry
-
-from virtual_tiff.choices import SidecarKind
+from virtual_tiff.choices import check_names
 from virtual_tiff.errors import VirtualTIFFError, joined, one_file
 from virtual_tiff.inspection.describe import describe
+from virtual_tiff.inspection.directories import HeaderOptions, read_with_sidecars
 from virtual_tiff.inspection.records import FileInfo
 from virtual_tiff.inventory.files import file_urls
+from virtual_tiff.inventory.source_options import SourceArguments
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.run import run
 from virtual_tiff.storage.stores import registry_for
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, is_dependent
-from virtual_tiff.tiff.reader import DEFAULT_PREFETCH, read_header
 from virtual_tiff.tiff.series import Series
-from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
+from virtual_tiff.tiff.sidecars import sidecar_kinds
 
 #: Headers in flight at once unless told otherwise.
 DEFAULT_CONCURRENCY = 64
 
 
-def info(
-    sources: object,
-    *,
-    registry: ObjectStoreRegistry[Any] | None = None,
-    anonymous: bool = False,
-    prefetch: int = DEFAULT_PREFETCH,
-    sidecars: bool | Collection[SidecarKind] = False,
-    url_column: str = "url",
-    assets: Sequence[str] | None = None,
-    concurrency: int = DEFAULT_CONCURRENCY,
-) -> list[FileInfo]:
-    """Read the headers of TIFFs.
+#: Files of a folder or a table that are read unless told otherwise.
+DEFAULT_LIMIT = 1000
+
+
+class InfoOptions(HeaderOptions, SourceArguments, total=False):
+    """Options of `info`."""
+
+    limit: int | None
+    concurrency: int
+
+
+def info(sources: object, **options: Unpack[InfoOptions]) -> list[FileInfo]:
+    """Read the headers of TIFFs: images, their encodings, places, bands and metadata.
 
     Parameters
     ----------
     sources
-        Local paths or URLs, one or several, or anything else that `virtual_tiff.scan` takes.
-    registry
-        Stores for the files; by default obstore's.
-    anonymous
-        Read without credentials, as for public buckets.
-    prefetch
-        Bytes of the first GET.
-    sidecars
-        Files beside the TIFFs to read, as for `virtual_tiff.VirtualTIFF`.
-    url_column, assets
-        Column of a table that holds URLs, and assets of STAC Items, as for `virtual_tiff.scan`.
-    concurrency
-        Files read at once.
+        A local path or URL, also one with a query; several; or anything else that
+        `virtual_tiff.scan` takes.
+    **options
+        `registry`, `anonymous`, `url_column`, `assets`, `asset_roles`, `asset_gsd` and `alternate`
+        as for `virtual_tiff.scan`; `prefetch`, `sidecars`, `header_limit` and `time_limit` as for
+        `virtual_tiff.VirtualTIFF`; `concurrency`, the number of files read at once, 64 by default;
+        `limit`, the most files of folders and tables, 1,000 by default, `None` for all.
+
+    Returns
+    -------
+    list of FileInfo
+        One for each file, in the order of the sources.
 
     Raises
     ------
     InvalidOptionError
-        There are no such sidecars, or no files are named; nothing was read.
+        There are no such sidecars, no files are named, or more than `limit`; nothing was read.
     VirtualTIFFError
         The error of a single file, or a `SourcesError` of several.
+
+    Examples
+    --------
+    >>> from virtual_tiff import info
+    >>> (file,) = info("examples/aerial.tif")
+    >>> file.images[0].crs, file.images[0].resolution
+    ('EPSG:32633 (WGS 84 / UTM zone 33N)', (10.0, 10.0))
     """
-    found, error = examine(
-        sources,
-        registry=registry,
-        anonymous=anonymous,
-        prefetch=prefetch,
-        sidecars=sidecars,
-        url_column=url_column,
-        assets=assets,
-        concurrency=concurrency,
-    )
+    found, error = examine(sources, **options)
     if error is not None:
         raise error
     return found
 
 
 def examine(
-    sources: object,
-    *,
-    registry: ObjectStoreRegistry[Any] | None = None,
-    anonymous: bool = False,
-    prefetch: int = DEFAULT_PREFETCH,
-    sidecars: bool | Collection[SidecarKind] = False,
-    url_column: str = "url",
-    assets: Sequence[str] | None = None,
-    concurrency: int = DEFAULT_CONCURRENCY,
+    sources: object, **options: Unpack[InfoOptions]
 ) -> tuple[list[FileInfo], VirtualTIFFError | None]:
     """Describe the readable files, and return the errors of the others."""
-    kinds = sidecar_kinds(sidecars)
-    urls = file_urls(
-        sources, registry=registry, anonymous=anonymous, url_column=url_column, assets=assets
-    )
-    stores = registry_for(urls, registry, anonymous=anonymous)
+    check_names("info", options, InfoOptions)
+    header_options, others = _separated(options)
+    sidecar_kinds(header_options.get("sidecars", False))
+    concurrency = options.get("concurrency", DEFAULT_CONCURRENCY)
+    urls = file_urls(sources, limit=options.get("limit", DEFAULT_LIMIT), **others)
+    anonymous = others.get("anonymous", False)
+    stores = registry_for(urls, others.get("registry"), anonymous=anonymous)
     found: dict[int, FileInfo] = {}
     errors: dict[int, VirtualTIFFError] = {}
 
     async def read(item: tuple[int, str]) -> None:
         position, url = item
         try:
+            header, source = await read_with_sidecars(url, stores, header_options)
             with one_file(url):
-                header, source = await read_header(url, stores, prefetch=prefetch)
-                if kinds:
-                    header, _ = await add_sidecars(header, stores, kinds, prefetch=prefetch)
                 found[position] = describe(header, await _series(header, source))
         except VirtualTIFFError as error:
             errors[position] = error
@@ -113,6 +101,15 @@ def examine(
     failures = [errors[position] for position in sorted(errors)]
     error = joined(failures, len(urls)) if failures else None
     return [found[position] for position in sorted(found)], error
+
+
+def _separated(options: InfoOptions) -> tuple[HeaderOptions, SourceArguments]:
+    """Separate the options for headers and for sources."""
+    parts = [
+        {name: value for name, value in options.items() if name in kind.__optional_keys__}
+        for kind in (HeaderOptions, SourceArguments)
+    ]
+    return cast(HeaderOptions, parts[0]), cast(SourceArguments, parts[1])
 
 
 async def _series(header: Header, source: ByteSource) -> tuple[Series, ...]:

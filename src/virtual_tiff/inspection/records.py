@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
 from virtual_tiff.planning.plan import Codec
 
 type Kind = Literal["image", "overview", "mask", "page", "sub-image"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandInfo:
+    """What a file tells of one band.
+
+    Parameters
+    ----------
+    name
+        Its description.
+    color
+        Colour interpretation, such as `red` or `alpha`.
+    scale, offset
+        `value * scale + offset` is in `unit`; 1 and 0 if absent.
+    unit
+        Unit of the values.
+    nodata
+        Its nodata value, in the data type of the image.
+    statistics
+        What GDAL wrote of its values, such as `minimum`, `maximum`, `mean` and `stddev`. They are
+        not checked.
+    metadata
+        Its other items, by domain.
+    """
+
+    name: str | None
+    color: str
+    scale: float
+    offset: float
+    unit: str | None
+    nodata: bool | int | float | complex | None
+    statistics: Mapping[str, float]
+    metadata: Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +80,23 @@ class ImageInfo:
         Text of GDAL's tag, or values from a sidecar, with spaces between bands.
     crs
         Name of the coordinate reference system.
+    transform
+        Affine transform of this image in the order of rasterio, from pixel corners to CRS units:
+        `(a, b, c, d, e, f)` with `x = a * column + b * row + c`; `None` if there is none.
+    bounds, resolution
+        Least x and y, greatest x and y; width and height of a pixel. In CRS units.
+    band_info
+        What the file tells of each band: a `BandInfo` each, if it tells anything.
+    area_or_point
+        `Area` or `Point` (GTRasterTypeGeoKey).
+    control_points
+        Number of ground control points.
+    rpcs
+        Whether there are rational polynomial coefficients.
+    metadata
+        GDAL's metadata items by domain; the default domain is the empty string.
+    geo_keys
+        GeoKeys by name, as they are in the file.
     chunk_shape, codecs
         Chunk shape and codecs of the Zarr array; `None` if the image can only be copied.
     readers
@@ -72,6 +124,15 @@ class ImageInfo:
     predictor: str | None
     nodata: str | None
     crs: str | None
+    transform: tuple[float, ...] | None = None
+    bounds: tuple[float, float, float, float] | None = None
+    resolution: tuple[float, float] | None = None
+    band_info: tuple[BandInfo, ...] = ()
+    area_or_point: str | None = None
+    control_points: int = 0
+    rpcs: bool = False
+    metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    geo_keys: Mapping[str, int | float | str | tuple[float, ...]] = field(default_factory=dict)
     chunk_shape: tuple[int, ...] | None
     codecs: tuple[Codec, ...] | None
     readers: tuple[str, ...]
@@ -136,5 +197,16 @@ class FileInfo:
     series: tuple[SeriesInfo, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return this record as dictionaries, lists and scalars."""
-        return asdict(self)
+        """Return this record as JSON: complex numbers as two, NaN and infinity as text."""
+        found: dict[str, Any] = _plain(asdict(self))
+        return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, complex):
+        return [_plain(value.real), _plain(value.imag)]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value

@@ -8,6 +8,8 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from virtual_tiff.messages import redacted_links
+
 _VERSION = "1.1.0"
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -48,6 +50,46 @@ def converted(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
         plain = column.cast(wanted.value_type)
         return plain.dictionary_encode()
     return column.cast(wanted)
+
+
+def without_secrets(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Replace passwords, signatures and tokens of addresses in a column of any type."""
+    if not any(_has_links(chunk) for chunk in column.chunks):
+        return column
+    if pa.types.is_dictionary(column.type) and _is_text(column.type.value_type):
+        chunks = [
+            pa.DictionaryArray.from_arrays(chunk.indices, _without_secrets(chunk.dictionary))
+            for chunk in column.chunks
+        ]
+    else:
+        chunks = [_without_secrets(chunk) for chunk in column.chunks]
+    return pa.chunked_array(chunks, column.type)
+
+
+def _without_secrets(array: pa.Array) -> pa.Array:
+    return pa.array([redacted_links(value) for value in array.to_pylist()], array.type)
+
+
+def _has_links(array: pa.Array) -> bool:
+    """Return whether a text of an array may contain an address."""
+    kind = array.type
+    if isinstance(array, pa.ExtensionArray):
+        return _has_links(array.storage)
+    if pa.types.is_dictionary(kind):
+        return _has_links(array.dictionary)
+    if _is_text(kind):
+        return bool(pc.any(pc.match_substring_regex(array, r"//|\\/")).as_py())
+    if pa.types.is_map(kind):
+        return _has_links(array.keys) or _has_links(array.items)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _has_links(array.flatten())
+    return pa.types.is_struct(kind) and any(_has_links(field) for field in array.flatten())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
+    )
 
 
 def with_geo_metadata(table: pa.Table) -> pa.Table:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 from uuid import uuid4
 
 import pyarrow as pa
@@ -16,11 +15,11 @@ import pyarrow.parquet as pq
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.listing import Listing
 from virtual_tiff.inventory.rows import POSITION
-from virtual_tiff.storage.addresses import is_local, local_path
+from virtual_tiff.inventory.table import SCAN_OPTIONS
+from virtual_tiff.inventory.unchanged import metadata_now
 from virtual_tiff.storage.errors import writing
 from virtual_tiff.storage.source import Source
 
-_OPTIONS = b"virtual_tiff.scan"
 #: Errors of good files, which come again. After all others another try may go well: when the store
 #: answers, or a whole file was put where a broken one was.
 _LASTING = (
@@ -51,7 +50,7 @@ class Checkpoint:
             checkpoint.folder.mkdir(parents=True, exist_ok=True)
         for file in checkpoint._files():
             metadata = pq.read_schema(file).metadata or {}
-            if metadata.get(_OPTIONS, b"").decode() != checkpoint.options:
+            if metadata.get(SCAN_OPTIONS, b"").decode() != checkpoint.options:
                 raise InvalidOptionError(
                     f"{folder} has a scan with other options.",
                     remedy="Remove the folder to start again. Or name another with checkpoint=….",
@@ -66,7 +65,7 @@ class Checkpoint:
         """Save a part."""
         name = f"part-{len(self._files()):06}-{uuid4().hex[:8]}.parquet"
         partial = self.folder / f".{name}.partial"
-        metadata = {**(part.schema.metadata or {}), _OPTIONS: self.options.encode()}
+        metadata = {**(part.schema.metadata or {}), SCAN_OPTIONS: self.options.encode()}
         with writing(self.folder):
             try:
                 pq.write_table(part.replace_schema_metadata(metadata), partial, compression="zstd")
@@ -101,25 +100,13 @@ class Checkpoint:
         found = set()
         for row in part.select(["url", "size", "etag", "last_modified"]).to_pylist():
             url = row["url"]
-            now = self._metadata(url)
+            now = metadata_now(url, self.listing)
             if now is None:
                 continue
             known = row["size"] is not None and row["last_modified"] is not None
             if not known or Source(**row).difference(now) is not None:
                 found.add(url)
         return found
-
-    def _metadata(self, url: str) -> Mapping[str, object] | None:
-        """Return what is known of a file without a request to a server."""
-        if url in self.listing or not is_local(url):
-            return cast(Mapping[str, object] | None, self.listing.get(url))
-        try:
-            status = local_path(url).stat()
-        except (OSError, ValueError):
-            return {"size": -1}
-        time = datetime.fromtimestamp(status.st_mtime_ns // 1_000_000_000, UTC)
-        time += timedelta(microseconds=status.st_mtime_ns // 1000 % 1_000_000)
-        return {"size": status.st_size, "last_modified": time}
 
     def remove(self) -> None:
         """Remove the parts, and the folder if it is empty then."""

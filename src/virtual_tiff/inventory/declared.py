@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from virtual_tiff.errors import MismatchError
 from virtual_tiff.inventory.stac_items import STAC_METADATA
-from virtual_tiff.inventory.table import SCHEMA
+from virtual_tiff.inventory.table import SCHEMA, row_is_sparse
 from virtual_tiff.planning.declared import Completed, Declared, complete
 from virtual_tiff.planning.metadata import json_scalar
 
@@ -46,9 +46,12 @@ def complete_rows(table: pa.Table, chosen: Sequence[int] | None) -> pa.Table:
 
     # Most images of an archive have equal attributes.
     @lru_cache(maxsize=4096)
-    def completed(attributes: str, text: str, kind: str, bands: int) -> Completed | MismatchError:
+    def completed(
+        attributes: str, text: str, kind: str, bands: int, is_sparse: bool
+    ) -> Completed | MismatchError:
+        said, own = _declared(text), json.loads(attributes)
         try:
-            return complete(json.loads(attributes), _declared(text), np.dtype(kind), bands, chosen)
+            return complete(own, said, np.dtype(kind), bands, chosen, is_sparse=is_sparse)
         except MismatchError as error:
             return error
 
@@ -56,7 +59,10 @@ def complete_rows(table: pa.Table, chosen: Sequence[int] | None) -> pa.Table:
         attributes = cells["attributes"][row]
         if text is None or attributes is None or cells["role"][row] not in ("image", "overview"):
             continue
-        found = completed(attributes, text, cells["data_type"][row], cells["bands"][row])
+        bands = cells["bands"][row]
+        # With one band there is one nodata value, which is the fill value.
+        sparse = bands > 1 and row_is_sparse(table, row)
+        found = completed(attributes, text, cells["data_type"][row], bands, sparse)
         if isinstance(found, MismatchError):
             cells["error_kind"][row], cells["error"][row] = str(found.kind), found.text
             continue

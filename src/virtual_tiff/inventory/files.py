@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
-
-from obspec_utils.registry import ObjectStoreRegistry
+from typing import TYPE_CHECKING, Unpack, cast
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.listing import each, is_file
 from virtual_tiff.storage.addresses import source_url
 
+if TYPE_CHECKING:
+    from virtual_tiff.inventory.source_options import AssetArguments, SourceArguments
+
+_STORES = ("registry", "anonymous")
+
 
 def file_urls(
-    sources: object,
-    *,
-    registry: ObjectStoreRegistry[Any] | None = None,
-    anonymous: bool = False,
-    url_column: str = "url",
-    assets: Sequence[str] | None = None,
+    sources: object, *, limit: int | None = None, **options: Unpack[SourceArguments]
 ) -> list[str]:
     """Return the addresses of the TIFFs that sources name, in their order.
+
+    Nothing is written, so web URLs may have a query.
 
     Parameters
     ----------
     sources
         As for `virtual_tiff.scan`: one source, or several.
-    registry, anonymous
-        Stores to list with, as for `virtual_tiff.storage.stores.registry_for`.
-    url_column, assets
-        See `virtual_tiff.inventory.source_options.SourceOptions`.
+    limit
+        Most files of folders, patterns, lists and tables; `None` for all.
+    **options
+        See `SourceArguments`.
 
     Raises
     ------
     InvalidOptionError
-        With kind `no-sources` if there are none; or a source is nothing of the kind.
+        With kind `no-sources` if there are none; or a source is nothing of the kind; or there are
+        more files than `limit`.
     SourceError
         A listing or a text file cannot be read.
     """
@@ -44,14 +44,25 @@ def file_urls(
         raise InvalidOptionError(
             "no sources are named.", kind=ErrorKind.NO_SOURCES, remedy="Name at least one TIFF."
         )
-    plain = [source_url(s) for s in several if isinstance(s, str | os.PathLike)]
+    texts = [s for s in several if isinstance(s, str | os.PathLike)]
+    plain = [source_url(text, query=True) for text in texts]
     if len(plain) == len(several) and all(map(is_file, plain)):
         return plain
     # Imported here: the import takes longer than reading the header of a file.
     from virtual_tiff.inventory.source_options import SourceOptions
     from virtual_tiff.inventory.sources import read_sources
 
-    options = SourceOptions(url_column=url_column, assets=assets)
-    found = read_sources(several, options, registry=registry, anonymous=anonymous)
+    fields = {name: value for name, value in options.items() if name not in _STORES}
+    found = read_sources(
+        several,
+        SourceOptions(**cast("AssetArguments", fields)),
+        registry=options.get("registry"),
+        anonymous=options.get("anonymous", False),
+    )
     urls: list[str] = found["url"].to_pylist()
+    if limit is not None and len(urls) > limit:
+        raise InvalidOptionError(
+            f"there are {len(urls):,} TIFFs, more than {limit:,}.",
+            remedy="Scan them into an inventory, or pass a larger limit.",
+        )
     return urls

@@ -12,7 +12,7 @@ from obspec_utils.glob import glob_objects
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
-from virtual_tiff.storage.addresses import is_local, is_web, local_path
+from virtual_tiff.storage.addresses import has_query, is_local, is_web, local_path
 from virtual_tiff.storage.errors import storage_error
 from virtual_tiff.storage.local import check_regular
 from virtual_tiff.storage.resolve import resolve_store
@@ -36,6 +36,8 @@ def each(sources: object) -> Iterable[object]:
 
 def is_file(url: str) -> bool:
     """Return whether an address is that of a file to scan, not of a list of files."""
+    if has_query(url):
+        return True
     return not (is_folder(url) or is_glob(url) or url.lower().endswith(_LISTS) or is_stac_api(url))
 
 

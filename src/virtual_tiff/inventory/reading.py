@@ -53,7 +53,8 @@ async def read_all(
 class Reading:
     """One scan under way: what is left to read, and the parts that have been.
 
-    A checkpoint has the parts of an earlier scan, and keeps those of this one.
+    A checkpoint has the parts of a scan that was interrupted, and keeps those of this one;
+    `earlier` has rows of another one.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Reading:
         options: ScanOptions,
         checkpoint: Checkpoint | None = None,
         progress: Progress | None = None,
+        earlier: pa.Table | None = None,
     ) -> None:
         self.registry = registry
         self.options = options
@@ -80,6 +82,12 @@ class Reading:
                 seen.update(part[POSITION].to_pylist())
                 self.parts.append(part)
                 self._count(part)
+        if earlier is not None:
+            new = [position not in seen for position in earlier[POSITION].to_pylist()]
+            part = earlier.filter(pa.array(new, pa.bool_()))
+            seen.update(part[POSITION].to_pylist())
+            self.parts.append(part)
+            self._count(part)
         self.left = [(i, url) for i, url in enumerate(urls) if i not in seen]
 
     def _count(self, part: pa.Table) -> None:

@@ -12,11 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from virtual_tiff.errors import VirtualTIFFError
-from virtual_tiff.inventory.arrow import SIDES
+from virtual_tiff.inventory.arrow import SIDES, without_secrets
 from virtual_tiff.inventory.footprint import Affine, footprint
 from virtual_tiff.inventory.table import EXTRA_GEOREFERENCING, SCHEMA
 from virtual_tiff.json_type import JSON
-from virtual_tiff.planning.encoding.data_type import image_nodata
+from virtual_tiff.planning.agreement import readable
 from virtual_tiff.planning.hierarchy import array_name
 from virtual_tiff.planning.metadata import json_scalar
 from virtual_tiff.planning.plan import ArrayPlan
@@ -66,12 +66,18 @@ class Rows:
             if field.name in _REFERENCES:
                 columns.append(_lists(cast(list[NDArray[np.uint64] | None], cells)))
             elif pa.types.is_dictionary(field.type):
-                columns.append(pa.array(cells, pa.string()).dictionary_encode())
-            else:
+                columns.append(_clean(pa.array(cells, pa.string())).dictionary_encode())
+            elif field.name == "url":
                 columns.append(pa.array(cells, field.type))
+            else:
+                columns.append(_clean(pa.array(cells, field.type)))
         self._clear()
         fields = [pa.field(POSITION, pa.int64()), *SCHEMA]
         return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _clean(array: pa.Array) -> pa.Array:
+    return without_secrets(pa.chunked_array([array])).chunk(0)
 
 
 def image_row(
@@ -93,7 +99,7 @@ def image_row(
     outline = None
     if system is not None and transform is not None:
         outline = footprint(system, transform, width, height)
-    nodata = image_nodata(directory, plan.data_type, full)
+    nodata = readable("_FillValue", plan.attributes.get("_FillValue"))
     return {
         "url": source.url,
         "ifd": array_name(directory.index),
@@ -110,7 +116,7 @@ def image_row(
         "band_names": band_names,
         "data_type": plan.data_type.name,
         "compression": _COMPRESSIONS.get(directory.compression, str(directory.compression)),
-        "nodata": None if nodata is None or isinstance(nodata, complex) else float(nodata),
+        "nodata": float(nodata) if isinstance(nodata, int | float) else None,
         "crs": system,
         "transform": transform,
         "grid_mapping": _extra_georeferencing(grid_mapping or {}),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,9 @@ from virtual_tiff.inventory.reading import Reading
 from virtual_tiff.inventory.rows import POSITION, Rows
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.sources import read_sources
-from virtual_tiff.inventory.table import SCHEMA, Inventory
+from virtual_tiff.inventory.stac_items import STAC_METADATA
+from virtual_tiff.inventory.table import SCAN_OPTIONS, SCHEMA, Inventory
+from virtual_tiff.inventory.unchanged import unchanged
 from virtual_tiff.inventory.url_columns import with_url_columns
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.progress import Progress, no_progress
@@ -47,10 +49,13 @@ def scan(
     asset_gsd: float | None = None,
     alternate: str | None = None,
     stac_metadata: StacMetadata = "use",
+    bbox: Sequence[float] | None = None,
+    datetime: str | None = None,
     anonymous: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
     executor: Executor | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    known: Inventory | None = None,
     progress: Progress | None = None,
 ) -> Inventory:
     r"""Read the headers of many TIFFs into an inventory, usually with one GET for each file.
@@ -59,8 +64,9 @@ def scan(
     ----------
     sources
         URLs, paths, folders and prefixes (ending in `/`), globs, text files, STAC Items and
-        ItemCollections, STAC GeoParquet, or any Arrow, Polars, pandas or DuckDB table with a
-        column of URLs; one or several. The columns of a table are kept.
+        ItemCollections, STAC GeoParquet, `catalog:NAME` for an archive of the catalogue, or any
+        Arrow, Polars, pandas or DuckDB table with a column of URLs; one or several. The columns of
+        a table are kept.
     registry
         Finds the store of a URL; by default obstore's stores, with credentials from the
         environment.
@@ -70,6 +76,9 @@ def scan(
         Columns of a table, property and assets of STAC Items, and whether what they say about
         values completes what the TIFFs say; see
         `virtual_tiff.inventory.source_options.SourceOptions`.
+    bbox, datetime
+        West, south, east and north in degrees, and a time or an interval (RFC 3339, such as
+        `2024-06` or `2024-01-01/2024-12-31`), of the search for a source `catalog:NAME`.
     datetime_pattern
         Regular expression such as `(\d{8})` that finds the time in a URL.
     columns
@@ -90,6 +99,9 @@ def scan(
         Folder to save results in, every five seconds. An interrupted scan continues from there.
         Files with temporary errors are read again, and files that have changed since, as far as a
         listing of their folder tells, or they are local; `read_at` has the time of each row.
+    known
+        Inventory of an earlier scan with the same options. Files that a listing of their folder or
+        bucket shows unchanged keep their rows, and only the others are read; so do local files.
     progress
         Called with the stage `list` once the files are known, and `read` as each is done; see
         `virtual_tiff.progress.Progress`.
@@ -107,49 +119,129 @@ def scan(
         The sources cannot be listed; or with kind `not-authorized`, there are no credentials for
         a bucket.
     """
-    if parser is not None and parser.sidecars:
-        raise InvalidOptionError(
-            "an inventory has no columns for sidecars.",
-            remedy="Scan without sidecars, or publish the files with virtual_tiff.publish.",
-        )
     options = ScanOptions(
         parser=parser or VirtualTIFF(ifd=0),
         datetime_pattern=datetime_pattern,
         datetime_tag=datetime_tag,
         concurrency=concurrency,
     )
-    listing: Listing = {}
-    listed = read_sources(
-        sources,
-        SourceOptions(
-            url_column=url_column,
-            datetime_column=datetime_column,
-            assets=assets,
-            asset_roles=asset_roles,
-            asset_gsd=asset_gsd,
-            alternate=alternate,
-            stac_metadata=stac_metadata,
-        ),
-        registry=registry,
-        anonymous=anonymous,
-        listing=listing,
+    named = SourceOptions(
+        url_column=url_column,
+        datetime_column=datetime_column,
+        assets=assets,
+        asset_roles=asset_roles,
+        asset_gsd=asset_gsd,
+        alternate=alternate,
+        stac_metadata=stac_metadata,
+        bbox=bbox,
+        datetime=datetime,
     )
-    listed = with_url_columns(listed, columns)
-    urls = listed["url"].unique().to_pylist()
-    (progress or no_progress)("list", len(urls), len(urls), 0)
-    stores = registry_for(urls, registry, anonymous=anonymous)
-    # The number of headers in flight does not affect rows.
-    same = replace(options, concurrency=DEFAULT_CONCURRENCY)
-    kept = Checkpoint.open(checkpoint, same)
-    if kept is not None:
-        kept.listing = listing
-    reading = Reading(urls, stores, options, kept, progress)
-    if executor is None:
-        run(reading.run())
-    else:
-        reading.run_with(executor)
-    table = _joined(listed, urls, reading.parts)
-    return Inventory(complete_rows(table, options.parser.bands))
+    listed = Listed.of(sources, named, options, columns, registry=registry, anonymous=anonymous)
+    return listed.read(executor=executor, checkpoint=checkpoint, known=known, progress=progress)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Listed:
+    """Files to scan: their `table`, what listings tell of them, and how they are read."""
+
+    table: pa.Table
+    listing: Listing
+    options: ScanOptions
+    registry: ObjectStoreRegistry[Any] | None
+    anonymous: bool
+
+    @classmethod
+    def of(
+        cls,
+        sources: object,
+        named: SourceOptions,
+        options: ScanOptions,
+        columns: Mapping[str, str] | None = None,
+        *,
+        registry: ObjectStoreRegistry[Any] | None = None,
+        anonymous: bool = False,
+    ) -> Self:
+        """List the files; see `scan`."""
+        if options.parser.sidecars:
+            raise InvalidOptionError(
+                "an inventory has no columns for sidecars.",
+                remedy="Scan without sidecars, or publish the files with virtual_tiff.publish.",
+            )
+        listing: Listing = {}
+        table = read_sources(
+            sources, named, registry=registry, anonymous=anonymous, listing=listing
+        )
+        return cls(
+            table=with_url_columns(table, columns),
+            listing=listing,
+            options=options,
+            registry=registry,
+            anonymous=anonymous,
+        )
+
+    @property
+    def urls(self) -> list[str]:
+        """Addresses of the files, each once."""
+        urls: list[str] = self.table["url"].unique().to_pylist()
+        return urls
+
+    def without(self, urls: Collection[str]) -> Self:
+        """Leave out some files."""
+        kept = pc.invert(pc.is_in(self.table["url"], value_set=pa.array(list(urls), pa.string())))
+        return replace(self, table=self.table.filter(kept))
+
+    def read(
+        self,
+        *,
+        executor: Executor | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        known: Inventory | None = None,
+        progress: Progress | None = None,
+    ) -> Inventory:
+        """Read the headers; see `scan`."""
+        urls = self.urls
+        (progress or no_progress)("list", len(urls), len(urls), 0)
+        stores = registry_for(urls, self.registry, anonymous=self.anonymous)
+        # The number of headers in flight does not affect rows.
+        same = replace(self.options, concurrency=DEFAULT_CONCURRENCY)
+        kept = Checkpoint.open(checkpoint, same)
+        if kept is not None:
+            kept.listing = self.listing
+        plain = self.table["datetime"].null_count == len(self.table)
+        plain &= STAC_METADATA not in self.table.column_names
+        # Rows that STAC Items have completed, or with the times of a table, say more than the
+        # files, so a later scan cannot use them.
+        said = {SCAN_OPTIONS: repr(same).encode()} if plain else None
+        earlier = None
+        if known is not None and said is not None:
+            earlier = _earlier(known.table, urls, self.listing, said)
+        reading = Reading(urls, stores, self.options, kept, progress, earlier)
+        if executor is None:
+            run(reading.run())
+        else:
+            reading.run_with(executor)
+        table = _joined(self.table, urls, reading.parts)
+        table = complete_rows(table, self.options.parser.bands)
+        return Inventory(table.replace_schema_metadata(said))
+
+
+def _earlier(
+    table: pa.Table, urls: Sequence[str], listing: Listing, said: Mapping[bytes, bytes]
+) -> pa.Table | None:
+    """Return the rows of an earlier scan that hold, with the positions of their files.
+
+    Files with errors are read again, and all if the other scan had other options.
+    """
+    before = table.schema.metadata or {}
+    if before.get(SCAN_OPTIONS) != said[SCAN_OPTIONS]:
+        return None
+    failed = table.filter(pc.is_valid(table["error_kind"]))["url"]
+    again = pc.is_in(pa.array(urls, pa.string()), value_set=failed.combine_chunks())
+    good = unchanged(table, urls, listing) & ~again.to_numpy(zero_copy_only=False)
+    place = pc.fill_null(pc.index_in(table["url"], value_set=pa.array(urls)), -1).to_numpy()
+    rows = np.flatnonzero((place >= 0) & good[place])
+    part = table.select(SCHEMA.names).take(pa.array(rows)).replace_schema_metadata(None)
+    return part.add_column(0, POSITION, pa.array(place[rows], pa.int64()))
 
 
 def _joined(listed: pa.Table, urls: Sequence[str], parts: Sequence[pa.Table]) -> pa.Table:

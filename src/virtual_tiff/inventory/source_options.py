@@ -4,9 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from virtual_tiff.choices import StacMetadata, check_choice
 from virtual_tiff.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    from obspec_utils.registry import ObjectStoreRegistry
+
+
+class StoreArguments(TypedDict, total=False):
+    """Stores of the files, of all functions that read some.
+
+    Parameters
+    ----------
+    registry
+        Stores for the files. By default obstore's, with credentials from the environment.
+    anonymous
+        Read the files without credentials, as for public buckets.
+    """
+
+    registry: ObjectStoreRegistry[Any] | None
+    anonymous: bool
+
+
+class AssetArguments(TypedDict, total=False):
+    """The fields of `SourceOptions` that choose files, as arguments."""
+
+    url_column: str
+    assets: Sequence[str] | None
+    asset_roles: Sequence[str] | None
+    asset_gsd: float | None
+    alternate: str | None
+    stac_metadata: StacMetadata
+    bbox: Sequence[float] | None
+    datetime: str | None
+
+
+class SourceArguments(StoreArguments, AssetArguments, total=False):
+    """How sources are resolved, for all functions that take some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +67,9 @@ class SourceOptions:
         Name of the alternate address of the assets to use, such as `s3`.
     stac_metadata
         Whether to `use` what Items say about values and bands, or to `ignore` it.
+    bbox, datetime
+        West, south, east and north in degrees, and time or interval (RFC 3339, such as `2024-06` or
+        `2024-01-01/2024-12-31`), of the search for a source `catalog:NAME`.
     """
 
     url_column: str = "url"
@@ -40,6 +79,8 @@ class SourceOptions:
     asset_gsd: float | None = None
     alternate: str | None = None
     stac_metadata: StacMetadata = "use"
+    bbox: Sequence[float] | None = None
+    datetime: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("stac_metadata", self.stac_metadata, StacMetadata)

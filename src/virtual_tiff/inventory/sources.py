@@ -1,8 +1,9 @@
 """Resolve user input to a table of the URLs to scan.
 
 A source is a URL, a local path, a folder or prefix (ending in `/`), a glob, a text file of any
-of these, a STAC Item or ItemCollection (also at the address of a STAC API), a table with a column
-of URLs, or several of them. A glob that ends in `.json` or `.parquet` names documents.
+of these, a STAC Item or ItemCollection (also at the address of a STAC API), `catalog:NAME` for an
+archive of the catalogue, a table with a column of URLs, or several of them. A glob that ends in
+`.json` or `.parquet` names documents.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from obspec_utils.registry import ObjectStoreRegistry
 
+from virtual_tiff.catalog.entries import PREFIX, Archive, archive
+from virtual_tiff.catalog.search import found_items, tile_urls
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.arrow import without_views
 from virtual_tiff.inventory.listing import (
@@ -42,6 +45,7 @@ from virtual_tiff.inventory.stac_items import (
     items_of_table,
 )
 from virtual_tiff.inventory.table import REQUIRED, Inventory
+from virtual_tiff.inventory.url_columns import with_url_columns
 from virtual_tiff.storage.addresses import check_reach, is_local, local_path, source_url
 from virtual_tiff.storage.errors import is_markup, storage_error, web_page
 from virtual_tiff.storage.resolve import AddressRegistry
@@ -155,9 +159,34 @@ class _Reader:
         )
 
     def _text(self, text: str, base: Path | None, within: str | None) -> str | Iterable[pa.Table]:
+        if text.startswith(PREFIX):
+            return self._archive(archive(text))
         url = source_url(text, base or "")
         check_reach(within, [url])
         return self._address(url)
+
+    def _archive(self, entry: Archive) -> Iterable[pa.Table]:
+        """Search an archive of the catalogue, and read the assets that its entry names."""
+        options = self.options
+        if entry.kind == "api":
+            assets = options.assets or (None if options.asset_roles else list(entry.assets) or None)
+            items = StacRows(replace(options, assets=assets))
+            for item in found_items(entry, options.bbox, options.datetime):
+                items.add_item(item, entry.endpoint)
+            items.check()
+            table = items.take()
+            column = options.datetime_column or entry.datetime_column or None
+            tables = [with_time(table, column)] if table.num_rows else []
+        elif options.datetime is not None or (entry.kind == "listing" and options.bbox is not None):
+            raise InvalidOptionError(
+                f"the archive {entry.name!r} is a listing of files, which cannot be searched.",
+                remedy="Scan all of it, and filter the inventory.",
+            )
+        elif entry.kind == "tiles":
+            tables = [url_table(tile_urls(entry, options.bbox))]
+        else:
+            tables = list(self.tables(list(entry.sources)))
+        return [with_url_columns(table, entry.columns) for table in tables]
 
     def _address(self, url: str) -> str | Iterable[pa.Table]:
         if is_file(url):

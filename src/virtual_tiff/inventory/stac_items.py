@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from virtual_tiff.errors import InvalidOptionError, shorten
 from virtual_tiff.inventory.source_options import SourceOptions
+from virtual_tiff.inventory.stac_metadata import metadata_of, plain_number
 from virtual_tiff.inventory.times import as_time
 from virtual_tiff.storage.addresses import check_reach, linked_url, source_url
 
@@ -102,7 +103,7 @@ class StacRows:
                 "asset": key,
             }
             if self._options.stac_metadata == "use":
-                row[STAC_METADATA] = _metadata(asset, item)
+                row[STAC_METADATA] = metadata_of(asset, item)
             self._rows.append(row)
 
     def take(self) -> pa.Table:
@@ -258,58 +259,6 @@ def _address(key: str, asset: Asset, item: Item, url: str | None, alternate: str
     return source_url(href) if base is None else linked_url(base, href)
 
 
-def _metadata(asset: Asset, item: Item) -> str | None:
-    """Return collection and bands of an asset as JSON; `None` if nothing is said.
-
-    Bands are `bands` of STAC 1.1, which inherit from their asset, or `raster:bands` and `eo:bands`
-    (Raster and Electro-Optical extensions, 1.1).
-    """
-    said: dict[str, Any] = {}
-    if item.get("collection") is not None:
-        said["collection"] = str(item["collection"])
-    rasters = list(asset.get("raster:bands") or ())
-    others = list(asset.get("bands") or asset.get("eo:bands") or ())
-    count = max(len(rasters), len(others), 1)
-    bands = []
-    for i in range(count):
-        raster = rasters[i] if i < len(rasters) else {}
-        other = others[i] if i < len(others) else {}
-        bands.append(_band(raster, other, asset))
-    if any(bands):
-        said["bands"] = bands
-    return json.dumps(said, sort_keys=True) if said else None
-
-
-def _band(raster: Asset, other: Asset, asset: Asset) -> dict[str, Any]:
-    """Return what is said about a band, the more specific first."""
-    found: dict[str, Any] = {}
-    for name, kinds in (
-        ("nodata", int | float | str),
-        ("scale", int | float),
-        ("offset", int | float),
-        ("unit", str),
-    ):
-        for value in (
-            raster.get(name),
-            other.get(name),
-            other.get(f"raster:{name}"),
-            asset.get(f"raster:{name}"),
-            asset.get(name),
-        ):
-            if isinstance(value, kinds) and not isinstance(value, bool):
-                found[name] = _number(value)
-                break
-    labels = (other.get("name"), raster.get("name"), other.get("common_name"))
-    if label := next((text for text in labels if isinstance(text, str) and text), None):
-        found["name"] = label
-    return found
-
-
-def _number(value: Any) -> Any:
-    """Return whole numbers as integers: a table may have made floats of them."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _plain(value: Any) -> Any:
     """Return a property as a cell: objects and lists are JSON."""
     return json.dumps(_json(value), sort_keys=True) if isinstance(value, Mapping | list) else value
@@ -320,7 +269,7 @@ def _json(value: Any) -> Any:
         return {str(k): _json(part) for k, part in value.items() if part is not None}
     if isinstance(value, list):
         return [_json(part) for part in value]
-    return value.isoformat() if isinstance(value, datetime) else _number(value)
+    return value.isoformat() if isinstance(value, datetime) else plain_number(value)
 
 
 def _column(name: str, values: list[object]) -> pa.Array:

@@ -25,9 +25,11 @@ from virtual_tiff.inventory.arrow import (
     ArrowStream,
     converted,
     with_geo_metadata,
+    without_secrets,
     without_views,
 )
 from virtual_tiff.planning.plan import ArrayPlan
+from virtual_tiff.storage.addresses import check_no_secret
 from virtual_tiff.storage.errors import writing
 from virtual_tiff.storage.source import Source
 
@@ -81,6 +83,8 @@ REQUIRED = COLUMNS - {"header", "read_at"}
 #: Attributes of a grid mapping that cannot be derived from CRS and transform.
 EXTRA_GEOREFERENCING = ("gcps", "rpcs", "coordinate_epoch", "geo_keys", "crs_note")
 
+#: Key of the metadata of a table that tells the options of its scan, if only they decided on rows.
+SCAN_OPTIONS = b"virtual_tiff.scan"
 _SOURCE = ["url", "size", "etag", "last_modified", "header"]
 
 
@@ -91,7 +95,13 @@ class Inventory:
     Parameters
     ----------
     table
-        A `pyarrow.Table` with the columns of `SCHEMA`, followed by those of the caller.
+        A `pyarrow.Table` with the columns of `SCHEMA`, followed by those of the caller. Passwords,
+        signatures and tokens of addresses in the texts of columns are replaced.
+
+    Raises
+    ------
+    InvalidOptionError
+        A column is absent or has another type; or the address of an image has a secret.
 
     Notes
     -----
@@ -141,6 +151,22 @@ class Inventory:
                     f"but must be {field.type}.",
                     remedy="Add other columns, but do not change those of the scan.",
                 )
+        table = self.table
+        suspects = pc.match_substring_regex(table["url"], "[@=]|%3")
+        for url in table["url"].filter(suspects).to_pylist():
+            check_no_secret(url)
+        for position, field in enumerate(table.schema):
+            column = table.column(position)
+            if field.name != "url" and (clean := without_secrets(column)) is not column:
+                table = table.set_column(position, field, clean)
+        object.__setattr__(self, "table", table)
+
+    @classmethod
+    def _part(cls, table: pa.Table) -> Inventory:
+        """Make an inventory of rows of another, without the checks."""
+        part = object.__new__(cls)
+        object.__setattr__(part, "table", table)
+        return part
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -157,7 +183,7 @@ class Inventory:
     @property
     def images(self) -> Inventory:
         """Inventory of the rows without an error."""
-        return Inventory(self.table.filter(pc.is_null(self.table["error_kind"])))
+        return self._part(self.table.filter(pc.is_null(self.table["error_kind"])))
 
     @property
     def failed(self) -> pa.Table:
@@ -179,7 +205,7 @@ class Inventory:
             A `pyarrow.compute` expression such as `pc.field("cloud_cover") < 20`, or a boolean
             array with a value for each row.
         """
-        return Inventory(self.table.filter(condition))
+        return self._part(self.table.filter(condition))
 
     def source(self, row: int) -> Source:
         """Return URL and metadata of the file of a row."""
@@ -259,7 +285,16 @@ class Inventory:
             columns = [converted(given[field.name], field.type) for field in fields]
         except pa.ArrowException as error:
             raise InvalidOptionError(f"the table is not an inventory: {error}") from error
-        return cls(pa.table(columns, schema=pa.schema(fields)))
+        said = given.schema.metadata or {}
+        kept = {SCAN_OPTIONS: said[SCAN_OPTIONS]} if SCAN_OPTIONS in said else None
+        return cls(pa.table(columns, schema=pa.schema(fields, kept)))
+
+
+def row_is_sparse(table: pa.Table, row: int) -> bool:
+    """Return whether chunks of an image are missing, as `ArrayPlan.is_sparse`."""
+    lengths = table["lengths"][row].values.to_numpy()
+    stored = np.count_nonzero(lengths) + len(table["inline"][row] or ())
+    return bool(stored < lengths.size)
 
 
 def _source_of(values: Mapping[str, Any]) -> Source:

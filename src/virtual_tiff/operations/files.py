@@ -112,7 +112,7 @@ async def read_plans(
             errors[url] = error
         report("read", len(plans) + len(errors), len(urls), len(errors))
 
-    await in_flight(urls, min(concurrency, len(urls)), read)
+    await in_flight(urls, min(concurrency, max(1, len(urls))), read)
     return (
         {url: plans[url] for url in urls if url in plans},
         {url: errors[url] for url in urls if url in errors},

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from virtual_tiff.choices import (
     Grid,
@@ -18,38 +17,28 @@ from virtual_tiff.choices import (
     OnGap,
     OnPresent,
     OutOfOrder,
-    StacMetadata,
+    check_names,
 )
 from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.inventory.source_options import SourceArguments
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.progress import Progress
-
-if TYPE_CHECKING:
-    from obspec_utils.registry import ObjectStoreRegistry
 
 type Names = Sequence[str] | Callable[[str], str]
 
 
-class CommitOptions(TypedDict, total=False):
+class CommitOptions(SourceArguments, total=False):
     """Of all three."""
 
     group: str
     message: str | None
     branch: str
-    anonymous: bool
-    registry: ObjectStoreRegistry[Any] | None
     on_failed: OnFailed
     parser: VirtualTIFF | None
     concurrency: int
     progress: Progress | None
-    url_column: str
-    assets: Sequence[str] | None
     columns: Mapping[str, str] | None
-    asset_roles: Sequence[str] | None
-    asset_gsd: float | None
-    alternate: str | None
-    stac_metadata: StacMetadata
 
 
 class TreeOptions(CommitOptions, total=False):
@@ -58,6 +47,7 @@ class TreeOptions(CommitOptions, total=False):
     names: Names | None
     ifd_layout: IFDLayout
     into_existing: bool
+    on_present: OnPresent
 
 
 class CubeFields(TypedDict, total=False):
@@ -127,8 +117,10 @@ MEANINGS = {
         "Add to a repository that has data of other software.",
     ),
     "on_present": (
-        '{"raise", "skip"}',
-        "What to do about an image whose place in the cube is taken: refuse all, or skip it.",
+        '{"raise", "skip", "replace"}',
+        "What to do about what is there already, an image in its place of a cube, or the group of "
+        "a file: refuse all, skip it, or replace it unless it is the same. Files that a listing "
+        "shows unchanged since they were published are not read then.",
     ),
     "out_of_order": (
         '{"raise", "insert"}',
@@ -175,6 +167,14 @@ MEANINGS = {
         "Whether scale, offset, nodata, unit, names and collection of STAC Items complete what the "
         "TIFFs say. Images that contradict their Item are refused.",
     ),
+    "bbox": (
+        "sequence of float",
+        "West, south, east and north in degrees, of the search for a source `catalog:NAME`.",
+    ),
+    "datetime": (
+        "str",
+        "Time or interval of that search (RFC 3339), such as `2024-06` or `2024-01-01/2024-12-31`.",
+    ),
     "datetime_column": ("str", "Column of a table, or property of STAC Items, that is the time."),
     "datetime_pattern": ("str", "Finds the time in a URL, as for `scan`."),
     "datetime_tag": ("bool", "Whether the TIFF's DateTime is the time, as for `scan`."),
@@ -211,15 +211,7 @@ def documented[F: Callable[..., Any]](options: type) -> Callable[[F], F]:
 
 def check_options(function: str, given: Mapping[str, object], options: type) -> None:
     """Refuse options that a function does not have; name the one that may be meant."""
-    known = _keys(options)
-    for name in given:
-        if name in known:
-            continue
-        near = difflib.get_close_matches(name, known, 1)
-        meant = f"; did you mean {near[0]!r}?" if near else "."
-        raise InvalidOptionError(
-            f"{function}() has no option {name!r}{meant}", remedy=_remedy(function, name)
-        )
+    check_names(function, given, options, lambda name: _remedy(function, name))
 
 
 def _remedy(function: str, name: str) -> str | None:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 import icechunk
 import pyarrow as pa
 
-from virtual_tiff.choices import IFDLayout, OnFailed, StacMetadata, check_choice
+from virtual_tiff.choices import IFDLayout, OnFailed, OnPresent, StacMetadata, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
 from virtual_tiff.errors import InvalidOptionError, joined
 from virtual_tiff.inventory.declared import declared_in
+from virtual_tiff.inventory.listing import Listing
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.table import Inventory
@@ -29,6 +30,7 @@ from virtual_tiff.operations.files import (
     read_plans,
     sources_in,
 )
+from virtual_tiff.operations.incremental import Present
 from virtual_tiff.operations.options import Names, TreeOptions, check_options, documented
 from virtual_tiff.operations.tree import plan_files
 from virtual_tiff.parser import VirtualTIFF
@@ -117,18 +119,20 @@ async def publish_async(
 
 def _commit(
     target: Target,
-    groups: Mapping[str, tuple[str, GroupPlan]],
+    tree: Tree,
     containers: tuple[Container, ...],
     failed: Mapping[str, str],
+    known: int,
     message: str | None,
     progress: Progress | None,
 ) -> PublishResult:
-    result = commit(target, [Tree(groups)], message, containers=containers, progress=progress)
+    groups = tree.groups
+    result = commit(target, [tree], message, containers=containers, progress=progress)
     copied = {url: reasons for url, plan in groups.values() if (reasons := copied_in(plan))}
     notes: dict[str, tuple[str, ...]] = {}
     for path, (_, plan) in groups.items():
         notes |= plan_notes(plan, path)
-    return replace(result, failed=failed, copied=copied, notes=notes)
+    return replace(result, failed=failed, copied=copied, notes=notes, known=known)
 
 
 async def _plan(
@@ -145,6 +149,8 @@ async def _plan(
     asset_gsd: float | None = None,
     alternate: str | None = None,
     stac_metadata: StacMetadata = "use",
+    bbox: Sequence[float] | None = None,
+    datetime: str | None = None,
     parser: VirtualTIFF | None = None,
     ifd_layout: IFDLayout | None = None,
     registry: ObjectStoreRegistry[Any] | None = None,
@@ -153,10 +159,12 @@ async def _plan(
     branch: str = "main",
     anonymous: bool = False,
     into_existing: bool = False,
+    on_present: OnPresent = "raise",
     progress: Progress | None = None,
 ) -> Callable[[], PublishResult]:
     """Plan a group for each file, from their rows if they have any; return how to commit them."""
     check_choice("on_failed", on_failed, OnFailed)
+    check_choice("on_present", on_present, OnPresent)
     if names is not None and is_template(group):
         raise InvalidOptionError("groups are named by a template or by names, not by both.")
     if concurrency < 1:
@@ -173,8 +181,10 @@ async def _plan(
         table = with_url_columns(inventory.images.table, columns)
         names, group = _named(table, group, names)
         paths = dict(zip(plans, paths_of(list(plans), names, group), strict=True))
-        await asyncio.to_thread(target.check, list(paths.values()))
-        stores = registry
+        own = group if names is None else None
+        present = await asyncio.to_thread(Present.find, target, paths, own, on_present)
+        await asyncio.to_thread(target.check, present.free)
+        stores, known = registry, set[str]()
     else:
         listing = SourceOptions(
             url_column=url_column,
@@ -183,29 +193,39 @@ async def _plan(
             asset_gsd=asset_gsd,
             alternate=alternate,
             stac_metadata=stac_metadata,
+            bbox=bbox,
+            datetime=datetime,
         )
-        found = read_sources(sources, listing, registry=registry, anonymous=anonymous)
+        known_now: Listing = {}
+        found = read_sources(
+            sources, listing, registry=registry, anonymous=anonymous, listing=known_now
+        )
         urls = found["url"].to_pylist()
         names, group = _named(with_url_columns(found, columns), group, names)
         check_unique(urls)
         paths = dict(zip(urls, paths_of(urls, names, group), strict=True))
         stores = registry_for(urls, registry, anonymous=anonymous)
-        await asyncio.to_thread(target.check, list(paths.values()))
+        own = group if names is None else None
+        present = await asyncio.to_thread(Present.find, target, paths, own, on_present)
+        await asyncio.to_thread(target.check, present.free)
+        known = present.known(known_now)
         plans, errors = await read_plans(
-            urls,
+            [url for url in urls if url not in known],
             parser,
             stores,
             concurrency,
             progress or no_progress,
             declared_in(found),
         )
-        if errors and not (on_failed == "skip" and plans):
+        if errors and not (on_failed == "skip" and (plans or known)):
             raise joined(list(errors.values()), len(urls))
         failed = {url: error.text for url, error in errors.items()}
     needed = dict.fromkeys([*plans, *sources_in(plans.values())])
-    groups = {paths[url]: (url, plan) for url, plan in plans.items()}
+    groups, replaced = present.groups(plans)
     containers = containers_for(needed, registry=stores, anonymous=anonymous)
-    return partial(_commit, target, groups, containers, failed, message, progress)
+    known |= plans.keys() - {url for url, _ in groups.values()}
+    tree = Tree(groups, replaced)
+    return partial(_commit, target, tree, containers, failed, len(known), message, progress)
 
 
 def _named(table: pa.Table, group: str, names: Names | None) -> tuple[Names | None, str]:

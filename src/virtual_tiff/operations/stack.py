@@ -16,7 +16,8 @@ from virtual_tiff.cubes.placing import stackable
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.operations.files import as_inventory, failed_in
+from virtual_tiff.operations.files import as_inventory, failed_in, inventory_in
+from virtual_tiff.operations.incremental import clashing, known_in_cubes, list_sources
 from virtual_tiff.operations.options import (
     AppendOptions,
     StackOptions,
@@ -32,6 +33,7 @@ from virtual_tiff.publishing.containers import containers_for
 from virtual_tiff.publishing.cube import CubePart, existing_levels
 from virtual_tiff.publishing.repository import Location
 from virtual_tiff.publishing.results import PublishResult
+from virtual_tiff.publishing.sources_table import Recorded
 from virtual_tiff.publishing.target import Target
 
 type Repository = icechunk.Repository
@@ -131,7 +133,7 @@ def append(
     # A cube of other writers is one too.
     target = Target(repo, given.get("branch", "main"), create=False, into_existing=True)
     part = partial(CubePart, is_new=False, on_present=on_present, out_of_order=out_of_order)
-    return _commit(target, sources, part, "append", **given)
+    return _commit(target, sources, part, "append", renews=on_present != "raise", **given)
 
 
 def _commit(
@@ -144,6 +146,7 @@ def _commit(
     on_failed: OnFailed = "raise",
     message: str | None = None,
     branch: str = "main",
+    renews: bool = False,
     **given: Any,
 ) -> PublishResult:
     """Read and plan all that is to be written, then commit it."""
@@ -153,9 +156,19 @@ def _commit(
     if given.get("parser") is None and options.overviews:
         given["parser"] = VirtualTIFF()
     target.check()
-    inventory = as_inventory(sources, **given)
+    incremental = renews and inventory_in(sources) is None
+    store = target.store() if action == "append" and (options.stitch or incremental) else None
+    known: set[str] = set()
+    if incremental and store is not None:
+        recorded, listed = Recorded(store), list_sources(sources, given)
+        work = {name: given.get(name) for name in ("executor", "checkpoint", "progress")}
+        known = known_in_cubes(recorded, listed, group, options)
+        if len(known) == len(listed.urls):
+            return PublishResult(snapshot_id=None, branch=branch, added={}, known=len(known))
+        inventory = listed.without(known).read(**work)
+    else:
+        inventory = as_inventory(sources, **given)
     failed = failed_in(inventory, on_failed)
-    store = target.store() if action == "append" and options.stitch else None
 
     def plan(path: str, images: Inventory) -> CubePlan:
         if action == "publish":
@@ -163,6 +176,12 @@ def _commit(
         return plan_cube(images, options, existing_levels(store, path) if store else ())
 
     cubes = _planned(inventory, group, plan)
+    if known and (claimed := clashing(recorded, cubes, known)):
+        # Which of the files has the place is decided as for new ones.
+        known -= claimed
+        inventory = listed.without(known).read(**work)
+        failed = failed_in(inventory, on_failed)
+        cubes = _planned(inventory, group, plan)
     containers = containers_for(
         inventory.images.table["url"].to_pylist(),
         registry=given.get("registry"),
@@ -183,7 +202,7 @@ def _commit(
         for name, variable in cube.variables.items()
         if (found := attribute_notes(variable.image.attributes))
     }
-    return replace(result, failed=failed, notes=notes)
+    return replace(result, failed=failed, notes=notes, known=len(known))
 
 
 def _planned(

@@ -10,13 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import isclose, isfinite
+from typing import cast
 
 import numpy as np
 
 from virtual_tiff.errors import MismatchError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import COLLECTION, Document, disagreements
-from virtual_tiff.planning.attributes import encode_fill_value
+from virtual_tiff.planning.attributes import (
+    Flag,
+    encode_fill_value,
+    flag_attributes,
+    list_of_bands,
+)
 from virtual_tiff.planning.encoding.data_type import Scalar, nodata_value
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 
@@ -25,6 +31,7 @@ type Attributes = dict[str, JSON]
 _NODATA = ("_FillValue", "band_nodata", "nodata_values")
 _SCALING = ("scale_factor", "scales", "add_offset", "offsets")
 _UNITS = ("units", "band_units")
+_FLAGS = ("flag_values", "flag_masks", "flag_meanings")
 #: Spellings of one unit; others are compared as they are.
 _UNIT_NAMES = (
     {"m", "meter", "meters", "metre", "metres"},
@@ -49,8 +56,8 @@ class Declared:
     Parameters
     ----------
     bands
-        For each band of the file, in its order: `nodata`, `scale`, `offset`, `unit` and `name`,
-        those that are declared.
+        For each band of the file, in its order: `nodata`, `scale`, `offset`, `unit`, `name`, and
+        `flags`, lists of value, mask of its bits and name; those that are declared.
     collection
         The collection of the Item; images of two collections do not share an array.
     """
@@ -73,6 +80,8 @@ def complete(
     data_type: np.dtype[np.generic],
     count: int,
     chosen: Sequence[int] | None = None,
+    *,
+    is_sparse: bool = False,
 ) -> Completed:
     """Complete the attributes of one image.
 
@@ -86,6 +95,8 @@ def complete(
         Data type and number of bands of the array.
     chosen
         Numbers of the bands of the file that the array has; `None` for all.
+    is_sparse
+        Whether segments are missing, which read as the one fill value of the array.
 
     Raises
     ------
@@ -101,6 +112,11 @@ def complete(
         if "nodata_values" not in attributes:
             _check(attributes, values)
     else:
+        if is_sparse and "band_nodata" in values:
+            raise _mismatch(
+                "bands have different nodata values, but an array has one fill value, and some "
+                "segments of the image are missing."
+            )
         found |= values
     scaling = _scaling(bands, real=data_type.kind != "c")
     if any(key in attributes for key in _SCALING):
@@ -118,6 +134,8 @@ def complete(
         _check(attributes, names)
     else:
         found |= names
+    if not any(key in attributes for key in _FLAGS):
+        found |= _flags(bands, data_type)
     if declared.collection is not None:
         found[COLLECTION] = declared.collection
     return Completed(attributes=found, nodata=nodata)
@@ -141,7 +159,9 @@ def _completed_array(
         return plan
     count = dict(zip(plan.dimension_names, plan.shape, strict=True)).get("band", 1)
     try:
-        found = complete(plan.attributes, declared, plan.data_type, count, chosen)
+        found = complete(
+            plan.attributes, declared, plan.data_type, count, chosen, is_sparse=plan.is_sparse
+        )
     except MismatchError as error:
         error.at(url=None if plan.source is None else plan.source.url, ifd=plan.ifd)
         raise
@@ -181,13 +201,9 @@ def _nodata(
     values = [None if text is None else nodata_value(str(text), data_type) for text in texts]
     # Compared as text, since NaN is not equal to itself.
     if len(set(map(repr, values))) > 1:
-        return {"band_nodata": [_json(value) for value in values]}, None
+        return {"band_nodata": list_of_bands(values)}, None
     value = values[0]
     return ({}, None) if value is None else ({"_FillValue": encode_fill_value(value)}, value)
-
-
-def _json(value: Scalar | None) -> JSON:
-    return value if isinstance(value, int) or value is None else str(value)
 
 
 def _scaling(bands: Sequence[Document], *, real: bool) -> Attributes:
@@ -218,7 +234,7 @@ def _units(bands: Sequence[Document]) -> Attributes:
     first = units[0]
     if isinstance(first, str) and len(set(units)) == 1 and "since" not in first:
         return {"units": first}
-    return {"band_units": units}
+    return {"band_units": [unit or "" for unit in units]}
 
 
 def _names(bands: Sequence[Document]) -> Attributes:
@@ -226,6 +242,16 @@ def _names(bands: Sequence[Document]) -> Attributes:
     if not any(names):
         return {}
     return {"long_name": names[0] if len(names) == 1 else [name or "" for name in names]}
+
+
+def _flags(bands: Sequence[Document], data_type: np.dtype[np.generic]) -> Attributes:
+    """Return the classes that all bands share."""
+    said = [band.get("flags") for band in bands]
+    if not said or not said[0] or any(flags != said[0] for flags in said):
+        return {}
+    limits = np.iinfo(data_type.name) if data_type.kind in "iu" else None
+    flags = cast("list[Flag]", said[0])
+    return flag_attributes(flags, None if limits is None else (int(limits.min), int(limits.max)))
 
 
 def _spelt(attributes: Document) -> Attributes:

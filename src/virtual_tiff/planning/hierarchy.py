@@ -167,7 +167,7 @@ def _plan_one(
         array = _with_notes(array, directory.notes)
     description = describe(
         directory,
-        fill_value=image_nodata(directory, array.data_type, related.full),
+        fill_value=image_nodata(directory, array.data_type, related.full, options.image.bands),
         full=related.full,
     )
     if options.image.bands is not None:
@@ -175,7 +175,7 @@ def _plan_one(
             description.array_attributes,
             options.image.bands,
             directory.samples_per_pixel,
-            real=array.data_type.kind != "c",
+            array.data_type,
         )
         description = replace(description, array_attributes=chosen)
     texts = (v for v in description.array_attributes.values() if isinstance(v, str))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import isfinite
 
 import numpy as np
 
 from virtual_tiff.choices import BandAxis, ComplexIntegers
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.attributes import list_of_bands
 from virtual_tiff.planning.axes import Axes
 from virtual_tiff.planning.encoding.chunk_grid import ChunkGrid, chunk_grid
 from virtual_tiff.planning.encoding.codec_chain import (
@@ -76,7 +76,7 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
     )
     if options.bands is not None:
         grid = _select_bands(directory, grid, options.bands)
-    nodata = image_nodata(directory, sample.data_type)
+    nodata = image_nodata(directory, sample.data_type, bands=options.bands)
     zero: Scalar = sample.data_type.type(0).item()
     return ArrayPlan(
         shape=axes.arrange(axes.planes, directory.image_length, directory.image_width),
@@ -126,7 +126,7 @@ def _band_nodata(
     """Return the attribute `band_nodata`, if a sidecar has different values for bands."""
     if directory.auxiliary is None or len(directory.auxiliary.nodata) == 0:
         return {}
-    values = band_nodata(directory, data_type)
+    values = band_nodata(directory, data_type, bands)
     if len(set(map(repr, values))) == 1:
         return {}
     if not grid.lengths.all():
@@ -135,14 +135,7 @@ def _band_nodata(
             "bands have different nodata values, but an array has one fill value, and some "
             "segments of the image are missing.",
         )
-    chosen = values if bands is None else [values[band - 1] for band in bands]
-    return {"band_nodata": [_as_json(value) for value in chosen]}
-
-
-def _as_json(value: Scalar | None) -> JSON:
-    if isinstance(value, complex):
-        return [_as_json(value.real), _as_json(value.imag)]
-    return str(value) if isinstance(value, float) and not isfinite(value) else value
+    return {"band_nodata": list_of_bands(values)}
 
 
 def check_bands(bands: tuple[int, ...], count: int, directory: ImageFileDirectory) -> None:

@@ -201,6 +201,16 @@ def group_names(urls: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def names_of(url: str) -> tuple[str, ...]:
+    """Return all names that `group_names` gives a file, whatever other files there are."""
+    *above, name = _parts(url)
+    found = []
+    for depth in range(len(above) + 1):
+        folders = [_legal(part) for part in above[len(above) - depth :]]
+        found += ["/".join([*folders, _legal(last)]) for last in (_stem(name), name)]
+    return tuple(dict.fromkeys(found))
+
+
 def _fault(name: str) -> str | None:
     """Why no node of Zarr can have a name; `None` if one can."""
     if not name.strip():

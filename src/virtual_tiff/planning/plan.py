@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtual_tiff.json_type import JSON
+from virtual_tiff.messages import redacted_links
 from virtual_tiff.storage.source import Source
 
 type Codec = dict[str, JSON]
@@ -89,7 +90,8 @@ class ArrayPlan:
     inspection
         What must be inspected before this can be written.
     attributes
-        Attributes of the array, JSON.
+        Attributes of the array, JSON; passwords, signatures and tokens of addresses in them are
+        replaced.
     ifd
         Path of the directory of the image, the first one of a stack; `None` for coordinates and
         other variables.
@@ -121,11 +123,17 @@ class ArrayPlan:
                 f"references of shape {self.offsets.shape} and {self.lengths.shape} "
                 f"for a chunk grid of {self.grid_shape}"
             )
+        object.__setattr__(self, "attributes", redacted_links(self.attributes))
 
     @property
     def is_incomplete(self) -> bool:
         """Whether segments have to be fetched before this can be written."""
         return bool(self.partial) or self.inspection is not None or self.is_lerc
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether chunks are missing, which read as the fill value."""
+        return bool(np.count_nonzero(self.lengths) + len(self.inline) < self.lengths.size)
 
     @property
     def is_lerc(self) -> bool:
@@ -147,7 +155,7 @@ class GroupPlan:
     arrays, groups
         Children by name.
     attributes
-        Attributes of the group, JSON.
+        Attributes of the group, JSON, as those of arrays.
     """
 
     arrays: Mapping[str, ArrayPlan] = field(default_factory=dict)
@@ -157,6 +165,7 @@ class GroupPlan:
     def __post_init__(self) -> None:
         if both := self.arrays.keys() & self.groups.keys():
             raise AssertionError(f"names of both an array and a group: {sorted(both)}")
+        object.__setattr__(self, "attributes", redacted_links(self.attributes))
 
     def walk(self, path: str = "") -> Iterator[tuple[str, GroupPlan]]:
         """Yield this group and all below it, with their paths (empty for the root)."""

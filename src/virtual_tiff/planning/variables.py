@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtual_tiff.json_type import JSON
+from virtual_tiff.messages import redacted_links
 from virtual_tiff.planning.attributes import Description, coordinate_attributes, coordinate_values
 from virtual_tiff.planning.plan import ArrayPlan, Codec
 from virtual_tiff.tiff.geokeys import GeoTransform
@@ -164,7 +165,8 @@ def band_names(names: Sequence[str], dimension: str) -> ArrayPlan:
     # Imported here: few files describe their bands.
     from numcodecs.vlen import VLenUTF8
 
-    data = bytes(VLenUTF8().encode(np.array(list(names), dtype=object)))
+    texts = [redacted_links(name) for name in names]
+    data = bytes(VLenUTF8().encode(np.array(texts, dtype=object)))
     codecs: tuple[Codec, ...] = ({"name": "vlen-utf8"},)
     return _inline(data, _STRING, "", codecs, dimension, len(names), {})
 

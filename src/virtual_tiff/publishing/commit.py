@@ -15,6 +15,7 @@ import icechunk
 
 from virtual_tiff._version import __version__
 from virtual_tiff.errors import ErrorKind, RepositoryError
+from virtual_tiff.messages import redacted
 from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.publishing.containers import Container, prefixes_for
 from virtual_tiff.publishing.locking import locked
@@ -23,13 +24,13 @@ from virtual_tiff.publishing.parts import Part
 from virtual_tiff.publishing.references import Counts, Task
 from virtual_tiff.publishing.repository import COMMIT_KEY, icechunk_errors, text_of
 from virtual_tiff.publishing.results import Added, PublishResult
-from virtual_tiff.publishing.sources_table import Sources, add_sources, concatenated, time_of
+from virtual_tiff.publishing.sources_table import Sources, change_sources, concatenated, time_of
 from virtual_tiff.publishing.target import Target
 from virtual_tiff.storage.addresses import checksum_of
 from virtual_tiff.storage.run import run
 
 type Repository = icechunk.Repository
-type Action = Literal["publish", "append"]
+type Action = Literal["publish", "append", "remove"]
 
 #: Number of attempts after conflicts with other writers.
 TRIES = 20
@@ -90,7 +91,7 @@ def commit(
                 repository = with_splitting(target.ready(containers), parts)
                 session = for_writing(repository, parts).writable_session(target.branch)
                 added, sources = _write(session, parts, executor, report)
-                images = sum(each.images for each in added.values())
+                images = sum(each.images + each.removed for each in added.values())
                 snapshot: str | None = None
                 if images:
                     report("commit", 0, images, 0)
@@ -135,7 +136,8 @@ def _write(
     added = {each.path: each.added for each in written}
     total = sum(each.images for each in added.values())
     sources = concatenated([each.sources for each in written])
-    if not total:
+    dropped = [row for each in written for row in each.dropped]
+    if not (total or dropped):
         return added, sources
     references, stored = Counter[str](), Counter[str]()
     done = 0
@@ -163,8 +165,8 @@ def _write(
             forks.append(each)
             count(task, counts)
         session.merge(*forks)
-    if len(sources):
-        add_sources(session.store, sources)
+    if len(sources) or dropped:
+        change_sources(session.store, sources, dropped)
     added = {
         path: replace(one, references=references[path], stored=stored[path])
         for path, one in added.items()
@@ -224,7 +226,8 @@ def _commit(
     }
     base = session.snapshot_id
     try:
-        return session.commit(message or _message(action, added), metadata=metadata)
+        text = redacted(message or _message(action, added))
+        return session.commit(text, metadata=metadata)
     except icechunk.ConflictError:
         for snapshot in repository.ancestry(branch=branch):
             if snapshot.metadata.get(_CALL) == call:
@@ -236,12 +239,12 @@ def _commit(
 
 def _message(action: Action, added: Mapping[str, Added]) -> str:
     """Say in one line what a commit holds."""
-    verb = "Publish" if action == "publish" else "Append"
+    verb = action.capitalize()
     files = [path for path, each in added.items() if each.source is not None]
     if files:
         more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
         return f"{verb} {', '.join(files[:_NAMED])}{more}"
-    images = sum(each.images for each in added.values())
+    images = sum(each.images + each.removed for each in added.values())
     noun = "image" if images == 1 else "images"
     if len(added) == 1:
         path, each = next(iter(added.items()))

@@ -79,7 +79,9 @@ def read_coordinate(group: zarr.Group, name: str) -> NDArray[Any]:
     )
 
 
-def write_tiles(group: zarr.Group, name: str, step: float, origin: float, size: int) -> None:
+def write_tiles(
+    group: zarr.Group, name: str, step: float, origin: float, size: int, end: int
+) -> None:
     """Store the pixel centres of tiles: `y(tile_y, y)` or `x(tile_x, x)`, in CRS units.
 
     Parameters
@@ -92,9 +94,13 @@ def write_tiles(group: zarr.Group, name: str, step: float, origin: float, size: 
         Size of a pixel, and the corner of the first one of the grid.
     size
         Rows or columns of a tile.
+    end
+        Row or column after the last one of the images to write. It is an attribute, since the last
+        tile may be smaller than others.
     """
     tiles = _array(group, f"tile_{name}")
-    tiles.attrs.update({"origin": origin, "step": step, **_TILE_ATTRIBUTES[name]})
+    end = max(end, int(str(tiles.attrs.get("end", end))))
+    tiles.attrs.update({"origin": origin, "step": step, "end": end, **_TILE_ATTRIBUTES[name]})
     first = np.asarray(tiles[:], np.float64)
     values = origin + step * (first[:, None] + np.arange(size) + 0.5)
     if name not in group:

@@ -36,12 +36,12 @@ from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 from virtual_tiff.publishing.nodes import check_outside, get_json, key_prefix
 from virtual_tiff.publishing.parts import Part, Written
 from virtual_tiff.publishing.results import Added
-from virtual_tiff.publishing.sources_table import concatenated, read_sources_table
+from virtual_tiff.publishing.sources_table import Recorded, concatenated
 from virtual_tiff.storage.run import run
 
-#: Rows and columns of tiles in one manifest, and the most blocks of them: a commit takes some 50 ms
-#: for each manifest.
-_TILES = 8
+#: Steps of a series of tiles in one manifest, as far as possible, and the most blocks of tiles: a
+#: commit takes some 50 ms for each manifest.
+_STEPS = 25
 _BLOCKS = 256
 
 
@@ -60,7 +60,8 @@ class CubePart(Part):
     is_new
         Whether the cube is not there yet. The rest matters if it is.
     on_present
-        Whether to `raise` for an image whose place is taken, or to `skip` it.
+        Whether to `raise` for an image whose place is taken, to `skip` it, or to `replace` what is
+        there.
     out_of_order
         Whether to `raise` for images that come before the last of the cube, or to `insert`
         them, for which the references after them are rewritten.
@@ -78,16 +79,26 @@ class CubePart(Part):
         """Chunks of the largest variable; more images do not change how manifests are cut."""
         if not self.is_new:
             return {}
-        image = max(v.image.offsets.size for v in self.cube.variables.values())
+        largest = max(
+            (v.image for v in self.cube.variables.values()), key=lambda image: image.offsets.size
+        )
+        chunks = largest.offsets.size
         sizes = self.cube.sizes
-        tiles = [sizes.pop(name) for name in TILES if name in sizes]
-        # A manifest holds a square of tiles, and some steps of the first axis.
-        side = max(_TILES, ceil(sqrt(prod(tiles) / _BLOCKS))) if tiles else 1
-        grows = dict.fromkeys(TILES[: len(tiles)], MANIFEST_REFERENCES // side)
+        # Along these, tiles of one grid follow each other.
+        stitched = {name: sizes.pop(name) for name in TILES if name in sizes}
         first, *others = sizes or [""]
-        within = prod(sizes[name] for name in others) * prod(min(side, n) for n in tiles)
+        within = prod(sizes[name] for name in others)
+        if self.cube.grid_kind == "regular" and chunks * within > MANIFEST_REFERENCES / _STEPS:
+            grid = dict(zip(largest.dimension_names, largest.grid_shape, strict=True))
+            stitched = {name: grid[name] for name in ("y", "x")}
+            chunks //= prod(stitched.values())
+        # A manifest holds a square of them, and some steps of the first axis.
+        square = MANIFEST_REFERENCES / 2 / (_STEPS * chunks * within)
+        side = ceil(sqrt(max(1, square, prod(stitched.values()) / _BLOCKS))) if stitched else 1
+        grows = dict.fromkeys(stitched, max(1, MANIFEST_REFERENCES // side))
+        within *= prod(min(side, n) for n in stitched.values())
         if first:
-            grows[first] = image * within * (2 if tiles else 1)
+            grows[first] = chunks * within * (2 if stitched else 1)
         return grows
 
     def write(self, session: icechunk.Session) -> list[Written]:
@@ -101,9 +112,9 @@ class CubePart(Part):
             ]
         else:
             self._check_levels(there or 1)
-            present = read_sources_table(session.store).places()
+            recorded = Recorded(session.store)
             levels = [
-                extend_level(session, level, each, present, self.on_present, self.out_of_order)
+                extend_level(session, level, each, recorded, self.on_present, self.out_of_order)
                 for level, each in _levels(self.path, self.cube).items()
             ]
         return [_written(self.path, levels)]
@@ -158,11 +169,13 @@ def _written(path: str, levels: Sequence[CubeLevel]) -> Written:
             last=last,
             variables=tuple(cube.variables),
             skipped=full.skipped,
+            replaced=full.replaced,
             levels=len(levels),
             notes=cube.notes,
         ),
         tasks=(task for level in levels for task in level.tasks(path, full=level is full)),
         sources=concatenated([level.sources() for level in levels]),
+        dropped=[row for level in levels for row in level.dropped],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import icechunk
@@ -44,7 +44,7 @@ from virtual_tiff.publishing.nodes import (
 )
 from virtual_tiff.publishing.presence import PresenceUpdate
 from virtual_tiff.publishing.references import References, Task
-from virtual_tiff.publishing.sources_table import Sources, modified_times
+from virtual_tiff.publishing.sources_table import Recorded, Sources, modified_times
 from virtual_tiff.storage.run import run
 
 #: Number of images whose references are written in one task.
@@ -60,7 +60,9 @@ class CubeLevel:
 
     `places` are, for each axis of `cube`, where its positions are in the arrays; `grown` is the
     number of new ones along the first axis, `arrays` the number of arrays that were made or
-    extended, and `skipped` the number of images that the group at `path` had already.
+    extended, and `skipped` the number of images that the group at `path` had already. `holders`
+    are, by name of the variable, the rows of the table of sources whose place each image takes, or
+    -1.
     """
 
     path: str
@@ -69,6 +71,21 @@ class CubeLevel:
     grown: int = 0
     skipped: int = 0
     arrays: int = 0
+    holders: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    @property
+    def replaced(self) -> int:
+        """Number of images that take the place of others."""
+        return sum(
+            int(np.count_nonzero(self.holders[name] >= 0))
+            for name, variable in self.cube.variables.items()
+            if name in self.holders and (variable.band is None or variable.band.index == 0)
+        )
+
+    @property
+    def dropped(self) -> list[int]:
+        """Rows of the table of sources that do not hold any more."""
+        return [row for rows in self.holders.values() for row in rows.tolist() if row >= 0]
 
     def tasks(self, group: str, *, full: bool) -> Iterator[Task]:
         """References to write, of some images at a time."""
@@ -78,6 +95,7 @@ class CubeLevel:
             order = order_of(tuple(self.cube.sizes), names)
             first = self._first_chunks(variable, order)
             grids = _grids(variable)
+            replaced = self.holders.get(name, np.empty(0, np.int64)) >= 0
             for start in range(0, variable.rows.size, TASK_IMAGES):
                 part = slice(start, start + TASK_IMAGES)
                 rows = variable.rows[part]
@@ -91,6 +109,7 @@ class CubeLevel:
                     within=tuple(order.index(each) for each in names),
                     band=variable.band,
                     images=rows.size if counts else 0,
+                    replaced=replaced[part] if replaced.any() else None,
                 )
 
     def _first_chunks(self, variable: CubeVariable, order: Sequence[str]) -> NDArray[np.int64]:
@@ -173,18 +192,21 @@ def extend_level(
     session: icechunk.Session,
     path: str,
     cube: CubePlan,
-    present: set[tuple[str, str]],
+    recorded: Recorded,
     on_present: OnPresent,
     out_of_order: OutOfOrder,
 ) -> CubeLevel:
-    """Make room for more images at one resolution, of which none is `present`."""
+    """Make room for more images at one resolution, of which `recorded` has those that are there."""
     store = session.store
     group = _open_group(store, path)
     existing = [read_coordinate(group, axis.name) for axis in cube.axes]
     check_grid(group, cube)
     check_bands(group, path, cube)
     check_fits(store, path, cube)
-    cube, skipped = without_present(key_prefix(path), cube, present, on_present)
+    holders = _holders(path, cube, existing, recorded)
+    taken = {name: rows >= 0 for name, rows in holders.items()}
+    same = {name: _same(cube, name, rows, recorded) for name, rows in holders.items()}
+    cube, skipped = without_present(key_prefix(path), cube, taken, same, on_present)
     if cube.images == 0:
         return CubeLevel(
             path, cube, tuple(np.empty(0, np.int64) for _ in cube.axes), skipped=skipped
@@ -214,7 +236,43 @@ def extend_level(
         grown=len(together[0].values) - len(existing[0]) if together else 0,
         skipped=skipped,
         arrays=len(cube.variables) + len(cube.axes),
+        holders={name: rows[~same[name]] for name, rows in holders.items()}
+        if on_present == "replace"
+        else {},
     )
+
+
+def _holders(
+    path: str, cube: CubePlan, existing: Sequence[NDArray[Any]], recorded: Recorded
+) -> dict[str, NDArray[np.int64]]:
+    """Return the row of the table of sources that holds the place of each image, or -1.
+
+    The table is read only for images all of whose coordinates the cube has.
+    """
+    found = {}
+    there = [np.isin(axis.values, v) for axis, v in zip(cube.axes, existing, strict=True)]
+    for name, variable in cube.variables.items():
+        candidates = np.ones(variable.rows.size, bool)
+        for number, known in enumerate(there):
+            candidates &= known[variable.places[:, number]]
+        rows = np.full(variable.rows.size, -1, np.int64)
+        if candidates.any():
+            texts = positions(cube.axes, variable.of(candidates), cube.grid_kind)
+            rows[candidates] = recorded.rows(f"{key_prefix(path)}{name}", texts)
+        found[name] = rows
+    return found
+
+
+def _same(
+    cube: CubePlan, name: str, holders: NDArray[np.int64], recorded: Recorded
+) -> NDArray[np.bool_]:
+    """Return which images are the very ones that hold their places."""
+    same = np.zeros(holders.size, bool)
+    for image in np.flatnonzero(holders >= 0).tolist():
+        row = int(holders[image])
+        source = cube.inventory.source(int(cube.variables[name].rows[image]))
+        same[image] = recorded.table.source(row).is_same(source)
+    return same
 
 
 def _write_tiles(group: zarr.Group, cube: CubePlan) -> None:
@@ -222,8 +280,14 @@ def _write_tiles(group: zarr.Group, cube: CubePlan) -> None:
     a, _, c, _, e, f = cube.grid.transform
     image = next(iter(cube.variables.values())).image
     sizes = dict(zip(image.dimension_names, image.shape, strict=True))
-    write_tiles(group, "y", e, f, sizes["y"])
-    write_tiles(group, "x", a, c, sizes["x"])
+    ends = [
+        variable.corners + variable.sizes
+        for variable in cube.variables.values()
+        if variable.corners is not None and variable.sizes is not None
+    ]
+    bottom, right = np.concatenate(ends).max(axis=0).tolist()
+    write_tiles(group, "y", e, f, sizes["y"], bottom)
+    write_tiles(group, "x", a, c, sizes["x"], right)
 
 
 async def write_frame(store: IcechunkStore, path: str, plan: GroupPlan) -> None:

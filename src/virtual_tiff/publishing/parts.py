@@ -18,13 +18,14 @@ class Written:
     """A group that a session holds now, and what has to be put into it still.
 
     `added` is a summary, in which references and stored chunks are not counted yet; `sources` are
-    rows for the table of sources.
+    rows for the table of sources, and `dropped` the numbers of those that do not hold any more.
     """
 
     path: str
     added: Added
     tasks: Iterable[Task]
     sources: Sources
+    dropped: Sequence[int] = ()
 
 
 class Part(ABC):

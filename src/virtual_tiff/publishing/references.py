@@ -113,6 +113,8 @@ class Task:
         The band of planar images that the array holds; `None` for all.
     images
         Number of images that are done with it, for progress.
+    replaced
+        Shape `(images,)`: which images take the place of others, whose chunks they delete.
     """
 
     group: str
@@ -124,6 +126,7 @@ class Task:
     within: tuple[int, ...] = ()
     band: Band | None = None
     images: int = 0
+    replaced: NDArray[np.bool_] | None = None
 
     async def write(self, store: IcechunkStore) -> Counts:
         """Write them into a session or fork; refuse URLs that no container covers."""
@@ -139,6 +142,8 @@ class Task:
             for dimension, size in zip(within, grid, strict=True):
                 shape[dimension] = size
             chunks = slice(starts[image], starts[image + 1])
+            if self.replaced is not None and self.replaced[image]:
+                await delete_chunks(store, self.array, place, shape)
             references += self._refer(store, image, chunks, grid, tuple(place), tuple(shape))
             for index, data in self.references.inline.get(image, ()):
                 inner = _place_of_band(index, self.band)
@@ -188,6 +193,15 @@ class Task:
                 remedy="Open the repository with a container for its prefix, and save that.",
             )
         return count
+
+
+async def delete_chunks(
+    store: IcechunkStore, array: str, first: Sequence[int], shape: Sequence[int]
+) -> None:
+    """Delete the chunks of an array from a first one on, so many along each dimension."""
+    for index in np.ndindex(*shape):
+        at = tuple(start + i for start, i in zip(first, index, strict=True))
+        await store.delete(f"{array}/{chunk_key(at)}")
 
 
 def _of_band(

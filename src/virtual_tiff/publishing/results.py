@@ -17,6 +17,10 @@ class Added:
     ----------
     images
         Images that were added; in the group of a file, its arrays that hold images.
+    replaced
+        How many of them took the place of another image, or of the same file as it was before.
+    removed
+        Images that were removed.
     arrays
         Arrays that were made or extended, coordinates included.
     references
@@ -55,6 +59,8 @@ class Added:
     last: str = ""
     variables: tuple[str, ...] = ()
     skipped: int = 0
+    replaced: int = 0
+    removed: int = 0
     levels: int = 1
     notes: tuple[str, ...] = ()
 
@@ -88,6 +94,9 @@ class PublishResult:
         What readers have to know of the values of an array, by path of the array: scales that
         differ by band, nodata values that CF cannot express, metadata that could not be read; and
         what is not published, such as a damaged sub-IFD or planes without a directory.
+    known
+        Files that were published before, and that a listing shows unchanged: their headers were not
+        read.
     """
 
     snapshot_id: str | None
@@ -98,6 +107,7 @@ class PublishResult:
     containers: tuple[str, ...] = ()
     copied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    known: int = 0
 
     @property
     def groups(self) -> Mapping[str, str]:
@@ -113,6 +123,16 @@ class PublishResult:
     def images(self) -> int:
         """Images that were added, in all groups."""
         return sum(added.images for added in self.added.values())
+
+    @property
+    def replaced(self) -> int:
+        """How many of them took the place of others, in all groups."""
+        return sum(added.replaced for added in self.added.values())
+
+    @property
+    def removed(self) -> int:
+        """Images that were removed, in all groups."""
+        return sum(added.removed for added in self.added.values())
 
     @property
     def arrays(self) -> int:
@@ -131,7 +151,7 @@ class PublishResult:
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
-        totals = ("images", "arrays", "references", "stored")
+        totals = ("images", "replaced", "removed", "arrays", "references", "stored")
         return {
             "snapshot_id": self.snapshot_id,
             "branch": self.branch,
@@ -140,6 +160,7 @@ class PublishResult:
             "trees": list(self.trees),
             "added": {path: added.as_json() for path, added in self.added.items()},
             "failed": dict(self.failed),
+            "known": self.known,
             "unchecked": list(self.unchecked),
             "containers": list(self.containers),
             "copied": {url: list(reasons) for url, reasons in self.copied.items()},

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,13 +92,33 @@ class Sources:
             header=str(self["header"][row]),
         )
 
-    def places(self) -> set[tuple[str, str]]:
-        """Array and position of every image."""
-        return set(zip(self["array"].tolist(), self["position"].tolist(), strict=True))
+
+class Recorded:
+    """The table of sources of a session, read when it is needed."""
+
+    def __init__(self, store: IcechunkStore) -> None:
+        self._store = store
+
+    @cached_property
+    def table(self) -> Sources:
+        """All rows."""
+        return read_sources_table(self._store)
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str], int]:
+        places = zip(self.table["array"].tolist(), self.table["position"].tolist(), strict=True)
+        return {place: row for row, place in enumerate(places)}
+
+    def rows(self, array: str, positions: Sequence[str]) -> NDArray[np.int64]:
+        """Return the rows of the images at positions of an array; -1 where there is none."""
+        found = [self._places.get((array, position), -1) for position in positions]
+        return np.array(found, np.int64)
 
 
 def concatenated(tables: Sequence[Sources]) -> Sources:
     """Concatenate tables."""
+    if not tables:
+        return Sources.of(**{name: [] for name in COLUMNS})
     return Sources({name: np.concatenate([t[name] for t in tables]) for name in COLUMNS})
 
 
@@ -118,25 +139,45 @@ def modified_times(column: pa.ChunkedArray) -> NDArray[np.int64]:
     return values
 
 
-def add_sources(store: IcechunkStore, sources: Sources) -> None:
-    """Add rows to the table of a repository; create it if it does not exist."""
+def change_sources(store: IcechunkStore, added: Sources, dropped: Sequence[int] = ()) -> None:
+    """Drop rows of the table of a repository, and add others; create it if it does not exist.
+
+    New rows take the place of those that are dropped, and the last rows move into what is left, so
+    that few chunks of the table are written.
+    """
     group = _group(store)
     count = group["url"].shape[0] if "url" in group else 0  # type: ignore[union-attr]
-    for name, (kind, description) in COLUMNS.items():
-        values = sources[name]
-        if name not in group:
-            array: Any = group.create_array(
-                name,
-                shape=(count + len(values),),
-                chunks=(CHUNK_ROWS,),
-                dtype=kind,
-                dimension_names=(DIMENSION,),
-                attributes={"description": description},
-            )
-        else:
-            array = group[name]
-            array.resize((count + len(values),))
-        array[count:] = values
+    holes = np.unique(np.asarray(dropped, np.int64))
+    filled, left = holes[: len(added)], holes[len(added) :]
+    end = count - left.size
+    moved = np.setdiff1d(np.arange(end, count), left)
+    for name in COLUMNS:
+        array, values = _column(group, name, count), added[name]
+        if filled.size:
+            array.oindex[filled] = values[: filled.size]
+        if moved.size:
+            array.oindex[left[left < end]] = np.asarray(array.oindex[moved])
+        array.resize((end + len(values) - filled.size,))
+        if filled.size < len(values):
+            array[end:] = values[filled.size :]
+
+
+def _column(group: zarr.Group, name: str, count: int) -> Any:
+    """Return the array of a column; make it if it does not exist, also in an older table."""
+    if name in group:
+        return group[name]
+    kind, description = COLUMNS[name]
+    array = group.create_array(
+        name,
+        shape=(count,),
+        chunks=(CHUNK_ROWS,),
+        dtype=kind,
+        dimension_names=(DIMENSION,),
+        attributes={"description": description},
+    )
+    if count:
+        array[:] = np.full(count, _default(name), _dtype(name))
+    return array
 
 
 def _group(store: IcechunkStore) -> zarr.Group:
@@ -159,10 +200,12 @@ def read_sources_table(store: IcechunkStore) -> Sources:
         found = {}
     count = max(map(len, found.values()), default=0)
     for name in COLUMNS.keys() - found.keys():
-        kind = _dtype(name)
-        default = _DEFAULTS.get(name, "" if kind.kind == "T" else 0)
-        found[name] = np.full(count, default, kind)
+        found[name] = np.full(count, _default(name), _dtype(name))
     return Sources(found)
+
+
+def _default(column: str) -> Any:
+    return _DEFAULTS.get(column, "" if COLUMNS[column][0] == "string" else 0)
 
 
 def _dtype(column: str) -> np.dtype[Any]:

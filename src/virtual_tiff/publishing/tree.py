@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import icechunk
@@ -19,7 +19,7 @@ from virtual_tiff.publishing.nodes import (
 from virtual_tiff.publishing.parts import Part, Written
 from virtual_tiff.publishing.references import References, Task
 from virtual_tiff.publishing.results import Added
-from virtual_tiff.publishing.sources_table import Sources, microseconds
+from virtual_tiff.publishing.sources_table import Sources, microseconds, read_sources_table
 from virtual_tiff.storage.run import run
 
 #: Bytes of stored chunks in one manifest, which readers fetch as a whole, up to which they may
@@ -36,9 +36,12 @@ class Tree(Part):
     ----------
     groups
         URL and plan, without partial segments, by path.
+    replaced
+        Paths of those groups that are there and are written anew.
     """
 
     groups: Mapping[str, tuple[str, GroupPlan]]
+    replaced: frozenset[str] = frozenset()
 
     @property
     def is_small(self) -> bool:
@@ -51,11 +54,16 @@ class Tree(Part):
         )
 
     def write(self, session: icechunk.Session) -> list[Written]:
-        """Write the documents of all groups; refuse groups that are there."""
+        """Write the documents of all groups; refuse groups that are there, or replace them."""
         run(self._write(session.store))
-        return [_written(path, url, plan) for path, (url, plan) in self.groups.items()]
+        rows = rows_within(session.store, self.replaced)
+        return [
+            _written(path, url, plan, rows.get(path)) for path, (url, plan) in self.groups.items()
+        ]
 
     async def _write(self, store: icechunk.IcechunkStore) -> None:
+        for path in self.replaced:
+            await store.delete_dir(path)
         await check_free(store, list(self.groups), remedy=TAKEN)
         await check_outside(store, self.groups)
         await write_parents(store, self.groups)
@@ -63,7 +71,20 @@ class Tree(Part):
             await write_group(store, path, plan)
 
 
-def _written(path: str, url: str, plan: GroupPlan) -> Written:
+def rows_within(store: icechunk.IcechunkStore, paths: Collection[str]) -> dict[str, list[int]]:
+    """Return the rows of the table of sources of images in some groups, by path of the group."""
+    rows: dict[str, list[int]] = {path: [] for path in paths}
+    if not rows:
+        return rows
+    for row, array in enumerate(read_sources_table(store)["array"].tolist()):
+        parts = array.split("/")
+        for depth in range(1, len(parts)):
+            if (path := "/".join(parts[:depth])) in rows:
+                rows[path].append(row)
+    return rows
+
+
+def _written(path: str, url: str, plan: GroupPlan, dropped: Sequence[int] | None = None) -> Written:
     arrays = dict(_arrays(path, plan))
     images = {name: a for name, a in arrays.items() if a.ifd is not None and a.source is not None}
     sources = [array.source for array in images.values() if array.source is not None]
@@ -71,6 +92,7 @@ def _written(path: str, url: str, plan: GroupPlan) -> Written:
         path=path,
         added=Added(
             images=len(images),
+            replaced=0 if dropped is None else len(images),
             arrays=len(arrays),
             source=url,
             has_groups=bool(plan.groups.keys() - {OME}),
@@ -86,6 +108,7 @@ def _written(path: str, url: str, plan: GroupPlan) -> Written:
             )
             for name, array in arrays.items()
         ),
+        dropped=dropped or (),
         sources=Sources.of(
             array=list(images),
             position=["{}"] * len(images),

@@ -30,7 +30,9 @@ _PATH_CHARACTERS = "/!$&'()*+,;=:@"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = "") -> str:
+def source_url(
+    source: str | os.PathLike[str], base: str | os.PathLike[str] = "", *, query: bool = False
+) -> str:
     """Return the address of a source that a user named; keep a `/` at its end.
 
     Never call it with an address: those of local files hold names verbatim, but the escapes of a
@@ -42,6 +44,8 @@ def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = ""
         Local path, or address with a scheme. Escapes in `file` URLs are decoded (RFC 8089).
     base
         Folder that a relative path starts from; the working directory if it is empty.
+    query
+        Whether a web URL may have a query, such as a signature: only where nothing is written.
 
     Raises
     ------
@@ -66,6 +70,8 @@ def source_url(source: str | os.PathLike[str], base: str | os.PathLike[str] = ""
             )
         return "file://" + _absolute("/" + unquote(path))
     if scheme in WEB_SCHEMES and "?" in rest:
+        if query:
+            return f"{scheme}://{rest}"
         raise InvalidOptionError(
             "references cannot keep the query of a URL, such as a signature.",
             url=text.partition("?")[0],
@@ -162,6 +168,11 @@ def is_local(url: str) -> bool:
 def is_web(url: str) -> bool:
     """Whether an address is a URL of a web server, which has no listing."""
     return url.partition("://")[0] in WEB_SCHEMES
+
+
+def has_query(url: str) -> bool:
+    """Whether an address is a URL of a web server with a query."""
+    return is_web(url) and "?" in url
 
 
 def local_path(url: str) -> Path:

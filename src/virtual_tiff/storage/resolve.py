@@ -30,8 +30,12 @@ class AddressRegistry(ObjectStoreRegistry[Any]):
 
     def __init__(self, registry: ObjectStoreRegistry[Any] | None = None) -> None:
         super().__init__()
+        #: Stores of URLs with a query, which only `registry_for` makes, for reading.
+        self.queries: dict[str, Any] = {}
         if registry is not None:
             self.map = registry.map
+        if isinstance(registry, AddressRegistry):
+            self.queries = registry.queries
 
     def resolve(self, url: str) -> tuple[Any, str]:
         """Find the store of an address, and the key in it.
@@ -42,6 +46,8 @@ class AddressRegistry(ObjectStoreRegistry[Any]):
             No store is registered for it.
         """
         scheme, netloc, key = split_url(url)
+        if url in self.queries:
+            return self.queries[url], key
         entry = self.map.get(UrlKey(scheme.lower(), netloc))
         # Stores of web servers are registered under URLs, so with escapes.
         path = url.partition("://")[2].removeprefix(netloc)
@@ -81,9 +87,10 @@ def resolve_store(url: str, registry: ObjectStoreRegistry[Any]) -> tuple[Store, 
     SourceError
         With kind `no-store` if the registry has none for this URL.
     """
-    check_no_secret(url)
     if not isinstance(registry, AddressRegistry):
         registry = AddressRegistry(registry)
+    if url not in registry.queries:
+        check_no_secret(url)
     try:
         return registry.resolve(url)
     except ValueError as error:

@@ -57,6 +57,13 @@ class Source:
             return f"it was changed at {_text(modified)}, but had been at {_text(before)}"
         return None
 
+    def is_same(self, other: Source) -> bool:
+        """Whether another record is of the same content at the same URL."""
+        now = {"size": other.size, "e_tag": other.etag, "last_modified": other.last_modified}
+        if self.url != other.url or self.difference(now) is not None:
+            return False
+        return not (self.header and other.header) or self.header == other.header
+
     @property
     def has_strong_tag(self) -> bool:
         """Whether the ETag changes with every change of the content.

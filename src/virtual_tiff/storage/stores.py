@@ -11,7 +11,7 @@ from obstore.store import HTTPStore, LocalStore, from_url
 
 import virtual_tiff.storage.shutdown  # noqa: F401
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
-from virtual_tiff.storage.addresses import WEB_SCHEMES, chunk_location, split_url
+from virtual_tiff.storage.addresses import WEB_SCHEMES, chunk_location, has_query, split_url
 from virtual_tiff.storage.credentials import check_access, cloud
 from virtual_tiff.storage.resolve import AddressRegistry, Store
 from virtual_tiff.storage.retries import retry_settings
@@ -53,17 +53,18 @@ def registry_for(
         With kind `no-store`: no store serves the scheme of a URL. With kind `not-authorized`: there
         are no credentials; see `check_access`.
     """
-    if registry is not None:
-        return AddressRegistry(registry)
-    stores = AddressRegistry()
+    stores = AddressRegistry(registry)
     firsts: dict[str, str] = {}
     for url in urls:
         scheme, netloc, _ = split_url(url)
         root = f"{scheme}://{netloc}"
-        if root not in firsts:
+        if has_query(url):
+            # The store keeps the query of its own URL in each request.
+            stores.queries[url] = _store(f"{root}/?{url.partition('?')[2]}", url, {})
+        elif registry is None and root not in firsts:
             firsts[root] = url
             stores.register(root, _store(root, url, _settings(url, settings), anonymous=anonymous))
-    if not anonymous:
+    if registry is None and not anonymous:
         signed = (u for u in firsts.values() if not _settings(u, settings).get("skip_signature"))
         check_access(signed)
     return stores
@@ -77,7 +78,7 @@ def _settings(url: str, settings: Mapping[str, Mapping[str, Any]] | None) -> Map
     return next((found for start, found in settings.items() if location.startswith(start)), {})
 
 
-def _store(root: str, url: str, settings: Mapping[str, Any], *, anonymous: bool) -> Store:
+def _store(root: str, url: str, settings: Mapping[str, Any], *, anonymous: bool = False) -> Store:
     scheme = root.partition("://")[0]
     try:
         if scheme == "file":

@@ -11,20 +11,24 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from math import isfinite
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from xml.etree.ElementTree import Element
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.json_type import JSON
+from virtual_tiff.tiff import tolerant_xml
+from virtual_tiff.tiff.attribute_table import band_classes
 from virtual_tiff.tiff.gdal_metadata import BandMetadata, GDALMetadata
 from virtual_tiff.tiff.numbers import finite_number, leading_number
+from virtual_tiff.tiff.tolerant_xml import Tree, XMLError
 
 #: In GDAL's order: x0, dx per column, dx per row, y0, dy per column, dy per row.
 type GeoTransform = tuple[float, float, float, float, float, float]
+
+#: Coefficients by the names of `rasterio.rpc.RPC`: a number, or 20 of them.
+type Polynomials = Mapping[str, float | tuple[float, ...]]
 
 #: Lines of a world file that are parsed.
 _WORLD_LINES = 100
@@ -46,6 +50,8 @@ class Auxiliary:
     control_points
         GeoJSON FeatureCollection, as made by `tiff.geokeys.gcps`; `None` if there are none. They
         are used where there is no affine transform.
+    polynomials
+        Rational polynomials that come before those of the tags; `None` if there are none.
     metadata
         Metadata items, and descriptions, units, scales and offsets of bands.
     nodata
@@ -60,6 +66,7 @@ class Auxiliary:
     coordinate_epoch: float | None = None
     geotransform: GeoTransform | None = None
     control_points: dict[str, JSON] | None = None
+    polynomials: Polynomials | None = None
     metadata: GDALMetadata = field(default_factory=GDALMetadata)
     nodata: Mapping[int, str] = field(default_factory=dict)
     color_table: tuple[tuple[int, int, int], ...] = ()
@@ -69,14 +76,10 @@ class Auxiliary:
 def parse_aux_xml(data: bytes, url: str) -> Auxiliary:
     """Parse a PAM document; refuse those that GDAL cannot read either."""
     try:
-        root: Element = fromstring(data, forbid_dtd=True)
-    except (ParseError, ValueError, LookupError) as error:
-        # DefusedXmlException is a ValueError, as are wrong encodings.
-        why = "it defines entities or a document type"
-        detail = why if isinstance(error, DefusedXmlException) else str(error)
-        raise invalid_sidecar(url, f"the metadata cannot be read: {detail}.") from error
-    if root.tag.lower() != "pamdataset":
-        raise invalid_sidecar(url, f"the document begins with <{root.tag[:40]}>, not <PAMDataset>.")
+        document = tolerant_xml.read(data, partial(Tree, "PAMDataset"))
+    except XMLError as error:
+        raise invalid_sidecar(url, f"the metadata {error}.") from error
+    root = document.result()
     crs, epoch = _crs(root)
     points, projection = _control_points(root)
     bands: dict[int, BandMetadata] = {}
@@ -91,12 +94,14 @@ def parse_aux_xml(data: bytes, url: str) -> Auxiliary:
             nodata[index] = text
         if index == 0:
             color_table = _color_table(element)
+    notes = "; ".join(document.notes)
+    note = f"the metadata of {url.rpartition('/')[2]} {notes}." if notes else None
     return Auxiliary(
         crs=projection if points is not None and projection else crs,
         coordinate_epoch=epoch,
         geotransform=_geotransform(root),
         control_points=points,
-        metadata=GDALMetadata(domains=_domains(root), bands=bands),
+        metadata=GDALMetadata(domains=_domains(root), bands=bands, note=note),
         nodata=nodata,
         color_table=color_table,
         urls=(url,),
@@ -130,8 +135,8 @@ def invalid_sidecar(url: str, message: str) -> InvalidTIFFError:
 
 
 def _children(element: Element, name: str) -> Iterator[Element]:
-    """Yield children with a name; like GDAL, ignore case."""
-    return (child for child in element if str(child.tag).lower() == name)
+    """Yield children with a name."""
+    return (child for child in element if child.tag == name)
 
 
 def _text(element: Element, name: str) -> str | None:
@@ -140,7 +145,7 @@ def _text(element: Element, name: str) -> str | None:
 
 
 def _attribute(element: Element, name: str) -> str | None:
-    return next((value for key, value in element.attrib.items() if key.lower() == name), None)
+    return element.get(name)
 
 
 def _crs(root: Element) -> tuple[str | None, float | None]:
@@ -210,6 +215,7 @@ def _band(element: Element) -> BandMetadata:
         units=_text(element, "unittype") or None,
         description=_text(element, "description") or None,
         color_interpretation=_text(element, "colorinterp") or None,
+        classes=band_classes(element),
         domains=_domains(element),
     )
 

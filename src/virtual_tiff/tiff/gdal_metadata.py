@@ -15,24 +15,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from xml.etree.ElementTree import ParseError
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff import tolerant_xml
 from virtual_tiff.tiff.numbers import finite_number, leading_integer
+from virtual_tiff.tiff.tolerant_xml import Document, XMLError
 
 type Domains = Mapping[str, Mapping[str, str]]
 """Items by domain; the default domain is the empty string."""
 
 MAX_CHARACTERS = 4 * 1024 * 1024
 """Longest document that is parsed; GDAL writes some kilobytes."""
-MAX_DEPTH = 32
 _MAX_CACHED_CHARACTERS = 16 * 1024
 _EMPTY: Domains = MappingProxyType({})
+_NO_CLASSES: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +42,8 @@ class BandMetadata:
         `value * scale + offset` is in `units`; `None` if absent.
     units, description, color_interpretation
         Text as in the document; `None` if absent.
+    classes
+        Names of values, from category names or an attribute table beside the file.
     domains
         Other items of the band, by domain.
     """
@@ -54,6 +53,7 @@ class BandMetadata:
     units: str | None = None
     description: str | None = None
     color_interpretation: str | None = None
+    classes: Mapping[int, str] = field(default_factory=lambda: _NO_CLASSES)
     domains: Domains = field(default_factory=lambda: _EMPTY)
 
     def overridden_by(self, other: BandMetadata) -> BandMetadata:
@@ -65,6 +65,7 @@ class BandMetadata:
             units=other.units or self.units,
             description=other.description or self.description,
             color_interpretation=other.color_interpretation or self.color_interpretation,
+            classes=other.classes or self.classes,
             domains=_overridden(self.domains, other.domains),
         )
 
@@ -136,20 +137,10 @@ def parse_gdal_metadata(text: str | None) -> GDALMetadata:
 def _parse(text: str) -> GDALMetadata:
     if len(text) > MAX_CHARACTERS:
         raise _invalid(f"is {len(text)} characters long, more than {MAX_CHARACTERS}")
-    text = text.partition("\0")[0].strip()
-    target = _Target()
-    # An XML declaration names the encoding of the file, but the text is decoded already.
-    parser = DefusedXMLParser(target=target, encoding="utf-8", forbid_dtd=True)
     try:
-        parser.feed(text.encode("utf-8", "replace"))
-        parser.close()
-    except (ParseError, DefusedXmlException) as error:
-        has_type = isinstance(error, DefusedXmlException)
-        why = "defines entities" if has_type else f"is not well-formed XML ({error})"
-        target = _Target("names a document type, which is ignored" if has_type else None)
-        if not tolerant_xml.parse(text, target):
-            raise _invalid(why) from error
-    return target.result()
+        return tolerant_xml.read(text.partition("\0")[0].strip(), _Items).result()
+    except XMLError as error:
+        raise _invalid(str(error)) from error
 
 
 def _invalid(what: str) -> InvalidTIFFError:
@@ -158,49 +149,32 @@ def _invalid(what: str) -> InvalidTIFFError:
     )
 
 
-class _Target:
+class _Items(Document):
     """Collect items from parser events."""
 
-    def __init__(self, note: str | None = None) -> None:
-        self._depth = 0
-        self._found = self._in_document = False
-        self._notes = dict[str, None]() if note is None else {note: None}
+    def __init__(self) -> None:
+        super().__init__("GDALMetadata")
         self._item: dict[str, str] | None = None
         self._text: list[str] = []
         self._domains: dict[str, dict[str, str]] = {}
         self._bands: dict[int, dict[str, dict[str, str]]] = {}
         self._roles: dict[int, dict[str, str]] = {}
 
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise _invalid(f"is nested deeper than {MAX_DEPTH} elements")
-        name = tag.rpartition("}")[2].lower()  # GDAL ignores case and namespaces
-        if self._depth == 1:
-            self._in_document = name == "gdalmetadata" and not self._found
-            self._found |= self._in_document
-            if not self._in_document:
-                self._notes[f"has <{tag[:40]}> outside <GDALMetadata>, which is ignored"] = None
-        if self._depth == 2 and name == "item" and self._in_document:
-            self._item = {}
-            for key, value in attributes.items():
-                self._item.setdefault(key.lower(), value)
-            self._text = []
+    def opened(self, name: str, attributes: dict[str, str], depth: int) -> None:
+        """Begin an item."""
+        if depth == 2 and name == "item":
+            self._item, self._text = attributes, []
 
-    def data(self, text: str) -> None:
+    def text(self, text: str) -> None:
+        """Add text to the item."""
         if self._item is not None:
             self._text.append(text)
-        elif not self._depth and text.strip(" \t\r\n\ufeff"):
-            self._notes["has text outside <GDALMetadata>, which is ignored"] = None
 
-    def end(self, tag: str) -> None:
-        if self._depth == 2 and self._item is not None:
+    def closed(self, name: str, depth: int) -> None:
+        """End an item."""
+        if depth == 2 and self._item is not None:
             self._add(self._item, "".join(self._text).lstrip())
             self._item = None
-        self._depth -= 1
-
-    def close(self) -> None:
-        """Do nothing; the parser calls this at the end of the document."""
 
     def _add(self, item: Mapping[str, str], value: str) -> None:
         name = item.get("name")
@@ -219,8 +193,6 @@ class _Target:
 
     def result(self) -> GDALMetadata:
         """Return the collected items."""
-        if not self._found:
-            raise _invalid("has no <GDALMetadata>")
         bands = {}
         for index in sorted(self._bands.keys() | self._roles.keys()):
             roles = self._roles.get(index, {})
@@ -232,14 +204,14 @@ class _Target:
                 color_interpretation=roles.get("colorinterp") or None,
                 domains=self._bands.get(index, _EMPTY),
             )
-        note = f"the GDAL metadata {'; '.join(self._notes)}." if self._notes else None
+        note = f"the GDAL metadata {'; '.join(self.notes)}." if self.notes else None
         return GDALMetadata(domains=self._domains, bands=bands, note=note)
 
     def _number(self, index: int, role: str) -> float | None:
         text = self._roles.get(index, {}).get(role)
         number = finite_number(text)
         if text and number is None:
-            self._notes[f"has no number, but {text[:40]!r}, as {role} of band {index + 1}"] = None
+            self.notes[f"has no number, but {text[:40]!r}, as {role} of band {index + 1}"] = None
         return number
 
 

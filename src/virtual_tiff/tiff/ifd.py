@@ -27,6 +27,32 @@ type TagValue = int | float | str | bytes | tuple[int, ...] | tuple[float, ...]
 type GeoKeyValue = int | float | str | tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagEntry:
+    """An entry of a directory as it is in the file (TIFF 6.0 section 2).
+
+    Parameters
+    ----------
+    code
+        Number of the tag.
+    name
+        Its name, such as `ImageWidth`; the number of an unknown tag.
+    type
+        Field type, such as `SHORT`; the number of an unknown type.
+    count
+        Number of values.
+    value
+        One number, text without its NUL, bytes (BYTE, UNDEFINED), or a tuple of numbers; rational
+        numbers are numerator and denominator in turn. `None` if it cannot be read.
+    """
+
+    code: int
+    name: str
+    type: str
+    count: int
+    value: int | float | str | bytes | tuple[int, ...] | tuple[float, ...] | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageFileDirectory:
     """A directory of a TIFF: its tags, named as in TIFF 6.0.
@@ -73,6 +99,9 @@ class ImageFileDirectory:
         Metadata of the image from sidecars; `None` if there are none, or not requested.
     other_tags
         All remaining tags, number to value. Strings are stripped of NUL; rationals are floats.
+    tags
+        All entries as they are in the file, private ones included; empty unless
+        `virtual_tiff.read_directories` read them.
     """
 
     index: tuple[int, ...]
@@ -112,6 +141,7 @@ class ImageFileDirectory:
     notes: tuple[str, ...] = ()
     auxiliary: Auxiliary | None = None
     other_tags: Mapping[int, TagValue] = field(default_factory=dict)
+    tags: tuple[TagEntry, ...] = ()
 
     def __post_init__(self) -> None:
         for tag, value in (

@@ -8,11 +8,13 @@ from virtual_tiff.planning.attributes._array import (
     array_attributes,
     band_names,
     encode_fill_value,
+    list_of_bands,
     tag_attributes,
 )
 from virtual_tiff.planning.attributes._bands import of_bands, of_one_band
+from virtual_tiff.planning.attributes._classes import Flag, flag_attributes
 from virtual_tiff.planning.attributes._colors import color_interpretation
-from virtual_tiff.planning.attributes._describe import Description, describe
+from virtual_tiff.planning.attributes._describe import Description, describe, image_metadata
 from virtual_tiff.planning.attributes._notes import attribute_notes, plan_notes, value_notes
 from virtual_tiff.planning.attributes._spatial import (
     coordinate_attributes,
@@ -26,6 +28,7 @@ from virtual_tiff.planning.attributes._spatial import (
 __all__ = [
     "MAX_TEXT",
     "Description",
+    "Flag",
     "array_attributes",
     "attribute_notes",
     "band_names",
@@ -35,7 +38,10 @@ __all__ = [
     "crs_attributes",
     "describe",
     "encode_fill_value",
+    "flag_attributes",
     "group_attributes",
+    "image_metadata",
+    "list_of_bands",
     "of_bands",
     "of_one_band",
     "plan_notes",

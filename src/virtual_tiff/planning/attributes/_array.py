@@ -18,6 +18,7 @@ from struct import pack
 
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import json_text
+from virtual_tiff.planning.attributes._classes import flag_attributes
 from virtual_tiff.planning.attributes._colors import color_attributes
 from virtual_tiff.planning.encoding.data_type import nodata_tuple
 from virtual_tiff.tags import SampleFormat, Tag
@@ -70,6 +71,10 @@ def array_attributes(
     attributes |= _units(bands, count, heights)
     attributes |= _descriptions(bands)
     attributes |= color_attributes(ifd, bands)
+    classes = {tuple(band.classes.items()) for band in bands}
+    if len(classes) == 1:
+        flags = [(value, None, name) for value, name in classes.pop()]
+        attributes |= flag_attributes(flags, _limits(ifd))
     kind = raster_type(ifd if full is None else full)
     if kind is not None:
         attributes["AREA_OR_POINT"] = "Point" if kind == RasterType.PIXEL_IS_POINT else "Area"
@@ -77,8 +82,27 @@ def array_attributes(
         attributes["tiff"] = json_text(tags)
     attributes |= _items(metadata, bands)
     if nodata := nodata_tuple(ifd):
-        attributes["nodata_values"] = [v if isfinite(v) else str(v) for v in nodata]
+        attributes["nodata_values"] = list_of_bands(nodata)
     return attributes
+
+
+def _limits(ifd: ImageFileDirectory) -> tuple[int, int] | None:
+    """Return the lowest and the highest integer that samples can hold; `None` for other numbers."""
+    bits, form = ifd.bits_per_sample[0], ifd.sample_format[0]
+    if form in (SampleFormat.UINT, SampleFormat.VOID):
+        return 0, 2**bits - 1
+    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if form == SampleFormat.INT else None
+
+
+def list_of_bands(values: Sequence[bool | int | float | complex | None]) -> list[JSON]:
+    """Return a number for each band; texts where JSON or netCDF has no number for a band.
+
+    The text of a band without a number is empty.
+    """
+    numbers: list[JSON] = [v for v in values if isinstance(v, int | float) and isfinite(v)]
+    if len(numbers) == len(values):
+        return numbers
+    return ["" if v is None else str(v).strip("()") for v in values]
 
 
 def encode_fill_value(value: int | float | complex) -> JSON:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import numpy as np
+
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import JSON_TEXT, json_text
+from virtual_tiff.planning.attributes._array import encode_fill_value
+from virtual_tiff.planning.encoding.data_type import Scalar, nodata_value
 
 type Attributes = dict[str, JSON]
 
@@ -17,12 +21,15 @@ _BY_BAND = (
     "band_units",
     "long_name",
     "nodata_values",
+    "band_nodata",
     "color_interpretation",
     "gdal_band_metadata",
 )
 
 
-def of_bands(attributes: Attributes, bands: Sequence[int], count: int, *, real: bool) -> Attributes:
+def of_bands(
+    attributes: Attributes, bands: Sequence[int], count: int, data_type: np.dtype[np.generic]
+) -> Attributes:
     """Return the attributes of an image of which some bands, counted from 1, were chosen.
 
     Parameters
@@ -33,8 +40,8 @@ def of_bands(attributes: Attributes, bands: Sequence[int], count: int, *, real: 
         Numbers of the bands, counted from 1.
     count
         Number of bands of the image.
-    real
-        Whether its values are real numbers, since xarray cannot scale others.
+    data_type
+        Of its values; xarray cannot scale complex numbers.
     """
     found = dict(attributes)
     for name in _BY_BAND:
@@ -48,6 +55,7 @@ def of_bands(attributes: Attributes, bands: Sequence[int], count: int, *, real: 
     scales, offsets = found.get("scales", [1.0]), found.get("offsets", [0.0])
     pairs = scales, offsets
     same = all(isinstance(one, list) and len(set(map(repr, one))) == 1 for one in pairs)
+    real = data_type.kind != "c"
     if real and same and isinstance(scales, list) and isinstance(offsets, list) and scales[0] != 0:
         found.pop("scales", None)
         found.pop("offsets", None)
@@ -56,12 +64,14 @@ def of_bands(attributes: Attributes, bands: Sequence[int], count: int, *, real: 
     return found
 
 
-def of_one_band(attributes: Attributes, band: int, count: int, *, real: bool) -> Attributes:
-    """Return the attributes of one band as a separate array.
+def of_one_band(
+    attributes: Attributes, band: int, count: int, data_type: np.dtype[np.generic]
+) -> tuple[Attributes, Scalar | None]:
+    """Return the attributes of one band as a separate array, and its own nodata value.
 
     Parameters
     ----------
-    attributes, count, real
+    attributes, count, data_type
         As for `of_bands`.
     band
         Number of the band, counted from 1.
@@ -69,9 +79,12 @@ def of_one_band(attributes: Attributes, band: int, count: int, *, real: bool) ->
     Returns
     -------
     dict
-        With `scale_factor`, `add_offset`, `units` and one `long_name` in place of lists.
+        With `scale_factor`, `add_offset`, `units`, `_FillValue` and one `long_name` in place of
+        lists.
+    scalar or None
+        The nodata value, where the bands have several.
     """
-    found = of_bands(attributes, [band], count, real=real)
+    found = of_bands(attributes, [band], count, data_type)
     names = found.get("long_name")
     if isinstance(names, list):
         del found["long_name"]
@@ -81,4 +94,8 @@ def of_one_band(attributes: Attributes, band: int, count: int, *, real: bool) ->
         (unit,) = units
         readable = isinstance(unit, str) and unit and "since" not in unit
         found |= {"units": unit} if readable else {"band_units": [unit]} if unit else {}
-    return found
+    values = found.pop("band_nodata", None)
+    nodata = nodata_value(str(values[0]), data_type) if isinstance(values, list) else None
+    if nodata is not None:
+        found["_FillValue"] = encode_fill_value(nodata)
+    return found, nodata

@@ -81,7 +81,7 @@ def describe(
     transform = geotransform(source)
     if transform is not None and full is not None:
         transform = overview_transform(transform, (full.image_length, full.image_width), shape)
-    metadata = _metadata(ifd, full)
+    metadata = image_metadata(ifd, full)
     spatial_ref = spatial_ref_attributes(source, transform, None if full is None else shape)
     attributes = array_attributes(ifd, metadata, system=system, fill_value=fill_value, full=full)
     if metadata.note is not None:
@@ -102,7 +102,7 @@ def describe(
     )
 
 
-def _metadata(ifd: ImageFileDirectory, full: ImageFileDirectory | None) -> GDALMetadata:
+def image_metadata(ifd: ImageFileDirectory, full: ImageFileDirectory | None) -> GDALMetadata:
     """Return the metadata of the samples; an overview's document only tells how it was made."""
     if full is None or ifd.is_mask or full.samples_per_pixel != ifd.samples_per_pixel:
         full = ifd

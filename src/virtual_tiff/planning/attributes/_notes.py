@@ -34,6 +34,12 @@ def value_notes(attributes: Mapping[str, JSON]) -> tuple[str, ...]:
             "only pixels in which every band has its value of nodata_values hold no data, which "
             "_FillValue cannot say: apply the attribute."
         )
+    if "band_nodata" in attributes:
+        notes.append(
+            "the bands have different nodata values, of which _FillValue can say one: make bands "
+            "that are separate planes a variable each (split_bands, or bands=[n]), or apply the "
+            "attribute band_nodata along the bands."
+        )
     return tuple(notes)
 
 

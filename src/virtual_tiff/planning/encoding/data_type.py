@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -81,8 +82,9 @@ def image_nodata(
     ifd: ImageFileDirectory,
     data_type: np.dtype[np.generic],
     full: ImageFileDirectory | None = None,
+    bands: Sequence[int] | None = None,
 ) -> Scalar | None:
-    """Return the nodata value of all bands.
+    """Return the nodata value of all bands, or of those that were chosen, counted from 1.
 
     `None` if there is none, if bands differ, or if only the values of all bands together mean no
     data (`nodata_tuple`), in this image or in the one that it is an overview of (`full`).
@@ -91,7 +93,7 @@ def image_nodata(
         return None
     if ifd.auxiliary is None or not ifd.auxiliary.nodata:
         return nodata_value(ifd.gdal_nodata, data_type)
-    values = band_nodata(ifd, data_type)
+    values = band_nodata(ifd, data_type, bands)
     # Compared as text, since NaN is not equal to itself.
     return values[0] if len(set(map(repr, values))) == 1 else None
 
@@ -116,13 +118,13 @@ def nodata_tuple(ifd: ImageFileDirectory) -> tuple[float, ...]:
 
 
 def band_nodata(
-    ifd: ImageFileDirectory, data_type: np.dtype[np.generic]
+    ifd: ImageFileDirectory, data_type: np.dtype[np.generic], bands: Sequence[int] | None = None
 ) -> tuple[Scalar | None, ...]:
     """Return the nodata value of each band; a sidecar takes precedence, as in GDAL."""
     beside = {} if ifd.auxiliary is None else ifd.auxiliary.nodata
     return tuple(
-        nodata_value(beside.get(band, ifd.gdal_nodata), data_type)
-        for band in range(ifd.samples_per_pixel)
+        nodata_value(beside.get(band - 1, ifd.gdal_nodata), data_type)
+        for band in bands or range(1, ifd.samples_per_pixel + 1)
     )
 
 

@@ -44,6 +44,8 @@ IMAGE_COMPRESSIONS = (
 #: Compressions that do not tell what a segment holds: 33004 and 33007 are also raw YCbCr of Aperio,
 #: and old-style JPEG has several forms.
 AMBIGUOUS = frozenset({Compression.JPEG_2000_ALT, Compression.JPEG_ALT, Compression.OLD_JPEG})
+#: Bit 2 of T4Options: fill bits come before end-of-line codes (TIFF 6.0 section 11).
+_FILL_BITS = 4
 #: Codecs without a configuration.
 _PLAIN: dict[int, str] = {
     **dict.fromkeys(_JPEG_2000, "imagecodecs_jpeg2k"),
@@ -144,12 +146,12 @@ def _ccitt(ifd: ImageFileDirectory) -> Codec:
         return {"name": "imagecodecs_ccittrle"}
     if ifd.compression == Compression.CCITT_T6:
         return {"name": "imagecodecs_ccittfax4"}
-    options = ifd.other_tags.get(Tag.T4_OPTIONS, 0)
-    if not options:
-        return {"name": "imagecodecs_ccittfax3"}
+    options = ifd.other_tags.get(Tag.T4_OPTIONS) or 0
     if not isinstance(options, int):
         raise ifd.invalid(Tag.T4_OPTIONS, f"T4Options is {options!r}, but must be one integer.")
-    return {"name": "imagecodecs_ccittfax3", "configuration": {"t4options": options}}
+    # Writers fill before end-of-line codes whether the tag says so or not, and libtiff skips that.
+    # Without this bit imagecodecs returns white rows; with it, it reads streams without fill too.
+    return {"name": "imagecodecs_ccittfax3", "configuration": {"t4options": options | _FILL_BITS}}
 
 
 def _lerc(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:

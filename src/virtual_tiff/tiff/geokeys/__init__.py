@@ -4,7 +4,7 @@ All functions are pure functions of an `ImageFileDirectory`. Overviews and masks
 use the full-resolution directory, and `overview_transform`.
 """
 
-from virtual_tiff.tiff.geokeys._codes import GeoKey, GeoKeys, ModelType, RasterType
+from virtual_tiff.tiff.geokeys._codes import GeoKey, GeoKeys, ModelType, RasterType, key_title
 from virtual_tiff.tiff.geokeys._crs import CRSResult, crs, crs_key, crs_of_keys
 from virtual_tiff.tiff.geokeys._grid import (
     GeoTransform,
@@ -31,6 +31,7 @@ __all__ = [
     "gcps",
     "geotransform",
     "height_scaling",
+    "key_title",
     "overview_transform",
     "raster_type",
     "rpcs",

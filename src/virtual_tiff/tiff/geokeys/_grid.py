@@ -11,6 +11,7 @@ from typing import cast
 
 from virtual_tiff.json_type import JSON
 from virtual_tiff.tags import Tag
+from virtual_tiff.tiff.auxiliary import Polynomials
 from virtual_tiff.tiff.geokeys._codes import GeoKey, RasterType
 from virtual_tiff.tiff.geokeys._crs import CRSResult
 from virtual_tiff.tiff.ifd import ImageFileDirectory
@@ -226,6 +227,8 @@ def rpcs(
 ) -> dict[str, JSON] | None:
     """Return rational polynomial coefficients (RPCCoefficientTag, 50844: 92 doubles).
 
+    Those of a sidecar come before those of the tag.
+
     Parameters
     ----------
     ifd
@@ -239,21 +242,32 @@ def rpcs(
         The fields of `rasterio.rpc.RPC`: offsets and scales in pixels, degrees and metres, and
         four lists of 20 coefficients.
     """
+    beside = None if ifd.auxiliary is None else ifd.auxiliary.polynomials
+    found = _polynomials_of_tag(ifd) if beside is None else beside
+    if found is None:
+        return None
+    values: dict[str, JSON] = {
+        name: value if isinstance(value, float) else list(value) for name, value in found.items()
+    }
+    for axis, ratio in zip(("line", "samp"), _reduction(ifd, level_shape), strict=True):
+        # Offsets are relative to the centre of the first pixel, control points to its corner.
+        if ratio != 1:
+            offset, scale = (cast("float", values[f"{axis}_{name}"]) for name in ("off", "scale"))
+            values[f"{axis}_off"] = (offset + 0.5) / ratio - 0.5
+            values[f"{axis}_scale"] = scale / ratio
+    return values
+
+
+def _polynomials_of_tag(ifd: ImageFileDirectory) -> Polynomials | None:
     values = ifd.other_tags.get(Tag.RPC_COEFFICIENT)
     if not isinstance(values, tuple) or len(values) != len(_RPC_SCALARS) + 4 * _TERMS:
         return None
-    numbers = [float(v) for v in values]
+    numbers = tuple(float(v) for v in values)
     if not all(map(isfinite, numbers)):
         return None
-    scalars = dict(zip(_RPC_SCALARS, numbers, strict=False))
-    rows, columns = _reduction(ifd, level_shape)
-    for axis, ratio in (("line", rows), ("samp", columns)):
-        # Offsets are relative to the centre of the first pixel, control points to its corner.
-        if ratio != 1:
-            scalars[f"{axis}_off"] = (scalars[f"{axis}_off"] + 0.5) / ratio - 0.5
-            scalars[f"{axis}_scale"] /= ratio
-    found: dict[str, JSON] = {**scalars}
+    found: dict[str, float | tuple[float, ...]] = {}
+    found |= dict(zip(_RPC_SCALARS, numbers, strict=False))
     for i, name in enumerate(_RPC_POLYNOMIALS):
         start = len(_RPC_SCALARS) + i * _TERMS
-        found[name] = list(numbers[start : start + _TERMS])
+        found[name] = numbers[start : start + _TERMS]
     return found

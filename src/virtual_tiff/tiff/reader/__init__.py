@@ -5,6 +5,7 @@ One GET fetches the start of the file. Regular directories are decoded from thos
 for bytes that the first GET does not contain.
 """
 
+from virtual_tiff.tiff.reader._entries import with_tags
 from virtual_tiff.tiff.reader._read import DEFAULT_PREFETCH, read_header
 
-__all__ = ["DEFAULT_PREFETCH", "read_header"]
+__all__ = ["DEFAULT_PREFETCH", "read_header", "with_tags"]

@@ -17,15 +17,24 @@ from virtual_tiff.storage.opening import open_source
 from virtual_tiff.tiff.auxiliary import (
     Auxiliary,
     GeoTransform,
+    Polynomials,
     invalid_sidecar,
     parse_aux_xml,
     parse_world_file,
 )
+from virtual_tiff.tiff.gdal_metadata import Domains
 from virtual_tiff.tiff.geokeys import geotransform
 from virtual_tiff.tiff.ifd import Header
+from virtual_tiff.tiff.imagery import parse_esri_xml, parse_imd, parse_rpb, parse_rpc_txt
 from virtual_tiff.tiff.reader import read_header
 from virtual_tiff.tiff.relations import masks, relate
-from virtual_tiff.tiff.sidecars._merge import as_masks, as_overviews, as_overviews_of_mask, merge
+from virtual_tiff.tiff.sidecars._merge import (
+    Beside,
+    as_masks,
+    as_overviews,
+    as_overviews_of_mask,
+    merge,
+)
 from virtual_tiff.tiff.sidecars._names import names
 
 #: Largest `.aux.xml` in bytes; it may contain histograms and attribute tables.
@@ -100,11 +109,12 @@ async def add_sidecars(
         found = await _first(names(of, kind), read)
         return None if found is None else found[1]
 
-    overviews, mask, metadata, world = await _together(
+    overviews, mask, metadata, world, beside = await _together(
         tiff("ovr") if wants_overviews else _nothing(),
         tiff("msk") if wants_mask else _nothing(),
         _metadata(url, registry) if "aux.xml" in kinds else _nothing(),
         _world(url, registry) if wants_world else _nothing(),
+        _beside(url, registry, kinds),
     )
     found = []
     sources = {}
@@ -119,22 +129,22 @@ async def add_sidecars(
         if of_mask is not None:
             found.append(as_overviews_of_mask(of_mask[0]))
             sources[of_mask[0].source.url] = of_mask[1]
-    return merge(header, metadata, world, found), sources
+    return merge(header, metadata, world, found, beside), sources
 
 
 async def _nothing() -> None:
     return None
 
 
-async def _together[A, B, C, D](
-    a: Awaitable[A], b: Awaitable[B], c: Awaitable[C], d: Awaitable[D]
-) -> tuple[A, B, C, D]:
+async def _together[A, B, C, D, E](
+    a: Awaitable[A], b: Awaitable[B], c: Awaitable[C], d: Awaitable[D], e: Awaitable[E]
+) -> tuple[A, B, C, D, E]:
     """Wait for all, then raise the first error."""
-    results = await asyncio.gather(a, b, c, d, return_exceptions=True)
+    results = await asyncio.gather(a, b, c, d, e, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    return cast(tuple[A, B, C, D], results)
+    return cast(tuple[A, B, C, D, E], results)
 
 
 async def _first[T](
@@ -165,17 +175,58 @@ def _explained(error: BaseException, url: str) -> BaseException:
     return error.at(url=url)
 
 
-async def _metadata(url: str, registry: _Registry) -> Auxiliary | None:
-    async def read(name: str) -> Auxiliary:
+async def _text[T](
+    url: str, registry: _Registry, kind: SidecarKind, parse: Callable[[bytes, str], T]
+) -> tuple[str, T] | None:
+    """Read and parse a sidecar that is a text; `None` if there is none."""
+
+    async def read(name: str) -> tuple[T]:
         source = await open_source(name, registry, prefetch=MAX_METADATA_BYTES)
         if source.size > MAX_METADATA_BYTES:
             raise invalid_sidecar(
                 name, f"it has {source.size} bytes, more than {MAX_METADATA_BYTES}."
             )
-        return await asyncio.to_thread(parse_aux_xml, source.prefix, name)
+        return (await asyncio.to_thread(parse, source.prefix, name),)
 
-    found = await _first(names(url, "aux.xml"), read)
+    found = await _first(names(url, kind), read)
+    return None if found is None else (found[0], found[1][0])
+
+
+async def _metadata(url: str, registry: _Registry) -> Auxiliary | None:
+    found = await _text(url, registry, "aux.xml", parse_aux_xml)
     return None if found is None else found[1]
+
+
+async def _beside(url: str, registry: _Registry, kinds: Collection[SidecarKind]) -> Beside:
+    """Read what providers of satellite images put beside a file."""
+
+    def parse_rpc(data: bytes, name: str) -> Polynomials:
+        is_rpb = name.lower().endswith(".rpb")
+        return parse_rpb(data, name) if is_rpb else parse_rpc_txt(data, name)
+
+    terms, items, crs, *_ = await _together(
+        _text(url, registry, "rpc", parse_rpc) if "rpc" in kinds else _nothing(),
+        _text(url, registry, "imd", lambda data, _: parse_imd(data))
+        if "imd" in kinds
+        else _nothing(),
+        _text(url, registry, "xml", lambda data, _: parse_esri_xml(data))
+        if "xml" in kinds
+        else _nothing(),
+        _nothing(),
+        _nothing(),
+    )
+    crs = None if crs is None or crs[1] is None else crs
+    return Beside(
+        polynomials=None if terms is None else terms[1],
+        domains=items[1] if items is not None else {} if terms is None else _kind(terms[0]),
+        crs=None if crs is None else crs[1],
+        urls=tuple(found[0] for found in (terms, items, crs) if found is not None),
+    )
+
+
+def _kind(url: str) -> Domains:
+    """Return GDAL's item about who wrote the polynomials: DigitalGlobe or GeoEye."""
+    return {"": {"METADATATYPE": "DG" if url.lower().endswith(".rpb") else "GE"}}
 
 
 async def _world(url: str, registry: _Registry) -> tuple[str, GeoTransform] | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from virtual_tiff.tags import NewSubfileType
-from virtual_tiff.tiff.auxiliary import Auxiliary, GeoTransform, invalid_sidecar
-from virtual_tiff.tiff.gdal_metadata import GDALMetadata, parse_gdal_metadata
+from virtual_tiff.tags import NewSubfileType, Tag
+from virtual_tiff.tiff.auxiliary import Auxiliary, GeoTransform, Polynomials, invalid_sidecar
+from virtual_tiff.tiff.gdal_metadata import Domains, GDALMetadata, parse_gdal_metadata
 from virtual_tiff.tiff.geokeys import raster_type
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, Sidecar
+from virtual_tiff.tiff.imagery import polynomials
 from virtual_tiff.tiff.relations import relate
 
 _REDUCED = int(NewSubfileType.REDUCED_RESOLUTION)
@@ -17,6 +18,28 @@ _MASK = int(NewSubfileType.MASK)
 #: Item of a mask file: the bits of GDAL's mask flags, for the first band.
 _FLAGS = "INTERNAL_MASK_FLAGS_1"
 _PER_DATASET = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What providers of satellite images put beside a file (`virtual_tiff.tiff.imagery`).
+
+    Parameters
+    ----------
+    polynomials
+        From a `.RPB` or `_RPC.TXT`.
+    domains
+        Items of an `.IMD`.
+    crs
+        Code of the CRS in an XML of ArcGIS, which comes before the GeoKeys in GDAL.
+    urls
+        Addresses of those that exist.
+    """
+
+    polynomials: Polynomials | None = None
+    domains: Domains = field(default_factory=dict)
+    crs: str | None = None
+    urls: tuple[str, ...] = ()
 
 
 def as_overviews(header: Header, image: ImageFileDirectory) -> Sidecar:
@@ -80,6 +103,7 @@ def merge(
     metadata: Auxiliary | None,
     world: tuple[str, GeoTransform] | None,
     sidecars: Sequence[Sidecar],
+    beside: Beside | None = None,
 ) -> Header:
     """Merge sidecars into the header.
 
@@ -94,8 +118,10 @@ def merge(
         have a transform.
     sidecars
         Overviews and masks.
+    beside
+        What providers of satellite images put beside the file.
     """
-    found = metadata
+    found = _with_beside(header.ifds[0], metadata, beside or Beside())
     if world is not None and (found is None or found.geotransform is None):
         url, transform = world
         found = found or Auxiliary()
@@ -113,6 +139,23 @@ def merge(
         ifds=(replace(ifds[0], auxiliary=found), *ifds[1:]),
         sidecars=tuple(_sidecar_with_nodata(sidecar, levels) for sidecar in sidecars),
     )
+
+
+def _with_beside(
+    image: ImageFileDirectory, metadata: Auxiliary | None, beside: Beside
+) -> Auxiliary | None:
+    """Add what is beside the file; polynomials of the tag come before those of PAM."""
+    found = metadata or Auxiliary()
+    crs = beside.crs if found.crs is None else found.crs
+    terms = beside.polynomials
+    if terms is None and image.other_tags.get(Tag.RPC_COEFFICIENT) is None:
+        terms = polynomials(found.metadata.domains.get("RPC", {}))
+    items = found.metadata
+    if beside.domains:
+        items = GDALMetadata(domains=beside.domains).overridden_by(items)
+    urls = (*found.urls, *beside.urls)
+    found = replace(found, crs=crs, polynomials=terms, metadata=items, urls=urls)
+    return found if metadata is not None or beside.urls else None
 
 
 def _without_raster_type(metadata: GDALMetadata) -> GDALMetadata:

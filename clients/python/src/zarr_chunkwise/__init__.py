@@ -1,15 +1,12 @@
-"""An optional codec pipeline for zarr-python that reads whole arrays in less time.
+"""A codec pipeline for zarr-python that reads whole arrays in less time.
 
-Optional; zarr-python's own pipeline returns the same values from the same codecs. Importing this
-module registers the pipeline; the configuration of zarr-python selects it::
+Optional; zarr-python's own pipeline returns the same values from the same codecs. The configuration
+of zarr-python selects it::
 
-    import zarr
-    import virtual_tiff.codec_pipeline
+    zarr.config.set({"codec_pipeline.path": "zarr_chunkwise.ChunkwiseCodecPipeline"})
 
-    zarr.config.set({"codec_pipeline.path": "virtual_tiff.codec_pipeline.ChunkwiseCodecPipeline"})
-
-The file imports nothing of this package. A copy under another name works too; then use its path in
-the configuration.
+or ``ZARR_CODEC_PIPELINE__PATH`` in the environment. No import is needed where the distribution is
+installed. The folder also works as a copy: import it first.
 """
 
 from __future__ import annotations
@@ -18,6 +15,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import prod
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Self
 
 import imagecodecs
@@ -32,7 +30,7 @@ from zarr.abc.codec import (
     GetResult,
     SupportsSyncCodec,
 )
-from zarr.registry import get_pipeline_class, register_pipeline
+from zarr.registry import register_pipeline
 
 if TYPE_CHECKING:
     from zarr.abc.buffer import Buffer, NDBuffer
@@ -42,8 +40,8 @@ if TYPE_CHECKING:
     # complete.
     type Item = tuple[Any, Any, Any, Any, bool]
 
-with zarr.config.set({"codec_pipeline.path": "zarr.core.codec_pipeline.BatchedCodecPipeline"}):
-    _Default = get_pipeline_class()
+# By its path in the configuration: zarr-python may be loading this module to look a pipeline up.
+_Default = resolve_name("zarr.core.codec_pipeline.BatchedCodecPipeline")
 
 # Decoders that are faster with a known size of their output. If the stream has another size, they
 # raise or return another number of bytes; the registered codec decodes it then.

@@ -1,0 +1,1 @@
+"""Known archives of TIFFs, as data: where they are, what they hold, how they become cubes."""

@@ -1,0 +1,208 @@
+"""Entries of the catalogue: TOML files of this package, or of the caller.
+
+A value that could not be confirmed is `?`, and stays so.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.json_type import JSON
+
+#: Environment variable with a TOML file, or a folder of them, with further entries.
+CATALOG = "VIRTUAL_TIFF_CATALOG"
+#: How a source names an entry.
+PREFIX = "catalog:"
+
+type Kind = Literal["api", "listing", "tiles"]
+type Layout = Literal["stack", "stitch", "tree"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """An archive of TIFFs.
+
+    Parameters
+    ----------
+    name, title
+        Key of the entry, and what the archive is.
+    kind
+        `api`: Items of a STAC API. `listing`: prefixes, or tables with addresses. `tiles`: a URL
+        template with one file for each tile of a grid of degrees.
+    endpoint, collections
+        Root of the STAC API, and ids of its collections.
+    sources
+        Prefixes or tables of a `listing`.
+    template
+        URL with `{latitude}` and `{longitude}` for `tiles`.
+    tile_size, corner, latitude, longitude
+        Degrees of a tile, its corner in the name (`north-west` or `south-west`), and format of
+        both, with `{degrees}` and `{hemisphere}`.
+    assets, optional_assets
+        Keys or patterns of assets of an Item that are read by default, and of those that only some
+        Items have.
+    datetime_column
+        Property with the time, where `datetime` is null.
+    columns
+        Names of further columns, and regular expressions that find their values in addresses.
+    rewrite
+        A regular expression for addresses of assets, and its replacement.
+    layout, grid, group, along, variable
+        How images become cubes; see `virtual_tiff.stack`. A `tree` has a group for each file.
+    values
+        Data types, nodata values, scales, and who tells them: the TIFF, STAC, or a rule.
+    encoding
+        Tiling and compression of the files.
+    licence, credentials
+        Terms, with the credit; and what reading needs.
+    readers
+        `yes` if readers can read a published cube today, else why not.
+    traps, sources_of_facts
+        What went wrong for others; and where the facts are from.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    layout: Layout
+    licence: str
+    credentials: str
+    readers: str
+    endpoint: str = ""
+    collections: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    template: str = ""
+    tile_size: int = 0
+    corner: Literal["north-west", "south-west"] = "north-west"
+    latitude: str = "{degrees}{hemisphere}"
+    longitude: str = "{degrees}{hemisphere}"
+    assets: Sequence[str] = ()
+    optional_assets: Sequence[str] = ()
+    datetime_column: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rewrite: Sequence[str] = ()
+    grid: str = ""
+    group: str = ""
+    along: Sequence[str] = ()
+    variable: str = ""
+    values: str = "?"
+    encoding: str = "?"
+    traps: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the facts that the entry has."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+
+def archives() -> dict[str, Archive]:
+    """Return all entries by name: those of this package, and of `VIRTUAL_TIFF_CATALOG`."""
+    found = dict(_own())
+    if place := os.environ.get(CATALOG):
+        path = Path(place)
+        try:
+            files_there = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+            found |= {
+                (one := _read(file.read_text("utf-8"), file)).name: one for file in files_there
+            }
+        except OSError as error:
+            raise InvalidOptionError(f"{CATALOG} is {place!r}: {error.strerror}.") from error
+    return found
+
+
+@cache
+def _own() -> dict[str, Archive]:
+    folder = files("virtual_tiff.catalog") / "archives"
+    entries = (
+        _read(file.read_text("utf-8"), Path(file.name))
+        for file in sorted(folder.iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".toml")
+    )
+    return {entry.name: entry for entry in entries}
+
+
+def archive(name: str) -> Archive:
+    """Return an entry by name, or the one in a TOML file.
+
+    Raises
+    ------
+    InvalidOptionError
+        There is no such entry; or the file has an unknown or a wrong key.
+    """
+    name = name.removeprefix(PREFIX)
+    if name.endswith(".toml"):
+        path = Path(name)
+        try:
+            return _read(path.read_text("utf-8"), path)
+        except OSError as error:
+            raise InvalidOptionError(f"{path}: {error.strerror}.") from error
+    known = archives()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        meant = f"; did you mean {near[0]!r}?" if near else "."
+        raise InvalidOptionError(
+            f"the catalogue has no archive {name!r}{meant}",
+            remedy=f"It has {', '.join(known)}.",
+        )
+    return known[name]
+
+
+def _read(text: str, path: Path) -> Archive:
+    """Make an entry of a TOML document, whose file name is the default of its name."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidOptionError(f"{path} is not TOML: {error}.") from error
+    document.setdefault("name", path.stem)
+    known = {one.name: one for one in fields(Archive)}
+    for key, value in document.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            meant = f"; did you mean {near[0]!r}?" if near else "."
+            raise InvalidOptionError(f"{path} has the unknown key {key!r}{meant}")
+        _check(path, key, value, known[key].default_factory, known[key].default)
+    required = {n for n, o in known.items() if o.default is o.default_factory is MISSING}
+    if missing := required - document.keys():
+        raise InvalidOptionError(f"{path} lacks the key {min(missing)!r}.")
+    _check_kind(path, document)
+    return Archive(**document)
+
+
+def _check(path: Path, key: str, value: Any, factory: Any, default: Any) -> None:
+    expected: Any = dict if factory is dict else list if default == () else str
+    if key == "tile_size":
+        expected = int
+    if not isinstance(value, expected):
+        raise InvalidOptionError(f"{path}: {key} must be a {expected.__name__}.")
+    if key in ("kind", "layout"):
+        choices = get_args((Kind if key == "kind" else Layout).__value__)
+        if value not in choices:
+            raise InvalidOptionError(
+                f"{path}: {key} is {value!r}, not one of {', '.join(choices)}."
+            )
+    patterns = value.values() if key == "columns" else value[:1] if key == "rewrite" else ()
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise InvalidOptionError(f"{path}: {pattern!r} is no pattern: {error}.") from error
+
+
+def _check_kind(path: Path, document: Mapping[str, Any]) -> None:
+    needed = {
+        "api": ("endpoint", "collections"),
+        "listing": ("sources",),
+        "tiles": ("template", "tile_size"),
+    }
+    for key in needed[document["kind"]]:
+        if not document.get(key):
+            raise InvalidOptionError(f"{path} lacks {key!r}, which the kind needs.")

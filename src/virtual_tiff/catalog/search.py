@@ -1,0 +1,123 @@
+"""Search an archive: the Items of a STAC API, or the addresses of tiles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil, floor
+from typing import Any
+
+from virtual_tiff.catalog.entries import Archive
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
+
+#: Items of a page.
+_PAGE = 100
+
+
+def check_bbox(bbox: Sequence[float]) -> tuple[float, float, float, float]:
+    """Return west, south, east and north, in degrees; refuse anything else."""
+    box = tuple(bbox)
+    if (
+        len(box) != 4
+        or not (-90 <= box[1] <= box[3] <= 90)
+        or not all(-180 <= x <= 180 for x in box[::2])
+    ):
+        raise InvalidOptionError(
+            f"bbox is {list(bbox)}, but must be west, south, east and north in degrees."
+        )
+    return box  # west may be greater than east, across the antimeridian
+
+
+def found_items(
+    archive: Archive, bbox: Sequence[float] | None, datetime: str | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the Items of an archive as dictionaries, of all pages.
+
+    Raises
+    ------
+    InvalidOptionError
+        Neither place nor time is given; or pystac-client is not installed.
+    SourceError
+        The API does not answer.
+    """
+    if bbox is None and datetime is None:
+        raise InvalidOptionError(
+            f"the whole archive {archive.name!r} would be listed.",
+            remedy="Pass bbox=(west, south, east, north), or datetime=….",
+        )
+    try:
+        from pystac_client import Client
+        from pystac_client.exceptions import APIError
+    except ImportError:
+        raise InvalidOptionError(
+            "a search needs pystac-client, which is not installed.",
+            remedy="Install virtual-tiff[stac].",
+        ) from None
+    from requests.exceptions import RequestException
+
+    box = None if bbox is None else check_bbox(bbox)
+    try:
+        client = Client.open(archive.endpoint)
+        try:
+            search = client.search(
+                collections=list(archive.collections), bbox=box, datetime=datetime, limit=_PAGE
+            )
+        except Exception as error:
+            # pystac-client raises `Exception` for times that it cannot read.
+            raise InvalidOptionError(f"the search is refused: {error}.") from error
+        for item in search.items_as_dicts():
+            yield _rewritten(item, archive.rewrite)
+    except (APIError, RequestException) as error:
+        raise SourceError(
+            f"the STAC API failed: {error}", kind=ErrorKind.STORAGE, url=archive.endpoint
+        ) from error
+
+
+def _rewritten(item: dict[str, Any], rewrite: Sequence[str]) -> dict[str, Any]:
+    """Return an Item whose assets have the addresses that stores understand."""
+    if not rewrite:
+        return item
+    pattern, replacement = rewrite
+    assets: Mapping[str, Mapping[str, Any]] = item.get("assets", {})
+    changed = {
+        key: {**asset, "href": re.sub(pattern, replacement, str(asset.get("href", "")))}
+        for key, asset in assets.items()
+    }
+    return {**item, "assets": changed}
+
+
+def tile_urls(archive: Archive, bbox: Sequence[float] | None) -> list[str]:
+    """Return the addresses of the tiles that a box touches; some may have no file.
+
+    Raises
+    ------
+    InvalidOptionError
+        There is no box.
+    """
+    if bbox is None:
+        raise InvalidOptionError(
+            f"the whole archive {archive.name!r} would be listed.",
+            remedy="Pass bbox=(west, south, east, north).",
+        )
+    west, south, east, north = check_bbox(bbox)
+    size = archive.tile_size
+    below = range(floor(south / size) * size, max(ceil(north / size) * size, 1 - 90), size)
+    parts = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+    columns = [
+        left
+        for first, last in parts
+        for left in range(floor(first / size) * size, ceil(last / size) * size, size)
+    ]
+    shift = size if archive.corner == "north-west" else 0
+    return [
+        archive.template.format(
+            latitude=_formatted(archive.latitude, bottom + shift, "NS"),
+            longitude=_formatted(archive.longitude, left, "EW"),
+        )
+        for bottom in reversed(below)
+        for left in columns
+    ]
+
+
+def _formatted(form: str, degrees: int, hemispheres: str) -> str:
+    return form.format(degrees=abs(degrees), hemisphere=hemispheres[degrees < 0])

@@ -1,0 +1,302 @@
+"""The catalogue: its entries, one's own, and searches of a STAC API that pages as real ones do."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.archive import write_scenes
+from virtual_tiff import scan, stack
+from virtual_tiff.catalog.entries import archive, archives
+from virtual_tiff.catalog.search import tile_urls
+from virtual_tiff.cli import main
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
+
+Output = pytest.CaptureFixture[str]
+WORLD = (-180.0, -90.0, 180.0, 90.0)
+
+
+# --- a STAC API ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Api:
+    """Items, and how their pages follow each other."""
+
+    items: list[dict[str, Any]]
+    style: str
+    searches: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+    status: int = 200
+
+    def page(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a page of two Items; the last full page of `earth-search` has a next one."""
+        start = int(str(body.get("token") or "next:x:0").rsplit(":", 1)[-1])
+        found = self.items[start : start + 2]
+        answer: dict[str, Any] = {"type": "FeatureCollection", "features": found, "links": []}
+        more = bool(found) if self.style == "earth-search" else start + 2 < len(self.items)
+        following = {**body, "token": f"next:x:{start + 2}"}
+        if self.style == "earth-search":
+            answer |= {"numberMatched": len(self.items), "numberReturned": len(found)}
+            answer["context"] = {"limit": 2, "matched": len(self.items)}
+        if more:
+            link = {"rel": "next", "href": f"{self.url}/search", "method": "POST"}
+            merge = {"merge": False} if self.style == "earth-search" else {}
+            answer["links"] = [{**link, **merge, "body": following}]
+        return answer
+
+    def landing(self) -> dict[str, Any]:
+        link = {"href": f"{self.url}/search", "type": "application/geo+json"}
+        return {
+            "type": "Catalog",
+            "id": "test",
+            "description": "",
+            "stac_version": "1.0.0",
+            "conformsTo": [
+                "https://api.stacspec.org/v1.0.0/core",
+                "https://api.stacspec.org/v1.0.0/collections",
+                "https://api.stacspec.org/v1.0.0/item-search",
+            ],
+            "links": [
+                {"rel": "self", "href": self.url, "type": "application/json"},
+                {"rel": "root", "href": self.url, "type": "application/json"},
+                {"rel": "search", "method": "GET", **link},
+                {"rel": "search", "method": "POST", **link},
+            ],
+        }
+
+
+@pytest.fixture(params=["earth-search", "planetary-computer"])
+def api(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Api]:
+    paths = write_scenes(tmp_path, 4)
+    served = Api([_item(path, i) for i, path in enumerate(paths)], request.param)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(served.landing())
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            served.searches.append(body)
+            self._answer(served.page(body), served.status)
+
+        def _answer(self, document: dict[str, Any], status: int = 200) -> None:
+            data = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        served.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield served
+        server.shutdown()
+        thread.join()
+
+
+def _item(path: Path, number: int) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": f"item-{number}",
+        "collection": "scenes",
+        "geometry": None,
+        "bbox": [0, 0, 1, 1],
+        "properties": {
+            "datetime": None,
+            "start_datetime": f"2024-01-0{number + 1}T00:00:00Z",
+            "grid:code": "MGRS-33TWN",
+        },
+        "links": [],
+        "assets": {
+            "red": {"href": f"https://elsewhere.example/data{path}", "type": "image/tiff"},
+            "other": {"href": f"https://elsewhere.example/none{path}", "type": "image/tiff"},
+        },
+    }
+
+
+def write_entry(folder: Path, endpoint: str, **more: object) -> Path:
+    fields: dict[str, object] = {
+        "title": "Scenes",
+        "kind": "api",
+        "endpoint": endpoint,
+        "collections": ["scenes"],
+        "assets": ["red"],
+        "datetime_column": "start_datetime",
+        "rewrite": ["^https://elsewhere.example/data", "file://"],
+        "layout": "stack",
+        "licence": "?",
+        "credentials": "none",
+        "readers": "yes",
+        **more,
+    }
+    path = folder / "scenes.toml"
+    lines = [f"{key} = {json.dumps(value)}" for key, value in fields.items()]
+    path.write_text("\n".join([*lines, "[columns]", "month = '_(\\d{6})\\d\\d'"]))
+    return path
+
+
+# --- searches ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def allow_local_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API names local files, which a list from elsewhere may not."""
+    monkeypatch.setenv("VIRTUAL_TIFF_LOCAL_LINKS", "1")
+
+
+def test_a_search_reads_all_pages(api: Api, tmp_path: Path) -> None:
+    entry = write_entry(tmp_path, api.url)
+    inventory = scan(f"catalog:{entry}", bbox=(5, 45, 10, 48), datetime="2024-01")
+    assert inventory.table["item"].to_pylist() == ["item-0", "item-1", "item-2", "item-3"]
+    assert set(inventory.table["asset"].to_pylist()) == {"red"}
+    assert inventory.failed.num_rows == 0
+    times = inventory.table["datetime"].to_pylist()
+    assert [time.day for time in times] == [1, 2, 3, 4]
+    assert inventory.table["month"].to_pylist()[0] == 202401
+    assert inventory.table["grid:code"].to_pylist()[0] == "MGRS-33TWN"
+    first = api.searches[0]
+    assert first["collections"] == ["scenes"]
+    assert first["bbox"] == [5, 45, 10, 48]
+    assert first["datetime"].startswith("2024-01-01T00:00:00Z/2024-01-31")
+    pages = 3 if api.style == "earth-search" else 2
+    assert len(api.searches) == pages
+
+
+def test_a_cube_of_an_archive(api: Api, tmp_path: Path) -> None:
+    entry = write_entry(tmp_path, api.url)
+    result = stack(f"catalog:{entry}", tmp_path / "cube", datetime="2024", on_duplicate="first")
+    assert result.images == 4
+
+
+def test_assets_of_the_caller_take_precedence(api: Api, tmp_path: Path) -> None:
+    entry = write_entry(tmp_path, api.url)
+    with pytest.raises(InvalidOptionError):
+        scan(f"catalog:{entry}", datetime="2024", assets=["blue"])
+
+
+def test_from_the_command_line(
+    api: Api, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_entry(tmp_path, api.url)
+    monkeypatch.setenv("VIRTUAL_TIFF_CATALOG", str(tmp_path))
+    output = tmp_path / "scenes.parquet"
+    command = ["scan", "catalog:scenes", "-o", str(output), "--quiet"]
+    assert (
+        main([*command, "--bbox", "5", "45", "10", "48", "--datetime", "2024-01-01/2024-02-01"])
+        == 0
+    )
+    assert "4 images" in capsys.readouterr().out
+    assert main(command) == 2  # neither place nor time
+    assert main(["catalog", "list"]) == 0
+    assert "\nscenes  " in capsys.readouterr().out
+    assert main(["catalog", "show", "scenes"]) == 0
+    assert "virtual-tiff scan catalog:scenes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("bbox", [(1, 2, 3), (0, 50, 1, 40), (0, -91, 1, 2), (-181, 0, 1, 2)])
+def test_wrong_places(api: Api, tmp_path: Path, bbox: tuple[float, ...]) -> None:
+    with pytest.raises(InvalidOptionError):
+        scan(f"catalog:{write_entry(tmp_path, api.url)}", bbox=bbox)
+    assert api.searches == []
+
+
+def test_wrong_times_and_servers_that_fail(api: Api, tmp_path: Path) -> None:
+    entry = write_entry(tmp_path, api.url)
+    with pytest.raises(InvalidOptionError):
+        scan(f"catalog:{entry}", datetime="yesterday")
+    api.status = 500
+    with pytest.raises(SourceError) as failed:
+        scan(f"catalog:{entry}", datetime="2024")
+    assert failed.value.kind == ErrorKind.STORAGE
+    api.status, api.items = 200, []
+    with pytest.raises(InvalidOptionError) as nothing:
+        scan(f"catalog:{entry}", datetime="2024")
+    assert nothing.value.kind == ErrorKind.NO_SOURCES
+
+
+# --- entries -------------------------------------------------------------------------------------
+
+
+def test_every_entry_is_complete(capsys: Output) -> None:
+    known = archives()
+    assert len(known) > 20
+    for name, entry in known.items():
+        assert entry.licence
+        assert entry.credentials
+        assert entry.readers
+        assert main(["catalog", "show", name]) == 0
+    assert main(["catalog", "list", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert '"name": "es-sentinel-2-l2a"' in out
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("title = 'x'", "credentials"),
+        ("titel = 'x'", "titel"),
+        ("title = 1", "title"),
+        ("title = [", "TOML"),
+    ],
+)
+def test_wrong_entries(tmp_path: Path, text: str, key: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(InvalidOptionError, match=key):
+        archive(str(path))
+
+
+def test_more_wrong_entries(tmp_path: Path) -> None:
+    wrong: list[dict[str, object]] = [
+        {"kind": "http"},
+        {"layout": "cube"},
+        {"rewrite": ["(", ""]},
+        {"collections": []},
+    ]
+    for more in wrong:
+        with pytest.raises(InvalidOptionError):
+            archive(str(write_entry(tmp_path, "http://h", **more)))
+    with pytest.raises(InvalidOptionError):
+        archive(str(tmp_path / "absent.toml"))
+    with pytest.raises(InvalidOptionError, match="es-naip"):
+        archive("catalog:es-nap")
+    assert main(["catalog", "show", "es-nap"]) == 2
+
+
+def test_tiles_of_a_template() -> None:
+    water = tile_urls(archive("jrc-gsw-occurrence"), (-1, 41, 1, 43))
+    assert [url.rsplit("/", 1)[1] for url in water] == [
+        "occurrence_10W_50Nv1_4_2021.tif",
+        "occurrence_0E_50Nv1_4_2021.tif",
+    ]
+    forest = tile_urls(archive("hansen-gfc-treecover2000"), (170, -5, -170, 5))
+    assert [url.rsplit("_", 2)[1:] for url in forest] == [
+        ["10N", "170E.tif"],
+        ["10N", "180W.tif"],
+        ["00N", "170E.tif"],
+        ["00N", "180W.tif"],
+    ]
+    with pytest.raises(InvalidOptionError):
+        tile_urls(archive("jrc-gsw-occurrence"), None)
+
+
+def test_a_listing_cannot_be_searched(tmp_path: Path) -> None:
+    path = write_entry(tmp_path, "", kind="listing", sources=[f"{tmp_path}/"])
+    write_scenes(tmp_path, 2)
+    with pytest.raises(InvalidOptionError):
+        scan(f"catalog:{path}", bbox=WORLD)
+    assert len(scan(f"catalog:{path}")) == 2

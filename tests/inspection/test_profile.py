@@ -1,0 +1,306 @@
+"""Profiles and tags: the same as those of rasterio and tifffile."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import tifffile
+from affine import Affine
+from rasterio.errors import RasterioIOError
+
+from tests.helpers.archive import write_scenes
+from virtual_tiff import info, profile, publish, read_directories
+from virtual_tiff.cli import main
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.tags import FieldType
+
+TRANSFORM = Affine(10, 0, 500_000, 0, -10, 4_600_000)
+
+
+def same(one: object, other: object) -> bool:
+    return bool(one == other) or (one != one and other != other)
+
+
+def differences(path: Path) -> dict[str, tuple[object, object]]:
+    """What is not the same in our profile and in rasterio's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(path) as dataset:
+            theirs = dict(dataset.profile)
+    ours = profile(path)
+    if theirs["transform"].almost_equals(ours["transform"], 1e-9):
+        # GDAL computes the corner of PixelIsPoint in another order.
+        theirs["transform"] = ours["transform"]
+    return {
+        key: (theirs.get(key), ours.get(key))
+        for key in theirs.keys() | ours.keys()
+        if key not in theirs or key not in ours or not same(theirs[key], ours[key])
+    }
+
+
+def test_profile_of_every_file_of_the_corpus(corpus_file: Path) -> None:
+    try:
+        ours = profile(corpus_file)
+    except VirtualTIFFError:
+        ours = {}
+    try:
+        found = differences(corpus_file) if ours else {}
+    except RasterioIOError:
+        pytest.skip("rasterio cannot open it")
+    assert not found
+
+
+ENCODINGS = [
+    {"dtype": dtype, "count": count, "compress": compress, "interleave": interleave, **more}
+    for dtype, count, compress, interleave, more in product(
+        ("uint8", "int16", "float32"),
+        (1, 3),
+        ("none", "lerc_zstd"),
+        ("pixel", "band"),
+        ({}, {"blockysize": 100_000}, {"tiled": True, "blockxsize": 64, "blockysize": 32}),
+    )
+]
+COLORS = [
+    {"dtype": "uint8", "count": count, "compress": compress, "photometric": photometric}
+    for count, compress, photometric in (
+        (3, "jpeg", "ycbcr"),
+        (4, "deflate", "cmyk"),
+        (3, "deflate", "cielab"),
+        (1, "packbits", "minisblack"),
+    )
+]
+
+
+@pytest.mark.parametrize("options", [*ENCODINGS, *COLORS], ids=str)
+@pytest.mark.parametrize("height", [100, 2001])
+def test_profile_of_encodings(tmp_path: Path, options: dict[str, Any], height: int) -> None:
+    path = tmp_path / "image.tif"
+    shape = (options["count"], height, 80)
+    with rasterio.open(
+        path, "w", width=80, height=height, crs=32633, transform=TRANSFORM, nodata=5, **options
+    ) as dataset:
+        dataset.write(np.zeros(shape, options["dtype"]))
+    assert not differences(path)
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+@pytest.mark.parametrize("count", [1, 3])
+def test_profile_of_narrow_samples(tmp_path: Path, bits: int, count: int) -> None:
+    path = tmp_path / "image.tif"
+    options: dict[str, Any] = {"dtype": "uint8", "count": count, "nbits": bits}
+    with rasterio.open(
+        path, "w", width=80, height=2001, blockysize=2001, compress="lzw", **options
+    ) as dataset:
+        dataset.write(np.zeros((count, 2001, 80), "uint8"))
+    assert not differences(path)
+
+
+def test_a_profile_writes_the_same_file(tmp_path: Path) -> None:
+    (path,) = write_scenes(tmp_path, 1)
+    found = profile(path)
+    with rasterio.open(path) as dataset, rasterio.open(tmp_path / "b.tif", "w", **found) as other:
+        other.write(dataset.read())
+    assert not differences(tmp_path / "b.tif")
+    assert profile(tmp_path / "b.tif") == found
+
+
+def normal(value: object) -> object:
+    """A value of tifffile without its own types."""
+    if isinstance(value, np.ndarray):
+        value = tuple(value.ravel().tolist())
+    if isinstance(value, tuple | list):
+        numbers = tuple(map(normal, value))
+        return numbers[0] if len(numbers) == 1 else numbers
+    if isinstance(value, str):
+        return value.strip("\0 \t\r\n")
+    if isinstance(value, bytes):
+        return normal(tuple(value))
+    return value if isinstance(value, float | None) else int(str(int(value)))  # type: ignore[call-overload]
+
+
+#: Tags that tifffile decodes to objects of its own, or whose text it decodes otherwise.
+DECODED = frozenset({34412, 33628, 33629, 33630, 33631, 50839, 50838, 65420, 34665, 34853, 40965})
+
+
+def test_tags_of_every_file_of_the_corpus(corpus_file: Path) -> None:
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    try:
+        directories = read_directories(corpus_file)
+    except VirtualTIFFError:
+        pytest.skip("the file cannot be read")
+    with tifffile.TiffFile(corpus_file) as file:
+        if file.is_ndpi or file.is_lsm or file.is_stk:
+            pytest.skip("tifffile repairs the entries of this format")
+        for directory in directories:
+            file.filehandle.seek(directory.position)
+            page = tifffile.TiffPage(file, index=directory.index)
+            theirs = {tag.code: tag for tag in reversed(list(page.tags)) if tag.code not in DECODED}
+            ours = {tag.code: tag for tag in reversed(directory.tags)}
+            assert theirs.keys() <= ours.keys()
+            for code, tag in theirs.items():
+                mine = ours[code]
+                assert (mine.name, mine.type, mine.count) == (
+                    tag.name,
+                    FieldType(tag.dtype).name,
+                    tag.count,
+                )
+                if tag.count < 5000 and mine.value is not None:
+                    assert normal(mine.value) == normal(tag.value), tag.name
+
+
+def test_every_entry_also_private_ones(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    extra: list[Any] = [(65000, "s", 0, "a private text", True), (65001, 5, 1, (3, 8), True)]
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(np.zeros((16, 16), "uint8"), subifds=1, extratags=extra, metadata=None)
+        writer.write(np.zeros((8, 8), "uint8"), subfiletype=1, metadata=None)
+    first, second = read_directories(str(path))
+    assert (first.index, second.index) == ((0,), (0, 0))
+    tags = {tag.code: tag for tag in first.tags}
+    assert (tags[65000].name, tags[65000].type, tags[65000].value) == (
+        "65000",
+        "ASCII",
+        "a private text",
+    )
+    assert (tags[65001].type, tags[65001].value) == ("RATIONAL", (3, 8))
+    assert {tag.code for tag in second.tags} >= {254, 256, 257}
+
+
+def test_tags_and_profile_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a b%20c.tif"
+    write_scenes(tmp_path, 1)[0].rename(path)
+    assert main(["info", str(path), "--tags"]) == 0
+    assert "  256  ImageWidth" in capsys.readouterr().out
+    assert main(["info", str(path), "--tags", "--json"]) == 0
+    (document,) = json.loads(capsys.readouterr().out)
+    assert document["directories"][0]["tags"][0]["code"] in (254, 256)
+    assert main(["info", str(path), "--profile"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    with rasterio.open(path) as dataset:
+        assert printed["blockysize"] == dataset.profile["blockysize"]
+        assert printed["transform"] == list(dataset.transform)[:6]
+    assert main(["info", str(path), "--tags", "--profile"]) == 2
+
+
+def test_info_tells_place_bands_and_statistics(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    with rasterio.open(
+        path,
+        "w",
+        width=64,
+        height=64,
+        count=2,
+        dtype="int16",
+        crs=32633,
+        transform=TRANSFORM,
+        nodata=-1,
+    ) as dataset:
+        dataset.write(np.ones((2, 64, 64), "int16"))
+        dataset.scales, dataset.offsets = (0.1, 1.0), (2.0, 0.0)
+        dataset.set_band_description(1, "red")
+        dataset.set_band_unit(1, "m")
+        dataset.update_tags(1, STATISTICS_MEAN="1.5", STATISTICS_MAXIMUM="2")
+        dataset.update_tags(AUTHOR="me")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.build_overviews([2])
+    image, overview = info(str(path))[0].images
+    with rasterio.open(path) as dataset:
+        assert image.bounds == tuple(dataset.bounds)
+        assert image.transform == tuple(dataset.transform)[:6]
+        assert image.resolution == dataset.res
+    assert image.metadata[""]["AUTHOR"] == "me"
+    first, second = image.band_info
+    assert (first.name, first.scale, first.offset, first.unit, first.nodata) == (
+        "red",
+        0.1,
+        2.0,
+        "m",
+        -1,
+    )
+    assert first.statistics == {"mean": 1.5, "maximum": 2.0}
+    assert second.scale == 1.0
+    assert overview.resolution == (20.0, 20.0)
+    assert overview.bounds == image.bounds
+    assert image.geo_keys["ProjectedCRSGeoKey"] == 32633
+
+
+class _Signed(SimpleHTTPRequestHandler):
+    """Serves a file only with its signature."""
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        if query != "sig=secret%2Bvalue&n=1":
+            self.send_error(403)
+            return
+        data = Path(self.translate_path(path)).read_bytes()
+        first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+        part = data[first : last + 1]
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(part)))
+        self.send_header("Content-Range", f"bytes {first}-{first + len(part) - 1}/{len(data)}")
+        self.send_header("Last-Modified", "Wed, 21 Oct 2015 07:28:00 GMT")
+        self.end_headers()
+        self.wfile.write(part)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def signed(folder: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Signed, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_addresses_with_a_query_where_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path,) = write_scenes(tmp_path, 1)
+    with signed(tmp_path) as server:
+        url = f"{server}/{path.name}?sig=secret%2Bvalue&n=1"
+        assert profile(url) == profile(path)
+        assert read_directories(url)[0].tags == read_directories(path)[0].tags
+        (file,) = info(url)
+        assert file.images == info(path)[0].images
+        assert main(["info", url]) == main(["info", url, "--json"]) == 0
+        assert main(["info", url, "--tags", "--json"]) == 0
+        with pytest.raises(VirtualTIFFError) as wrong:
+            profile(f"{server}/{path.name}?sig=secret")
+        assert wrong.value.kind == ErrorKind.NOT_AUTHORIZED
+        printed = capsys.readouterr()
+        assert "secret" not in printed.out + printed.err + str(wrong.value)
+        with pytest.raises(InvalidOptionError):
+            publish([url], tmp_path / "repository")
+    assert not (tmp_path / "repository").exists()
+
+
+def test_folders_are_bounded_and_options_known(tmp_path: Path) -> None:
+    paths = write_scenes(tmp_path, 3)
+    with pytest.raises(InvalidOptionError) as many:
+        info(tmp_path, limit=2)
+    assert many.value.kind == ErrorKind.INVALID_OPTION
+    assert len(info(tmp_path, limit=3)) == len(info(paths, limit=2)) == 3
+    assert main(["info", str(tmp_path), "--limit", "2"]) == 2
+    with pytest.raises(InvalidOptionError):
+        info(tmp_path, prefetched=1)  # type: ignore[call-arg]

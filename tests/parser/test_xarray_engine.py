@@ -1,0 +1,97 @@
+"""`xarray.open_dataset(…, engine="virtual-tiff")`: the pixels of rasterio, lazily."""
+
+from __future__ import annotations
+
+import pickle
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import xarray as xr
+from obspec_utils.registry import ObjectStoreRegistry
+from obstore.store import LocalStore
+
+from tests.helpers.archive import write_scenes
+from tests.helpers.range_server import RangeServer
+from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.xarray_engine import VirtualTIFFBackend as ENGINE
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def test_the_entry_point_has_this_name() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    points = project["entry-points"]["xarray.backends"]
+    assert points == {"virtual-tiff": f"{ENGINE.__module__}:{ENGINE.__name__}"}
+
+
+def test_first_image_at_full_resolution() -> None:
+    path = EXAMPLES / "aerial.tif"
+    with xr.open_dataset(path, engine=ENGINE) as dataset, rasterio.open(path) as source:
+        assert np.array_equal(dataset["image"].values, source.read())
+        assert np.array_equal(dataset["mask"].values != 0, source.dataset_mask() != 0)
+        assert dataset["x"].values[0] == source.xy(0, 0)[0]
+    with xr.open_dataset(path, engine=ENGINE, group="1") as level:
+        assert level["image"].shape == (3, 125, 150)
+
+
+def test_values_are_decoded_as_xarray_is_told() -> None:
+    path = EXAMPLES / "reflectance_20240412_red.tif"
+    with rasterio.open(path) as source:
+        raw = source.read(1)
+    with xr.open_dataset(path, engine=ENGINE, mask_and_scale=False) as dataset:
+        assert np.array_equal(dataset["image"].values, raw)
+    with xr.open_dataset(path, engine=ENGINE) as dataset:
+        expected = np.where(raw == 0, np.nan, raw * 1e-4)
+        np.testing.assert_allclose(dataset["image"].values, expected)
+
+
+def test_other_layouts_and_trees() -> None:
+    path = EXAMPLES / "aerial.tif"
+    options: dict[str, Any] = {"ifd_layout": "flat", "band_axis": "last", "coords": False}
+    with xr.open_dataset(path, engine=ENGINE, **options) as flat:
+        assert flat["0"].dims == ("y", "x", "band")
+    with xr.open_datatree(path, engine=ENGINE) as tree:
+        assert sorted(tree.children) == ["0", "1", "2"]
+        assert tree["2/image"].shape == (3, 62, 75)
+    groups = xr.open_groups(path, engine=ENGINE)
+    assert set(groups) == {"/", "/0", "/1", "/2"}
+
+
+def test_lazily_with_dask_and_pickle(tmp_path: Path) -> None:
+    (path,) = write_scenes(tmp_path, 1)
+    with rasterio.open(path) as source:
+        expected = source.read(1)
+    with RangeServer(tmp_path) as server:
+        url = f"{server.url}/{path.name}"
+        dataset = xr.open_dataset(url, engine=ENGINE, mask_and_scale=False)
+        opened = len(server.requests)
+        assert opened == 1
+        again = pickle.loads(pickle.dumps(dataset))
+        assert len(server.requests) == opened
+        assert np.array_equal(again["image"].values, expected)
+        chunked = xr.open_dataset(url, engine=ENGINE, chunks={}, mask_and_scale=False)
+        copy = pickle.loads(pickle.dumps(chunked))
+        assert np.array_equal(copy["image"].compute(scheduler="threads").values, expected)
+
+
+def test_a_registry_and_a_query(tmp_path: Path) -> None:
+    (path,) = write_scenes(tmp_path, 1)
+    registry = ObjectStoreRegistry({"file://": LocalStore()})
+    with xr.open_dataset(path, engine=ENGINE, registry=registry) as local:
+        values = local["image"].values
+    with RangeServer(tmp_path) as server:
+        url = f"{server.url}/{path.name}?sig=secret&n=1"
+        with xr.open_dataset(url, engine=ENGINE) as dataset:
+            assert np.array_equal(dataset["image"].values, values, equal_nan=True)
+
+
+def test_wrong_arguments(tmp_path: Path) -> None:
+    with pytest.raises(InvalidOptionError):
+        xr.open_dataset(EXAMPLES / "aerial.tif", engine=ENGINE, ifd_layouts="flat")
+    with pytest.raises(InvalidOptionError), (EXAMPLES / "aerial.tif").open("rb") as file:
+        xr.open_dataset(file, engine=ENGINE)
