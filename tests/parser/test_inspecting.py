@@ -228,6 +228,31 @@ def test_streams_that_are_not_what_the_compression_says(tmp_path: Path, compress
     assert refused(path) == ErrorKind.UNSUPPORTED_COMPRESSION
 
 
+@pytest.mark.parametrize("photometric", ["rgb", "ycbcr"])
+def test_lossy_jpeg_of_dng(tmp_path: Path, photometric: str) -> None:
+    """It is YCbCr, whatever the directory says, and the JFIF marker tells."""
+    path = tmp_path / "a.tif"
+    pixels = np.add.outer(np.arange(16), 3 * np.arange(16)).astype(np.uint8)
+    pixels = np.stack([pixels, pixels[::-1], pixels[:, ::-1]], axis=-1)
+    tifffile.imwrite(path, pixels, photometric=photometric, compression=34892)
+    found = np.moveaxis(opened(path)[...], 0, -1)
+    assert np.array_equal(found, tifffile.imread(path))
+
+
+def test_webp_of_one_sample_in_each_segment(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "a.tif",
+        PLAIN_DATA,
+        COMPRESSION=short(50001),
+        BITS_PER_SAMPLE=short(8, 8, 8),
+        SAMPLES_PER_PIXEL=short(3),
+        PLANAR_CONFIGURATION=short(2),
+        STRIP_OFFSETS=long(DATA_AT, DATA_AT, DATA_AT),
+        STRIP_BYTE_COUNTS=long(20, 20, 20),
+    )
+    assert refused(path) == ErrorKind.UNSUPPORTED_LAYOUT
+
+
 def test_a_last_jpeg_strip_with_rows_below_the_image(tmp_path: Path) -> None:
     pixels = np.add.outer(np.arange(24), np.arange(16)).astype(np.uint8) * 4
     strips = [bytes(imagecodecs.jpeg_encode(pixels[i : i + n])) for i, n in ((0, 16), (16, 8))]
