@@ -166,19 +166,35 @@ def _differing(plan: ArrayPlan, segments: _Segments) -> dict[ChunkIndex, bytes]:
     sizes = {axis_of(n): c for n, c in zip(plan.dimension_names, plan.chunk_shape, strict=True)}
     found = {}
     for index, data in segments.items():
-        decoded, is_exact = sized_bytes(plan, data, whole)
+        try:
+            decoded, is_exact = sized_bytes(plan, data, whole)
+        except InvalidTIFFError as error:
+            raise _cut_short(plan, index, error) from error.__cause__
         if is_exact:
             continue
         row = index[[axis_of(name) for name in plan.dimension_names].index("y")]
         height = plan.shape[[axis_of(name) for name in plan.dimension_names].index("y")]
         rows = min(sizes["y"], height - row * sizes["y"])
         if len(decoded) < whole // sizes["y"] * rows:
-            raise InvalidTIFFError(
+            short = InvalidTIFFError(
                 f"the segment of chunk {index} decodes to {len(decoded)} of {whole} bytes.",
                 kind=ErrorKind.INVALID_SEGMENT,
             )
+            raise _cut_short(plan, index, short)
         found[index] = decoded
     return found
+
+
+def _cut_short(plan: ArrayPlan, index: ChunkIndex, error: InvalidTIFFError) -> InvalidTIFFError:
+    """Return the error of a segment, or that of a file that was cut short if it ends with it."""
+    end = int(plan.offsets[index]) + int(plan.lengths[index])
+    if plan.source is None or end < plan.source.size:
+        return error
+    return InvalidTIFFError(
+        f"{error.message} The file ends there.",
+        kind=ErrorKind.TRUNCATED,
+        remedy="The file was cut short: copy or download it again.",
+    )
 
 
 def sized_bytes(plan: ArrayPlan, data: bytes, whole: int) -> tuple[bytes, bool]:
