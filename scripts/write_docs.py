@@ -47,7 +47,16 @@ def commands() -> str:
         if command.epilog:
             parts += ["", *_examples(command.epilog)]
         parts.append("")
-    return "\n".join(parts)
+    return "\n".join([*parts, *_variables()])
+
+
+def _variables() -> Iterator[str]:
+    """Every variable of the environment, with its default and meaning."""
+    from virtual_tiff.storage.settings import MEANINGS
+
+    yield "## Environment variables\n\n| variable | default | |\n|---|---|---|"
+    for name, (default, meaning) in MEANINGS.items():
+        yield f"| `{name}` | {default} | {meaning} |"
 
 
 def _parameters(

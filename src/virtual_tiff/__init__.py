@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from virtual_tiff.inspection.tile_grid import tile_matrix_set
     from virtual_tiff.inventory.scan import scan
     from virtual_tiff.inventory.table import Inventory
+    from virtual_tiff.operations.preview import preview
     from virtual_tiff.operations.publish import publish, publish_async
     from virtual_tiff.operations.stack import append, stack
     from virtual_tiff.parser import VirtualTIFF
@@ -60,6 +61,7 @@ __all__ = [
     "info",
     "log",
     "open_repository",
+    "preview",
     "profile",
     "publish",
     "publish_async",
@@ -73,6 +75,7 @@ __all__ = [
 
 _HOMES = {
     "BandInfo": "virtual_tiff.inspection.records",
+    "preview": "virtual_tiff.operations.preview",
     "profile": "virtual_tiff.inspection.profile",
     "read_directories": "virtual_tiff.inspection.directories",
     "Container": "virtual_tiff.publishing.containers",

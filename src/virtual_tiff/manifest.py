@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import virtualizarr.writers.kerchunk as kerchunk_writer
 import xarray as xr
 from obspec_utils.registry import ObjectStoreRegistry
 from virtualizarr.manifests import ChunkManifest, ManifestArray, ManifestGroup, ManifestStore
 from virtualizarr.manifests.manifest import INLINED_CHUNK_PATH, MISSING_CHUNK_PATH
+from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec
 from zarr.dtype import parse_dtype
 
+from virtual_tiff.errors import UnsupportedTIFFError
 from virtual_tiff.planning.metadata import array_document
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+
+#: Codecs that make bytes of arrays, and that Zarr v2 expresses by the data type.
+_IN_ZARR_V2: Final = frozenset({"bytes", "vlen-utf8"})
+_CONVERT: Final = "convert_v3_to_v2_metadata"
 
 
 class ScalarManifestArray(ManifestArray):
@@ -84,3 +91,33 @@ def _chunk_manifest(plan: ArrayPlan) -> ChunkManifest:
         validate_paths=False,
         inlined=dict(plan.inline),
     )
+
+
+def refuse_codecs_without_names_in_zarr_v2() -> None:
+    """Make `to_kerchunk` refuse arrays whose codecs Zarr v2 references cannot name.
+
+    VirtualiZarr leaves out codecs that make bytes of arrays, and data types that predictors need,
+    so readers get other pixels without an error (docs/design/upstream.md). Its Zarr v3 references
+    are right. Does nothing where VirtualiZarr converts otherwise.
+    """
+    convert = getattr(kerchunk_writer, _CONVERT, None)
+    if convert is None or convert.__module__ == __name__:
+        return
+
+    def checked(metadata: Any, *args: Any, **options: Any) -> Any:
+        for codec in metadata.codecs:
+            name = str(codec.to_dict()["name"])
+            is_left_out = isinstance(codec, ArrayBytesCodec) and name not in _IN_ZARR_V2
+            of_arrays = isinstance(codec, ArrayArrayCodec) and name.startswith("imagecodecs_")
+            if is_left_out or of_arrays:
+                raise UnsupportedTIFFError(
+                    f"Zarr v2 references cannot name the codec {name}, and readers would get other "
+                    "pixels.",
+                    remedy="Pass zarr_format=3 to to_kerchunk, or write to Icechunk.",
+                )
+        return convert(metadata, *args, **options)
+
+    setattr(kerchunk_writer, _CONVERT, checked)
+
+
+refuse_codecs_without_names_in_zarr_v2()

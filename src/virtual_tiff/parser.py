@@ -34,8 +34,9 @@ from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.storage.budget import DEFAULT_HEADER_LIMIT, DEFAULT_TIME_LIMIT, Limits
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.run import run
+from virtual_tiff.storage.settings import default_prefetch
 from virtual_tiff.tiff.ifd import Header
-from virtual_tiff.tiff.reader import DEFAULT_PREFETCH, read_header
+from virtual_tiff.tiff.reader import read_header
 from virtual_tiff.tiff.relations import mark_levels, may_hide_levels
 from virtual_tiff.tiff.series import Series
 from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
@@ -126,7 +127,7 @@ class VirtualTIFF:
     on_unsupported: OnUnsupported = field(default="raise", kw_only=True)
     copy_limit: int = field(default=DEFAULT_COPY_LIMIT, kw_only=True)
     sidecars: bool | Collection[SidecarKind] = field(default=False, kw_only=True)
-    prefetch: int = field(default=DEFAULT_PREFETCH, kw_only=True)
+    prefetch: int = field(default_factory=default_prefetch, kw_only=True)
     header_limit: int = field(default=DEFAULT_HEADER_LIMIT, kw_only=True)
     time_limit: float = field(default=DEFAULT_TIME_LIMIT, kw_only=True)
 

@@ -149,8 +149,12 @@ def _check_array(array: ArrayPlan, size: int) -> None:
     ends = array.offsets.astype(object) + array.lengths.astype(object)
     if np.any(np.asarray(ends, object)[present] > size):
         raise Finding("a reference beyond the end of the file")
-    is_file = any(codec["name"] == "imagecodecs_tiff" for codec in array.codecs)
-    if np.any(array.offsets[present] == 0) and not is_file:
+    starts = array.offsets[present] == 0
+    if any(codec["name"] == "imagecodecs_tiff" for codec in array.codecs):
+        # The whole file is the chunk.
+        if not np.all(starts) or np.any(array.lengths[present] != size):
+            raise Finding("a whole file that is not whole")
+    elif np.any(starts):
         raise Finding("a reference to offset 0")
 
 

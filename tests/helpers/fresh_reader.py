@@ -25,14 +25,14 @@ class Block(importlib.abc.MetaPathFinder):
         }
     )
     # zarrs is not among them: zarr loads every pipeline that is installed, and uses its own.
-    optional = frozenset({"icechunk", "imagecodecs", "imagecodecs_zarr", "numcodecs", "zarr"})
+    optional = frozenset({"icechunk", "imagecodecs", "imagecodecs.zarr", "numcodecs", "zarr"})
 
     def __init__(self, allowed: frozenset[str]) -> None:
         self.blocked = self.never | (self.optional - allowed)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         """Raise for a blocked module, and leave all others to the next finder."""
-        if name.split(".")[0] in self.blocked:
+        if self.blocked & {name, name.split(".")[0]}:
             raise ImportError(f"blocked: {name}")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 fresh_reader = importlib.import_module("fresh_reader")
 
-ALLOWED = frozenset({"icechunk", "imagecodecs", "imagecodecs_zarr", "numcodecs", "zarr"})
+ALLOWED = frozenset({"icechunk", "imagecodecs", "imagecodecs.zarr", "numcodecs", "zarr"})
 
 
 def flatten_of(path: str) -> Any:

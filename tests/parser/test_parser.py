@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import zarr
 from obspec_utils.registry import ObjectStoreRegistry
 from virtualizarr import open_virtual_dataset, open_virtual_mfdataset
 from virtualizarr.manifests import ManifestStore
+from virtualizarr.parsers import KerchunkJSONParser
 from virtualizarr.parsers.typing import Parser
 
 from tests.helpers.archive import write_scene
@@ -36,7 +38,13 @@ from tests.helpers.read import (
 from tests.helpers.special import parameters, write_special
 from tests.helpers.stores import recording
 from virtual_tiff import VirtualTIFF
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, InvalidTIFFError, VirtualTIFFError
+from virtual_tiff.errors import (
+    ErrorKind,
+    InvalidOptionError,
+    InvalidTIFFError,
+    UnsupportedTIFFError,
+    VirtualTIFFError,
+)
 from virtual_tiff.tags import Tag
 
 
@@ -418,3 +426,37 @@ def test_attributes_of_chosen_bands(tmp_path: Path) -> None:
             assert attributes["add_offset"] == (bands[0] - 1) * 10
         assert attributes["long_name"] == [("red", "green", "blue")[b - 1] for b in bands]
         assert attributes["band_units"] == [("m", "K", "s")[b - 1] for b in bands]
+
+
+# --- Kerchunk ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dtype", "predictor", "is_named"),
+    [("uint16", 1, True), ("uint16", 2, False), ("float32", 3, False), ("uint16", 0, False)],
+)
+def test_kerchunk_references(dtype: str, predictor: int, is_named: bool, tmp_path: Path) -> None:
+    """Zarr v2 has no names for predictors and packed bits: refused, where others lose them."""
+    bits: dict[str, Any] = {} if predictor else {"NBITS": 12}
+    pixels = np.arange(64 * 64).reshape(64, 64).astype(dtype) % 4000
+    write_with_rasterio(
+        tmp_path / "a.tif", pixels, COMPRESS="DEFLATE", PREDICTOR=predictor or 1, **bits
+    )
+    url = (tmp_path / "a.tif").as_uri()
+    dataset = open_virtual_dataset(url, registry=local_registry(), parser=VirtualTIFF(ifd=0))
+    # Also of arrays that xarray made.
+    joined = xr.concat([dataset, dataset], dim="time")
+    for one in (dataset, joined):
+        if is_named:
+            refs = one.vz.to_kerchunk(format="dict")["refs"]
+            assert "zlib" in refs["0/.zarray"]
+        else:
+            with pytest.raises(UnsupportedTIFFError) as caught:
+                one.vz.to_kerchunk(format="dict")
+            assert "zarr_format=3" in str(caught.value.remedy)
+    (tmp_path / "refs.json").write_text(
+        json.dumps(joined.vz.to_kerchunk(format="dict", zarr_format=3))
+    )
+    store = KerchunkJSONParser()((tmp_path / "refs.json").as_uri(), local_registry())
+    read = xr.open_zarr(store, consolidated=False, zarr_format=3, mask_and_scale=False)
+    assert np.array_equal(read["0"].values, np.stack([pixels, pixels]))

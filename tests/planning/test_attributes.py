@@ -24,6 +24,8 @@ from xarray.backends.zarr import FillValueCoder
 from zarr.storage import MemoryStore
 
 from scripts.compare_georeferencing import read
+from tests.helpers.read import local_registry
+from virtual_tiff import VirtualTIFF
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.planning.attributes import (
     Description,
@@ -747,3 +749,16 @@ def test_crs_survives_the_grid_mapping(code: int) -> None:
     json.dumps(attributes, allow_nan=False)
     assert pyproj.CRS.from_wkt(str(attributes["crs_wkt"])) == system
     assert pyproj.CRS.from_cf(dict(attributes)) == system
+
+
+def test_a_palette_that_gdal_added_to_a_gray_image(tmp_path: Path) -> None:
+    path = tmp_path / "classes.tif"
+    with rasterio.open(path, "w", width=16, height=16, count=1, dtype="uint8") as dataset:
+        dataset.write(np.ones((1, 16, 16), "uint8"))
+        dataset.write_colormap(1, {1: (40, 90, 160)})
+    plan = VirtualTIFF().plan(f"file://{path}", local_registry())
+    attributes: dict[str, Any] = dict(plan.arrays["0"].attributes)
+    with rasterio.open(path) as dataset:
+        expected = [dataset.colormap(1)[i][:3] for i in range(256)]
+    colors = np.reshape(attributes["color_map"], (-1, 3)) >> 8
+    assert [tuple(color) for color in colors.tolist()] == expected

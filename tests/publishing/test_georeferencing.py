@@ -202,6 +202,38 @@ def test_groups_without_levels_are_refused(group: str, tmp_path: Path) -> None:
 # --- cubes ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:Variable.*have a chunk shape larger:UserWarning")
+@pytest.mark.parametrize("shape", [(1, SIZE), (SIZE, 1), (1, 1)])
+def test_levels_of_one_row_or_column(shape: tuple[int, int], tmp_path: Path) -> None:
+    """An image says the size of its pixels; of a slice of one row, nothing does."""
+    url = write(tmp_path / "a.tif", shape=shape)
+    session = write_virtual(opened(url), tmp_path / "repo", [url], "a/0")
+    georeference(session.store, "a")
+    (level,) = layout(zarr.open_group(session.store, path="a", mode="r"))
+    assert level["spatial:shape"] == list(shape)
+    assert level["spatial:transform"] == [10, 0, 500_000, 0, -10, 5_400_000]
+
+
+@pytest.mark.filterwarnings("ignore:Variable.*have a chunk shape larger:UserWarning")
+@pytest.mark.parametrize(
+    ("shape", "options", "part"),
+    [
+        ((8, 8), {"BLOCKYSIZE": 1}, {"y": slice(3, 4)}),
+        ((8, 17), {"TILED": "YES", "BLOCKXSIZE": 16, "BLOCKYSIZE": 16}, {"x": slice(16, 17)}),
+    ],
+)
+def test_slices_of_one_row_or_column_are_refused(
+    shape: tuple[int, int], options: dict[str, Any], part: dict[str, slice], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.tif"
+    data = pixels("uint16", shape)
+    write_with_rasterio(path, data, transform=TRANSFORM, COMPRESS="DEFLATE", **options)
+    sliced = opened(path.as_uri()).isel(part)
+    session = write_virtual(sliced, tmp_path / "repo", [path.as_uri()], "a/0")
+    with pytest.raises(MismatchError):
+        georeference(session.store, "a")
+
+
 @pytest.mark.parametrize("coordinates", [True, False])
 @pytest.mark.parametrize("transform", [TRANSFORM, ROTATED])
 def test_append_and_items_read_the_grid_back(

@@ -753,6 +753,38 @@ def test_units_in_citations_as_gdal(text: str, key: int | None, code: int, tmp_p
     assert crs_equal(ours.crs, theirs)
 
 
+@pytest.mark.parametrize("key", [GeoKey.GT_CITATION, GeoKey.PROJECTED_CITATION])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{IMAGINE}Projection Name = State Plane\nUnits = us_survey_feet",
+        f"{IMAGINE}Projection Name = State Plane.\nUnits = us_survey_feet.",
+        f"{IMAGINE}Projection Name = State Plane\nUnits = us_survey_feet\nGeoTIFF Units = meters",
+        f"{IMAGINE}Projection Name = State Plane\nUnits = international_feet",
+        "PCS Name = x|LUnits = Foot|",
+        "LUnits = feet",
+        "Units = feet",
+    ],
+)
+@pytest.mark.parametrize("unit", [None, 9001])
+def test_units_of_user_defined_systems_in_citations(
+    text: str, key: GeoKey, unit: int | None, tmp_path: Path
+) -> None:
+    keys: dict[int, GeoKeyValue] = {
+        GeoKey.GT_MODEL_TYPE: 1,
+        key: text,
+        GeoKey.PROJECTED_CRS: 32767,
+        GeoKey.GEODETIC_CRS: 4269,
+        GeoKey.PROJECTION: 15914,
+    }
+    if unit is not None:
+        keys[GeoKey.PROJ_LINEAR_UNITS] = unit
+    ours, theirs = both(tmp_path / "a.tif", keys)
+    assert ours.crs is not None
+    factor = ours.crs.axis_info[0].unit_conversion_factor
+    assert factor == pytest.approx(theirs.linear_units_factor[1], rel=1e-9)
+
+
 def test_a_projection_without_a_unit_has_a_note(tmp_path: Path) -> None:
     keys = {**USER_DEFINED, GeoKey.PROJ_METHOD: 7, GeoKey.GEOG_ANGULAR_UNIT_SIZE: 0.0174532925}
     del keys[GeoKey.PROJ_LINEAR_UNITS]

@@ -18,9 +18,8 @@ from typing import Any, Literal, get_args
 
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.json_type import JSON
+from virtual_tiff.storage.settings import CATALOG
 
-#: Environment variable with a TOML file, or a folder of them, with further entries.
-CATALOG = "VIRTUAL_TIFF_CATALOG"
 #: How a source names an entry.
 PREFIX = "catalog:"
 

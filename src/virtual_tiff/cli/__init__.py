@@ -17,12 +17,14 @@ from virtual_tiff._version import __version__
 from virtual_tiff.cli._catalog import catalog
 from virtual_tiff.cli._common import say
 from virtual_tiff.cli._info import INFO_EXAMPLES, info
+from virtual_tiff.cli._preview import PREVIEW_EXAMPLES, preview
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
 from virtual_tiff.cli._remedies import COMMANDS, in_options, remedy_in_options
 from virtual_tiff.cli._scan import SCAN_EXAMPLES, scan
 from virtual_tiff.cli._stack import APPEND_EXAMPLES, STACK_EXAMPLES, append, stack
 from virtual_tiff.cli._verify import LOG_EXAMPLES, VERIFY_EXAMPLES, log, verify
 from virtual_tiff.errors import InvalidOptionError, SourcesError, VirtualTIFFError
+from virtual_tiff.storage.settings import start_log
 
 # Commands import what they need, so that `--help` does not wait for zarr and Icechunk.
 
@@ -85,6 +87,7 @@ def _help(docstring: str) -> str:
 for _function, _examples in (
     (publish, PUBLISH_EXAMPLES),
     (info, INFO_EXAMPLES),
+    (preview, PREVIEW_EXAMPLES),
     (scan, SCAN_EXAMPLES),
     (stack, STACK_EXAMPLES),
     (append, APPEND_EXAMPLES),
@@ -102,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     command = typer.main.get_command(app)
     try:
+        start_log()
         status = command.main(
             args=arguments,
             prog_name="virtual-tiff",

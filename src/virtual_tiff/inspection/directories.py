@@ -14,9 +14,10 @@ from virtual_tiff.storage.budget import DEFAULT_HEADER_LIMIT, DEFAULT_TIME_LIMIT
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.storage.run import run
+from virtual_tiff.storage.settings import default_prefetch
 from virtual_tiff.storage.stores import registry_for
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
-from virtual_tiff.tiff.reader import DEFAULT_PREFETCH, read_header, with_tags
+from virtual_tiff.tiff.reader import read_header, with_tags
 from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
 
 
@@ -109,7 +110,7 @@ async def read_with_sidecars(
 ) -> tuple[Header, ByteSource]:
     """Read the header of a file, and the sidecars that the options name."""
     kinds = sidecar_kinds(options.get("sidecars", False))
-    prefetch = options.get("prefetch", DEFAULT_PREFETCH)
+    prefetch = options.get("prefetch", default_prefetch())
     limits = Limits(
         options.get("header_limit", DEFAULT_HEADER_LIMIT),
         options.get("time_limit", DEFAULT_TIME_LIMIT),

@@ -90,7 +90,8 @@ def footprint(crs: str, transform: Affine, width: int, height: int) -> Footprint
         return None
     image = _Image(mapping, transform, width, height)
     lon, lat = image.degrees(*_outline())
-    if mapping.pole is not None and abs(transform[0] * width) / mapping.pole >= 4 - _ROUNDING / 90:
+    # Half a pixel is what pixel sizes with few digits leave out.
+    if mapping.pole is not None and abs(transform[0]) * (width + 0.5) / mapping.pole >= 4:
         # Directly, since a change of datum leaves no longitude at a pole.
         return _all_longitudes(lat.min(), lat.max())
     # Where longitude depends on x alone, columns beyond the antimeridian continue the image.
@@ -109,11 +110,13 @@ def _of_outline(image: _Image, lon: Points, lat: Points) -> Footprint | None:
     if abs(unwrapped[-1] - unwrapped[0]) > 180:
         centre = image.degrees(np.array([0.5]), np.array([0.5]))[1][0]
         return _all_longitudes(lat.min(), 90) if centre > 0 else _all_longitudes(-90, lat.max())
+    unwrapped[-1] = unwrapped[0]  # but for rounding
     west, east = unwrapped.min(), unwrapped.max()
-    if east - west >= 360 - _ROUNDING:
+    tolerance = _tolerance(image, west, east)
+    if east - west >= 360 - 50 * tolerance:
         return _all_longitudes(lat.min(), lat.max())
-    unwrapped -= 360 * np.floor((west + 180) / 360)
-    return _cut(unwrapped, lat)
+    unwrapped -= 360 * np.floor((west + 180 + tolerance) / 360)
+    return _cut(np.maximum(unwrapped, -180), lat, tolerance)
 
 
 def _of_samples(image: _Image) -> Footprint | None:
@@ -140,8 +143,16 @@ def _of_samples(image: _Image) -> Footprint | None:
         return _all_longitudes(south, north)
     west, east = float(lon[(widest + 1) % len(lon)]), float(lon[widest])
     east += 360 if east < west else 0
+    tolerance = _tolerance(image, west, east)
+    if west > 180 - tolerance:
+        west, east = -180.0, east - 360
     sides = np.array([west, east, east, west, west]), np.array([south, south, north, north, south])
-    return _cut(*sides)
+    return _cut(*sides, tolerance)
+
+
+def _tolerance(image: _Image, west: float, east: float) -> float:
+    """Return the degrees of longitude that are rounding: a hundredth of a pixel."""
+    return max(_ROUNDING, 0.01 * (east - west) / image.width)
 
 
 def _with_border(
@@ -266,14 +277,14 @@ def _equal_longitudes(lon: Points) -> bool:
         return bool((abs((last - first + 180) % 360 - 180) < _ROUNDING).all())
 
 
-def _cut(lon: Points, lat: Points) -> Footprint:
+def _cut(lon: Points, lat: Points, tolerance: float) -> Footprint:
     """Make a footprint of a ring whose westernmost longitude is from -180 to 180."""
     west, east = float(lon.min()), float(lon.max())
     south, north = float(lat.min()), float(lat.max())
-    if east <= 180 + _ROUNDING:
+    if east <= 180 + tolerance:
         lon = np.minimum(lon, 180)
     ring = _counter_clockwise(list(zip(lon.tolist(), lat.tolist(), strict=True)))
-    if east <= 180 + _ROUNDING:
+    if east <= 180 + tolerance:
         return Footprint((tuple(ring),), (west, south, min(east, 180.0), north))
     near = _clip(ring, keep_below=True)
     far = [(x - 360, y) for x, y in _clip(ring, keep_below=False)]

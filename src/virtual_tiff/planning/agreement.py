@@ -59,6 +59,18 @@ MEANING = (
 ORDER = ("band_names", "long_name", "color_interpretation")
 #: Mappings, or lists of them, as JSON in a string, since netCDF has no other place for them.
 JSON_TEXT = frozenset({"tiff", "gdal_metadata", "gdal_band_metadata", "geo_keys"})
+#: Lists of texts that documents of arrays have as JSON in a string, since `rio.to_raster` writes
+#: what Python prints of a list. (It knows lists as `long_name`.)
+TEXT_LISTS = frozenset(
+    {
+        "color_interpretation",
+        "extra_samples",
+        "band_units",
+        "band_nodata",
+        "nodata_values",
+        "notes",
+    }
+)
 
 #: Attributes with a CRS as text, which has many forms.
 _SYSTEMS = ("crs_wkt", "proj:wkt2")
@@ -231,6 +243,24 @@ def readable(key: str, value: JSON) -> JSON:
     return number
 
 
+def written(attributes: Document) -> dict[str, JSON]:
+    """Return attributes as documents of arrays have them: lists of texts as JSON in a string."""
+    return {
+        key: json_text(value)
+        if key in TEXT_LISTS and isinstance(value, list) and any(isinstance(v, str) for v in value)
+        else value
+        for key, value in attributes.items()
+    }
+
+
+def listed(key: str, value: JSON) -> JSON:
+    """Return the list of an attribute that `written` made a string of."""
+    if key in TEXT_LISTS and isinstance(value, str) and value.startswith("["):
+        found: JSON = json.loads(value)
+        return found
+    return value
+
+
 def json_text(value: JSON) -> str:
     """Return the text of an attribute of `JSON_TEXT`."""
     return json.dumps(value, ensure_ascii=False)
@@ -254,7 +284,7 @@ class _Comparison:
         if index == 0:
             self._first = document
         for key in self._keys:
-            value, first = document.get(key), self._first.get(key)
+            value, first = listed(key, document.get(key)), listed(key, self._first.get(key))
             if value is first is None:
                 continue
             if key == COLLECTION and (value is None or first is None):
@@ -296,7 +326,7 @@ def _meaning(key: str, value: JSON) -> Hashable:
     """Return a key that is equal for attributes that mean the same."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
-    value = readable(key, value)
+    value = listed(key, readable(key, value))
     if isinstance(value, list | tuple) and key in _NOTHING:
         nothing = _NOTHING[key]
         if all(part == nothing or part in ("", None) for part in value):

@@ -8,6 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.agreement import written
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 
 
@@ -26,7 +27,7 @@ def array_document(plan: ArrayPlan) -> dict[str, JSON]:
         "fill_value": json_scalar(plan.fill_value),
         # Copies, since some codec classes modify their configuration.
         "codecs": deepcopy(list(plan.codecs)),
-        "attributes": deepcopy(dict(plan.attributes)),
+        "attributes": written(deepcopy(dict(plan.attributes))),
         "dimension_names": list(plan.dimension_names),
         "storage_transformers": [],
     }

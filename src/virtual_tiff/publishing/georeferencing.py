@@ -41,7 +41,8 @@ def georeference(store: Any, group: str = "") -> None:
         With kind `not-found`: there is no such group, or it holds no levels.
     MismatchError
         The grid of a level is rotated, or only control points or polynomials tell its place. xarray
-        does not change these when it slices, so where the level is now is not known.
+        does not change these when it slices, so where the level is now is not known. Or it has one
+        row or column and no `GeoTransform`, so that nothing tells the size of its pixels.
     """
     try:
         if isinstance(store, zarr.Group):
@@ -87,6 +88,15 @@ def _described(name: str, group: zarr.Group) -> Description:
             remedy=_LEVELS,
         )
     grid = read_grid(group, sizes["x"], sizes["y"])
+    axes = [group.get(axis) for axis in ("x", "y")]
+    if grid.transform is None and any(
+        isinstance(axis, zarr.Array) and axis.shape == (1,) for axis in axes
+    ):
+        raise MismatchError(
+            f"level {name} has one row or column, so coordinates do not tell the size of pixels.",
+            remedy="Slice two rows and columns at least, or write GeoTransform of the slice into "
+            "the attributes of spatial_ref.",
+        )
     _, b, _, d, *_ = grid.transform or (1, 0, 0, 0, 1, 0)
     if b or d or any(key in grid.extra_georeferencing for key in _FIXED):
         raise MismatchError(

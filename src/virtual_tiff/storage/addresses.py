@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote, urljoin
 
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.messages import has_secret
+from virtual_tiff.storage.settings import LOCAL_LINKS
 
 #: Schemes whose addresses are URLs; all others hold keys verbatim.
 WEB_SCHEMES = ("http", "https")
@@ -149,7 +150,7 @@ def check_reach(base: str | None, urls: Iterable[str]) -> None:
     InvalidOptionError
         With the first local address.
     """
-    if base is None or is_local(base) or os.environ.get("VIRTUAL_TIFF_LOCAL_LINKS"):
+    if base is None or is_local(base) or os.environ.get(LOCAL_LINKS):
         return
     for url in urls:
         if is_local(url):

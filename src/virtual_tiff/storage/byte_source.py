@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import NoReturn
 from obspec import GetOptions, GetResult, GetResultAsync, ObjectMeta
 
 from virtual_tiff.errors import VirtualTIFFError
+from virtual_tiff.messages import redacted
 from virtual_tiff.storage.addresses import EPOCH
 from virtual_tiff.storage.budget import Budget, Limits
 from virtual_tiff.storage.concurrency import in_flight
@@ -19,6 +21,7 @@ from virtual_tiff.storage.header_checksum import header_checksum
 from virtual_tiff.storage.resolve import Store
 from virtual_tiff.storage.source import Source
 
+_log = logging.getLogger(__name__)
 #: Reads beyond the first GET are extended to whole blocks of this many bytes, since a header at the
 #: end of a file is read in many small steps.
 BLOCK_SIZE = 64 * 1024
@@ -132,6 +135,7 @@ class ByteSource:
 
     def _options(self, start: int, end: int) -> GetOptions:
         """Request a range of the file of the first GET, and of no other version."""
+        _log.debug("GET %s, bytes %d to %d", redacted(self.source.url), start, end - 1)
         options: GetOptions = {"range": (start, end)}
         etag, modified = self.source.etag, self.source.last_modified
         if etag is not None and not etag.startswith("W/"):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
+from virtual_tiff.storage.settings import most_at_once
 
 
 async def in_flight[T](
@@ -19,7 +20,7 @@ async def in_flight[T](
     items
         Consumed one by one, as others complete; may be infinite.
     limit
-        Items in flight at once.
+        Items in flight at once; fewer if the environment says so.
     work
         Called with each item. An exception cancels all other items.
 
@@ -32,6 +33,7 @@ async def in_flight[T](
     """
     if limit < 1:
         raise InvalidOptionError(f"concurrency is {limit}, but must be at least 1.")
+    limit = most_at_once(limit)
     pending = iter(items)
 
     async def worker(item: T) -> None:

@@ -12,9 +12,10 @@ from datetime import timedelta
 from typing import Any
 
 from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.storage.settings import RETRY_SECONDS, TIMEOUT_SECONDS
 
 #: Environment variables: seconds until a request is not repeated any more, and seconds for each.
-PATIENCE, TIMEOUT = "VIRTUAL_TIFF_RETRY_SECONDS", "VIRTUAL_TIFF_TIMEOUT_SECONDS"
+PATIENCE, TIMEOUT = RETRY_SECONDS, TIMEOUT_SECONDS
 _PATIENCE, _TIMEOUT = 90.0, 30.0
 
 

@@ -78,9 +78,10 @@ def color_attributes(ifd: ImageFileDirectory, bands: Sequence[BandMetadata]) -> 
         # From 8 bits to 16, with the colour in the high byte.
         table: list[JSON] = [c * 257 for color in ifd.auxiliary.color_table for c in color]
         attributes["color_map"] = table
-    elif (
-        ifd.color_map is not None
-        and ifd.photometric_interpretation == PhotometricInterpretation.PALETTE
+    elif ifd.color_map is not None and (
+        ifd.photometric_interpretation == PhotometricInterpretation.PALETTE
+        # GDAL adds a ColorMap to images that were written as gray ones.
+        or attributes["color_interpretation"] == ["palette"]
     ):
         colors: list[JSON] = list(ifd.color_map.T.ravel().tolist())
         attributes["color_map"] = colors

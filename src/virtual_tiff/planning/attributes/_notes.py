@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.agreement import listed
 from virtual_tiff.planning.plan import GroupPlan
 
 
 def attribute_notes(attributes: Mapping[str, JSON]) -> tuple[str, ...]:
     """Return `value_notes`, and what of the metadata could not be read, one line each."""
     own = [attributes.get(name) for name in ("metadata_note", "crs_note")]
-    if isinstance(lacking := attributes.get("notes"), list):
+    if isinstance(lacking := listed("notes", attributes.get("notes")), list):
         own += lacking
     return (*value_notes(attributes), *(note for note in own if isinstance(note, str)))
 

@@ -12,7 +12,7 @@ from math import isclose
 from pyproj.database import get_units_map
 
 from virtual_tiff.json_type import JSON
-from virtual_tiff.tiff.geokeys._codes import GeoKey, GeoKeys
+from virtual_tiff.tiff.geokeys._codes import USER_DEFINED, GeoKey, GeoKeys
 from virtual_tiff.tiff.geokeys._projections import DEGREE, METRE, Unit, Units
 
 type Object = dict[str, JSON]
@@ -69,16 +69,25 @@ _CITED_UNITS = {
     **dict.fromkeys(("kilometer", "kilometers", "km"), 9036),
     **dict.fromkeys(("yard", "yards"), 9096),
 }
-_CITED_UNIT = re.compile(r"^(?:GeoTIFF Units|Units|LUnits) = (\w+)\s*$", re.MULTILINE)
+_CITED_UNIT = re.compile(r"^(?:GeoTIFF Units|Units|LUnits) = (\w+)\.?\s*$", re.MULTILINE)
 
 
 def _cited_unit(keys: GeoKeys) -> Unit | None:
-    """Return the unit in GTCitationGeoKey, which takes precedence over keys, as in GDAL."""
-    text = keys.text(GeoKey.GT_CITATION) or ""
-    if not text.startswith((_IMAGINE, "LUnits = ")):
-        return None
-    found = _CITED_UNIT.search(text.replace("|", "\n"))
-    return unit_of_code(_CITED_UNITS.get(found[1].lower()) if found else None, angular=False)
+    """Return the unit in a citation, which takes precedence over keys, as in GDAL.
+
+    That of PCSCitationGeoKey counts for user-defined systems alone.
+    """
+    citations = [GeoKey.GT_CITATION]
+    if keys.short(GeoKey.PROJECTED_CRS) in (None, USER_DEFINED):
+        citations.append(GeoKey.PROJECTED_CITATION)
+    for key in citations:
+        text = keys.text(key) or ""
+        if text.startswith(_IMAGINE) or "LUnits = " in text:
+            found = _CITED_UNIT.search(text.replace("|", "\n"))
+            code = None if found is None else _CITED_UNITS.get(found[1].lower())
+            if code is not None:
+                return unit_of_code(code, angular=False)
+    return None
 
 
 def linear_unit(keys: GeoKeys) -> Unit | None:
