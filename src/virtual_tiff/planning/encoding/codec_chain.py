@@ -43,6 +43,7 @@ _INSPECTED = frozenset(
 )
 _SMALL_FILE_BYTES = 1024 * 1024
 _SMALL_TILED_BYTES = 32 * 1024
+_MOST_DECODED_BYTES = 16 * 1024 * 1024
 #: Compressions for which libtiff applies a predictor; for others it ignores the tag.
 _PREDICTED = frozenset(_BYTES_CODECS) - {Compression.PACKBITS}
 
@@ -148,7 +149,11 @@ def is_cheap_to_inspect(ifd: ImageFileDirectory, file_size: int) -> bool:
     tiles leave other sizes.
     """
     limit = _SMALL_TILED_BYTES if ifd.is_tiled else _SMALL_FILE_BYTES
-    return file_size <= limit and ifd.compression in _INSPECTED
+    rows, columns = ifd.segment_shape
+    bits = rows * columns * ifd.samples_per_segment * ifd.bits_per_sample[0]
+    # Segments are decoded for it.
+    is_small = file_size <= limit and bits <= 8 * _MOST_DECODED_BYTES
+    return is_small and ifd.compression in _INSPECTED
 
 
 def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
