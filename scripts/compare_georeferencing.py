@@ -16,7 +16,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ import rasterio
 import rasterio.errors
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import MemoryStore
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import MaskFlags
 from rich.console import Console
 from rich.table import Table
@@ -53,7 +54,19 @@ SUFFIXES = frozenset({".btf", ".gtiff", ".lsm", ".ndpi", ".scn", ".stk", ".svs",
 _MAX_MASKED_PIXELS = 2**24
 
 #: Differences that are meant: path below the folder → field → why, with the clause.
-EXPLAINED: dict[str, dict[str, str]] = {}
+EXPLAINED: dict[str, dict[str, str]] = {
+    "no_uom.tif": {"crs": "no linear unit is declared: metres, with a note, where GDAL has no unit"}
+}
+#: What rasterio raises where GDAL has a value that it knows no name of, or cannot read.
+_NOT_SAID = (
+    rasterio.errors.RasterioError,
+    rasterio.errors.CRSError,
+    CPLE_BaseError,
+    KeyError,
+    NotImplementedError,
+    UnicodeDecodeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +137,10 @@ def compare(path: Path, name: str) -> Result | None:
     """Compare one file; `None` where rasterio does not open it."""
     try:
         dataset = rasterio.open(path)
-    except rasterio.errors.RasterioError:
+    except _NOT_SAID:
         return None
     with dataset:
-        points, _ = dataset.gcps
-        georeferenced = bool(dataset.crs or points or not dataset.transform.is_identity)
+        georeferenced = _is_georeferenced(dataset)
         try:
             header = read(path.read_bytes())
         except VirtualTIFFError as error:
@@ -136,33 +148,56 @@ def compare(path: Path, name: str) -> Result | None:
         return Result(name, georeferenced, tuple(_differences(name, header, dataset, path)))
 
 
+def _is_georeferenced(dataset: Any) -> bool:
+    try:
+        return bool(dataset.crs or dataset.gcps[0] or not dataset.transform.is_identity)
+    except _NOT_SAID:
+        return True
+
+
 def _differences(name: str, header: Header, dataset: Any, path: Path) -> Iterator[Difference]:
     full = header.ifds[0]
     gdal_type = dataset.dtypes[0]
     data_type = np.dtype("complex64" if gdal_type.startswith("complex_int") else gdal_type)
     ours = describe(full, fill_value=image_nodata(full, data_type))
-    points, points_crs = dataset.gcps
-    their_crs = dataset.crs or points_crs
-    if not crs_equal(ours.crs.crs, their_crs):
-        yield Difference(name, "crs", _crs_text(ours.crs.crs), their_crs and their_crs.to_wkt())
     identity = (0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
     transform = ours.geotransform or identity
-    colors = ours.array_attributes["color_interpretation"]
-    their_colors = [color.name for color in dataset.colorinterp]
-    pairs: list[tuple[str, object, object]] = [
-        ("transform", transform, tuple(dataset.transform.to_gdal())),
-        ("bounds", _box(transform, dataset.shape), _their_box(dataset)),
-        ("masks", *_masks(ours, dataset)),
-        ("statistics", *_statistics(ours, dataset)),
-        *_bands(ours, dataset),
-        ("colors", colors, colors if _converted_by_gdal(full) else their_colors),
-        ("gcps", _points(full), [(p.row, p.col, p.x, p.y, p.z) for p in points]),
-        ("rpcs", _rounded(rpcs(full)), _rounded(dataset.rpcs and dataset.rpcs.to_dict())),
-        ("overviews", _levels(header), _their_levels(dataset, path)),
-    ]
-    for field, mine, theirs in pairs:
+    fields: dict[str, Callable[[], tuple[object, object]]] = {
+        "crs": lambda: _crs(ours, dataset),
+        "transform": lambda: (transform, tuple(dataset.transform.to_gdal())),
+        "bounds": lambda: (_box(transform, dataset.shape), _their_box(dataset)),
+        "masks": lambda: _masks(ours, dataset),
+        "statistics": lambda: _statistics(ours, dataset),
+        **_bands(ours, dataset),
+        "colors": lambda: _colors(ours, full, dataset),
+        "gcps": lambda: (
+            _points(full),
+            [(p.row, p.col, p.x, p.y, p.z) for p in dataset.gcps[0]],
+        ),
+        "rpcs": lambda: (_rounded(rpcs(full)), _rounded(dataset.rpcs and dataset.rpcs.to_dict())),
+        "overviews": lambda: (_levels(header), _their_levels(dataset, path)),
+    }
+    for field, both in fields.items():
+        try:
+            mine, theirs = both()
+        except _NOT_SAID:
+            continue
         if repr(mine) != repr(theirs):
             yield Difference(name, field, mine, theirs)
+
+
+def _crs(ours: Description, dataset: Any) -> tuple[object, object]:
+    """The CRS as text, where ours is another than GDAL's."""
+    theirs = dataset.crs or dataset.gcps[1]
+    if crs_equal(ours.crs.crs, theirs):
+        return None, None
+    return _crs_text(ours.crs.crs), theirs and theirs.to_wkt()
+
+
+def _colors(ours: Description, full: ImageFileDirectory, dataset: Any) -> tuple[object, object]:
+    colors = ours.array_attributes["color_interpretation"]
+    theirs = [color.name for color in dataset.colorinterp]
+    return colors, colors if _converted_by_gdal(full) else theirs
 
 
 def _crs_text(crs: pyproj.CRS | None) -> str | None:
@@ -217,18 +252,25 @@ def _of_statistics(items: dict[str, str]) -> list[tuple[str, str]]:
     return sorted((k, v) for k, v in items.items() if k.startswith("STATISTICS_"))
 
 
-def _bands(ours: Description, dataset: Any) -> Iterator[tuple[str, object, object]]:
+def _bands(ours: Description, dataset: Any) -> dict[str, Callable[[], tuple[object, object]]]:
     count = dataset.count
     attributes: dict[str, Any] = dict(ours.array_attributes)
-    names = attributes.get("long_name")
-    descriptions = [names] if isinstance(names, str) else names or [""] * count
-    yield "descriptions", descriptions, [text or "" for text in dataset.descriptions]
-    for field, one, many, default, theirs in (
-        ("scales", "scale_factor", "scales", 1.0, dataset.scales),
-        ("offsets", "add_offset", "offsets", 0.0, dataset.offsets),
-        ("units", "units", "band_units", None, dataset.units),
-    ):
-        yield field, per_band(attributes, one, many, default, count), list(theirs)
+
+    def descriptions() -> tuple[object, object]:
+        names = attributes.get("long_name")
+        mine = [names] if isinstance(names, str) else names or [""] * count
+        return mine, [text or "" for text in dataset.descriptions]
+
+    def values(one: str, many: str, default: object, theirs: str) -> tuple[object, object]:
+        mine = per_band(attributes, one, many, default, count)
+        return mine, list(getattr(dataset, theirs))
+
+    return {
+        "descriptions": descriptions,
+        "scales": lambda: values("scale_factor", "scales", 1.0, "scales"),
+        "offsets": lambda: values("add_offset", "offsets", 0.0, "offsets"),
+        "units": lambda: values("units", "band_units", None, "units"),
+    }
 
 
 def _converted_by_gdal(ifd: ImageFileDirectory) -> bool:

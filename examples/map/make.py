@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -191,12 +192,18 @@ def bundle(site: Path) -> None:
 @contextmanager
 def serving(site: Path, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Serve `site` while the block runs."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise SystemExit(
+            f"port {port} cannot be used ({error}); name another with --port"
+        ) from None
     server = subprocess.Popen(["node", str(HERE / "serve.mjs"), str(site), str(port)])
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(300):
             if server.poll() is not None:
-                raise SystemExit(f"the server did not start: is port {port} taken?")
+                raise SystemExit("the server did not start")
             with suppress(urllib.error.URLError), urllib.request.urlopen(url):
                 break
             sleep(0.1)

@@ -344,6 +344,23 @@ def test_names_of_classes(said: Item, expected: Item, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"proj:epsg": 32633}, {"proj:code": "EPSG:32633", "proj:epsg": 32633}),
+        ({"proj:code": "EPSG:32633"}, {"proj:code": "EPSG:32633", "proj:epsg": 32633}),
+        ({"proj:code": "ESRI:54009"}, {"proj:code": "ESRI:54009"}),
+        ({"proj:epsg": None}, {}),
+    ],
+)
+def test_the_crs_of_items_has_both_names(said: Item, expected: Item, tmp_path: Path) -> None:
+    write_scene(tmp_path / "red.tif")
+    one = item(0, {"red": asset(f"{tmp_path}/red.tif")}, **said)
+    for source in (collected(tmp_path, one), pystac.Item.from_dict(one | {"bbox": None})):
+        row = found(source).table.to_pylist()[0]
+        assert {k: v for k, v in row.items() if k.startswith("proj:")} == expected
+
+
+@pytest.mark.parametrize(
     ("media", "name", "taken"),
     [
         (COG, "a.tif", True),

@@ -3,6 +3,7 @@
 import * as zarr from 'zarrita'
 import { register } from 'zarrita-tiff-codecs'
 
+import { inCOrder } from '../../clients/javascript/test/chunk.mjs'
 import { openStore } from './store.mjs'
 
 /** Root of the repository of a task; with the codecs of TIFF if it says so. */
@@ -19,26 +20,9 @@ export async function readArray(root, task, name) {
     const window = task.windows[name].map(([start, stop]) => zarr.slice(start, stop))
     const part = await zarr.get(array, window)
     const answer = { name, dtype: array.dtype, shape: whole.shape, windowShape: part.shape }
-    return { answer, whole: bytesOf(whole), part: bytesOf(part) }
+    return { answer, whole: inCOrder(whole), part: inCOrder(part) }
   } catch (error) {
     const cause = error.cause ? ` (${error.cause.message ?? error.cause})` : ''
     return { answer: { name, error: `${error.name}: ${error.message}${cause}` } }
   }
-}
-
-// Samples in C order. zarrita lays a result out as the chunks are: its strides have to be followed
-// where a chain transposes.
-function bytesOf({ data, shape, stride }) {
-  const out = new data.constructor(data.length)
-  const index = shape.map(() => 0)
-  for (let n = 0, at = 0; n < out.length; n++) {
-    out[n] = data[at]
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      at += stride[axis]
-      if (++index[axis] < shape[axis]) break
-      at -= stride[axis] * shape[axis]
-      index[axis] = 0
-    }
-  }
-  return new Uint8Array(out.buffer)
 }

@@ -138,6 +138,10 @@ def test_a_release_finds_its_version_and_its_heading() -> None:
         text=True,
     ).stdout
     assert found.strip() == version("virtual-tiff")
+    # Clients have the same version, each in the form of its registry.
+    assert _toml("clients/python/pyproject.toml")["project"]["version"] == found.strip()
+    package = json.loads((ROOT / "clients/javascript/package.json").read_text())
+    assert package["version"].replace("-dev.", ".dev") == found.strip()
     assert 'grep -q "^## \\[${GITHUB_REF_NAME#v}\\]" CHANGELOG.md' in steps
     headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert headings[0] == "Unreleased"

@@ -827,3 +827,16 @@ def test_as_many_keys_as_declared(declared: int, tmp_path: Path) -> None:
         assert crs_equal(crs(first(path)).crs, dataset.crs) or declared == 1
         assert geotransform(first(path)) == dataset.transform.to_gdal()
     assert (crs(first(path)).authority == "EPSG:32633") == (declared == 3)
+
+
+@pytest.mark.parametrize("name", ["SAR_Ka_Band", "MWIR", "nonsense"])
+def test_the_comparison_survives_what_gdal_has_no_name_for(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    text = f'<Item name="COLORINTERP" sample="0" role="colorinterp">{name}</Item>'
+    text = f"<GDALMetadata>{text}</GDALMetadata>"
+    tags = [(42112, 2, len(text) + 1, text, True)]
+    tifffile.imwrite(path, np.zeros((4, 4), np.uint8), extratags=tags, metadata=None)
+    with rasterio.Env(**GDAL_OPTIONS):
+        result = compare(path, path.name)
+    assert result is not None
+    assert {d.field for d in result.differences} <= {"colors"}

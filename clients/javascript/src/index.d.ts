@@ -2,6 +2,7 @@
 export interface Registry {
   // zarrita does not export the type of an entry.
   set(name: string, load: () => Promise<any>): unknown
+  get?(name: string): (() => any) | undefined
 }
 
 export type WasmFile = 'jxl.wasm' | 'lerc.wasm' | 'openjpeg.wasm' | 'webp.wasm'
@@ -14,5 +15,8 @@ export interface Options {
 /** Names of the codecs that {@link register} adds. */
 export const names: readonly string[]
 
-/** Add the codecs to a registry of zarrita.js. Each is loaded when a chunk needs it. */
+/**
+ * Add the codecs to a registry of zarrita.js, and bound its own `zstd` and `bytes`. Each is loaded when a chunk needs
+ * it.
+ */
 export function register(registry: Registry, options?: Options): void

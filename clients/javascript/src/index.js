@@ -1,6 +1,7 @@
 // Codecs of TIFF for zarrita.js, by the names that imagecodecs-zarr and numcodecs register in Python.
 // This module is small; a codec is loaded when a chunk needs it.
 
+import { bound } from './bounds.js'
 import { base64, chunk, decodedBytes, filled, product, storedShape, typedArray } from './chain.js'
 
 /** Decode to bytes that fill the chunk, and no more. */
@@ -89,11 +90,14 @@ const CODECS = {
     (await decoders()).lerc(bytes, expected)),
 }
 
+// zarrita.js before 0.7 says data_type.
+const normalised = ({ shape, codecs, dataType, data_type }) => ({ shape, codecs, dataType: dataType ?? data_type })
+
 /** Names of the codecs. */
 export const names = Object.freeze(Object.keys(CODECS))
 
 /**
- * Add the codecs to a registry of zarrita.js.
+ * Add the codecs to a registry of zarrita.js, and bound those of its own that have no bound.
  *
  * `wasm`: where WebAssembly modules are, by their names; beside this package unless given.
  */
@@ -101,9 +105,8 @@ export function register(registry, { wasm } = {}) {
   let loaded
   const decoders = () => (loaded ??= import('./wasm.js').then(({ imageDecoders }) => imageDecoders(wasm)))
   for (const [name, { kind, decode }] of Object.entries(CODECS)) {
-    const fromConfig = (configuration, { shape, codecs, dataType, data_type }) => {
-      // zarrita.js before 0.7 says data_type.
-      const meta = { shape, codecs, dataType: dataType ?? data_type }
+    const fromConfig = (configuration, given) => {
+      const meta = normalised(given)
       return {
         kind,
         encode() {
@@ -114,4 +117,5 @@ export function register(registry, { wasm } = {}) {
     }
     registry.set(name, async () => ({ fromConfig }))
   }
+  bound(registry, normalised)
 }

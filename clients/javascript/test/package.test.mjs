@@ -14,6 +14,7 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { chromium } from 'playwright-core'
 
+import { bombs, damaged } from './bombs.mjs'
 import { vectors } from './vectors.mjs'
 
 const run = promisify(execFile)
@@ -86,6 +87,24 @@ test('Chromium decodes every vector', async () => {
     const found = await page.evaluate((one) => globalThis.decode(one), task)
     assert.deepEqual(found, { decoded: base64(vector.decoded) }, `${vector.codec}: ${vector.name}`)
   }
+})
+
+test('Chromium refuses bombs, and ends damaged streams, within ten seconds each', async () => {
+  const base64 = (bytes) => Buffer.from(bytes).toString('base64')
+  const run = async (vector) => {
+    const began = performance.now()
+    const found = await page.evaluate((one) => globalThis.decode(one), { ...vector, encoded: base64(vector.encoded), decoded: '' })
+    const seconds = (performance.now() - began) / 1000
+    assert.ok(seconds < 10, `${vector.codec}, ${vector.name}: ${seconds} s`)
+    return found
+  }
+  for (const bomb of bombs(all)) assert.ok('error' in (await run(bomb)), bomb.name)
+  for (const vector of damaged(all, 2)) {
+    const { decoded } = await run(vector)
+    if (decoded) assert.equal(Buffer.from(decoded, 'base64').length, vector.decoded.length, vector.name)
+  }
+  // The page is alive, and decodes as before.
+  for (const vector of all) assert.deepEqual(await run(vector), { decoded: base64(vector.decoded) }, vector.name)
 })
 
 test('the page prints nothing', () => {

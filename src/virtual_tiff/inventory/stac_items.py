@@ -86,7 +86,8 @@ class StacRows:
 
     def add_item(self, item: Item, url: str | None) -> None:
         """Add the chosen assets of one Item."""
-        properties = {name: _plain(value) for name, value in (item.get("properties") or {}).items()}
+        said = _with_both_codes(item.get("properties") or {})
+        properties = {name: _plain(value) for name, value in said.items()}
         self._names.update(dict.fromkeys(properties))
         assets: Mapping[str, Asset] = item["assets"]
         self.keys.update(dict.fromkeys(assets))
@@ -165,6 +166,22 @@ def _present(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _present(part) for k, part in value.items() if part is not None}
     return [_present(part) for part in value] if isinstance(value, list) else value
+
+
+def _with_both_codes(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return properties with the CRS as `proj:code` and as `proj:epsg`, if either is said.
+
+    The Projection extension renamed it in 2.0, and pystac renames it in older Items.
+    """
+    found = dict(properties)
+    code, number = found.get("proj:code"), found.get("proj:epsg")
+    if code is None and number is None:
+        return {k: v for k, v in found.items() if k not in ("proj:code", "proj:epsg")}
+    if code is None and isinstance(number, int | float):
+        found["proj:code"] = f"EPSG:{int(number)}"
+    elif number is None and str(code).startswith("EPSG:") and str(code)[5:].isdecimal():
+        found["proj:epsg"] = int(str(code)[5:])
+    return found
 
 
 def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:

@@ -12,14 +12,15 @@ installed. The folder also works as a copy: import it first.
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import os
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from math import prod
+from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Self
 
-import imagecodecs
-import numpy as np
 import zarr
 from zarr.abc.codec import (
     ArrayArrayCodec,
@@ -32,6 +33,8 @@ from zarr.abc.codec import (
 )
 from zarr.registry import register_pipeline
 
+from zarr_chunkwise._decoding import decode_chunk
+
 if TYPE_CHECKING:
     from zarr.abc.buffer import Buffer, NDBuffer
 
@@ -43,13 +46,6 @@ if TYPE_CHECKING:
 # By its path in the configuration: zarr-python may be loading this module to look a pipeline up.
 _Default = resolve_name("zarr.core.codec_pipeline.BatchedCodecPipeline")
 
-# Decoders that are faster with a known size of their output. If the stream has another size, they
-# raise or return another number of bytes; the registered codec decodes it then.
-_SIZED: dict[str, Callable[..., Any]] = {
-    "numcodecs.zlib": imagecodecs.deflate_decode,  # libdeflate instead of zlib
-    "imagecodecs_lzw": imagecodecs.lzw_decode,  # without a pass that counts the output
-}
-
 
 @dataclass(frozen=True, slots=True)
 class ChunkwiseCodecPipeline(CodecPipeline):
@@ -59,7 +55,8 @@ class ChunkwiseCodecPipeline(CodecPipeline):
     thread of the event loop, and cannot tell a decoder the size of its output. Writing, and arrays
     with sharding or asynchronous codecs, use zarr-python's pipeline.
 
-    At most `async.concurrency` chunks are in flight; `threading.max_workers` threads decode.
+    At most `async.concurrency` chunks are requested, and as many wait for one of
+    `threading.max_workers` threads that decode.
     """
 
     codecs: tuple[Codec, ...]
@@ -101,26 +98,27 @@ class ChunkwiseCodecPipeline(CodecPipeline):
             return await self.default.read(batch_info, out, drop_axes)
         items = list(batch_info)
         results: list[GetResult] = [GetResult(status="missing") for _ in items]
+        most = zarr.config.get("async.concurrency") or max(1, len(items))
+        decoding = _Decoding(partial(self._place, out=out, drop_axes=drop_axes), most)
         waiting = iter(enumerate(items))
 
         async def work() -> None:
             # Workers share `waiting`, so that millions of chunks do not need millions of tasks.
             for number, (getter, spec, chunk_selection, out_selection, _) in waiting:
                 chunk = await getter.get(prototype=spec.prototype)
-                await asyncio.to_thread(
-                    self._place, chunk, spec, chunk_selection, out_selection, out, drop_axes
-                )
                 if chunk is not None:
                     results[number] = GetResult(status="present")
+                await decoding.put(chunk, spec, chunk_selection, out_selection)
 
-        concurrency = zarr.config.get("async.concurrency") or len(items)
-        workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(items)))]
+        workers = [asyncio.create_task(work()) for _ in range(min(most, len(items)))]
         try:
             await asyncio.gather(*workers)
+            await decoding.finish()
         except BaseException:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+            await decoding.abandon()
             raise
         return tuple(results)
 
@@ -139,22 +137,8 @@ class ChunkwiseCodecPipeline(CodecPipeline):
             missing = spec.fill_value is None
             out[out_selection] = spec.dtype.default_scalar() if missing else spec.fill_value
             return
-        decoded = self._decode_chunk(chunk, spec)[chunk_selection]
+        decoded = decode_chunk(self.codecs, self._names, chunk, spec)[chunk_selection]
         out[out_selection] = decoded.squeeze(axis=drop_axes) if drop_axes else decoded
-
-    def _decode_chunk(self, chunk: Buffer, spec: Any) -> NDBuffer:
-        """Apply the decoders, the last codec first."""
-        steps: list[tuple[Any, Any, Any, int | None]] = []
-        size: int | None = prod(spec.shape) * spec.dtype.to_native_dtype().itemsize
-        for name, codec in zip(self._names, self.codecs, strict=True):
-            steps.append((name, codec, spec, size))
-            size = _encoded_size(codec, size, spec)
-            spec = codec.resolve_metadata(spec)
-        data: Any = chunk
-        for name, codec, spec, size in reversed(steps):
-            sized = _decode_sized(name, data, spec, size)
-            data = codec._decode_sync(data, spec) if sized is None else sized
-        return data  # type: ignore[no-any-return]  # an array after the first of `codecs`
 
     # Everything else is delegated to zarr-python's pipeline.
 
@@ -195,35 +179,74 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         await self.default.write(batch_info, value, drop_axes)
 
 
+class _Decoding:
+    """Decodes chunks in threads, each of which continues while chunks are waiting.
+
+    A thread for each chunk would be woken, and would wake the event loop, once for each chunk.
+
+    Parameters
+    ----------
+    place
+        Decodes a chunk into its place.
+    most
+        Chunks that wait at once; `put` waits for a thread if there are more.
+    """
+
+    def __init__(self, place: Callable[..., None], most: int) -> None:
+        self._place = place
+        self._most = most
+        self._threads = zarr.config.get("threading.max_workers") or os.cpu_count() or 1
+        self._waiting: deque[tuple[Any, ...]] = deque()
+        self._running: set[asyncio.Future[None]] = set()
+
+    async def put(self, *chunk: Any) -> None:
+        """Decode a chunk soon; raise what a chunk before raised."""
+        self._waiting.append(chunk)
+        self._continue()
+        while len(self._waiting) >= self._most and self._running:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            self._continue()
+
+    async def finish(self) -> None:
+        """Wait until all chunks are decoded."""
+        while self._running:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            self._continue()
+
+    async def abandon(self) -> None:
+        """Decode no further chunk, and wait until no thread writes any more."""
+        self._waiting.clear()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _continue(self) -> None:
+        """Forget threads that ended, and start one where chunks are waiting."""
+        ended = {future for future in self._running if future.done()}
+        self._running -= ended
+        for future in ended:
+            future.result()
+        if self._waiting and len(self._running) < self._threads:
+            run = contextvars.copy_context().run
+            loop = asyncio.get_running_loop()
+            self._running.add(loop.run_in_executor(None, run, self._work))
+
+    def _work(self) -> None:
+        while True:
+            try:
+                chunk = self._waiting.popleft()
+            except IndexError:
+                return
+            try:
+                self._place(*chunk)
+            except BaseException:
+                self._waiting.clear()
+                raise
+
+
 def _is_synchronous(codec: Codec) -> bool:
     """Return whether `codec` decodes whole chunks without an event loop."""
     return isinstance(codec, SupportsSyncCodec) and not isinstance(
         codec, ArrayBytesCodecPartialDecodeMixin
     )
-
-
-def _encoded_size(codec: Codec, size: int | None, spec: Any) -> int | None:
-    """Return the size of `size` bytes after encoding; `None` if it depends on the values."""
-    try:
-        return None if size is None else codec.compute_encoded_size(size, spec)
-    except NotImplementedError:
-        return None
-
-
-def _decode_sized(name: Any, data: Any, spec: Any, size: int | None) -> Buffer | None:
-    """Decode `data` to `size` bytes, if a decoder can use the size; else return `None`."""
-    decode = _SIZED.get(name)
-    if decode is None or size is None:
-        return None
-    # One byte more than expected: decoders of LZW stop at the end of the memory without an error.
-    memory = np.empty(size + 1, np.uint8)
-    try:
-        decoded = decode(data.as_numpy_array(), out=memory)
-    except RuntimeError:
-        return None
-    if len(decoded) != size:
-        return None
-    return spec.prototype.buffer.from_bytes(decoded)  # type: ignore[no-any-return]
 
 
 register_pipeline(ChunkwiseCodecPipeline)
