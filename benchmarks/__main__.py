@@ -28,7 +28,9 @@ NAMES = (
     "publish_bigtiff",
     "publish_archive",
     "publish_rows",
+    "publish_tiles",
     "read_series",
+    "read_mosaic",
     "read_array",
     "scale",
 )

@@ -23,6 +23,7 @@ _PACKAGES = (
     "imagecodecs-zarr",
     "numpy",
     "obstore",
+    "odc-stac",
     "rasterio",
     "tifffile",
     "virtualizarr",

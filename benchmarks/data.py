@@ -122,6 +122,49 @@ LARGE_ENCODINGS: dict[str, dict[str, str | int | bool]] = {
 """Creation options of the large images: uint16, and three bands of uint8 for JPEG."""
 
 
+MOSAIC_SIZE = 3600
+TILE_BLOCK = 1024
+_MOSAIC_DATES = 3
+
+
+def mosaic(size: int = MOSAIC_SIZE, cache: Path = CACHE) -> list[list[Path]]:
+    """Tiles of one grid: two rows of two, uint16, blocks of 1024, Deflate with predictor 2.
+
+    Parameters
+    ----------
+    size
+        Rows and columns of a tile.
+    cache
+        Folder to keep them in.
+
+    Returns
+    -------
+    list of list of Path
+        The four tiles of each of three dates: those of the upper row first.
+    """
+
+    def make(folder: Path) -> None:
+        for day in range(_MOSAIC_DATES):
+            image = _landscape(2 * size, seed=day)
+            for number in range(4):
+                row, column = divmod(number, 2)
+                part = image[row * size : (row + 1) * size, column * size : (column + 1) * size]
+                _write(
+                    folder / f"{day}_{number}.tif",
+                    part,
+                    driver="GTiff",
+                    transform=TRANSFORM @ Affine.translation(column * size, row * size),
+                    compress="DEFLATE",
+                    predictor=2,
+                    tiled=True,
+                    blockxsize=TILE_BLOCK,
+                    blockysize=TILE_BLOCK,
+                )
+
+    found = sorted(_made(cache / f"mosaic-v1-{size}", make).iterdir())
+    return [found[day : day + 4] for day in range(0, len(found), 4)]
+
+
 def _made(folder: Path, make: Callable[[Path], None]) -> Path:
     if not folder.is_dir():
         partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
@@ -149,7 +192,11 @@ def _landscape(size: int, seed: int) -> NDArray[np.uint16]:
 
 
 def _write(
-    path: str | Path, image: NDArray[np.uint16] | NDArray[np.uint8], **options: str | int | bool
+    path: str | Path,
+    image: NDArray[np.uint16] | NDArray[np.uint8],
+    *,
+    transform: Affine = TRANSFORM,
+    **options: str | int | bool,
 ) -> None:
     bands = image if image.ndim == 3 else image[None]
     with rasterio.open(
@@ -160,7 +207,7 @@ def _write(
         width=bands.shape[2],
         dtype=bands.dtype,
         crs="EPSG:32633",
-        transform=TRANSFORM,
+        transform=transform,
         nodata=0,
         num_threads="ALL_CPUS",
         **options,

@@ -9,6 +9,8 @@ image::
     elevation.tif       strips with a short last one, Deflate with predictor 3, floats
     land_cover.tif      tiles, Deflate without predictor, a palette
     wind.tif            tiles, bands one after the other, uncompressed
+    tiles/dem_*.tif     elevation of the region in tiles of one degree, one of which is missing;
+                        chunks of 64 x 64 do not divide them, and their pixel size is rounded
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ HEIGHT, WIDTH = 250, 300
 PIXEL = 10.0
 TRANSFORM = from_origin(399_960.0, 5_300_040.0, PIXEL, PIXEL)
 CRS = "EPSG:32633"
+#: Pixels of a degree of the region.
+DEGREE = 120
 DATES = ("2024-04-12", "2024-06-04", "2024-08-23")
 #: How green the valley is at each date, from 0 to 1.
 GREENNESS = (0.25, 0.9, 0.55)
@@ -40,16 +44,17 @@ NODATA = 0
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
-def rows_and_columns() -> tuple[Field, Field]:
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
-    return y / HEIGHT, x / WIDTH
+def rows_and_columns(shape: tuple[int, int] = (HEIGHT, WIDTH)) -> tuple[Field, Field]:
+    height, width = shape
+    y, x = np.mgrid[0:height, 0:width]
+    return y / height, x / width
 
 
-def smooth_noise(seed: int, cells: int) -> Field:
+def smooth_noise(seed: int, cells: int, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> Field:
     """Noise between -1 and 1 that changes over about a `cells`-th of the image."""
     rng = np.random.default_rng(seed)
     knots = rng.uniform(-1, 1, (cells + 2, cells + 2))
-    y, x = (axis * cells for axis in rows_and_columns())
+    y, x = (axis * cells for axis in rows_and_columns(shape))
     row, column = y.astype(int), x.astype(int)
     # Weights without a kink at the knots.
     v, u = (3 * f**2 - 2 * f**3 for f in (y - row, x - column))
@@ -59,9 +64,11 @@ def smooth_noise(seed: int, cells: int) -> Field:
     return field
 
 
-def rough_noise(seed: int, cells: int) -> Field:
+def rough_noise(seed: int, cells: int, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> Field:
     """Noise about as large as `smooth_noise`, with finer and finer detail in it."""
-    octaves: list[Field] = [smooth_noise(seed + 10 * i, cells * 2**i) / 2**i for i in range(4)]
+    octaves: list[Field] = [
+        smooth_noise(seed + 10 * i, cells * 2**i, shape) / 2**i for i in range(4)
+    ]
     total: Field = np.sum(octaves, axis=0)
     return total / 1.4
 
@@ -132,6 +139,36 @@ def wind() -> NDArray[np.float32]:
     return np.stack([east, north])[:, ::2, ::2].astype(np.float32)
 
 
+def region() -> NDArray[np.int16]:
+    """Metres above the sea, of two rows of three degrees."""
+    shape = (2 * DEGREE, 3 * DEGREE)
+    heights = 900 + 450 * rough_noise(31, 4, shape) + 120 * rough_noise(33, 12, shape)
+    return np.round(heights).astype(np.int16)
+
+
+def write_degrees(folder: Path) -> None:
+    """Write a file for each degree, as elevation models are distributed, but for one."""
+    folder.mkdir(exist_ok=True)
+    heights = region()
+    for row, column in np.ndindex(2, 3):
+        if (row, column) == (1, 2):
+            continue
+        north, east = 48 - row, 11 + column
+        # Eight digits, as in many files: the last column of three tiles is 1e-6 degrees off.
+        size = round(1 / DEGREE, 8)
+        write_tiles(
+            folder / f"dem_N{north - 1}E{east:03}.tif",
+            heights[row * DEGREE : (row + 1) * DEGREE, column * DEGREE : (column + 1) * DEGREE],
+            {"TIFFTAG_DATETIME": "2024:01:01 00:00:00"},
+            crs="EPSG:4326",
+            transform=from_origin(east, north, size, size),
+            nodata=-32768,
+            tile=64,
+            compress="deflate",
+            predictor=2,
+        )
+
+
 def write_cog(
     path: Path,
     pixels: NDArray[Any],
@@ -182,11 +219,10 @@ def write_tiles(
         height=bands.shape[1],
         width=bands.shape[2],
         dtype=bands.dtype.name,
-        crs=CRS,
         tiled=True,
         blockxsize=tile,
         blockysize=tile,
-        **options,
+        **{"crs": CRS, **options},
     ) as image:
         image.write(bands)
         image.update_tags(**tags)
@@ -274,6 +310,7 @@ def make(folder: Path) -> None:
         tile=64,
         interleave="band",
     )
+    write_degrees(folder / "tiles")
 
 
 def main() -> None:
@@ -281,7 +318,7 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make(folder)
-    files = sorted(folder.glob("*.tif"))
+    files = sorted(folder.rglob("*.tif"))
     size = sum(file.stat().st_size for file in files)
     print(f"{len(files)} files, {size / 1e6:.2f} MB in {folder}")
 

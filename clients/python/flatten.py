@@ -67,8 +67,8 @@ def flatten(
         tile = ends.shape[1]
         is_covered &= bool((np.diff(first) <= tile).all())
         starts.append(first - first[0])
-        # The last tile may be smaller than others.
-        end = tiles[f"tile_{axis}"].attrs.get("end", first[-1] + tile)
+        # The last tile of all may be smaller than others.
+        end = min(tiles[f"tile_{axis}"].attrs.get("end", np.inf), first[-1] + tile)
         size = int(end - first[0])
         step = (ends[-1, -1] - ends[0, 0]) / max(1, int(starts[-1][-1]) + tile - 1)
         coordinates[axis] = (axis, ends[0, 0] + step * np.arange(size), tiles[axis].attrs)

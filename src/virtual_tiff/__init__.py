@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virtual_tiff._version import __version__
+    from virtual_tiff.audit.describe import RepositoryInfo, describe, stac_items
     from virtual_tiff.audit.history import Commit, log
     from virtual_tiff.audit.report import Finding, Status, VerifyReport
     from virtual_tiff.audit.stac_item import stac_item
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from virtual_tiff.inventory.table import Inventory
     from virtual_tiff.operations.preview import preview
     from virtual_tiff.operations.publish import publish, publish_async
+    from virtual_tiff.operations.remove import remove
+    from virtual_tiff.operations.renew import renew
     from virtual_tiff.operations.stack import append, stack
+    from virtual_tiff.operations.versions import Expiry, Rollback, Tag, expire, rollback, tag
     from virtual_tiff.parser import VirtualTIFF
     from virtual_tiff.planning.agreement import agreeing
     from virtual_tiff.progress import Progress
@@ -42,14 +46,18 @@ __all__ = [
     "Container",
     "CubeOptions",
     "ErrorKind",
+    "Expiry",
     "FileInfo",
     "Finding",
     "ImageInfo",
     "Inventory",
     "Progress",
     "PublishResult",
+    "RepositoryInfo",
+    "Rollback",
     "SeriesInfo",
     "Status",
+    "Tag",
     "VerifyReport",
     "VirtualTIFF",
     "VirtualTIFFError",
@@ -57,6 +65,8 @@ __all__ = [
     "agreeing",
     "append",
     "containers_for",
+    "describe",
+    "expire",
     "georeference",
     "info",
     "log",
@@ -66,14 +76,30 @@ __all__ = [
     "publish",
     "publish_async",
     "read_directories",
+    "remove",
+    "renew",
+    "rollback",
     "scan",
     "stac_item",
+    "stac_items",
     "stack",
+    "tag",
     "tile_matrix_set",
     "verify",
 ]
 
 _HOMES = {
+    "renew": "virtual_tiff.operations.renew",
+    "stac_items": "virtual_tiff.audit.describe",
+    "remove": "virtual_tiff.operations.remove",
+    "tag": "virtual_tiff.operations.versions",
+    "rollback": "virtual_tiff.operations.versions",
+    "expire": "virtual_tiff.operations.versions",
+    "Tag": "virtual_tiff.operations.versions",
+    "Rollback": "virtual_tiff.operations.versions",
+    "Expiry": "virtual_tiff.operations.versions",
+    "describe": "virtual_tiff.audit.describe",
+    "RepositoryInfo": "virtual_tiff.audit.describe",
     "BandInfo": "virtual_tiff.inspection.records",
     "preview": "virtual_tiff.operations.preview",
     "profile": "virtual_tiff.inspection.profile",

@@ -115,6 +115,16 @@ def test_selections(flat: xr.DataArray, expected: Any) -> None:
     assert np.array_equal(several.values.squeeze(), wanted[1, ::-1], equal_nan=True)
 
 
+def test_some_of_the_tiles(repository: icechunk.Repository, expected: Any) -> None:
+    tiles = opened(repository)["data"]
+    left = flatten(tiles.isel(tile_x=slice(0, 2), tile_y=[0], time=0))
+    assert left.shape == (2, 48, 124)
+    assert np.array_equal(left.values[:, :45], expected[0, :, :45, :124])
+    right = flatten(tiles.isel(tile_x=[2], time=0))
+    assert np.array_equal(right.values, expected[0, :, :, 124:])
+    assert right["x"].values[0] == 501_245
+
+
 def test_dask_and_pickles(flat: xr.DataArray, expected: Any) -> None:
     wanted = np.where(expected == 7, np.nan, expected * 0.5 + 3)
     again = pickle.loads(pickle.dumps(flat))

@@ -11,11 +11,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.end_to_end.test_mosaics import ALL, KINDS, name_of
 from tests.helpers.archive import FIRST, PATTERN, read_paths, write_scenes
+from tests.helpers.make import Pixels
 from tests.helpers.range_server import RangeServer
 from tests.readers._case import (
     DATA_TYPES,
@@ -139,3 +142,58 @@ def test_a_time_series_of_a_cube(tmp_path: Path, predictor: int) -> None:
     assert series["values"] == read_paths(paths)[:, 20, 33].tolist()
     assert len(series["times"]) == 4
     assert series["times"][0] == f"{FIRST}T00:00:00.000Z"
+
+
+def test_tiles_are_one_array(tmp_path: Path) -> None:
+    """As docs/how-to/other-languages.md shows it: equal to GDAL's mosaic, gaps and overlaps too."""
+    cells = [t for t in ALL if t.has_nodata and t.segments in ("short", "dangling", "overlaps")]
+    cells = [t for t in cells if t.spacing == "uneven" or t.kind == "jpeg"]
+    assert {tiles.kind for tiles in cells} == set(KINDS)
+    for tiles in cells:
+        tiles.write(tmp_path)
+    areas: list[dict[str, Any]] = []
+    expected: list[Pixels] = []
+    with RangeServer(tmp_path) as server:
+        urls = [
+            f"{server.url}/{tiles.name}/{name_of(place)}.tif"
+            for tiles in cells
+            for place in tiles.of(has_gaps=True, dates=tiles.dates)
+        ]
+        stack(
+            scan(urls, datetime_pattern=PATTERN, columns={"cell": r"/([^/]+)/t\d\d_"}),
+            str(tmp_path / "repository"),
+            group="{cell}",
+            stitch=True,
+            along="datetime",
+            grid="tiles",
+        )
+        for tiles in cells:
+            mosaic = tiles.mosaic(tmp_path, has_gaps=True)
+            height, width = mosaic.shape[-2:]
+            front = [tiles.dates - 1, *([1] if mosaic.ndim == 4 else [])]
+            for rows, columns in (([0, height], [0, width]), ([40, 60], [50, width - 30])):
+                where = {"rows": rows, "columns": columns, "front": front}
+                areas.append({"group": tiles.name, **where})
+                index: tuple[Any, ...] = (*front, slice(*rows), slice(*columns))
+                expected.append(mosaic[index])
+        task = {
+            "repository": f"{server.url}/repository",
+            "prefix": f"{server.url}/",
+            "areas": areas,
+        }
+        done = subprocess.run(
+            ["node", "tiles.mjs"],
+            cwd=JAVASCRIPT,
+            input=json.dumps(task),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    for area, answer, wanted in zip(areas, answers, expected, strict=True):
+        found = np.array(answer["values"]).reshape(answer["shape"])
+        assert found.shape == wanted.shape, area
+        is_changed = area["group"].startswith("short-jpeg")
+        differs = np.abs(found - wanted.astype(int)).max()
+        assert differs <= (4 if is_changed else 0), area

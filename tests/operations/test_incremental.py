@@ -15,6 +15,7 @@ import pytest
 import rasterio
 from rasterio.transform import Affine
 
+from tests.cubes.test_stitch import EVEN, SHAPES, flat, mosaic, write_tile, write_tiles
 from tests.helpers.archive import (
     PATTERN,
     opened,
@@ -30,6 +31,7 @@ from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.publish import publish
+from virtual_tiff.operations.renew import renew
 from virtual_tiff.operations.stack import append, stack
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.publishing.repository import open_repository
@@ -246,6 +248,34 @@ def test_trees_are_brought_up_to_date(
     assert (from_rows.snapshot_id, from_rows.known) == (None, 4)
 
 
+def test_a_sidecar_that_has_changed_is_read_again(folder: Path, repo: str) -> None:
+    (path,) = write_scenes(folder, 1)
+    sidecar = folder / f"{path.name}.aux.xml"
+    text = "<PAMDataset><PAMRasterBand band='1'><Scale>{}</Scale></PAMRasterBand></PAMDataset>"
+    sidecar.write_text(text.format(0.1))
+    options: dict[str, Any] = {"parser": VirtualTIFF(ifd_layout="multiscale", sidecars=True)}
+    publish([path], repo, **options)
+    sidecar.write_text(text.format(0.2))
+    assert publish([path], repo, on_present="replace", **options).replaced == 1
+    attributes = opened(open_repository(repo), f"{path.stem}/0")["image"].attrs
+    assert attributes["scale_factor"] == 0.2
+
+
+def test_another_kind_of_coordinate_is_refused(folder: Path, repo: str) -> None:
+    write_scenes(folder, 2)
+    stack(f"{folder}/", repo, datetime_pattern=PATTERN)
+    with pytest.raises(VirtualTIFFError) as caught:
+        append(
+            f"{folder}/",
+            repo,
+            along="time",
+            columns={"time": r"_(\d{8})"},
+            on_present="skip",
+            name="other",
+        )
+    assert caught.value.kind == ErrorKind.MISMATCH
+
+
 def test_a_group_of_something_else_is_refused(folder: Path, repo: str) -> None:
     paths = write_scenes(folder, 2)
     publish([paths[0]], repo, names=["a"])
@@ -285,6 +315,82 @@ def test_times_of_a_table_are_not_used_again(folder: Path) -> None:
     first = scan(table)
     assert first.table["datetime"].null_count == 0
     assert scan(f"{folder}/", known=first).table["datetime"].null_count == 1
+
+
+def test_changed_files_are_renewed_without_a_word_on_options(folder: Path, repo: str) -> None:
+    paths = write_scenes(folder, 4)
+    stack(f"{folder}/", repo, group="a", name="red", datetime_pattern=PATTERN)
+    stack(f"{folder}/", repo, group="{stem}", variable_pattern="(scene)", datetime_pattern=PATTERN)
+    assert renew(repo).snapshot_id is None
+    later(paths[1], seed=31)
+    later(paths[3], seed=32)
+    paths[0].unlink()
+    result = renew(repo)
+    assert (result.images, result.replaced, result.known) == (4, 4, 2)
+    found = opened(open_repository(repo), "a")["red"]
+    for number in (1, 2, 3):
+        assert np.array_equal(found[number].values, read_paths([paths[number]])[0])
+    one = opened(open_repository(repo), paths[3].stem)["scene"]
+    assert np.array_equal(one.values, read_paths(paths[3:]))
+    report = verify(repo, sample=None)
+    assert [finding.url for finding in report.faults] == [paths[0].as_uri()]
+    later(paths[1], seed=5, transform=Affine(10, 0, 500_010, 0, -10, 5_400_000))
+    with pytest.raises(VirtualTIFFError) as caught:
+        renew(repo)
+    assert caught.value.kind == ErrorKind.MISMATCH
+    paths[1].write_bytes(b"II*\0 nothing")
+    with pytest.raises(VirtualTIFFError):
+        renew(repo, group="a")
+    later(paths[2], seed=6)
+    skipped = renew(repo, group="a", on_failed="skip")
+    assert (skipped.replaced, list(skipped.failed)) == (1, [paths[1].as_uri()])
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("pyramid", [False, True])
+def test_bands_and_levels_are_renewed(split: bool, pyramid: bool, folder: Path, repo: str) -> None:
+    shape: dict[str, Any] = {"shape": (2, 64, 128), "INTERLEAVE": "BAND"}
+    paths = write_scenes(folder, 3, **shape)
+
+    def levels(path: Path) -> None:
+        if pyramid:
+            with rasterio.open(path, "r+") as file:
+                file.build_overviews([2], rasterio.enums.Resampling.nearest)
+
+    for path in paths:
+        levels(path)
+    options: dict[str, Any] = {"split_bands": split, "overviews": pyramid, "group": "g"}
+    stack(f"{folder}/", repo, datetime_pattern=PATTERN, **options)
+    later(paths[1], seed=77, **shape)
+    levels(paths[1])
+    assert renew(repo).replaced == 1
+    dataset = opened(open_repository(repo), "g/0" if pyramid else "g")
+    wanted = read_paths(paths)
+    if split:
+        assert np.array_equal(dataset["data_1"].values, wanted[:, 0])
+        assert np.array_equal(dataset["data_2"].values, wanted[:, 1])
+    else:
+        assert np.array_equal(dataset["data"].values, wanted)
+    report = verify(repo, sample=None, chunks=99)
+    assert (report.exit_status, len(report.findings)) == (0, 3)
+    assert renew(repo).snapshot_id is None
+
+
+@pytest.mark.parametrize("shape", ["tiles", "dangling tiles"])
+def test_tiles_are_renewed(shape: str, folder: Path, repo: str) -> None:
+    (paths,) = write_tiles(folder, *EVEN, without=((0, 1, 1),), **SHAPES[shape])
+    stack(f"{folder}/", repo, stitch=True)
+    time = paths[2].stat().st_mtime_ns
+    write_tile(paths[2], EVEN[0][0], EVEN[1][2], seed=99, **SHAPES[shape])
+    os.utime(paths[2], ns=(time + 10**9,) * 2)
+    assert renew(repo).replaced == 1
+    with rasterio.open(paths[0]) as one, rasterio.open(paths[-1]) as other:
+        bounds = (one.bounds.left, other.bounds.bottom, other.bounds.right, one.bounds.top)
+    dataset = opened(open_repository(repo))
+    assert np.array_equal(flat(dataset).values, mosaic(paths, bounds, nodata=7))
+    assert dataset["data_present"].values.sum() == 5
+    report = verify(repo, sample=None, chunks=99)
+    assert (report.exit_status, len(report.findings)) == (0, 5)
 
 
 @pytest.mark.parametrize(

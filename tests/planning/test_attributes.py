@@ -351,9 +351,32 @@ def test_values_are_those_that_netcdf_holds(tmp_path: Path) -> None:
         assert len({isinstance(part, str) for part in parts}) == 1
 
 
+@pytest.mark.parametrize("text", ["65535", "-9999999", "-3.4e38", "1e20"])
+def test_infinity_is_not_what_float16_cannot_hold(text: str) -> None:
+    assert nodata_value(text, np.dtype("float16")) is None
+    assert nodata_value("inf", np.dtype("float16")) == np.inf
+
+
 def test_nodata_values_of_bands(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", pixels("uint8", 3), tags={"NODATA_VALUES": "1 2 nan"})
     assert described(path).array_attributes["nodata_values"] == ["1.0", "2.0", "nan"]
+
+
+def test_overviews_without_the_tag_have_the_nodata_value_of_their_image(tmp_path: Path) -> None:
+    """GDAL masks them so when it reads the image at their size."""
+    path = tmp_path / "a.tif"
+    data = (np.arange(4096, dtype="u2") % 50).reshape(64, 64)
+    with tifffile.TiffWriter(path) as file:
+        tag = [(Tag.GDAL_NODATA, 2, 2, "8", True)]
+        file.write(data, tile=(16, 16), extratags=tag, metadata=None)
+        file.write(data[::2, ::2], tile=(16, 16), subfiletype=1, metadata=None)
+    with rasterio.open(path) as dataset:
+        masked = dataset.read_masks(1, out_shape=(32, 32)) == 0
+    assert masked.any()
+    store = VirtualTIFF()(path.as_uri(), local_registry())
+    with xr.open_zarr(store, zarr_format=3, consolidated=False, chunks=None) as opened:
+        assert np.array_equal(np.isnan(opened["1"].values), masked)
+        assert opened["1"].encoding["_FillValue"] == 8
 
 
 # --- names and units -----------------------------------------------------------------------------

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import icechunk
 import numpy as np
@@ -15,6 +18,8 @@ from tests.helpers.archive import PATTERN, opened, read_paths, write_scene, writ
 from tests.helpers.s3 import make_bucket, moto_server, s3_environment
 from tests.publishing.test_commit import at_once
 from tests.publishing.test_faults import race_urls
+from virtual_tiff import cli
+from virtual_tiff.audit.describe import describe
 from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.verify import verify
 from virtual_tiff.errors import ErrorKind, RepositoryError
@@ -125,6 +130,38 @@ def test_a_source_replaced_is_noticed_at_once(bucket: S3Store, tmp_path: Path) -
     upload(bucket, [path], "scenes")
     opened(open_repository(repo))["data"].load()
     assert verify(repo, sample=0).exit_status == 0
+
+
+def test_two_servers(
+    bucket: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    """Files on one, the repository on another: by options, saved for readers."""
+    paths = write_scenes(tmp_path / "a", 3)
+    upload(bucket, paths[:2], "scenes")
+    with moto_server() as other:
+        for name, value in s3_environment("http://127.0.0.1:9").items():
+            monkeypatch.setenv(name, value)
+        call = urllib.request.Request(f"{other}/mine", method="PUT")
+        urllib.request.urlopen(call, timeout=10).close()
+        repo = "s3://mine/repository"
+        servers = ["--source-endpoint", endpoint, "--repository-endpoint", other]
+        options = ["--to", repo, "--datetime-pattern", PATTERN, "--quiet"]
+        assert cli.main(["stack", f"s3://{BUCKET}/scenes/", *options, *servers]) == 0
+        upload(bucket, paths[2:], "scenes")
+        more = ["--on-present", "skip"]
+        assert cli.main(["append", f"s3://{BUCKET}/scenes/", *options, *servers, *more]) == 0
+        assert cli.main(["verify", repo, "--sample", "-1", *servers[2:]]) == 0
+        assert cli.main(["append", "--changed", "--to", repo, *servers]) == 0
+        assert "VIRTUAL_TIFF_SOURCE_ENDPOINT" not in os.environ
+        assert cli.main(["describe", repo, "--repository-endpoint", "example.com"]) == 2
+        monkeypatch.setenv("VIRTUAL_TIFF_REPOSITORY_ENDPOINT", other)
+        info = describe(repo)
+        assert other in info.code
+        names: dict[str, Any] = {}
+        exec(info.code, names)
+        stored = read_paths(paths)
+        seen = np.where(stored == 7, np.nan, stored)  # as xarray masks nodata
+        assert np.array_equal(names["dataset"]["data"].values, seen, equal_nan=True)
 
 
 def test_the_server_that_readers_ask(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +16,10 @@ from virtual_tiff.cubes.grid import crs_result
 from virtual_tiff.cubes.plan import ImageGrid
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.inventory.footprint import footprint
-from virtual_tiff.planning.stacks import TILES
 from virtual_tiff.publishing.containers import stored_containers
 from virtual_tiff.publishing.coordinate import read_coordinate
-from virtual_tiff.publishing.cube import existing_of, level_count
+from virtual_tiff.publishing.cube import level_count
+from virtual_tiff.publishing.georeferencing import read_whole_grid
 from virtual_tiff.publishing.levels import is_variable
 from virtual_tiff.publishing.nodes import key_prefix
 from virtual_tiff.publishing.reading_code import reading_code
@@ -144,7 +143,8 @@ class _Cube:
             for each in _dimensions(array)
             if each in arrays and each not in ("y", "x")
         }
-        return cls(cubes, _whole(existing_of(node).grid, axes), axes)
+        sizes = dict(zip(_dimensions(array), array.shape, strict=True))
+        return cls(cubes, read_whole_grid(node, sizes["x"], sizes["y"]), axes)
 
     @property
     def _time(self) -> NDArray[Any] | None:
@@ -220,20 +220,6 @@ def _axis(values: NDArray[Any]) -> dict[str, Any]:
     if values.dtype.kind in "iuf":
         return {"type": "other", "extent": [plain[0], plain[-1]]}
     return {"type": "other", "values": plain}
-
-
-def _whole(grid: ImageGrid, axes: Mapping[str, NDArray[Any]]) -> ImageGrid:
-    """Return the grid of all tiles together, from that of one, at the origin of the lattice."""
-    if grid.transform is None or TILES[0] not in axes:
-        return grid
-    a, b, c, d, e, f = grid.transform
-    rows, columns = (axes[name] for name in TILES)
-    return replace(
-        grid,
-        transform=(a, b, c + a * int(columns[0]), d, e, f + e * int(rows[0])),
-        height=int(rows[-1] - rows[0]) + grid.height,
-        width=int(columns[-1] - columns[0]) + grid.width,
-    )
 
 
 def _dimensions(array: zarr.Array[Any]) -> tuple[str, ...]:

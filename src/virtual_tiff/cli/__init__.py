@@ -16,19 +16,32 @@ import typer
 from virtual_tiff._version import __version__
 from virtual_tiff.cli._catalog import catalog
 from virtual_tiff.cli._common import say
+from virtual_tiff.cli._describe import DESCRIBE_EXAMPLES, describe
 from virtual_tiff.cli._info import INFO_EXAMPLES, info
+from virtual_tiff.cli._log import observed
 from virtual_tiff.cli._preview import PREVIEW_EXAMPLES, preview
 from virtual_tiff.cli._publish import PUBLISH_EXAMPLES, publish
 from virtual_tiff.cli._remedies import COMMANDS, in_options, remedy_in_options
+from virtual_tiff.cli._remove import REMOVE_EXAMPLES, remove
 from virtual_tiff.cli._scan import SCAN_EXAMPLES, scan
 from virtual_tiff.cli._stack import APPEND_EXAMPLES, STACK_EXAMPLES, append, stack
 from virtual_tiff.cli._verify import LOG_EXAMPLES, VERIFY_EXAMPLES, log, verify
+from virtual_tiff.cli._versions import (
+    EXPIRE_EXAMPLES,
+    ROLLBACK_EXAMPLES,
+    TAG_EXAMPLES,
+    expire,
+    rollback,
+    tag,
+)
 from virtual_tiff.errors import InvalidOptionError, SourcesError, VirtualTIFFError
 from virtual_tiff.storage.settings import start_log
 
 # Commands import what they need, so that `--help` does not wait for zarr and Icechunk.
 
 _DATA, _USAGE, _INTERRUPTED = 1, 2, 130
+#: Commands that read files; `verify` asks the servers that the repository names.
+_OF_SOURCES = ("publish", "stack", "append", "scan", "info", "preview")
 #: Options of the other command that users may try.
 _OF_STACK = ("--layout", "--stack")
 #: Exception of typer for wrong arguments, whose module depends on the release.
@@ -54,6 +67,12 @@ app = typer.Typer(
     [bold]Stack images[/bold] on one grid into a cube along time:
 
         virtual-tiff stack images/ --to cube --datetime-tag
+
+    [bold]Every night[/bold], add what is new and renew what has changed:
+
+        virtual-tiff append images/ --to cube --datetime-tag --on-present replace
+
+    [bold]Look after it[/bold]: describe, verify, remove, log, tag, rollback, expire.
     """,
 )
 
@@ -91,11 +110,20 @@ for _function, _examples in (
     (scan, SCAN_EXAMPLES),
     (stack, STACK_EXAMPLES),
     (append, APPEND_EXAMPLES),
+    (remove, REMOVE_EXAMPLES),
     (verify, VERIFY_EXAMPLES),
+    (describe, DESCRIBE_EXAMPLES),
     (log, LOG_EXAMPLES),
+    (tag, TAG_EXAMPLES),
+    (rollback, ROLLBACK_EXAMPLES),
+    (expire, EXPIRE_EXAMPLES),
 ):
-    app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_function)
-    COMMANDS[_function.__name__] = _function
+    _name = _function.__name__
+    _command = observed(
+        _function, sources=_name in _OF_SOURCES, repository=_name not in ("info", "preview", "scan")
+    )
+    app.command(epilog=_examples, help=_help(_function.__doc__ or ""))(_command)
+    COMMANDS[_function.__name__] = _command
 
 app.add_typer(catalog, name="catalog", help="Known archives of TIFFs, for scan catalog:NAME.")
 

@@ -10,6 +10,8 @@ import typer
 from virtual_tiff.choices import SidecarKind, values_of
 from virtual_tiff.messages import printable
 
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
 
 def ifd_path(text: str | None) -> int | tuple[int, ...] | None:
     """Parse the argument of `--ifd`: a number such as `0`, or a path such as `0.1`."""
@@ -48,6 +50,14 @@ def quieten_icechunk() -> None:
 def count(number: int, what: str) -> str:
     """Return a number with a noun."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes in a unit that is easy to read."""
+    value, unit = float(size), 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{size} bytes" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
 
 
 def say(text: str, *, lines: bool = False, file: TextIO | None = None) -> None:

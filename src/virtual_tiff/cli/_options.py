@@ -42,6 +42,10 @@ Sources = Annotated[
         show_default=False,
     ),
 ]
+MaybeSources = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="SOURCE", help="As for stack.", show_default=False),
+]
 To = Annotated[
     str,
     typer.Option(
@@ -59,6 +63,10 @@ Anonymous = Annotated[
 IntoExisting = Annotated[
     bool,
     typer.Option("--into-existing", help="Add to a repository that has data of other software."),
+]
+Branch = Annotated[str, typer.Option(help="Branch of the repository.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, and no example.")]

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from virtual_tiff.cli._common import size_text
 from virtual_tiff.messages import printable
 from virtual_tiff.planning.encoding.readers import Reader
 
@@ -24,7 +25,6 @@ _LETTERS = {
 }
 #: Bands and items of metadata that are printed of an image.
 _MOST_ITEMS = 20
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def print_files(files: Sequence[FileInfo]) -> None:
@@ -39,7 +39,7 @@ def print_files(files: Sequence[FileInfo]) -> None:
 def _print_file(console: Console, file: FileInfo) -> None:
     console.print(_text(file.url, style="bold"), overflow="fold")
     facts = [
-        _size(file.size),
+        size_text(file.size),
         "BigTIFF" if file.big_tiff else "TIFF",
         f"{file.byte_order}-endian",
     ]
@@ -155,10 +155,3 @@ def _row(image: ImageInfo) -> tuple[str, ...]:
             letter if reader in image.readers else "·" for reader, (letter, _) in _LETTERS.items()
         ),
     )
-
-
-def _size(size: int) -> str:
-    value, unit = float(size), 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{size} bytes" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"

@@ -79,7 +79,7 @@ def publish(
 
     quieten_icechunk()
     parser = read.parser(ifd=ifd_path(ifd), ifd_layout=ifd_layout, sidecars=sidecar_names(sidecars))
-    with progress_bar(quiet=commit.quiet or commit.as_json) as progress:
+    with progress_bar(quiet=commit.quiet) as progress:
         result = publish_sources(
             sources,
             to,

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from virtual_tiff.cli._common import say
-from virtual_tiff.cli._options import Anonymous, Executor, Quiet, ScanChoices, Sources, flattened
+from virtual_tiff.cli._options import (
+    Anonymous,
+    Executor,
+    Json,
+    Quiet,
+    ScanChoices,
+    Sources,
+    flattened,
+)
 from virtual_tiff.cli._progress import executor_named, progress_bar
 from virtual_tiff.cli._remedies import in_options
+
+if TYPE_CHECKING:
+    from virtual_tiff.inventory.table import Inventory
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -35,6 +47,7 @@ def scan(
     anonymous: Anonymous = False,
     executor: Executor = None,
     restart: Annotated[bool, typer.Option("--restart", help="Read all files anew.")] = False,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Read the headers of TIFFs into a table, one request each; bad files are rows with an error.
@@ -67,18 +80,33 @@ def scan(
             **choices.arguments(),
         )
     inventory.write(output)
+    kept = pc.less(inventory.images.table["read_at"], pa.scalar(started))
+    known_before = (pc.sum(kept).as_py() or 0) if known is not None else 0
+    failed = inventory.failed.num_rows
+    if as_json:
+        summary = {
+            "output": str(output),
+            "images": len(inventory) - failed,
+            "known": known_before,
+            "failed": inventory.failed.to_pylist(),
+        }
+        say(json.dumps(summary, ensure_ascii=False, indent=2), lines=True)
+    else:
+        _print_summary(inventory, output, known_before, wants_times=choices.wants_times())
+    if failed:
+        raise typer.Exit(1)
+    Checkpoint(folder, "").remove()
+
+
+def _print_summary(inventory: Inventory, output: Path, known: int, *, wants_times: bool) -> None:
     failed = inventory.failed.num_rows
     say(f"{output}: {len(inventory) - failed:,} images, {failed:,} failed")
-    kept = pc.less(inventory.images.table["read_at"], pa.scalar(started))
-    if known is not None and (count := pc.sum(kept).as_py()):
-        say(f"  {count:,} of them known before")
+    if known:
+        say(f"  {known:,} of them known before")
     timeless = inventory.images.table["datetime"].null_count
-    if timeless and choices.wants_times():
+    if timeless and wants_times:
         say(f"  {timeless:,} images without a datetime: it was not found in their names or tags")
     for row in inventory.failed.slice(0, 10).to_pylist():
         say(f"  {row['url']}: {in_options(row['error'], 'scan')}")
     if failed > 10:
         say(f"  and {failed - 10:,} more: rows where error_kind is not null")
-    if failed:
-        raise typer.Exit(1)
-    Checkpoint(folder, "").remove()

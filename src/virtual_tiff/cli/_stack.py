@@ -14,6 +14,7 @@ from virtual_tiff.cli._options import (
     CommitChoices,
     CubeChoices,
     IntoExisting,
+    MaybeSources,
     ScanChoices,
     Sources,
     To,
@@ -39,6 +40,8 @@ APPEND_EXAMPLES = r"""
 
     virtual-tiff append s3://bucket/scenes/ --to repository --on-present skip
     --datetime-pattern '_(\d{8})'
+
+    virtual-tiff append --changed --to repository
     """
 
 
@@ -75,7 +78,8 @@ def stack(
 
 @flattened
 def append(
-    sources: Sources,
+    sources: MaybeSources = None,
+    *,
     to: To,
     cube: CubeChoices,
     scan: ScanChoices,
@@ -85,6 +89,15 @@ def append(
         OnPresent,
         typer.Option(help="Images that the cube has: raise, skip, or replace the changed ones."),
     ] = "raise",
+    changed: Annotated[
+        bool,
+        typer.Option(
+            "--changed",
+            help="Renew all images whose files have changed, which one request for each file "
+            "tells. No SOURCE is named, and of the options only --group, --branch, --message, "
+            "--skip-failed, --anonymous and --concurrency matter.",
+        ),
+    ] = False,
     out_of_order: Annotated[
         OutOfOrder, typer.Option(help="Images before the last of the cube: raise, or insert them.")
     ] = "raise",
@@ -94,6 +107,11 @@ def append(
     With --on-present skip or replace, the same command adds every night what is new. A folder,
     bucket or pattern is listed first, and only headers of new and changed files are read.
     """
+    if changed or not sources:
+        if bool(sources) == changed:
+            raise typer.BadParameter("name sources, or pass --changed, but not both")
+        _renew(to, scan, commit)
+        return
     from virtual_tiff.operations.stack import append as append_images
 
     with _arguments(cube, scan, commit, work) as arguments:
@@ -108,13 +126,22 @@ def append(
     print_result(result, to, "append", commit)
 
 
+def _renew(to: str, scan: ScanChoices, commit: CommitChoices) -> None:
+    from virtual_tiff.operations.renew import renew
+
+    quieten_icechunk()
+    with progress_bar(quiet=commit.quiet) as progress:
+        result = renew(to, concurrency=scan.concurrency, progress=progress, **commit.arguments())
+    print_result(result, to, "append", commit)
+
+
 @contextmanager
 def _arguments(
     cube: CubeChoices, scan: ScanChoices, commit: CommitChoices, work: WorkChoices
 ) -> Iterator[dict[str, Any]]:
     """Return the arguments of both commands, while a bar shows progress."""
     quieten_icechunk()
-    silent = commit.quiet or commit.as_json
+    silent = commit.quiet
     with progress_bar(quiet=silent) as progress, executor_named(work.executor) as workers:
         yield {
             **scan.arguments(),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from virtual_tiff.cli._common import quieten_icechunk, say
-from virtual_tiff.cli._options import Anonymous, Json, Quiet, Repository
+from virtual_tiff.cli._common import count, quieten_icechunk, say
+from virtual_tiff.cli._options import Anonymous, Branch, Json, Quiet, Repository
 from virtual_tiff.cli._progress import progress_bar
 
 if TYPE_CHECKING:
+    from virtual_tiff.audit.history import Changes
     from virtual_tiff.audit.report import VerifyReport
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
@@ -28,7 +30,8 @@ LOG_EXAMPLES = """
     virtual-tiff log repository
     """
 
-_Branch = Annotated[str, typer.Option(help="Branch of the repository.")]
+#: Paths that are named of each kind of change.
+_SHOWN = 10
 
 
 def verify(
@@ -42,7 +45,7 @@ def verify(
         Path | None,
         typer.Option("--output", "-o", help="Write a row for each file (.parquet or .csv)."),
     ] = None,
-    branch: _Branch = "main",
+    branch: Branch = "main",
     anonymous: Anonymous = False,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight at once.")] = 128,
     as_json: Json = False,
@@ -56,7 +59,7 @@ def verify(
     from virtual_tiff.audit.verify import verify as verify_repository
 
     quieten_icechunk()
-    with progress_bar(quiet=quiet or as_json) as progress:
+    with progress_bar(quiet=quiet) as progress:
         report = verify_repository(
             repository,
             branch=branch,
@@ -73,17 +76,39 @@ def verify(
     raise typer.Exit(report.exit_status)
 
 
-def log(repository: Repository, branch: _Branch = "main", as_json: Json = False) -> None:
+def log(
+    repository: Repository,
+    branch: Branch = "main",
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Say which groups, arrays and chunks each changed.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List the commits of a repository, the newest first, with the images that each added."""
     from virtual_tiff.audit.history import log as commits_of
 
     quieten_icechunk()
-    commits = commits_of(repository, branch=branch)
+    commits = commits_of(repository, branch=branch, diff=diff)
     if as_json:
         say(json.dumps([commit.as_json() for commit in commits], indent=2), lines=True)
         return
     for commit in commits:
         say(f"{commit.time:%Y-%m-%d %H:%M:%S}  {commit.snapshot_id}  {commit.message}")
+        if commit.changes is not None:
+            for line in _changes(commit.changes):
+                say(f"    {line}")
+
+
+def _changes(changes: Changes) -> Iterator[str]:
+    """Yield lines about what a commit changed."""
+    for sign, paths in (("+", changes.new), ("-", changes.deleted)):
+        yield from (f"{sign} {path}" for path in paths[:_SHOWN])
+        if len(paths) > _SHOWN:
+            yield f"{sign} and {len(paths) - _SHOWN:,} more"
+    counts = [f"{path}: {count(number, 'chunk')}" for path, number in changes.chunks.items()]
+    yield from (f"~ {text}" for text in counts[:_SHOWN])
+    if len(counts) > _SHOWN:
+        yield f"~ and {len(counts) - _SHOWN:,} more arrays"
 
 
 def _print_report(report: VerifyReport, *, as_json: bool) -> None:

@@ -161,16 +161,24 @@ class Present:
         The table; `None` if it was not read.
     on_present
         What is done about groups that are there.
+    is_certain
+        Whether the TIFFs alone tell that nothing has changed; not where sidecars say more.
     """
 
     paths: Mapping[str, str]
     rows: Mapping[str, Sequence[int]]
     sources: Sources | None
     on_present: OnPresent
+    is_certain: bool = True
 
     @classmethod
     def find(
-        cls, target: Target, paths: Mapping[str, str], group: str | None, on_present: OnPresent
+        cls,
+        target: Target,
+        paths: Mapping[str, str],
+        group: str | None,
+        on_present: OnPresent,
+        is_certain: bool = True,
     ) -> Self:
         """Look up groups of files, which have names of their own if `group` is `None`.
 
@@ -193,7 +201,13 @@ class Present:
                 if within:
                     named[url], there[url] = path, within
                     break
-        return cls(paths=named, rows=there, sources=sources, on_present=on_present)
+        return cls(
+            paths=named,
+            rows=there,
+            sources=sources,
+            on_present=on_present,
+            is_certain=is_certain,
+        )
 
     @property
     def free(self) -> list[str]:
@@ -204,13 +218,15 @@ class Present:
         """Return the files that need not be read."""
         if self.sources is None or self.on_present == "skip":
             return set(self.rows)
+        if not self.is_certain:
+            return set()
         rows = [row for found in self.rows.values() for row in found]
         same = unchanged(as_table(self.sources, rows), list(self.rows), listing)
         return {url for url, is_same in zip(self.rows, same.tolist(), strict=True) if is_same}
 
     def is_same(self, url: str, plan: GroupPlan) -> bool:
         """Whether a file that was read is the one that was published."""
-        if self.sources is None or url not in self.rows:
+        if self.sources is None or url not in self.rows or not self.is_certain:
             return False
         arrays = (array for _, group in plan.walk() for array in group.arrays.values())
         now = [array.source for array in arrays if array.source is not None]

@@ -206,7 +206,9 @@ async def _plan(
         paths = dict(zip(urls, paths_of(urls, names, group), strict=True))
         stores = registry_for(urls, registry, anonymous=anonymous)
         own = group if names is None else None
-        present = await asyncio.to_thread(Present.find, target, paths, own, on_present)
+        present = await asyncio.to_thread(
+            Present.find, target, paths, own, on_present, not parser.sidecars
+        )
         await asyncio.to_thread(target.check, present.free)
         known = present.known(known_now)
         plans, errors = await read_plans(

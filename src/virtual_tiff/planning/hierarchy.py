@@ -158,7 +158,7 @@ def _plan_one(
     options: PlanOptions,
     copies: Mapping[tuple[str, IFDPath], ArrayPlan],
 ) -> ArrangedImage:
-    directory = related.directory
+    directory = _with_nodata_of_full(related)
     source = related.source or header.source
     array = copies.get((source.url, directory.index))
     if array is None:
@@ -182,3 +182,21 @@ def _plan_one(
     # In memory thrice: here, in the group, and in its document.
     options.check(3 * sum(map(len, texts)))
     return ArrangedImage(related.prefix + array_name(directory.index), related, array, description)
+
+
+def _with_nodata_of_full(related: Related) -> ImageFileDirectory:
+    """Return the directory; an overview without a nodata value has that of its image.
+
+    GDAL masks by the nodata value of the image, whichever level it reads, and some writers leave
+    the tag out of overviews.
+    """
+    directory, full = related.directory, related.full
+    if (
+        full is None
+        or directory.is_mask
+        or directory.gdal_nodata is not None
+        or full.gdal_nodata is None
+        or directory.samples_per_pixel != full.samples_per_pixel
+    ):
+        return directory
+    return replace(directory, gdal_nodata=full.gdal_nodata)

@@ -20,6 +20,7 @@ from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.publishing.containers import Container, prefixes_for
 from virtual_tiff.publishing.locking import locked
 from virtual_tiff.publishing.manifests import for_writing, with_splitting
+from virtual_tiff.publishing.nodes import describe_root
 from virtual_tiff.publishing.parts import Part
 from virtual_tiff.publishing.references import Counts, Task
 from virtual_tiff.publishing.repository import COMMIT_KEY, icechunk_errors, text_of
@@ -165,6 +166,7 @@ def _write(
             forks.append(each)
             count(task, counts)
         session.merge(*forks)
+    run(describe_root(session.store, [path for path, each in added.items() if each.arrays]))
     if len(sources) or dropped:
         change_sources(session.store, sources, dropped)
     added = {
@@ -251,7 +253,8 @@ def _message(action: Action, added: Mapping[str, Added]) -> str:
         first, last = brief(each.first), brief(each.last)
         span = first if first == last else f"{first} to {last}"
         where = f" in {path}" if path else ""
-        return f"{verb} {images} {noun}, {span}: {', '.join(each.variables)}{where}"
+        what = f"{images} {noun}, {span}" if span else f"{images} {noun}"
+        return f"{verb} {what}: {', '.join(each.variables)}{where}"
     return f"{verb} {images} {noun} in {len(added)} groups"
 
 

@@ -28,6 +28,7 @@ from virtual_tiff.storage.addresses import (
 )
 from virtual_tiff.storage.credentials import cloud, is_anonymous
 from virtual_tiff.storage.resolve import AddressRegistry
+from virtual_tiff.storage.settings import SOURCE_ENDPOINT
 
 if TYPE_CHECKING:
     from obspec_utils.registry import ObjectStoreRegistry
@@ -259,7 +260,8 @@ def _remote_container(
     anonymous = anonymous or skips or is_anonymous(scheme)
     match cloud(scheme):
         case "s3":
-            settings = s3_settings(config)
+            own = os.environ.get(SOURCE_ENDPOINT)
+            settings = s3_settings({"endpoint": own, **config} if own else config)
             s3 = icechunk.s3_store(anonymous=anonymous, **settings)
             return Container(prefix, s3, anonymous, is_assumed)
         case "gs":
@@ -326,7 +328,7 @@ def _shared_folders(paths: list[str]) -> list[str]:
         by_top[path.split("/")[1]].append(path)
     found = []
     for same_top in by_top.values():
-        folders = [str(PurePosixPath(path).parent) for path in same_top]
+        folders = {path.rpartition("/")[0] or "/" for path in same_top}
         shared = PurePosixPath(os.path.commonpath(folders))
         while not is_plain(str(shared)):
             shared = shared.parent

@@ -22,7 +22,7 @@ from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.pyramid import multiscales_attributes
 from virtual_tiff.planning.stacks import TILES
-from virtual_tiff.publishing.georeferencing import read_grid
+from virtual_tiff.publishing.georeferencing import georeference, read_grid
 from virtual_tiff.publishing.levels import (
     TAKEN,
     CubeLevel,
@@ -39,10 +39,14 @@ from virtual_tiff.publishing.results import Added
 from virtual_tiff.publishing.sources_table import Recorded, concatenated
 from virtual_tiff.storage.run import run
 
-#: Steps of a series of tiles in one manifest, as far as possible, and the most blocks of tiles: a
-#: commit takes some 50 ms for each manifest.
+#: Most steps of the first axis in a manifest of tiles.
 _STEPS = 25
-_BLOCKS = 256
+#: References that one step more may rewrite, about 11 bytes each.
+_REWRITTEN = 60_000
+#: References of one step in a manifest, which the chunks of one place are searched in.
+_SERIES = 1_500
+#: Squares of tiles from which on manifests are larger: a commit takes time for each of them.
+_SQUARES = 9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,13 +96,17 @@ class CubePart(Part):
             grid = dict(zip(largest.dimension_names, largest.grid_shape, strict=True))
             stitched = {name: grid[name] for name in ("y", "x")}
             chunks //= prod(stitched.values())
-        # A manifest holds a square of them, and some steps of the first axis.
-        square = MANIFEST_REFERENCES / 2 / (_STEPS * chunks * within)
-        side = ceil(sqrt(max(1, square, prod(stitched.values()) / _BLOCKS))) if stitched else 1
+        count = prod(stitched.values())
+        # A manifest holds a square of tiles, and some steps of the first axis: few enough that a
+        # step more rewrites little, and that a series reads little.
+        steps = min(_STEPS, max(2, _REWRITTEN // (chunks * within * count))) if stitched else 1
+        square = MANIFEST_REFERENCES / 2 / (steps * chunks * within)
+        square = min(square, max(_SERIES / (chunks * within), count / _SQUARES))
+        side = max(1, ceil(sqrt(square))) if stitched else 1
         grows = dict.fromkeys(stitched, max(1, MANIFEST_REFERENCES // side))
-        within *= prod(min(side, n) for n in stitched.values())
         if first:
-            grows[first] = chunks * within * (2 if stitched else 1)
+            size = prod(min(side, n) for n in stitched.values())
+            grows[first] = MANIFEST_REFERENCES // steps if stitched else chunks * within * size
         return grows
 
     def write(self, session: icechunk.Session) -> list[Written]:
@@ -117,6 +125,9 @@ class CubePart(Part):
                 extend_level(session, level, each, recorded, self.on_present, self.out_of_order)
                 for level, each in _levels(self.path, self.cube).items()
             ]
+            if self.cube.overviews and self.cube.grid_kind == "tiles":
+                # The grid of all tiles is larger now.
+                georeference(session.store, self.path)
         return [_written(self.path, levels)]
 
     def _check_new(self, store: IcechunkStore, there: int) -> None:

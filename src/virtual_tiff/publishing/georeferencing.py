@@ -14,6 +14,7 @@ from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError
 from virtual_tiff.planning.attributes import Description
 from virtual_tiff.planning.pyramid import multiscales_attributes
 from virtual_tiff.planning.same_grid import same_crs
+from virtual_tiff.planning.stacks import TILES
 
 #: Georeferencing that no coordinates tell, so that slices do not change it.
 _FIXED = ("gcps", "rpcs")
@@ -75,6 +76,25 @@ def read_grid(group: zarr.Group, width: int, height: int) -> ImageGrid:
     return grid_of(attributes, width, height, x=x, y=y)
 
 
+def read_whole_grid(group: zarr.Group, width: int, height: int) -> ImageGrid:
+    """Read the grid of a dataset as `read_grid`; of tiles, the one that they make together."""
+    lines = []
+    for name, size in zip(TILES, (height, width), strict=True):
+        tiles = group.get(name)
+        if not isinstance(tiles, zarr.Array) or "origin" not in tiles.attrs:
+            return read_grid(group, width, height)
+        origin, step = (float(str(tiles.attrs[key])) for key in ("origin", "step"))
+        starts = np.asarray(tiles[:], np.int64)
+        first = int(starts[0])
+        # The last tile may be smaller than others.
+        end = int(str(tiles.attrs.get("end", int(starts[-1]) + size)))
+        lines.append((origin + step * first, step, end - first))
+    (top, e, height), (left, a, width) = lines
+    grid = read_grid(group, width, height)
+    transform = (a, 0.0, left, 0.0, e, top)
+    return replace(grid, transform=transform, width=width, height=height)
+
+
 def _described(name: str, group: zarr.Group) -> Description:
     """Describe the grid of a level; refuse one whose place is not told by coordinates."""
     sizes: dict[str, int] = {}
@@ -87,7 +107,7 @@ def _described(name: str, group: zarr.Group) -> Description:
             kind=ErrorKind.NOT_FOUND,
             remedy=_LEVELS,
         )
-    grid = read_grid(group, sizes["x"], sizes["y"])
+    grid = read_whole_grid(group, sizes["x"], sizes["y"])
     axes = [group.get(axis) for axis in ("x", "y")]
     if grid.transform is None and any(
         isinstance(axis, zarr.Array) and axis.shape == (1,) for axis in axes

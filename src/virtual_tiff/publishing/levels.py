@@ -250,7 +250,13 @@ def _holders(
     The table is read only for images all of whose coordinates the cube has.
     """
     found = {}
-    there = [np.isin(axis.values, v) for axis, v in zip(cube.axes, existing, strict=True)]
+    there = [
+        # Values of another kind are refused when they are merged.
+        np.isin(axis.values, values)
+        if axis.values.dtype.kind == values.dtype.kind
+        else np.zeros(len(axis.values), bool)
+        for axis, values in zip(cube.axes, existing, strict=True)
+    ]
     for name, variable in cube.variables.items():
         candidates = np.ones(variable.rows.size, bool)
         for number, known in enumerate(there):
@@ -346,13 +352,15 @@ def _create(
     present: bool,
 ) -> None:
     plan = stacked(variable.image, sizes)
-    named = _beside(store, path, name, present=present)
+    named = beside_attributes(store, path, name, present=present)
     # First, where the images do not say other things of a group of their own.
     plan = replace(plan, attributes={**named, **plan.attributes, **named})
     run(set_document(store, f"{key_prefix(path)}{name}", to_bytes(array_document(plan))))
 
 
-def _beside(store: IcechunkStore, path: str, name: str, *, present: bool) -> dict[str, JSON]:
+def beside_attributes(
+    store: IcechunkStore, path: str, name: str, *, present: bool
+) -> dict[str, JSON]:
     """Attributes that name the grid mapping (CF section 5.6) and other variables of a cube."""
     mapped = get_json(store, f"{key_prefix(path)}{GRID_MAPPING}") is not None
     # Named as coordinates so that xarray makes coordinates of them.
@@ -381,7 +389,7 @@ def _resize(
         document["attributes"] = shared_attributes([there, variable.image.attributes]) | kept
     if present:
         path, _, name = array.rpartition("/")
-        document["attributes"] |= _beside(store, path, name, present=True)
+        document["attributes"] |= beside_attributes(store, path, name, present=True)
     run(set_document(store, array, json.dumps(document, ensure_ascii=False).encode()))
 
 

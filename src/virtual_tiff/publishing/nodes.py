@@ -20,6 +20,10 @@ from virtual_tiff.storage.run import run
 
 #: Nodes that an error names.
 _NAMED = 3
+#: Attribute of the root that readers see, where it holds groups alone.
+_DESCRIPTION = "description"
+_EMPTY_ROOT = "The data are in groups, such as"
+_HOW_TO_LIST = "Open one of them with group=…; `virtual-tiff describe` lists all."
 
 
 def key_prefix(path: str) -> str:
@@ -66,6 +70,30 @@ async def write_parents(store: IcechunkStore, paths: Collection[str]) -> None:
             )
 
 
+async def describe_root(store: IcechunkStore, paths: Sequence[str]) -> None:
+    """Say in an attribute of the root that the data are in groups, unless the root has a cube.
+
+    xarray opens a root without arrays as an empty dataset, which then says where to look.
+    """
+    root = await get_document(store, "")
+    if root is None or not paths:
+        return
+    attributes = root.get("attributes", {})
+    said = str(attributes.get(_DESCRIPTION, ""))
+    if "" in paths:
+        if not said.startswith(_EMPTY_ROOT):
+            return
+        del attributes[_DESCRIPTION]
+    elif said or await _has_arrays(store, ""):
+        return
+    else:
+        named = ", ".join(map(repr, paths[:_NAMED]))
+        more = ", …" if len(paths) > _NAMED else ""
+        attributes[_DESCRIPTION] = f"{_EMPTY_ROOT} {named}{more}. {_HOW_TO_LIST}"
+    root["attributes"] = attributes
+    await set_document(store, "", json.dumps(root, ensure_ascii=False).encode())
+
+
 async def check_free(store: IcechunkStore, paths: Sequence[str], *, remedy: str) -> None:
     """Refuse paths that nodes of the repository have, with kind `conflict`."""
     taken = [path for path in paths if await store.exists(f"{key_prefix(path)}zarr.json")]
@@ -101,6 +129,10 @@ async def _holds_arrays(store: IcechunkStore, path: str) -> bool:
         return False
     if document["node_type"] == "array" or "multiscales" in document.get("attributes", {}):
         return True
+    return await _has_arrays(store, path)
+
+
+async def _has_arrays(store: IcechunkStore, path: str) -> bool:
     async for name in store.list_dir(path):
         child = await get_document(store, f"{key_prefix(path)}{name}")
         if child is not None and child["node_type"] == "array":

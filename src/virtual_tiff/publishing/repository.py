@@ -32,6 +32,7 @@ from virtual_tiff.storage.addresses import (
     split_url,
 )
 from virtual_tiff.storage.credentials import cloud, is_anonymous
+from virtual_tiff.storage.settings import REPOSITORY_ENDPOINT
 
 type Location = str | os.PathLike[str] | icechunk.Storage
 
@@ -116,7 +117,8 @@ def cloud_storage(scheme: str, netloc: str, prefix: str) -> tuple[str, dict[str,
     place = {"bucket": netloc, "prefix": prefix}
     if cloud(scheme) == "gs":
         return "gcs_storage", place
-    settings = {name: value for name, value in s3_settings({}).items() if value}
+    own = {"endpoint": os.environ.get(REPOSITORY_ENDPOINT)}
+    settings = {name: value for name, value in s3_settings(own).items() if value}
     return "s3_storage", place | settings
 
 

@@ -14,6 +14,8 @@ TIMEOUT_SECONDS = "VIRTUAL_TIFF_TIMEOUT_SECONDS"
 LOG = "VIRTUAL_TIFF_LOG"
 LOCAL_LINKS = "VIRTUAL_TIFF_LOCAL_LINKS"
 CATALOG = "VIRTUAL_TIFF_CATALOG"
+SOURCE_ENDPOINT = "VIRTUAL_TIFF_SOURCE_ENDPOINT"
+REPOSITORY_ENDPOINT = "VIRTUAL_TIFF_REPOSITORY_ENDPOINT"
 
 #: Variables, their defaults and meanings, for the reference.
 MEANINGS = {
@@ -42,6 +44,15 @@ MEANINGS = {
         "",
         "TOML file with an entry of the catalogue, or a folder of them; see "
         "[how to use a known archive](../how-to/catalog.md#add-your-own).",
+    ),
+    SOURCE_ENDPOINT: (
+        "",
+        "Address of the S3 server of the files, if it is another than that of `AWS_ENDPOINT_URL`; "
+        "also `--source-endpoint`.",
+    ),
+    REPOSITORY_ENDPOINT: (
+        "",
+        "Address of the S3 server of the repository, likewise; also `--repository-endpoint`.",
     ),
     "AWS_REQUEST_PAYER": ("", "`requester` where the requester pays for S3."),
     "AWS_SKIP_SIGNATURE": (

@@ -15,6 +15,7 @@ from virtual_tiff.storage.addresses import WEB_SCHEMES, chunk_location, has_quer
 from virtual_tiff.storage.credentials import check_access, cloud
 from virtual_tiff.storage.resolve import AddressRegistry, Store
 from virtual_tiff.storage.retries import retry_settings
+from virtual_tiff.storage.settings import SOURCE_ENDPOINT
 
 #: Client options of obstore that the environment may set, and the start of their variables.
 _CLIENT_OPTIONS = (
@@ -124,7 +125,10 @@ def _cloud_store(root: str, scheme: str, settings: Mapping[str, Any], *, anonymo
     for name in _CLIENT_OPTIONS:
         if value := os.environ.get(f"{prefix}_{name.upper()}"):
             options["client_options"][name] = value
-    endpoint = str(settings.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", ""))
+    own = os.environ.get(SOURCE_ENDPOINT) if cloud(scheme) == "s3" else None
+    if own and not settings:
+        options["endpoint"] = own
+    endpoint = str(options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", ""))
     if endpoint.startswith("http://"):
         options["client_options"]["allow_http"] = True
     return from_url(root, **options)

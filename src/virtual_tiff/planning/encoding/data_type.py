@@ -172,6 +172,8 @@ def nodata_value(text: str | None, data_type: np.dtype[np.generic]) -> Scalar | 
         return number
     with np.errstate(over="ignore"):
         value = float(data_type.type(number))
+    if math.isinf(value) and data_type.itemsize == 2:
+        return None  # no float16 equals it, and infinity is not meant
     if math.isinf(value) or significant_digits(text) not in _ROUNDED_DIGITS:
         return value
     return _fill_meant(number, data_type) or value

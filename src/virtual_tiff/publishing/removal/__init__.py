@@ -1,0 +1,1 @@
+"""Remove images from a repository: steps of cubes, places in them, and groups of files."""

@@ -1,0 +1,370 @@
+"""Remove images from one resolution of a cube: whole steps, or single places."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import icechunk
+import numpy as np
+import zarr
+from icechunk import IcechunkStore
+from numpy.typing import NDArray
+
+from virtual_tiff.cubes.coordinate import fragments
+from virtual_tiff.cubes.gaps import PRESENT, PRESENT_ATTRIBUTES, gap_error
+from virtual_tiff.cubes.plan import Axis
+from virtual_tiff.planning.metadata import chunk_key
+from virtual_tiff.planning.stacks import TILES
+from virtual_tiff.publishing.coordinate import read_coordinate, write_coordinate
+from virtual_tiff.publishing.levels import beside_attributes, dimensions_of, is_variable
+from virtual_tiff.publishing.nodes import get_json, key_prefix, set_document
+from virtual_tiff.publishing.references import delete_chunks
+from virtual_tiff.storage.addresses import chunk_location
+from virtual_tiff.storage.run import run
+
+#: Coordinates of an image, in the order of its axes: text of each as the table of sources has it.
+type Place = Mapping[str, Any]
+
+_REMEDY = "Remove all images of the step, or of the whole cube."
+#: Kind of virtual chunks in `IcechunkStore.array_chunk_iterator`.
+_VIRTUAL = 2
+
+
+@dataclass(slots=True)
+class LevelRows:
+    """Rows of the table of sources of one resolution, by name of the variable and number."""
+
+    removed: dict[str, dict[int, tuple[Place, str]]] = field(default_factory=dict)
+    kept: dict[str, dict[int, tuple[Place, str]]] = field(default_factory=dict)
+
+    def add(self, name: str, row: int, place: Place, url: str, *, removed: bool) -> None:
+        """Add a row, with the place and the file of its image."""
+        into = self.removed if removed else self.kept
+        into.setdefault(name, {})[row] = (place, url)
+
+
+def remove_from_level(session: icechunk.Session, path: str, rows: LevelRows) -> list[int]:
+    """Remove images from the arrays of a group; return the rows that do not hold any more.
+
+    A step whose images are all removed is removed from the axis, and a variable without any
+    image from the group. Other places are gaps then.
+
+    Raises
+    ------
+    MismatchError
+        There would be gaps in a variable without a nodata value.
+    """
+    store = session.store
+    group = zarr.open_group(store, path=path or None, mode="r+", zarr_format=3)
+    arrays = {name: array for name, array in group.arrays() if is_variable(name, array)}
+    empty = [name for name in rows.removed if name in arrays and not rows.kept.get(name)]
+    left = {name: array for name, array in arrays.items() if name not in empty}
+    if not left:
+        _remove_all(store, path, group)
+        return [row for removed in rows.removed.values() for row in removed]
+    for name in empty:
+        run(store.delete_dir(f"{key_prefix(path)}{name}"))
+        if f"{name}{PRESENT}" in group:
+            run(store.delete_dir(f"{key_prefix(path)}{name}{PRESENT}"))
+    steps = _Steps(group)
+    gone = _steps_gone(steps, rows, left)
+    for name in left:
+        if name in rows.removed:
+            places = [each for each in rows.removed[name].values()]
+            _clear(store, group, path, name, steps, places, gone, rows.kept[name].values())
+    for axis, numbers in gone.items():
+        _shrink(session, path, group, list(left), axis, numbers)
+    return [row for removed in rows.removed.values() for row in removed]
+
+
+class _Steps:
+    """Positions of values along the axes of a group, read when they are needed."""
+
+    def __init__(self, group: zarr.Group) -> None:
+        self.group = group
+        self.values: dict[str, NDArray[Any]] = {}
+        self._numbers: dict[str, dict[str, int]] = {}
+
+    def number(self, axis: str, value: object) -> int | None:
+        """Return the position of a value; `None` if the axis does not have it any more."""
+        if axis not in self._numbers:
+            values = read_coordinate(self.group, axis)
+            self.values[axis] = values
+            self._numbers[axis] = {text: i for i, text in enumerate(fragments(axis, values))}
+        return self._numbers[axis].get(json.dumps({axis: value}, ensure_ascii=False)[1:-1])
+
+
+def _steps_gone(
+    steps: _Steps, rows: LevelRows, left: Mapping[str, zarr.Array[Any]]
+) -> dict[str, list[int]]:
+    """Return the positions, by axis, at which no image is left.
+
+    None where the group has arrays that are not in the table of sources, since others wrote them.
+    """
+    listed = {*rows.kept, *rows.removed}
+    if not listed.issuperset(left):
+        return {}
+    gone: dict[str, set[str]] = {}
+    for name, removed in rows.removed.items():
+        if name in left:
+            for place, _ in removed.values():
+                for axis, value in _stacked(place):
+                    gone.setdefault(axis, set()).add(json.dumps(value))
+    for kept in rows.kept.values():
+        for place, _ in kept.values():
+            for axis, value in _stacked(place):
+                gone.get(axis, set()).discard(json.dumps(value))
+    found = {}
+    for axis, values in gone.items():
+        numbers = [steps.number(axis, json.loads(value)) for value in values]
+        known = sorted(number for number in numbers if number is not None)
+        if known and all(axis in dimensions_of(array) for array in left.values()):
+            found[axis] = known
+    return found
+
+
+def _stacked(place: Place) -> list[tuple[str, Any]]:
+    return [(axis, v) for axis, v in place.items() if axis not in ("y", "x", *TILES)]
+
+
+def _clear(
+    store: IcechunkStore,
+    group: zarr.Group,
+    path: str,
+    name: str,
+    steps: _Steps,
+    removed: Sequence[tuple[Place, str]],
+    gone: Mapping[str, Sequence[int]],
+    kept: Any,
+) -> None:
+    """Delete the chunks of images at places of steps that stay, and say that they are gaps."""
+    array: Any = group[name]
+    names = dimensions_of(array)
+    grid = [-(-s // c) for s, c in zip(array.shape, array.chunks, strict=True)]
+    cells: list[tuple[int, ...]] = []
+    regular: list[tuple[Place, str]] = []
+    for place, url in removed:
+        numbers = {axis: steps.number(axis, v) for axis, v in place.items() if axis not in "yx"}
+        if any(number is None for number in numbers.values()):
+            continue  # removed by other software
+        if any(numbers[axis] in found for axis, found in gone.items() if axis in numbers):
+            continue  # with its step
+        if "y" in place:
+            regular.append((place, url))
+            continue
+        first = [numbers.get(axis) or 0 for axis in names]
+        shape = [1 if axis in numbers else n for axis, n in zip(names, grid, strict=True)]
+        run(delete_chunks(store, f"{key_prefix(path)}{name}", first, shape))
+        cells.append(tuple(int(str(numbers[axis])) for axis in numbers))
+    if regular:
+        others = [each for each in kept if "y" in each[0]]
+        run(_delete_by_file(store, f"{key_prefix(path)}{name}", array, steps, regular, others))
+    if cells or regular:
+        _mark(store, group, path, name, steps, [*removed], cells, regular, [*kept])
+
+
+def _mark(
+    store: IcechunkStore,
+    group: zarr.Group,
+    path: str,
+    name: str,
+    steps: _Steps,
+    removed: Sequence[tuple[Place, str]],
+    cells: Sequence[tuple[int, ...]],
+    regular: Sequence[tuple[Place, str]],
+    kept: Sequence[tuple[Place, str]],
+) -> None:
+    """Write that some places of a variable have no image any more."""
+    array: Any = group[name]
+    if "_FillValue" not in array.attrs:
+        raise gap_error(name, len(cells) + len(regular), _REMEDY)
+    shown = f"{name}{PRESENT}"
+    axes = _axes(group, shown, steps, removed, kept)
+    values = np.ones([len(axis.values) for axis in axes], np.uint8)
+    if shown in group:
+        there: Any = group[shown]
+        values = np.asarray(there[...], np.uint8).copy()
+    for cell in cells:
+        values[cell] = 0
+    for place, _ in regular:
+        at = [steps.number(axis, v) for axis, v in _stacked(place)]
+        cell = tuple(
+            int(np.searchsorted(axis.values, place[key]))
+            for axis, key in zip(axes[-2:], ("y", "x"), strict=True)
+        )
+        values[(*map(int, map(str, at)), *cell)] = 0
+    for axis in axes if regular else ():
+        write_coordinate(group, axis.name, axis.values)
+    if shown not in group:
+        group.create_array(
+            shown,
+            shape=values.shape,
+            chunks=values.shape,
+            dtype="uint8",
+            fill_value=0,
+            dimension_names=tuple(axis.name for axis in axes),
+            attributes=dict(PRESENT_ATTRIBUTES),
+        )
+    present: Any = group[shown]
+    present[...] = values
+    document = get_json(store, f"{key_prefix(path)}{name}") or {}
+    document["attributes"] |= beside_attributes(store, path, name, present=True)
+    run(
+        set_document(
+            store, f"{key_prefix(path)}{name}", json.dumps(document, ensure_ascii=False).encode()
+        )
+    )
+
+
+def _axes(
+    group: zarr.Group,
+    shown: str,
+    steps: _Steps,
+    removed: Sequence[tuple[Place, str]],
+    kept: Sequence[tuple[Place, str]],
+) -> list[Axis]:
+    """Return the axes of an array of presence, that of a regular grid included."""
+    place = removed[0][0]
+    if shown in group:
+        there: Any = group[shown]
+        return [Axis(axis, read_coordinate(group, axis)) for axis in dimensions_of(there)]
+    axes = []
+    for axis in place:
+        if axis in ("y", "x"):
+            # Without gaps, images begin where others end.
+            corners = np.unique([each[axis] for each, _ in (*removed, *kept)])
+            axes.append(Axis(f"tile_{axis}", corners.astype(np.int64)))
+        else:
+            steps.number(axis, place[axis])
+            axes.append(Axis(axis, steps.values[axis]))
+    return axes
+
+
+async def _delete_by_file(
+    store: IcechunkStore,
+    array_path: str,
+    array: zarr.Array[Any],
+    steps: _Steps,
+    images: Sequence[tuple[Place, str]],
+    others: Sequence[tuple[Place, str]],
+) -> None:
+    """Delete the chunks of images on a regular grid, whose sizes nothing tells.
+
+    References are known by their file, stored chunks by the image that begins last before them.
+    """
+    names = dimensions_of(array)
+    chunks = dict(zip(names, array.chunks, strict=True))
+    files = {chunk_location(url) for _, url in images}
+    y, x = names.index("y"), names.index("x")
+
+    def corner(place: Place) -> tuple[tuple[int | None, ...], tuple[int, int]]:
+        """Return the step of an image, and its first chunk along y and x."""
+        step = tuple(
+            steps.number(axis, place[axis]) if axis in place and axis not in ("y", "x") else None
+            for axis in names
+        )
+        return step, (int(place["y"]) // chunks["y"], int(place["x"]) // chunks["x"])
+
+    begins: dict[tuple[int | None, ...], dict[tuple[int, int], bool]] = {}
+    for of, is_removed in ((others, False), (images, True)):
+        for each, _ in of:
+            step, first = corner(each)
+            begins.setdefault(step, {})[first] = is_removed
+
+    def is_of_removed(place: Sequence[int]) -> bool:
+        for step, firsts in begins.items():
+            if all(s is None or s == i for s, i in zip(step, place, strict=True)):
+                before = [f for f in firsts if f[0] <= place[y] and f[1] <= place[x]]
+                return bool(before) and firsts[max(before)]
+        return False
+
+    doomed: list[tuple[int, ...]] = []
+    async for found, kinds, locations, *_ in store.array_chunk_iterator(f"/{array_path}"):
+        for number, place in enumerate(found.tolist()):
+            if kinds[number] == _VIRTUAL:
+                if locations[number] in files and is_of_removed(place):
+                    doomed.append(tuple(place))
+            elif is_of_removed(place):
+                doomed.append(tuple(place))
+    for at in doomed:
+        await store.delete(f"{array_path}/{chunk_key(at)}")
+
+
+def _shrink(
+    session: icechunk.Session,
+    path: str,
+    group: zarr.Group,
+    names: Sequence[str],
+    axis: str,
+    numbers: Sequence[int],
+) -> None:
+    """Remove steps from an axis: move the chunks of later ones, and cut the arrays."""
+    values = read_coordinate(group, axis)
+    kept = np.setdiff1d(np.arange(values.size), numbers)
+    for name in names:
+        array: Any = group[name]
+        dimensions = dimensions_of(array)
+        if axis not in dimensions:
+            continue
+        at = dimensions.index(axis)
+        _reindex(session, f"/{key_prefix(path)}{name}", at, len(dimensions), kept, values.size - 1)
+        document = get_json(session.store, f"{key_prefix(path)}{name}") or {}
+        document["shape"][at] = int(kept.size)
+        text = json.dumps(document, ensure_ascii=False).encode()
+        run(set_document(session.store, f"{key_prefix(path)}{name}", text))
+        shown = f"{name}{PRESENT}"
+        if shown in group:
+            there: Any = group[shown]
+            shown_axes = dimensions_of(there)
+            present = np.asarray(there[...], np.uint8).take(kept, shown_axes.index(axis))
+            there.resize(present.shape)
+            there[...] = present
+    write_coordinate(group, axis, values[kept])
+
+
+def _reindex(
+    session: icechunk.Session,
+    array: str,
+    at: int,
+    dimensions: int,
+    kept: NDArray[np.int64],
+    last: int,
+) -> None:
+    """Move the chunks of some steps together, and delete those of all others."""
+    first = int(kept[0])
+    if first and np.array_equal(kept, np.arange(first, first + kept.size)) and last == kept[-1]:
+        # Steps before all others: without a call of Python for each chunk.
+        offset = [0] * dimensions
+        offset[at] = -first
+        session.shift_array(array, offset)
+        return
+    old = kept.tolist()
+    new = {step: number for number, step in enumerate(old)}
+
+    def forward(index: Any) -> list[int] | None:
+        moved: list[int] = list(index)
+        if moved[at] not in new:
+            return None
+        moved[at] = new[moved[at]]
+        return moved
+
+    def backward(index: Any) -> list[int] | None:
+        moved: list[int] = list(index)
+        if moved[at] >= len(old):
+            return None
+        moved[at] = old[moved[at]]
+        return moved
+
+    session.reindex_array(array, forward, backward)
+
+
+def _remove_all(store: IcechunkStore, path: str, group: zarr.Group) -> None:
+    """Remove a cube: its group, or the arrays of it where it is the root."""
+    if path:
+        run(store.delete_dir(path))
+        return
+    for name, _ in list(group.arrays()):
+        run(store.delete_dir(name))
