@@ -11,7 +11,16 @@ import pytest
 import rasterio
 import zarr
 
-from tests.cubes.test_stitch import EVEN, KINDS, OVERLAPPING, SHAPES, flat, mosaic, write_tiles
+from tests.cubes.test_stitch import (
+    EVEN,
+    KINDS,
+    OVERLAPPING,
+    SHAPES,
+    flat,
+    mosaic,
+    write_tile,
+    write_tiles,
+)
 from tests.helpers.archive import PATTERN, opened, read_paths, scanned, write_scene, write_scenes
 from virtual_tiff.audit.verify import verify
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
@@ -246,6 +255,22 @@ def test_tiles(where: Any, shape: str, kind: str, tmp_path: Path, repo: str) -> 
     if where is EVEN:
         assert np.array_equal(flat(dataset).values[0], mosaic(second))
     assert_holds(repo, len(second))
+
+
+def test_an_image_that_covers_several_cells(tmp_path: Path, repo: str) -> None:
+    """Beside images of half its height: all of its cells are gaps, and only those."""
+    folder = tmp_path / "a"
+    write_tile(folder / "tall.tif", 0, 0, seed=1, shape=(96, 64), **SHAPES["tiles"])
+    write_tile(folder / "upper.tif", 0, 64, seed=2, **SHAPES["tiles"])
+    write_tile(folder / "lower.tif", 48, 64, seed=3, **SHAPES["tiles"])
+    stack(f"{folder}/", repo, stitch=True, grid="regular")
+    remove([str(folder / "tall.tif")], repo)
+    dataset = opened(open_repository(repo))
+    assert dataset["data_present"].values.tolist() == [[0, 1], [0, 1]]
+    assert (dataset["data"].values[:, :64] == 7).all()
+    others = [folder / name for name in ("upper.tif", "lower.tif")]
+    assert np.array_equal(dataset["data"].values[:, 64:], mosaic(others))
+    assert_holds(repo, 2)
 
 
 def test_a_cube_without_images_is_gone(tmp_path: Path, repo: str) -> None:

@@ -162,8 +162,13 @@ def _clear(
     if regular:
         others = [each for each in kept if "y" in each[0]]
         run(_delete_by_file(store, f"{key_prefix(path)}{name}", array, steps, regular, others))
-    if cells or regular:
+    if (cells or regular) and not _is_mask(group, name):
         _mark(store, group, path, name, steps, [*removed], cells, regular, [*kept])
+
+
+def _is_mask(group: zarr.Group, name: str) -> bool:
+    """Whether a variable has the masks of another, which has gaps at the same places."""
+    return any(array.attrs.get("ancillary_variables") == name for _, array in group.arrays())
 
 
 def _mark(
@@ -189,15 +194,14 @@ def _mark(
         values = np.asarray(there[...], np.uint8).copy()
     for cell in cells:
         values[cell] = 0
-    for place, _ in regular:
-        at = [steps.number(axis, v) for axis, v in _stacked(place)]
-        cell = tuple(
-            int(np.searchsorted(axis.values, place[key]))
-            for axis, key in zip(axes[-2:], ("y", "x"), strict=True)
-        )
-        values[(*map(int, map(str, at)), *cell)] = 0
-    for axis in axes if regular else ():
-        write_coordinate(group, axis.name, axis.values)
+    if regular:
+        owners = _Owners(steps, [axis.name for axis in axes[:-2]], regular, kept)
+        rows, columns = (axis.values.tolist() for axis in axes[-2:])
+        for *step, y, x in np.argwhere(values).tolist():
+            if owners.is_removed(tuple(step), rows[y], columns[x]):
+                values[(*step, y, x)] = 0
+        for axis in axes:
+            write_coordinate(group, axis.name, axis.values)
     if shown not in group:
         group.create_array(
             shown,
@@ -212,11 +216,8 @@ def _mark(
     present[...] = values
     document = get_json(store, f"{key_prefix(path)}{name}") or {}
     document["attributes"] |= beside_attributes(store, path, name, present=True)
-    run(
-        set_document(
-            store, f"{key_prefix(path)}{name}", json.dumps(document, ensure_ascii=False).encode()
-        )
-    )
+    text = json.dumps(document, ensure_ascii=False).encode()
+    run(set_document(store, f"{key_prefix(path)}{name}", text))
 
 
 def _axes(
@@ -243,6 +244,33 @@ def _axes(
     return axes
 
 
+class _Owners:
+    """Which image of a regular grid a pixel is of: the one that begins last before it.
+
+    The table of sources has no sizes of images.
+    """
+
+    def __init__(
+        self,
+        steps: _Steps,
+        axes: Sequence[str],
+        removed: Sequence[tuple[Place, str]],
+        kept: Sequence[tuple[Place, str]],
+    ) -> None:
+        self._begins: dict[tuple[int | None, ...], dict[tuple[int, int], bool]] = {}
+        for images, is_removed in ((kept, False), (removed, True)):
+            for place, _ in images:
+                step = tuple(steps.number(axis, place[axis]) for axis in axes)
+                corner = (int(place["y"]), int(place["x"]))
+                self._begins.setdefault(step, {})[corner] = is_removed
+
+    def is_removed(self, step: tuple[int, ...], y: int, x: int) -> bool:
+        """Whether the pixel at a step, row and column is of an image that is removed."""
+        firsts = self._begins.get(step, {})
+        before = [first for first in firsts if first[0] <= y and first[1] <= x]
+        return bool(before) and firsts[max(before)]
+
+
 async def _delete_by_file(
     store: IcechunkStore,
     array_path: str,
@@ -251,46 +279,23 @@ async def _delete_by_file(
     images: Sequence[tuple[Place, str]],
     others: Sequence[tuple[Place, str]],
 ) -> None:
-    """Delete the chunks of images on a regular grid, whose sizes nothing tells.
-
-    References are known by their file, stored chunks by the image that begins last before them.
-    """
+    """Delete the chunks of images on a regular grid; references also have to be of their files."""
     names = dimensions_of(array)
     chunks = dict(zip(names, array.chunks, strict=True))
+    axes = [axis for axis, _ in _stacked(images[0][0])]
+    owners = _Owners(steps, axes, images, others)
     files = {chunk_location(url) for _, url in images}
-    y, x = names.index("y"), names.index("x")
-
-    def corner(place: Place) -> tuple[tuple[int | None, ...], tuple[int, int]]:
-        """Return the step of an image, and its first chunk along y and x."""
-        step = tuple(
-            steps.number(axis, place[axis]) if axis in place and axis not in ("y", "x") else None
-            for axis in names
-        )
-        return step, (int(place["y"]) // chunks["y"], int(place["x"]) // chunks["x"])
-
-    begins: dict[tuple[int | None, ...], dict[tuple[int, int], bool]] = {}
-    for of, is_removed in ((others, False), (images, True)):
-        for each, _ in of:
-            step, first = corner(each)
-            begins.setdefault(step, {})[first] = is_removed
-
-    def is_of_removed(place: Sequence[int]) -> bool:
-        for step, firsts in begins.items():
-            if all(s is None or s == i for s, i in zip(step, place, strict=True)):
-                before = [f for f in firsts if f[0] <= place[y] and f[1] <= place[x]]
-                return bool(before) and firsts[max(before)]
-        return False
-
     doomed: list[tuple[int, ...]] = []
     async for found, kinds, locations, *_ in store.array_chunk_iterator(f"/{array_path}"):
         for number, place in enumerate(found.tolist()):
-            if kinds[number] == _VIRTUAL:
-                if locations[number] in files and is_of_removed(place):
-                    doomed.append(tuple(place))
-            elif is_of_removed(place):
+            at = dict(zip(names, place, strict=True))
+            step = tuple(at[axis] for axis in axes)
+            if kinds[number] == _VIRTUAL and locations[number] not in files:
+                continue
+            if owners.is_removed(step, at["y"] * chunks["y"], at["x"] * chunks["x"]):
                 doomed.append(tuple(place))
-    for at in doomed:
-        await store.delete(f"{array_path}/{chunk_key(at)}")
+    for index in doomed:
+        await store.delete(f"{array_path}/{chunk_key(index)}")
 
 
 def _shrink(
@@ -317,12 +322,15 @@ def _shrink(
         run(set_document(session.store, f"{key_prefix(path)}{name}", text))
         shown = f"{name}{PRESENT}"
         if shown in group:
-            there: Any = group[shown]
-            shown_axes = dimensions_of(there)
-            present = np.asarray(there[...], np.uint8).take(kept, shown_axes.index(axis))
-            there.resize(present.shape)
-            there[...] = present
+            _shrink_presence(group, shown, axis, kept)
     write_coordinate(group, axis, values[kept])
+
+
+def _shrink_presence(group: zarr.Group, name: str, axis: str, kept: NDArray[np.int64]) -> None:
+    array: Any = group[name]
+    left = np.asarray(array[...], np.uint8).take(kept, dimensions_of(array).index(axis))
+    array.resize(left.shape)
+    array[...] = left
 
 
 def _reindex(
