@@ -110,7 +110,7 @@ def append(archive: Path, repository: Path) -> None:
         variable_pattern="_(red|nir)",
     )
     added = result.added[""]
-    say(f"{added.images} images added, {added.skipped} skipped: the cube has them")
+    say(f"{added.images} images added, {added.skipped + result.known} skipped: the cube has them")
 
 
 def publish_others(archive: Path, repository: Path) -> None:

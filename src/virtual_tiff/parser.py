@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from virtual_tiff.planning.arrangement import PlanOptions
 from virtual_tiff.planning.attributes import value_notes
 from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd, plan_header
 from virtual_tiff.planning.image_plan import ImageOptions
-from virtual_tiff.planning.pages.hierarchy import plan_pages
+from virtual_tiff.planning.pages.hierarchy import plan_levels, plan_pages
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.storage.budget import DEFAULT_HEADER_LIMIT, DEFAULT_TIME_LIMIT, Limits
 from virtual_tiff.storage.byte_source import ByteSource
@@ -43,6 +43,9 @@ from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
 
 if TYPE_CHECKING:
     from virtualizarr.manifests import ManifestStore
+
+#: Arrays of images that cannot be referenced, by URL and directory.
+type _Copies = Mapping[tuple[str, tuple[int, ...]], ArrayPlan]
 
 #: Default limit of decoded bytes of one image that is copied.
 DEFAULT_COPY_LIMIT = 256 * 1024 * 1024
@@ -239,6 +242,13 @@ class VirtualTIFF:
         return Limits(self.header_limit, self.time_limit)
 
     @property
+    def _image_options(self) -> ImageOptions:
+        bands = None if self.bands is None else tuple(self.bands)
+        # The order of the dimensions of pages is that of OME-Zarr.
+        axis = "first" if self.ifd_layout == "pages" else self.band_axis
+        return ImageOptions(band_axis=axis, bands=bands, complex_integers=self.complex_integers)
+
+    @property
     def _path(self) -> tuple[int, ...] | None:
         return self.ifd if isinstance(self.ifd, tuple) or self.ifd is None else (self.ifd,)
 
@@ -269,19 +279,7 @@ class VirtualTIFF:
         alone: bool,
     ) -> GroupPlan:
         url = header.source.url
-        sources = {url: source, **beside}
-        options = PlanOptions(
-            layout=self.ifd_layout,
-            image=ImageOptions(
-                # The order of the dimensions of pages is that of OME-Zarr.
-                band_axis="first" if self.ifd_layout == "pages" else self.band_axis,
-                bands=None if self.bands is None else tuple(self.bands),
-                complex_integers=self.complex_integers,
-            ),
-            coords=self.coords,
-            alone=alone,
-            check=source.budget.keep,
-        )
+        options = self._plan_options(source, alone=alone)
         series: tuple[Series, ...] | None = None
         if self.ifd_layout == "pages":
             check_undamaged(header, "pages")
@@ -291,16 +289,72 @@ class VirtualTIFF:
             with suppress(VirtualTIFFError):
                 found = await _read_series(source, header)
                 header = replace(header, ifds=mark_levels(header.ifds, found))
+
+        def plan(copies: _Copies) -> GroupPlan:
+            if series is None:
+                return plan_header(header, options, ifd=path, copies=copies)
+            return plan_pages(header, series, options, ifd=path, copies=_of_file(copies, url))
+
+        alone = series is None or len(header.ifds) == 1
+        sources = {url: source, **beside}
+        return await self._complete(header, sources, plan, may_be_whole=alone)
+
+    async def series_async(
+        self, header: Header, source: ByteSource
+    ) -> tuple[tuple[Series, ...], GroupPlan]:
+        """Plan the pages of a file in the order of its metadata, for an inventory.
+
+        Returns
+        -------
+        tuple of Series
+            Of the file.
+        GroupPlan
+            A group for each series, with a group for each of its levels; see `plan_levels`.
+        """
+        url = header.source.url
+        with one_file(url):
+            check_undamaged(header, "pages")
+            series = await _read_series(source, header)
+            options = self._plan_options(source, alone=True)
+            if self.ifd is not None:
+                series = tuple(one for one in series if one.holds(self._path or ()))
+
+            def plan(copies: _Copies) -> GroupPlan:
+                return plan_levels(header, series, options, copies=_of_file(copies, url))
+
+            alone = len(header.ifds) == 1
+            made = await self._complete(header, {url: source}, plan, may_be_whole=alone)
+            return series, made
+
+    def _plan_options(self, source: ByteSource, *, alone: bool) -> PlanOptions:
+        return PlanOptions(
+            layout=self.ifd_layout,
+            image=self._image_options,
+            coords=self.coords,
+            alone=alone,
+            check=source.budget.keep,
+        )
+
+    async def _complete(
+        self,
+        header: Header,
+        sources: Mapping[str, ByteSource],
+        plan: Callable[[_Copies], GroupPlan],
+        *,
+        may_be_whole: bool,
+    ) -> GroupPlan:
+        """Make a plan, with copies of images that cannot be referenced, and complete its chunks.
+
+        `may_be_whole` says whether an image may be one chunk, the whole file.
+        """
+        url = header.source.url
+        source, options = sources[url], self._image_options
         copies: dict[tuple[str, tuple[int, ...]], ArrayPlan] = {}
         while True:
             try:
                 with source.budget.working():
-                    if series is None:
-                        plan = plan_header(header, options, ifd=path, copies=copies)
-                    else:
-                        own = {ifd: plan for (one, ifd), plan in copies.items() if one == url}
-                        plan = plan_pages(header, series, options, ifd=path, copies=own)
-                return await _completed(plan, sources)
+                    made = plan(copies)
+                return await _completed(made, sources)
             except UnsupportedTIFFError as error:
                 error.at(url=url)
                 place = (error.url or url, error.ifd or ())
@@ -308,13 +362,13 @@ class VirtualTIFF:
                     raise
                 holding, bytes_of = _holding(header, place[0]), sources[place[0]]
                 whole = None
-                if series is None or len(header.ifds) == 1:
-                    whole = await _whole_file(holding, bytes_of, error, options.image)
+                if may_be_whole:
+                    whole = await _whole_file(holding, bytes_of, error, options)
                 if whole is None and self.on_unsupported == "raise":
                     if error.remedy is None:
                         error.remedy = 'Pass on_unsupported="copy" to store the image itself.'
                     raise
-                copies[place] = whole or await self._copy(holding, bytes_of, error, options.image)
+                copies[place] = whole or await self._copy(holding, bytes_of, error, options)
 
     async def _copy(
         self,
@@ -338,6 +392,11 @@ class VirtualTIFF:
             )
         except VirtualTIFFError as error:
             raise error.at(url=header.source.url) from error.__cause__
+
+
+def _of_file(copies: _Copies, url: str) -> dict[tuple[int, ...], ArrayPlan]:
+    """Return the copies of images of one file by directory."""
+    return {ifd: plan for (one, ifd), plan in copies.items() if one == url}
 
 
 def _holding(header: Header, url: str) -> Header:

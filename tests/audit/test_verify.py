@@ -196,7 +196,7 @@ def test_no_false_alarm_on_the_corpus(tmp_path: Path, repo: str) -> None:
     root = corpus_root()
     assert root is not None
     small = [path for path in corpus_files() if path.stat().st_size < 2_000_000]
-    inventory = scanned(*map(str, small))
+    inventory = scanned(*map(str, small), pages="separate")
     images = inventory.images
     assert len(images) > 300
     count = len(images)

@@ -42,7 +42,7 @@ WORDS = {
         "overviews",
         "parser",
     ),
-    *("bounds", "columns", "grid", "stitch"),
+    *("bounds", "columns", "grid", "masks", "pages", "stitch"),
     *("progress", "sample", "sidecars", "sources", "url", "variable"),
 }
 

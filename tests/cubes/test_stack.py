@@ -105,7 +105,7 @@ def test_special_files_stack(name: str, tmp_path: Path) -> None:
     path = tmp_path / "one_20240101.tif"
     write_special(name, path)
     shutil.copy(path, tmp_path / "two_20240102.tif")
-    inventory = scanned(tmp_path)
+    inventory = scanned(tmp_path, pages="separate")
     assert not inventory.failed.num_rows
     dataset = publish(tmp_path, plan_cube(inventory))
     # Equal to what others decode: test_round_trip.py.

@@ -11,13 +11,14 @@ import pyarrow as pa
 import pytest
 import rasterio
 import xarray as xr
+import zarr
 from rasterio.merge import merge
 from rasterio.transform import Affine
 
 from clients.python.flatten import flatten
 from tests.helpers.archive import opened, scanned
 from tests.helpers.make import pixels, write_with_rasterio
-from virtual_tiff import append, open_repository, publish, stack, verify
+from virtual_tiff import append, georeference, open_repository, publish, stack, verify
 from virtual_tiff.cubes.lattice import fitted
 from virtual_tiff.cubes.stack import CubeOptions, plan_cube
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError
@@ -212,6 +213,34 @@ def test_rotated_images_are_refused(tmp_path: Path) -> None:
         plan_cube(scanned(path), CubeOptions(stitch=True))
 
 
+def test_sizes_and_directions_that_differ_are_refused(tmp_path: Path) -> None:
+    write_tiles(tmp_path / "a", [0, 48], [0, 64])
+    write_tile(tmp_path / "a" / "narrow.tif", 0, 128, seed=9, shape=(48, 60))
+    write_tile(tmp_path / "a" / "last.tif", 48, 192, seed=9)
+    with pytest.raises(MismatchError) as caught:
+        plan_cube(scanned(tmp_path / "a"), CubeOptions(stitch=True))
+    assert caught.value.url == (tmp_path / "a" / "narrow.tif").as_uri()
+    write_tile(tmp_path / "b" / "up.tif", 0, 0, seed=9, down=10.0)
+    both = scanned(str(tmp_path / "a") + "/", str(tmp_path / "b" / "up.tif"))
+    with pytest.raises(MismatchError) as caught:
+        plan_cube(both, CubeOptions(stitch=True))
+    assert "bottom-up" in caught.value.message
+
+
+def test_regular_cubes_do_not_grow_beyond_their_bounds(tmp_path: Path) -> None:
+    write_tiles(tmp_path / "a", *EVEN, **TILES_DIVIDE)
+    published(tmp_path)
+    write_tile(tmp_path / "b" / "t_20240101.tif", 0, 192, seed=9, **TILES_DIVIDE)
+    with pytest.raises(MismatchError) as caught:
+        append(
+            str(tmp_path / "b") + "/",
+            str(tmp_path / "repo"),
+            stitch=True,
+            datetime_pattern=r"_(\d{8})",
+        )
+    assert "bounds" in (caught.value.remedy or "")
+
+
 def test_a_gap_without_nodata_has_to_be_filled(tmp_path: Path) -> None:
     write_tiles(tmp_path / "a", *EVEN, without=((0, 0, 1),), nodata=None, **TILES_DIVIDE)
     with pytest.raises(MismatchError) as caught:
@@ -361,6 +390,31 @@ def test_levels_are_stitched(tmp_path: Path) -> None:
     )
     assert np.array_equal(half.values, expected)
     assert half["x"].values[0] == 500_010
+
+
+def test_levels_of_tiles_are_described_again(tmp_path: Path) -> None:
+    """Of a part of the tiles, `georeference` describes the place of this part."""
+    write_tiles(tmp_path / "a", *OVERLAPPING)
+    for path in (tmp_path / "a").iterdir():
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2], rasterio.enums.Resampling.nearest)
+    repo = str(tmp_path / "repo")
+    stack(scanned(tmp_path / "a", parser=VirtualTIFF()), repo, stitch=True, overviews=True)
+    repository = open_repository(repo)
+    root = zarr.open_group(repository.readonly_session("main").store, mode="r")
+    found: dict[str, Any] = dict(root.attrs)
+    part = zarr.open_group(zarr.storage.MemoryStore())
+    for level in ("0", "1"):
+        data = opened(repository, group=level).isel(tile_x=slice(1, None))
+        data.load().to_zarr(part.store, group=level, zarr_format=3, consolidated=False)
+    georeference(part.store)
+    written: dict[str, Any] = dict(zarr.open_group(part.store, mode="r").attrs)
+    full_level, half_level = written["multiscales"]["layout"]
+    whole = found["multiscales"]["layout"]
+    assert [each["spatial:shape"] for each in whole] == [[88, 192], [44, 96]]
+    assert full_level["spatial:shape"] == [88, 132]
+    assert full_level["spatial:transform"] == [10.0, 0.0, 500_600.0, 0.0, -10.0, 5_400_000.0]
+    assert half_level["spatial:transform"] == [20.0, 0.0, 500_600.0, 0.0, -20.0, 5_400_000.0]
 
 
 def test_columns_from_urls(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_plans_come_back_whole(tmp_path: Path) -> None:
     for name in names():
         write_special(name, tmp_path / f"{name.replace(':', '_')}.tif")
     file = tmp_path / "inventory.parquet"
-    scanned(str(tmp_path) + "/").write(file)
+    scanned(str(tmp_path) + "/", pages="separate").write(file)
     inventory = Inventory.read(file).images
     assert len(inventory) > 100
     for plan in inventory.plans():

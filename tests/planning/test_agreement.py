@@ -15,7 +15,7 @@ import tifffile
 
 from tests.helpers.archive import scanned
 from tests.helpers.read import local_registry
-from virtual_tiff import VirtualTIFF
+from virtual_tiff import VirtualTIFF, agreeing
 from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, MismatchError
 from virtual_tiff.json_type import JSON
@@ -300,3 +300,9 @@ def test_shared_attributes() -> None:
     first: dict[str, JSON] = {"a": 1, "b": [2]}
     assert shared_attributes([first, {"b": [2.0], "a": 3}]) == {"b": [2]}
     assert shared_attributes([first]) == first
+
+
+def test_joined_datasets_do_not_keep_the_axes_of_one() -> None:
+    document: dict[str, Any] = {"units": "m", "ome": {"multiscales": [{"axes": [{"name": "z"}]}]}}
+    assert agreeing([document]) == document
+    assert agreeing([document, dict(document)]) == {"units": "m"}

@@ -1,7 +1,8 @@
 """The command line: arguments, progress and exit statuses.
 
-Exit status: 0 for success, 1 for an error of a file or repository, 2 for a wrong argument. Errors
-are one line on stderr with cause and remedy; standard output has only results.
+Exit status: 0 for success, 1 for an error of a file or repository, 2 for a wrong argument, 3 for
+success without the files that `--skip-failed` and `--skip-mismatched` left out. Errors are one line
+on stderr with cause and remedy; standard output has only results.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from virtual_tiff.cli._versions import (
     rollback,
     tag,
 )
-from virtual_tiff.errors import InvalidOptionError, SourcesError, VirtualTIFFError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourcesError, VirtualTIFFError
 from virtual_tiff.storage.settings import start_log
 
 # Commands import what they need, so that `--help` does not wait for zarr and Icechunk.
@@ -144,7 +145,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command_name is not None:
             _speak_of_options(error, command_name)
         _print_error(str(error))
-        return _USAGE if isinstance(error, InvalidOptionError) else _DATA
+        # Images at one place of a cube are no wrong argument; a source that is named twice is.
+        images = error.kind == ErrorKind.DUPLICATE and command_name in ("stack", "append")
+        usage = isinstance(error, InvalidOptionError) and not images
+        return _USAGE if usage else _DATA
     except _CLICK_EXCEPTION as error:
         _print_error(_about_arguments(error))
         return _USAGE

@@ -246,9 +246,16 @@ class ScanChoices(ReadChoices):
         str | None,
         typer.Option(
             help="Image to read: 0, or 0.1 for the second sub-IFD of the first, or all. By "
-            "default the first, or all if stack and append have --overviews."
+            "default the first, or all if stack and append have --overviews or --masks."
         ),
     ] = None
+    pages: Annotated[
+        choices.Pages,
+        typer.Option(
+            help="Pages of one image, such as a z-stack: axes makes dimensions of them, separate "
+            "takes directories for images, auto is axes where their order is known."
+        ),
+    ] = "auto"
     datetime_column: Annotated[
         str | None, typer.Option(help="Column, or STAC property, with the time.")
     ] = None
@@ -261,9 +268,9 @@ class ScanChoices(ReadChoices):
     ] = False
     concurrency: Annotated[int, typer.Option(min=1, help="Headers in flight at once.")] = 256
 
-    def scan_parser(self, *, overviews: bool = False) -> VirtualTIFF:
-        """Make the parser of a scan, which reads one image of each file by default."""
-        ifd = self.ifd or ("all" if overviews else "0")
+    def scan_parser(self, *, whole: bool = False) -> VirtualTIFF:
+        """Make the parser of a scan, which reads one image of each file, or the `whole`."""
+        ifd = self.ifd or ("all" if whole else "0")
         return self.parser(ifd=None if ifd == "all" else ifd_path(ifd))
 
     def wants_times(self) -> bool:
@@ -274,6 +281,7 @@ class ScanChoices(ReadChoices):
         """Return the arguments of `scan`, without the parser."""
         return {
             **ReadChoices.arguments(self),
+            "pages": self.pages,
             "datetime_column": self.datetime_column,
             "datetime_pattern": self.datetime_pattern,
             "datetime_tag": self.datetime_tag,
@@ -336,6 +344,9 @@ class CubeChoices:
         bool,
         typer.Option("--overviews", help="A pyramid: groups 0, 1, … for each level of resolution."),
     ] = False
+    masks: Annotated[
+        bool, typer.Option("--masks", help="Add the masks of the images: NAME_mask.")
+    ] = False
     on_duplicate: Annotated[
         choices.OnDuplicate,
         typer.Option(
@@ -343,11 +354,21 @@ class CubeChoices:
         ),
     ] = "raise"
 
+    skip_mismatched: Annotated[
+        bool,
+        typer.Option(
+            "--skip-mismatched",
+            help="Leave out images with another grid or encoding than most, or than the cube.",
+        ),
+    ] = False
+
     def options(self, *, coordinates: bool = True) -> CubeOptions:
         """Make the options of the cube."""
         from virtual_tiff.cubes.stack import CubeOptions
 
-        return CubeOptions(**asdict(self), coordinates=coordinates)
+        fields = asdict(self)
+        on_mismatch: choices.OnMismatch = "skip" if fields.pop("skip_mismatched") else "raise"
+        return CubeOptions(**fields, on_mismatch=on_mismatch, coordinates=coordinates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,6 +378,13 @@ class CommitChoices:
     group: Group = ""
     skip_failed: Annotated[
         bool, typer.Option("--skip-failed", help="Leave out files that cannot be read.")
+    ] = False
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Write nothing: print arrays, shapes, chunks, gaps and bytes to copy.",
+        ),
     ] = False
     message: Annotated[
         str | None,
@@ -374,6 +402,7 @@ class CommitChoices:
         return {
             "group": self.group,
             "on_failed": "skip" if self.skip_failed else "raise",
+            "dry_run": self.dry_run,
             "message": self.message,
             "branch": self.branch,
             "anonymous": self.anonymous,

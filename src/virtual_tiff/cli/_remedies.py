@@ -17,13 +17,17 @@ from typer.models import OptionInfo
 #: Arguments that are not an option of the same name.
 SPELLINGS = {
     'on_failed="skip"': "--skip-failed",
+    'on_mismatch="skip"': "--skip-mismatched",
     "parser=VirtualTIFF()": "--ifd all",
     "sidecars=True": "--sidecars all",
     "skip_signature=True": "--anonymous",
     "Remove the folder": "Pass --restart",
 }
 #: Arguments, also of xarray, that exist only in Python: sentences with them are omitted.
-PYTHON_ONLY = frozenset({"band", "bands", "coords", "names", "parser", "prefetch", "registry"})
+PYTHON_ONLY = frozenset(
+    {"band", "bands", "coords", "names", "parser", "prefetch", "registry"}
+    | {"spatial_ref", "to_kerchunk", "zarr_format"}
+)
 
 #: The functions of the commands by name; `virtual_tiff.cli` fills it.
 COMMANDS: dict[str, Callable[..., None]] = {}

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+import typer
+
 from virtual_tiff.cli._common import count, say
 from virtual_tiff.cli._options import CommitChoices
 from virtual_tiff.cli._remedies import in_options
@@ -13,17 +15,31 @@ from virtual_tiff.cli._remedies import in_options
 if TYPE_CHECKING:
     from virtual_tiff.publishing.results import Added, PublishResult
 
+#: Exit status of success without the files that were left out.
+WITH_EXCEPTIONS = 3
 #: Number of files and groups that are named if there are many.
 _SHOWN = 10
 
 
 def print_result(result: PublishResult, to: str, command: str, options: CommitChoices) -> None:
-    """Print what a command committed, and code that opens the first group after a new one."""
+    """Print what a command committed, and code that opens the first group after a new one.
+
+    Raises
+    ------
+    typer.Exit
+        With `WITH_EXCEPTIONS` if files were left out.
+    """
     if options.as_json:
         say(json.dumps(result.as_json(), ensure_ascii=False, indent=2), lines=True)
-        return
-    for line in _lines(result, to, command):
-        say(line)
+    else:
+        for line in _lines(result, to, command):
+            say(line)
+        _print_example(result, to, command, options)
+    if result.failed or result.mismatched:
+        raise typer.Exit(WITH_EXCEPTIONS)
+
+
+def _print_example(result: PublishResult, to: str, command: str, options: CommitChoices) -> None:
     example = command != "append" and not options.quiet
     if example and result.snapshot_id is not None:
         from virtual_tiff.publishing.reading_code import reading_code
@@ -43,7 +59,10 @@ def print_result(result: PublishResult, to: str, command: str, options: CommitCh
 
 
 def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:
-    if result.snapshot_id is None:
+    if result.dry_run:
+        yield f"{to}: a dry run, nothing was written; it would get"
+        yield from _planned(result)
+    elif result.snapshot_id is None:
         yield f"{to}: nothing to add; all images are there"
     elif result.groups:
         stored = f", {count(result.stored, 'chunk')} stored" if result.stored else ""
@@ -64,6 +83,11 @@ def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:
     if result.failed:
         yield f"  {count(len(result.failed), 'file')} left out, which could not be read:"
         yield from _some([f"{u}: {in_options(why, command)}" for u, why in result.failed.items()])
+    if result.mismatched:
+        yield f"  {count(len(result.mismatched), 'file')} left out, not like the others:"
+        yield from _some(
+            [f"{u}: {in_options(why, command)}" for u, why in result.mismatched.items()]
+        )
     for url, reasons in result.copied.items():
         yield f"  copied, not referenced: {url}"
         yield from (f"    image {reason}" for reason in reasons)
@@ -77,6 +101,24 @@ def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:
             f"  {count(len(result.unchecked), 'file')} without a time of change: readers will "
             "not notice changes"
         )
+
+
+def _planned(result: PublishResult) -> Iterator[str]:
+    """Yield a line for each array that a dry run would write."""
+    for path, array in result.planned.items():
+        named = zip(array.dimensions, array.shape, strict=False)
+        sizes = ", ".join(f"{name} {size:,}" for name, size in named)
+        line = f"  /{path} ({sizes}) {array.data_type}"
+        if array.references or array.stored:
+            chunks = " × ".join(map(str, array.chunks))
+            line += f", chunks {chunks}, {count(array.references, 'reference')}"
+        if array.stored:
+            line += f", {array.bytes_stored:,} bytes to copy"
+        if array.gaps:
+            line += f", {count(array.gaps, 'gap')}"
+        yield line
+    for path, added in result.added.items():
+        yield from (f"  /{path}: {note}" for note in added.notes)
 
 
 def _cubes(groups: Mapping[str, Added]) -> Iterator[str]:

@@ -146,7 +146,7 @@ def _arguments(
         yield {
             **scan.arguments(),
             **commit.arguments(),
-            "parser": scan.scan_parser(overviews=cube.overviews),
+            "parser": scan.scan_parser(whole=cube.overviews or cube.masks),
             "executor": workers,
             "checkpoint": work.checkpoint,
             "progress": progress,

@@ -26,10 +26,10 @@ from virtual_tiff.planning.agreement import (
 from virtual_tiff.planning.same_grid import same_crs, same_transform
 
 GRID = ("crs", "transform", "width", "height", "grid_mapping")
-_ENCODING = ("data_type", "dimensions", "shape", "chunk_shape", "codecs", "fill_value")
+ENCODING = ("data_type", "dimensions", "shape", "chunk_shape", "codecs", "fill_value")
 _OWN_VARIABLE = "need separate variables, or a separate cube."
 #: What can be done about a difference in a column or an attribute.
-_REMEDIES = {
+REMEDIES = {
     **dict.fromkeys(GRID, "Images on other grids need separate cubes, or groups."),
     **dict.fromkeys(MEANING, f"Images whose values have another meaning {_OWN_VARIABLE}"),
     **dict.fromkeys(
@@ -98,6 +98,29 @@ def codes_of(column: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
     return codes.astype(np.int64)
 
 
+def canonical_codes(table: pa.Table, column: str) -> NDArray[np.int64]:
+    """Return a number for each row, equal for values of a column that mean the same."""
+    values, codes = _distinct(table[column])
+    if len(values) == 1 or column not in ("transform", "crs"):
+        return codes
+    numbers: dict[Hashable, int] = {}
+    usual = values[int(np.argmax(np.bincount(codes)))]
+    found = []
+    for value in values:
+        key: Hashable = value
+        if _same(column, value, usual, table):
+            key = ("usual",)
+        elif column == "crs":
+            texts = [each for each in numbers if isinstance(each, str)]
+            key = next((each for each in texts if same_crs(each, value)), value)
+        elif value is not None:
+            # Noise of writers is less than a thousandth of a pixel.
+            pixel = max(map(abs, (*value[:2], *value[3:5]))) or 1.0
+            key = (round(pixel, 9), *(round(part / pixel, 3) for part in value))
+        found.append(numbers.setdefault(key, len(numbers)))
+    return np.array(found, np.int64)[codes]
+
+
 def _matrix(column: pa.Array) -> NDArray[np.generic] | None:
     """Return lists of numbers of one length as a matrix; else `None`."""
     if column.null_count or not len(column):
@@ -127,7 +150,8 @@ def _same(column: str, value: JSON, expected: JSON, table: pa.Table) -> bool:
     return bool(value == expected)
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """Return a value as text for a message, shortened if it is long."""
     text = str(tuple(value) if isinstance(value, list) else value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
@@ -143,7 +167,7 @@ def check_encodings(table: pa.Table, *, stitched: bool = False) -> dict[str, JSO
 
     Images that are `stitched` may have other sizes.
     """
-    columns = ["bands" if stitched and name == "shape" else name for name in _ENCODING]
+    columns = ["bands" if stitched and name == "shape" else name for name in ENCODING]
     if different := differences(table, columns):
         raise _mismatch(table, different)
     # Most images of an archive have equal attributes, except for dates.
@@ -153,7 +177,15 @@ def check_encodings(table: pa.Table, *, stitched: bool = False) -> dict[str, JSO
     def refuse(found: Disagreement) -> MismatchError:
         return _mismatch(table, _unusual(found.key, documents, codes))
 
-    return agreed(documents, refuse)
+    shared = agreed(documents, refuse)
+    notes = dict.fromkeys(note for one in documents for note in _notes(one))
+    return {**shared, "notes": list(notes)} if notes else shared
+
+
+def _notes(document: Document) -> list[str]:
+    """Return the notes on what of an image is not published."""
+    found = document.get("notes")
+    return [str(note) for note in found] if isinstance(found, list) else []
 
 
 def shared_band_names(table: pa.Table) -> tuple[str, ...] | None:
@@ -195,9 +227,9 @@ def _mismatch(table: pa.Table, found: Sequence[Difference]) -> MismatchError:
     others = f" So do {files - 1} others." if files > 1 else ""
     ifd = table["ifd"][first.row].as_py()
     return MismatchError(
-        f"{first.column} is {_short(first.value)}, but {_short(first.expected)} in "
+        f"{first.column} is {short(first.value)}, but {short(first.expected)} in "
         f"{count - files} of {count} images.{others}",
         url=table["url"][first.row].as_py(),
         ifd=None if ifd is None else tuple(int(part) for part in ifd.split(".")),
-        remedy=_REMEDIES.get(first.column, "Leave it out, or publish it as a separate cube."),
+        remedy=REMEDIES.get(first.column, "Leave it out, or publish it as a separate cube."),
     )

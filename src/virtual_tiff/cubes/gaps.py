@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from virtual_tiff.choices import OnGap
-from virtual_tiff.cubes.plan import Axis, CubePlan, CubeVariable
+from virtual_tiff.cubes.plan import Axis, CubePlan, CubeVariable, Rows
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import row_is_sparse
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import encode_fill_value
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.planning.stacks import TILES
-
-type Presence = NDArray[np.uint8]
 
 #: End of the name of the array that says where a variable has images.
 PRESENT = "_present"
@@ -29,6 +28,68 @@ PRESENT_ATTRIBUTES: Mapping[str, JSON] = {
     "flag_meanings": "missing present",
 }
 _REMEDY = 'Pass on_gap="fill" and a fill_value that no pixel has, which is written as _FillValue.'
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Presence:
+    """Places with an image on a grid, of which most may have none.
+
+    Parameters
+    ----------
+    shape
+        Number of places along each axis.
+    cells
+        Numbers of the places with an image in C order, ascending.
+    """
+
+    shape: tuple[int, ...]
+    cells: Rows
+
+    @classmethod
+    def at(cls, shape: tuple[int, ...], places: Rows) -> Self:
+        """Make one of places, shape `(images, axes)`."""
+        if not shape:
+            return cls((), np.zeros(min(1, len(places)), np.int64))
+        return cls(shape, np.unique(np.ravel_multi_index(tuple(places.T), shape)))
+
+    @property
+    def gaps(self) -> int:
+        """Number of places without an image."""
+        return prod(self.shape) - self.cells.size
+
+    @property
+    def places(self) -> Rows:
+        """Places with an image, shape `(images, axes)`."""
+        if not self.shape:
+            return np.empty((self.cells.size, 0), np.int64)
+        return np.stack(np.unravel_index(self.cells, self.shape), axis=1)
+
+    def along(self, axis: int, positions: Rows, size: int) -> Presence:
+        """Return them with an axis of another size, where its places have new positions."""
+        places = self.places
+        places[:, axis] = positions[places[:, axis]]
+        return self.at((*self.shape[:axis], size, *self.shape[axis + 1 :]), places)
+
+    def spread(self, axis: int, count: Rows) -> Presence:
+        """Repeat places along an axis: `count` of them from each on."""
+        places = self.places
+        times = count[places[:, axis]]
+        image = np.repeat(np.arange(times.size), times)
+        within = np.arange(image.size) - np.repeat(np.cumsum(times) - times, times)
+        found = places[image]
+        found[:, axis] += within
+        return self.at(self.shape, found)
+
+    def __or__(self, other: Presence) -> Presence:
+        return Presence(self.shape, np.union1d(self.cells, other.cells))
+
+    def slab(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """Return 1 where there is an image, else 0, from `start` to `stop` of the first axis."""
+        inner = prod(self.shape[1:])
+        first, end = np.searchsorted(self.cells, [start * inner, stop * inner])
+        found = np.zeros((stop - start) * inner, np.uint8)
+        found[self.cells[first:end] - start * inner] = 1
+        return found.reshape(stop - start, *self.shape[1:])
 
 
 def presence_axes(cube: CubePlan) -> tuple[Axis, ...]:
@@ -59,27 +120,29 @@ def presence_axes(cube: CubePlan) -> tuple[Axis, ...]:
 
 
 def presence(cube: CubePlan, variable: CubeVariable, axes: tuple[Axis, ...]) -> Presence:
-    """Return 1 where a variable has an image, else 0, along `axes`; see `presence_axes`."""
-    found = np.zeros([len(axis.values) for axis in axes], np.uint8)
+    """Return where a variable has images, along `axes`; see `presence_axes`."""
+    shape = tuple(len(axis.values) for axis in axes)
     if cube.grid_kind != "regular":
-        found[tuple(variable.places.T)] = 1
-        return found
+        return Presence.at(shape, variable.places)
     assert variable.corners is not None
     assert variable.sizes is not None
     ends = variable.corners + variable.sizes
     first = [np.searchsorted(axes[d - 2].values, variable.corners[:, d]) for d in (0, 1)]
     after = [np.searchsorted(axes[d - 2].values, ends[:, d]) for d in (0, 1)]
-    cells = zip(*(each.tolist() for each in (*first, *after)), strict=True)
-    for place, (y, x, below, right) in zip(variable.places.tolist(), cells, strict=True):
-        found[(*place, slice(y, below), slice(x, right))] = 1
-    return found
+    # An image may cover several cells, between which others begin or end.
+    rows, columns = (end - start for start, end in zip(first, after, strict=True))
+    count = rows * columns
+    image = np.repeat(np.arange(count.size), count)
+    within = np.arange(image.size) - np.repeat(np.cumsum(count) - count, count)
+    y = first[0][image] + within // columns[image]
+    x = first[1][image] + within % columns[image]
+    return Presence.at(shape, np.concatenate([variable.places[image], y[:, None], x[:, None]], 1))
 
 
 def gaps_of(cube: CubePlan, variable: CubeVariable) -> int:
     """Count the places of a variable without an image."""
     if cube.grid_kind == "regular":
-        found = presence(cube, variable, presence_axes(cube))
-        return int(found.size - np.count_nonzero(found))
+        return presence(cube, variable, presence_axes(cube)).gaps
     # Smaller tiles end within their place.
     return prod(cube.sizes.values()) - variable.rows.size + _partial(cube, variable)
 
@@ -104,7 +167,8 @@ def filled(cube: CubePlan, on_gap: OnGap, fill_value: float | None, *, is_new: b
     """
     variables = dict(cube.variables)
     for name, variable in cube.variables.items():
-        if "_FillValue" in variable.image.attributes:
+        # A place without a mask is masked.
+        if variable.is_mask or "_FillValue" in variable.image.attributes:
             continue
         if on_gap != "fill" or fill_value is None:
             count = gaps_of(cube, variable) if is_new else _partial(cube, variable)

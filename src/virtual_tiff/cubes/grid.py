@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS
 
+from virtual_tiff.cubes.pages import ome_attributes, page_coordinates
 from virtual_tiff.cubes.plan import CubePlan, ImageGrid
 from virtual_tiff.inventory.table import EXTRA_GEOREFERENCING
 from virtual_tiff.json_type import JSON
@@ -28,7 +29,7 @@ from virtual_tiff.tiff.geokeys import CRSResult, GeoTransform
 GRID_MAPPING = "spatial_ref"
 
 
-def frame(cube: CubePlan, *, coordinates: bool = True) -> GroupPlan:
+def frame(cube: CubePlan, *, coordinates: bool = True, alone: bool = True) -> GroupPlan:
     """Plan the variables that all arrays of a cube share.
 
     Parameters
@@ -36,7 +37,9 @@ def frame(cube: CubePlan, *, coordinates: bool = True) -> GroupPlan:
     cube
         The cube.
     coordinates
-        Whether to write x and y, if the grid is not rotated, and band.
+        Whether to write x and y, if the grid is not rotated, band, and coordinates of pages.
+    alone
+        Whether the cube has one level, so that its own group has the metadata of OME-Zarr.
 
     Returns
     -------
@@ -56,10 +59,15 @@ def frame(cube: CubePlan, *, coordinates: bool = True) -> GroupPlan:
             arrays[axis] = variable
     if cube.bands and coordinates:
         arrays["band"] = _bands(cube.bands, cube.band_names)
+    if coordinates:
+        arrays |= page_coordinates(cube)
     mapping = grid_mapping(described, coordinates=coordinates)
     if mapping is not None:
         arrays[GRID_MAPPING] = mapping
-    return GroupPlan(arrays=arrays, attributes=described.group_attributes)
+    attributes = described.group_attributes
+    if alone:
+        attributes = {**attributes, **ome_attributes({"": cube})}
+    return GroupPlan(arrays=arrays, attributes=attributes)
 
 
 def _bands(count: int, names: Sequence[str] | None) -> ArrayPlan:

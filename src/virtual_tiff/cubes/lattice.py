@@ -6,6 +6,7 @@ digits is off by 1.7 pixels over 360 tiles, although all tiles are on one lattic
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,8 @@ _STRETCH = 0.1
 _EXACT = 1e-6
 #: Lattices that an error describes.
 _NAMED = 12
+#: Groups of images that are compared with each other, whether they are on one lattice.
+_MERGED = 64
 #: Indices of pixel size and origin in a, b, c, d, e, f, for rows and for columns.
 _PARTS = ((4, 5), (0, 2))
 #: Further georeferencing that does not depend on the extent of an image.
@@ -55,6 +58,8 @@ def fitted(
     snap: float,
     bounds: Sequence[float] | None = None,
     existing: ImageGrid | None = None,
+    *,
+    listed: bool = True,
 ) -> Fitted:
     """Fit a lattice to images.
 
@@ -68,6 +73,8 @@ def fitted(
         Left, bottom, right and top of the cube, in CRS units; by default those of the images.
     existing
         Grid of the cube that the images are added to, which they are placed on.
+    listed
+        Whether an error lists all lattices.
 
     Raises
     ------
@@ -79,7 +86,8 @@ def fitted(
     transforms = _transforms(table)
     sizes = np.stack([table["height"].to_numpy(), table["width"].to_numpy()], axis=1)
     known = None if existing is None else existing.transform
-    _check_one(table, transforms, sizes, known)
+    if not _is_one(table, transforms, sizes, known):
+        raise _off(table, snap, existing, listed=listed)
     lines, corners = [], np.empty_like(sizes)
     for axis, (scale, start) in enumerate(_PARTS):
         line = None if known is None else (known[start], known[scale])
@@ -87,7 +95,7 @@ def fitted(
         corners[:, axis] = np.rint(exact)
         lines.append((origin, step))
         if np.abs(exact - corners[:, axis]).max() > snap:
-            raise _several(table, transforms, sizes)
+            raise _off(table, snap, existing, listed=listed)
     grid = ImageGrid.of_row(table.select(list(GRID)).slice(0, 1).to_pylist()[0])
     extra = {key: value for key, value in grid.extra_georeferencing.items() if key in _SHARED}
     grid = replace(grid, extra_georeferencing=extra)
@@ -177,10 +185,10 @@ def _within(
     return np.array(first), np.array(end)
 
 
-def _check_one(
+def _is_one(
     table: pa.Table, transforms: Floats, sizes: Rows, known: Sequence[float] | None
-) -> None:
-    """Refuse images in several CRSs, or with other pixel sizes than others, or the `known` ones."""
+) -> bool:
+    """Return whether images have one CRS, and the same pixel sizes, those `known` if any are."""
     codes = codes_of(table["crs"])
     names = [table["crs"][int(row)].as_py() for row in np.unique(codes, return_index=True)[1]]
     one = all(same_crs(names[0], name) for name in names)
@@ -189,34 +197,119 @@ def _check_one(
         expected = steps[0] if known is None else known[scale]
         apart = np.abs(steps / expected - 1) * sizes[:, axis]
         one = one and bool(apart.max() < _STRETCH)
-    if not one:
-        raise _several(table, transforms, sizes)
+    return one
 
 
-def _several(table: pa.Table, transforms: Floats, sizes: Rows) -> MismatchError:
-    """Make the error of images on several lattices: all of them, with counts and an example."""
-    step = transforms[:, [0, 4]]
-    # Two origins are in phase if they are the same number of pixels apart from 0, but for a whole.
-    phase = np.rint((transforms[:, [2, 5]] / step) % 1 * 100) % 100
+def _off(
+    table: pa.Table, snap: float, existing: ImageGrid | None, *, listed: bool
+) -> MismatchError:
+    """Make the error of images that are not on one lattice, or not on that of a cube."""
+    if not listed:
+        return MismatchError("the images are on several lattices.")
+    if existing is None:
+        return _several(table, snap)
+    odd, _ = off_lattice(table, snap, existing)
+    row = int(odd[0]) if odd.size else 0
+    return MismatchError(
+        f"{odd.size} of {len(table)} images are not on the lattice of the cube: "
+        f"{table['crs'][row].as_py()}, transform {table['transform'][row].as_py()}, but "
+        f"{existing.crs}, {existing.transform}.",
+        url=table["url"][row].as_py(),
+        remedy='Make a cube for them in another group, or pass on_mismatch="skip".',
+    )
+
+
+def off_lattice(table: pa.Table, snap: float, grid: ImageGrid | None) -> tuple[Rows, str]:
+    """Return the rows that are not on the lattice of most images, or of a `grid`, and why."""
+    if grid is not None:
+        found = [rows for rows in _candidates(table) if not _fits(table, rows, snap, grid)]
+        why = "the image is not on the lattice of the cube."
+    else:
+        found = lattices(table, snap)[1:]
+        why = "the image is not on the lattice of most images."
+    return np.sort(np.concatenate([np.empty(0, np.int64), *found])), why
+
+
+def lattices(table: pa.Table, snap: float) -> list[Rows]:
+    """Group images by the lattice that they are on, the largest group first."""
+    groups: list[Rows] = []
+    candidates = _candidates(table)
+    for rows in candidates:
+        for number, group in enumerate(groups if len(candidates) <= _MERGED else ()):
+            together = np.concatenate([group, rows])
+            if _fits(table, together, snap):
+                groups[number] = together
+                break
+        else:
+            groups.append(rows)
+    return sorted((np.sort(rows) for rows in groups), key=lambda rows: (-rows.size, rows[0]))
+
+
+def lattice_names(table: pa.Table, snap: float) -> list[str]:
+    """Name the lattice of each image by CRS and pixel size, such as `EPSG_32633_10`.
+
+    Of several lattices of one name, the second largest gets the suffix `_2`, and so on.
+    """
+    names = [""] * len(table)
+    taken: dict[str, int] = {}
+    for rows in lattices(table, snap):
+        row = table.slice(int(rows[0]), 1).select(["crs", "transform"]).to_pylist()[0]
+        a, _, _, _, e, _ = row["transform"] or (0, 0, 0, 0, 0, 0)
+        size = f"{abs(a):g}" if abs(a) == abs(e) else f"{abs(a):g}x{abs(e):g}"
+        crs = row["crs"] or "none"
+        # WKT begins with the name of the system.
+        crs = crs if len(crs) < 20 else crs.partition('"')[2].partition('"')[0]
+        name = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{crs}_{size}")
+        taken[name] = taken.get(name, 0) + 1
+        name += f"_{taken[name]}" if taken[name] > 1 else ""
+        for each in rows.tolist():
+            names[each] = name
+    return names
+
+
+def _candidates(table: pa.Table) -> list[Rows]:
+    """Group images by CRS, pixel size and phase of the origin; the largest group first."""
+    values = np.array(
+        [each or (np.nan,) * 6 for each in table["transform"].to_pylist()], np.float64
+    )
+    step = values[:, [0, 4]]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Two origins are in phase if they are the same number of pixels apart, but for a whole.
+        phase = np.rint((values[:, [2, 5]] / step) % 1 * 100) % 100
     digits = [[float(f"{value:.6g}") for value in pair] for pair in step.tolist()]
     crs = codes_of(table["crs"])[:, None]
-    keys = np.concatenate([crs, digits, np.where(np.isfinite(phase), phase, 0)], axis=1)
-    _, first, counts = np.unique(keys, axis=0, return_index=True, return_counts=True)
+    rotation = values[:, [1, 3]]
+    keys = np.concatenate([crs, digits, np.where(np.isfinite(phase), phase, 0), rotation], axis=1)
+    inverse = np.unique(np.nan_to_num(keys), axis=0, return_inverse=True)[1].reshape(-1)
+    rows = [np.flatnonzero(inverse == number) for number in range(int(inverse.max()) + 1)]
+    return sorted(rows, key=lambda found: (-found.size, found[0]))
+
+
+def _fits(table: pa.Table, rows: Rows, snap: float, grid: ImageGrid | None = None) -> bool:
+    try:
+        # Of each of them the extremes would do, but a fit costs little.
+        fitted(table.take(pa.array(rows)), snap, existing=grid, listed=False)
+    except MismatchError:
+        return False
+    return True
+
+
+def _several(table: pa.Table, snap: float) -> MismatchError:
+    """Make the error of images on several lattices: all of them, with counts and an example."""
+    groups = lattices(table, snap)
     lines = []
-    for row, count in sorted(
-        zip(first.tolist(), counts.tolist(), strict=True), key=lambda e: -e[1]
-    ):
-        url = table["url"][row].as_py()
-        dx, dy = digits[row]
-        height, width = sizes[row].tolist()
+    for rows in groups:
+        row = table.slice(int(rows[0]), 1).select([*GRID, "url"]).to_pylist()[0]
+        dx, _, left, _, dy, top = row["transform"]
         lines.append(
-            f"{table['crs'][row].as_py()}, pixels of {dx:g} × {abs(dy):g}, origin "
-            f"{transforms[row, 2]!r}, {transforms[row, 5]!r}: {count} images, such as {url} "
-            f"({width} × {height})"
+            f"{row['crs']}, pixels of {dx:g} × {abs(dy):g}{', bottom-up' if dy > 0 else ''}, "
+            f"origin {left!r}, {top!r}: "
+            f"{rows.size} images, such as {row['url']} ({row['width']} × {row['height']})"
         )
     more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
     return MismatchError(
         f"the images are on {len(lines)} grids: {'; '.join(lines[:_NAMED])}{more}.",
-        url=table["url"][int(first[np.argmin(counts)])].as_py(),
-        remedy="Make a cube for each grid, with a column that tells them apart in group.",
+        url=table["url"][int(groups[-1][0])].as_py(),
+        remedy='Make a cube for each grid with {lattice} in group. Pass on_mismatch="skip" to '
+        "leave out all but the largest.",
     )

@@ -123,9 +123,7 @@ def keys_of(columns: Sequence[Rows], count: int) -> Rows:
     return keys
 
 
-def chosen_of(
-    inventory: Inventory, members: Rows, keys: Rows, on_duplicate: OnDuplicate, what: str
-) -> Rows:
+def chosen_of(inventory: Inventory, members: Rows, keys: Rows, on_duplicate: OnDuplicate) -> Rows:
     """Return the rows of a variable that are used, in the order of their positions.
 
     Parameters
@@ -136,27 +134,12 @@ def chosen_of(
         A number for the position of each row of the inventory; see `keys_of`.
     on_duplicate
         Which of several images at one position is used.
-    what
-        Names of the axes, for the message.
     """
     if on_duplicate == "newest":
         modified = inventory.table["last_modified"].take(pa.array(members))
         age = pc.fill_null(modified.cast(pa.int64()), 0).to_numpy()
         members = members[np.argsort(age, kind="stable")]
     ordered = members if on_duplicate in ("raise", "first") else members[::-1]
-    distinct, first = np.unique(keys[ordered], return_index=True)
+    first = np.unique(keys[ordered], return_index=True)[1]
     used: Rows = ordered[first]
-    if on_duplicate == "raise" and used.size < members.size:
-        lost = np.setdiff1d(members, used)
-        other = int(used[np.searchsorted(distinct, keys[lost[0]])])
-        urls = inventory.table["url"]
-        more = f" So do {lost.size - 1} others." if lost.size > 1 else ""
-        raise InvalidOptionError(
-            f"has the same {what} as {urls[other].as_py()}.{more}",
-            kind=ErrorKind.DUPLICATE,
-            url=urls[int(lost[0])].as_py(),
-            remedy='Pass on_duplicate="first" (or last, or newest) to take one, or separate them '
-            "with another column in along, with variable_pattern, or with a column for variable=…, "
-            "what tells them apart.",
-        )
     return used

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from virtual_tiff.inventory.pages import PageFacts
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.plan import ArrayPlan
@@ -103,6 +104,8 @@ class CubeVariable:
         stitched cube, and its rows and columns; else `None`.
     band
         The band of planar images that this variable is; else `None`.
+    is_mask
+        Whether it holds masks of the images of another variable.
     """
 
     image: ArrayPlan
@@ -111,6 +114,12 @@ class CubeVariable:
     corners: Rows | None = None
     sizes: Rows | None = None
     band: Band | None = None
+    is_mask: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether its images are counted: not masks, and each image once."""
+        return not self.is_mask and (self.band is None or self.band.index == 0)
 
     def of(self, chosen: NDArray[Any]) -> CubeVariable:
         """Return the variable with some of its images."""
@@ -146,6 +155,12 @@ class CubePlan:
         Smaller levels with the same axes and variables.
     notes
         What the plan decided for the caller, and why.
+    pages
+        What the metadata of the files say of the dimensions of pages; `None` for other images.
+    left_out
+        URLs of images that are not like the others (`on_mismatch="skip"`), and why.
+    factors
+        Rows and columns of the full resolution that a pixel covers.
     """
 
     axes: tuple[Axis, ...]
@@ -156,6 +171,9 @@ class CubePlan:
     band_names: tuple[str, ...] | None = None
     overviews: tuple[CubePlan, ...] = ()
     notes: tuple[str, ...] = ()
+    pages: PageFacts | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    factors: tuple[float, float] = (1.0, 1.0)
 
     @property
     def levels(self) -> tuple[CubePlan, ...]:
@@ -179,9 +197,7 @@ class CubePlan:
     @property
     def images(self) -> int:
         """Number of images."""
-        return sum(
-            v.rows.size for v in self.variables.values() if v.band is None or v.band.index == 0
-        )
+        return sum(v.rows.size for v in self.variables.values() if v.counts)
 
 
 def image_of_band(image: ArrayPlan, axis: int) -> ArrayPlan:

@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from virtual_tiff.choices import Grid, OnDuplicate, OnGap, check_choice
+from virtual_tiff.choices import Grid, OnDuplicate, OnGap, OnMismatch, check_choice
 from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, shared_band_names
 from virtual_tiff.cubes.gaps import PRESENT, filled
-from virtual_tiff.cubes.lattice import Fitted, fitted
+from virtual_tiff.cubes.lattice import Fitted, fitted, off_lattice
+from virtual_tiff.cubes.masks import MASK, masked
 from virtual_tiff.cubes.overviews import overview_rows
+from virtual_tiff.cubes.pages import shared_facts, with_places
 from virtual_tiff.cubes.placing import (
     chosen_of,
     coordinate_of,
@@ -35,11 +38,13 @@ from virtual_tiff.cubes.plan import (
     image_of_band,
 )
 from virtual_tiff.cubes.stitching import check_sizes, decided, tile_axes
+from virtual_tiff.cubes.survey import Problem, error_of, survey
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import of_one_band
 from virtual_tiff.planning.names import check_name
+from virtual_tiff.planning.pages.ome_zarr import factors_of
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.planning.stacks import TILES
 
@@ -91,11 +96,19 @@ class CubeOptions:
     on_duplicate
         Which of several images at the same position of a variable is used: the `first` or `last` in
         the inventory, or the `newest` (by time of the last change); `raise` refuses them.
+    on_mismatch
+        What to do about images with another grid, encoding or meaning of their values than most
+        others, or than those of the cube that they are added to: `raise` an error that lists all
+        of them, or `skip` them; the result lists them.
     overviews
         Make a pyramid: a cube of the images in the group `0`, and one of each level of their
         overviews in `1`, `2`, …. All images must have overviews of the same sizes, and the
         inventory must contain them: `scan(…, parser=VirtualTIFF())` reads all images of a file.
         Levels of a stitched cube that are on no lattice are left out.
+    masks
+        Add the masks of the images (NewSubfileType 4): `NAME_mask` for each variable. All images
+        must have one, and the inventory must contain them, as for `overviews`. Places without an
+        image are masked.
     coordinates
         Whether to write x, y and band.
     """
@@ -112,13 +125,16 @@ class CubeOptions:
     name: str = DEFAULT_VARIABLE
     split_bands: bool = False
     on_duplicate: OnDuplicate = "raise"
+    on_mismatch: OnMismatch = "raise"
     overviews: bool = False
+    masks: bool = False
     coordinates: bool = True
 
     def __post_init__(self) -> None:
         check_choice("on_duplicate", self.on_duplicate, OnDuplicate)
         check_choice("grid", self.grid, Grid)
         check_choice("on_gap", self.on_gap, OnGap)
+        check_choice("on_mismatch", self.on_mismatch, OnMismatch)
         if not 0 < self.snap < 0.5:
             raise InvalidOptionError(f"snap is {self.snap!r}, but must be between 0 and 0.5.")
         if self.bounds is not None and not _are_bounds(self.bounds):
@@ -184,21 +200,50 @@ def plan_cube(
         are no images (kind `no-sources`).
     """
     options = options or CubeOptions()
-    images = stackable(inventory)
-    names = np.array(
-        variable_names(images, options.variable, options.variable_pattern, options.name),
-        np.dtypes.StringDType(),
-    )
-    labels, of_label = np.unique(names, return_inverse=True)
+    images, of_places = with_places(stackable(inventory))
+    left_out: dict[str, str] = {}
+    if options.on_mismatch == "skip":
+        images, left_out = _agreeing(images, options, existing)
+    try:
+        full, fit = _positions(images, options, existing, of_places)
+        level = full.with_masks(inventory, fit, options)
+        cube = _cube(*level, options, existing[0] if existing else None)
+    except MismatchError as error:
+        problems = _problems(images, options, existing)
+        # An error of the lattice alone says all.
+        if not problems or [problem.message for problem in problems] == [error.message]:
+            raise
+        raise error_of(images.table, problems) from error
+    if options.overviews:
+        cube = _with_overviews(cube, inventory, full, options, existing or ())
+    levels = [
+        filled(level, options.on_gap, options.fill_value, is_new=existing is None)
+        for level in cube.levels
+    ]
+    notes = levels[0].notes
+    if not options.masks and pc.any(pc.equal(inventory.table["role"], "mask")).as_py():
+        notes = (*notes, "masks of the images are left out, and masked pixels are there")
+    return replace(levels[0], overviews=tuple(levels[1:]), left_out=left_out, notes=notes)
+
+
+def _positions(
+    images: Inventory,
+    options: CubeOptions,
+    existing: Sequence[Existing] | None,
+    of_places: tuple[str, ...],
+) -> tuple[_Level, Fitted | None]:
+    """Find the position of each image on the axes of a cube."""
+    labels, of_label = _labels(images, options)
     fit = None
     if options.stitch:
-        fit = fitted(
-            images.table, options.snap, options.bounds, existing[0].grid if existing else None
-        )
+        grid = existing[0].grid if existing else None
+        fit = fitted(images.table, options.snap, options.bounds, grid)
     else:
         check_grids(images.table)
     corners = [] if fit is None else list(fit.corners.T)
     columns = options.columns
+    if options.along is None and of_places:
+        columns = of_places
     if columns is None:
         columns = _columns(images, [of_label, *corners])
     axes, steps = [], []
@@ -207,23 +252,82 @@ def plan_cube(
         axes.append(Axis(dimension_of(column), values))
         steps.append(step)
     keys = keys_of([*steps, *corners], len(images))
-    what = " and ".join([*columns, *(["place"] if corners else [])])
     members = {
-        str(label): chosen_of(
-            images, np.flatnonzero(of_label == code), keys, options.on_duplicate, what
-        )
-        for code, label in enumerate(labels.tolist())
+        label: chosen_of(images, np.flatnonzero(of_label == code), keys, options.on_duplicate)
+        for code, label in enumerate(labels)
     }
+    used = sum(rows.size for rows in members.values())
+    if options.on_duplicate == "raise" and used < len(images):
+        what = " and ".join([*columns, *(["place"] if corners else [])])
+        problems = _problems(images, options, existing, keys=keys, what=what)
+        raise error_of(images.table, problems)
     places = np.stack(steps, axis=1) if steps else np.empty((len(images), 0), np.int64)
-    full = _Level(images, members, tuple(axes), places)
-    cube = _cube(full, fit, options, existing[0] if existing else None)
-    if options.overviews:
-        cube = _with_overviews(cube, inventory, full, options, existing or ())
-    levels = [
-        filled(level, options.on_gap, options.fill_value, is_new=existing is None)
-        for level in cube.levels
-    ]
-    return replace(levels[0], overviews=tuple(levels[1:]))
+    return _Level(images, members, tuple(axes), places), fit
+
+
+def _problems(
+    images: Inventory,
+    options: CubeOptions,
+    existing: Sequence[Existing] | None,
+    *,
+    keys: Rows | None = None,
+    what: str = "",
+) -> list[Problem]:
+    """Find all that keeps images out of one cube."""
+    found: list[Problem] = []
+    if options.stitch:
+        grid = existing[0].grid if existing else None
+        try:
+            fitted(images.table, options.snap, options.bounds, grid)
+        except MismatchError as error:
+            odd, _ = off_lattice(images.table, options.snap, grid)
+            remedies = () if error.remedy is None else (error.remedy,)
+            odd = odd if odd.size else np.arange(1)
+            found.append(Problem(message=error.message, remedies=remedies, odd=odd))
+    labels, of_label = _labels(images, options)
+    found += survey(images.table, labels, of_label, stitched=options.stitch, keys=keys, what=what)
+    return found
+
+
+def _labels(images: Inventory, options: CubeOptions) -> tuple[list[str], Rows]:
+    """Return the names of variables, and which of them each image belongs to."""
+    names = np.array(
+        variable_names(images, options.variable, options.variable_pattern, options.name),
+        np.dtypes.StringDType(),
+    )
+    labels, of_label = np.unique(names, return_inverse=True)
+    return [str(label) for label in labels.tolist()], of_label
+
+
+def _agreeing(
+    images: Inventory, options: CubeOptions, existing: Sequence[Existing] | None
+) -> tuple[Inventory, dict[str, str]]:
+    """Leave out images that are not as most others; return why, by URL.
+
+    Those of a cube that is there are compared with it where it is known.
+    """
+    left_out: dict[str, str] = {}
+
+    def without(odd: Rows, why: str) -> None:
+        nonlocal images
+        urls = images.table["url"]
+        left_out.update((urls[row].as_py(), why) for row in odd.tolist())
+        kept = np.ones(len(images), bool)
+        kept[odd] = False
+        images = images.filter(pa.array(kept))
+
+    if options.stitch:
+        grid = existing[0].grid if existing else None
+        odd, why = off_lattice(images.table, options.snap, grid)
+        without(odd, why)
+    # Encodings are compared within the images of one grid.
+    for _ in range(3):
+        labels, of_label = _labels(images, options)
+        problems = survey(images.table, labels, of_label, stitched=options.stitch)
+        if not problems:
+            break
+        without(problems[0].odd, problems[0].message)
+    return images, left_out
 
 
 def _columns(images: Inventory, claims: Sequence[Rows]) -> tuple[str, ...]:
@@ -242,6 +346,22 @@ class _Level:
     axes: tuple[Axis, ...]
     places: Rows
 
+    def with_masks(
+        self, inventory: Inventory, fit: Fitted | None, options: CubeOptions
+    ) -> tuple[_Level, Fitted | None]:
+        """Add a variable of masks for each variable, at the places of its images, if wanted."""
+        if not options.masks:
+            return self, fit
+        found = masked(inventory, self.images, self.members)
+        if fit is not None:
+            corners, sizes = (
+                np.concatenate([a, a[found.image_of]]) for a in (fit.corners, fit.sizes)
+            )
+            fit = replace(fit, corners=corners, sizes=sizes)
+        places = np.concatenate([self.places, self.places[found.image_of]])
+        members = {**self.members, **found.members}
+        return _Level(found.images, members, self.axes, places), fit
+
 
 def _with_overviews(
     cube: CubePlan,
@@ -253,18 +373,23 @@ def _with_overviews(
     """Add the levels of the overviews; leave out those that cannot be stitched."""
     overviews, notes = [], list(cube.notes)
     chosen = np.concatenate([*full.members.values()])
-    for number, (level, rows) in enumerate(overview_rows(inventory, full.images, chosen), 1):
+    for number, (images, rows) in enumerate(overview_rows(inventory, full.images, chosen), 1):
         members = {label: rows[of_full] for label, of_full in full.members.items()}
-        below = _Level(level, members, full.axes, full.places[np.unique(chosen)])
+        below = _Level(images, members, full.axes, full.places[np.unique(chosen)])
         if not options.stitch:
-            check_grids(level.table)
-            overviews.append(_cube(below, None, options, None))
+            check_grids(images.table)
+            level = below.with_masks(inventory, None, options)
+            smaller = _cube(*level, options, None)
+            sizes = (smaller.grid.height, smaller.grid.width)
+            factors = factors_of(sizes, (cube.grid.height, cube.grid.width))
+            overviews.append(replace(smaller, factors=factors))
             continue
         there = existing[len(overviews) + 1] if len(existing) > len(overviews) + 1 else None
         try:
             grid = None if there is None else there.grid
-            fit = fitted(level.table, options.snap, options.bounds, grid)
-            overviews.append(_cube(below, fit, options, there))
+            fit = fitted(images.table, options.snap, options.bounds, grid)
+            level = below.with_masks(inventory, fit, options)
+            overviews.append(_cube(*level, options, there))
         except MismatchError as error:
             if existing:
                 raise
@@ -285,8 +410,11 @@ def _cube(
         attributes = check_encodings(said.take(pa.array(rows)), stitched=options.stitch)
         plans[label] = replace(images.plan(int(rows[0])), attributes=attributes)
     axes, places, kind, size, notes = _arranged(level, fit, plans, options, existing)
+    masks = {f"{label}{MASK}" for label in plans} & plans.keys() if options.masks else set()
     for label, plan in plans.items():
         rows = level.members[label]
+        if (mask := f"{label}{MASK}") in masks:
+            plan = replace(plan, attributes={**plan.attributes, "ancillary_variables": mask})
         image = plan if size is None else _of_size(plan, *size)
         parts: dict[str, tuple[ArrayPlan, Band | None]] = {label: (image, None)}
         if options.split_bands:
@@ -301,6 +429,7 @@ def _cube(
                 corners=None if fit is None else fit.corners[rows],
                 sizes=None if fit is None else fit.sizes[rows],
                 band=band,
+                is_mask=label in masks,
             )
     _check_dimensions(variables)
     _check_names(images, variables, axes, options)
@@ -308,13 +437,16 @@ def _cube(
         grid = ImageGrid.of_row(images.table.select(list(GRID)).slice(0, 1).to_pylist()[0])
     else:
         grid = fit.grid
+    of_images = [rows for label, rows in level.members.items() if label not in masks]
+    facts, odd = shared_facts(said.take(pa.array(np.concatenate(of_images))))
     cube = CubePlan(
         axes=axes,
         variables=variables,
         grid=grid,
         inventory=images,
         grid_kind=kind,
-        notes=notes,
+        notes=(*notes, *odd),
+        pages=facts,
     )
     if cube.bands:
         of_bands = [v.rows for v in variables.values() if "band" in v.image.dimension_names]
@@ -339,14 +471,14 @@ def _arranged(
         variable[rows] = code
     keys = keys_of([variable, *level.places.T], len(level.images))
     choice = options.grid if existing is None or existing.kind is None else existing.kind
-    kind, reason = decided(fit, chunks, keys, choice)
+    kind, reason = decided(fit, chunks, keys, choice, is_there=existing is not None)
     notes = (f"grid {kind}: {reason}",) if options.grid == "auto" and existing is None else ()
     if kind == "regular":
         return level.axes, level.places, kind, fit.shape, notes
     used = np.unique(np.concatenate([*level.members.values()]))
     tiles, where = tile_axes(fit, used)
     urls = level.images.table["url"]
-    size = check_sizes(fit, chunks, where, urls)
+    size = check_sizes(fit, chunks, where, urls.to_pylist())
     return (*level.axes, *tiles), np.concatenate([level.places, where], 1), kind, size, notes
 
 

@@ -17,7 +17,12 @@ type Chunk = tuple[int, int]
 
 
 def decided(
-    fit: Fitted, chunks: Sequence[tuple[Rows, Chunk]], keys: Rows, choice: Grid
+    fit: Fitted,
+    chunks: Sequence[tuple[Rows, Chunk]],
+    keys: Rows,
+    choice: Grid,
+    *,
+    is_there: bool = False,
 ) -> tuple[GridKind, str]:
     """Choose the kind of grid, and say why.
 
@@ -31,7 +36,9 @@ def decided(
         Shape `(images,)`: a number for each variable and position along other axes; images with
         equal numbers are beside each other.
     choice
-        What the caller wants.
+        What the caller wants, or what the cube has.
+    is_there
+        Whether images are added to a cube.
 
     Raises
     ------
@@ -39,6 +46,12 @@ def decided(
         The grid that the caller wants is not possible.
     """
     reason = _not_regular(fit, chunks, keys)
+    if is_there and reason is not None and choice == "regular":
+        raise MismatchError(
+            f"the images do not fit the regular grid of the cube: {reason}.",
+            remedy="Make the cube anew, with wider bounds if images lie outside, or put these "
+            "images into another group.",
+        )
     if choice != "tiles" and reason is None:
         return "regular", "images begin and end on multiples of their chunks"
     if choice == "regular":

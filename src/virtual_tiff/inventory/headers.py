@@ -7,16 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from virtual_tiff.choices import Pages, check_choice
 from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError, one_file
+from virtual_tiff.inventory.pages import (
+    NO_MASK,
+    NO_ORDER,
+    PageImage,
+    noted,
+    page_images,
+    places_in_set,
+)
 from virtual_tiff.inventory.rows import Row, error_row, image_row
 from virtual_tiff.inventory.times import check_pattern, time_from_name, time_from_tag
 from virtual_tiff.json_type import JSON
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.attributes import band_names
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.tiff.gdal_metadata import parse_gdal_metadata
-from virtual_tiff.tiff.ifd import ImageFileDirectory
+from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.tiff.reader import has_mask, header_of, may_have_pages
 from virtual_tiff.tiff.relations import relate
 
 DEFAULT_CONCURRENCY = 256
@@ -27,11 +38,13 @@ class ScanOptions:
     """Options of a scan that affect each file; see `virtual_tiff.scan`."""
 
     parser: VirtualTIFF = field(default_factory=lambda: VirtualTIFF(ifd=0))
+    pages: Pages = "auto"
     datetime_pattern: str | None = None
     datetime_tag: bool = False
     concurrency: int = DEFAULT_CONCURRENCY
 
     def __post_init__(self) -> None:
+        check_choice("pages", self.pages, Pages)
         if self.datetime_pattern is not None:
             check_pattern(self.datetime_pattern)
         if self.concurrency < 1:
@@ -44,7 +57,9 @@ class FileReader:
     def __init__(self, registry: AddressRegistry, options: ScanOptions) -> None:
         self.registry = registry
         self.options = options
-        self.parser = replace(options.parser, ifd_layout="flat")
+        parser = options.parser
+        self.pages: Pages = "axes" if parser.ifd_layout == "pages" else options.pages
+        self.parser = replace(parser, ifd_layout="flat")
         self.pattern: re.Pattern[str] | None = None
         if options.datetime_pattern is not None:
             self.pattern = check_pattern(options.datetime_pattern)
@@ -63,6 +78,25 @@ class FileReader:
     async def _read(self, url: str) -> list[Row]:
         parser = self.parser
         header, source = await parser.read_async(url, self.registry)
+        first = parser.ifd in (0, (0,))
+        extra: Row = {}
+        note: str | None = None
+        if self.pages == "axes" or (
+            self.pages == "auto" and first and await may_have_pages(header, source)
+        ):
+            try:
+                images = await self._by_pages(url, header, source)
+            except VirtualTIFFError:
+                if self.pages == "axes":
+                    raise
+                note = NO_ORDER
+            else:
+                if self.pages == "axes" or len(images) != 1 or not images[0].is_one_page:
+                    return [self._page_row(url, header, image) for image in images]
+                # As the directory alone, whose bands have names.
+                extra, note = {"pages": images[0].facts.text()}, images[0].note
+        if note is None and first and self.pages == "auto" and await has_mask(header, source):
+            note = NO_MASK
         found: list[Row] = []
         errors: list[VirtualTIFFError] = []
         for related in relate(header.ifds):
@@ -72,6 +106,7 @@ class FileReader:
             try:
                 plan = await parser.plan_header_async(header, source, directory.index, alone=True)
                 array, mapping = _array(plan, directory)
+                array = array if note is None else noted(array, note)
                 full = related.full or directory
                 row = image_row(
                     directory,
@@ -82,12 +117,54 @@ class FileReader:
                     grid_mapping=mapping,
                     band_names=_band_names(array, full, parser.bands),
                 )
-                found.append(row)
+                found.append({**row, **extra})
             except VirtualTIFFError as error:
                 errors.append(error.at(ifd=directory.index))
         if header.damage is not None and parser.ifd is None:
             errors.append(header.damage)
         return found + [error_row(url, error, header.source) for error in errors]
+
+    async def _by_pages(self, url: str, header: Header, source: ByteSource) -> list[PageImage]:
+        """Plan the images of a file with all their pages, or each plane of a set of files."""
+        parser = self.parser
+        chosen = parser.ifd if isinstance(parser.ifd, tuple | None) else (parser.ifd,)
+        if chosen is not None:
+            header = await header_of(source)
+        places = places_in_set(header)
+        if not places:
+            series, plan = await replace(parser, ifd=None, ifd_layout="pages").series_async(
+                header, source
+            )
+            return page_images(header, series, plan, chosen)
+        images = []
+        for directory in header.ifds:
+            if (facts := places.get(directory.index)) is not None:
+                index = directory.index
+                plan = await parser.plan_header_async(header, source, index, alone=True)
+                array, mapping = _array(plan, directory)
+                images.append(
+                    PageImage(
+                        directory=directory,
+                        full=directory,
+                        array=array,
+                        grid_mapping=mapping,
+                        facts=facts,
+                    )
+                )
+        return images
+
+    def _page_row(self, url: str, header: Header, image: PageImage) -> Row:
+        array = image.array if image.note is None else noted(image.array, image.note)
+        row = image_row(
+            image.directory,
+            array,
+            header.source,
+            full=image.full,
+            time=self._time(url, image.directory),
+            grid_mapping=image.grid_mapping,
+        )
+        role = "overview" if image.is_overview else "image"
+        return {**row, "role": role, "pages": image.facts.text()}
 
     def _time(self, url: str, directory: ImageFileDirectory) -> datetime | None:
         if self.pattern is not None:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from obspec_utils.registry import ObjectStoreRegistry
 
-from virtual_tiff.choices import StacMetadata
+from virtual_tiff.choices import Pages, StacMetadata
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.checkpoint import Checkpoint
 from virtual_tiff.inventory.declared import complete_rows
@@ -39,6 +39,7 @@ def scan(
     *,
     registry: ObjectStoreRegistry[Any] | None = None,
     parser: VirtualTIFF | None = None,
+    pages: Pages = "auto",
     url_column: str = "url",
     datetime_column: str | None = None,
     datetime_pattern: str | None = None,
@@ -72,6 +73,12 @@ def scan(
         environment.
     parser
         Images of a file to read; by default the first.
+    pages
+        How pages of one image become rows. `axes`: one row, whose array has dimensions such as `t`,
+        `c` and `z`, in the order that OME-TIFF, ImageJ or the pages themselves tell; a row for each
+        plane of an image in several files, with its place. `separate`: a row for each directory.
+        `auto`: `axes` for the first image of a file with several pages, if their order is known;
+        pages that are left out are noted.
     url_column, datetime_column, assets, asset_roles, asset_gsd, alternate, stac_metadata
         Columns of a table, property and assets of STAC Items, and whether what they say about
         values completes what the TIFFs say; see
@@ -121,6 +128,7 @@ def scan(
     """
     options = ScanOptions(
         parser=parser or VirtualTIFF(ifd=0),
+        pages=pages,
         datetime_pattern=datetime_pattern,
         datetime_tag=datetime_tag,
         concurrency=concurrency,

@@ -201,7 +201,7 @@ def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:
             raise InvalidOptionError(
                 f"this is one page of a search: {len(items)}{of} Items and a link to the next.",
                 url=url,
-                remedy="Search with pystac-client, which follows all pages, and name its Items.",
+                remedy="Search with pystac-client, which follows every page, and name its Items.",
             )
     return items
 

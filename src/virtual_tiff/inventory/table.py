@@ -72,6 +72,7 @@ SCHEMA = pa.schema(
         pa.field("codecs", _SHARED),
         pa.field("fill_value", _SHARED),
         pa.field("attributes", _SHARED),
+        pa.field("pages", _SHARED),
         pa.field("offsets", pa.list_(pa.uint64())),
         pa.field("lengths", pa.list_(pa.uint64())),
         pa.field("inline", _INLINE),
@@ -79,7 +80,7 @@ SCHEMA = pa.schema(
 )
 COLUMNS = frozenset(SCHEMA.names)
 #: Columns without which a table is no inventory; others are null in one of an earlier version.
-REQUIRED = COLUMNS - {"header", "read_at"}
+REQUIRED = COLUMNS - {"header", "read_at", "pages"}
 #: Attributes of a grid mapping that cannot be derived from CRS and transform.
 EXTRA_GEOREFERENCING = ("gcps", "rpcs", "coordinate_epoch", "geo_keys", "crs_note")
 
@@ -130,6 +131,8 @@ class Inventory:
     `codecs`,          Zarr v3 metadata of the array, JSON
     `fill_value`,
     `attributes`
+    `pages`            What the metadata of the file say of the dimensions of its pages, such as
+                       distances and channels, JSON; null for other images
     `offsets`,         Of the chunks, bytes, in C order of the chunk grid; length 0 is a missing
     `lengths`          chunk or one of `inline`
     `inline`           Chunks stored as bytes: index in the grid and content

@@ -30,7 +30,7 @@ from virtual_tiff.publishing.sources_table import NO_TIME, Recorded, Sources
 from virtual_tiff.publishing.target import Target
 
 _NAMED = SourceOptions.__dataclass_fields__.keys()
-_READ = ("datetime_pattern", "datetime_tag", "concurrency")
+_READ = ("pages", "datetime_pattern", "datetime_tag", "concurrency")
 
 
 def list_sources(sources: object, given: Mapping[str, Any]) -> Listed:

@@ -15,8 +15,10 @@ from virtual_tiff.choices import (
     OnDuplicate,
     OnFailed,
     OnGap,
+    OnMismatch,
     OnPresent,
     OutOfOrder,
+    Pages,
     check_names,
 )
 from virtual_tiff.cubes.stack import CubeOptions
@@ -34,6 +36,7 @@ class CommitOptions(SourceArguments, total=False):
     group: str
     message: str | None
     branch: str
+    dry_run: bool
     on_failed: OnFailed
     parser: VirtualTIFF | None
     concurrency: int
@@ -65,7 +68,9 @@ class CubeFields(TypedDict, total=False):
     name: str
     split_bands: bool
     on_duplicate: OnDuplicate
+    on_mismatch: OnMismatch
     overviews: bool
+    masks: bool
     coordinates: bool
 
 
@@ -73,6 +78,7 @@ class CubeArguments(CommitOptions, CubeFields, total=False):
     """Of `stack` and `append`."""
 
     options: CubeOptions | None
+    pages: Pages
     datetime_column: str | None
     datetime_pattern: str | None
     datetime_tag: bool
@@ -100,7 +106,8 @@ MEANINGS = {
         "Path of a group: the one that holds the groups of the files, or that of the cube; empty "
         "for the root. With names of columns in braces, such as `sentinel2/{tile}`, the path of "
         "the group of each file, or a cube for each value; `{stem}` is the name of a file without "
-        "its suffix, and `{datetime:%Y}` a year.",
+        "its suffix, `{datetime:%Y}` a year, and `{lattice}` (of `stack` and `append`) CRS and "
+        "pixel size, for images on several lattices.",
     ),
     "names": (
         "sequence of str, or callable",
@@ -111,6 +118,11 @@ MEANINGS = {
     "branch": (
         "str",
         "Branch to commit to, `main` by default. A new branch starts at `main`.",
+    ),
+    "dry_run": (
+        "bool",
+        "Read headers and check everything, but write nothing, and make no repository: `planned` "
+        "of the result has the arrays, with shapes, chunks, gaps and bytes that would be copied.",
     ),
     "into_existing": (
         "bool",
@@ -166,6 +178,12 @@ MEANINGS = {
         '{"use", "ignore"}',
         "Whether scale, offset, nodata, unit, names and collection of STAC Items complete what the "
         "TIFFs say. Images that contradict their Item are refused.",
+    ),
+    "pages": (
+        '{"auto", "axes", "separate"}',
+        "How pages of one image, such as a z-stack, become a cube: `axes` makes dimensions of "
+        "them, in OME-Zarr's order `t`, `c`, `z`, `y`, `x`; `separate` takes directories for "
+        "images. `auto` is `axes` where a file has several pages whose order is known.",
     ),
     "bbox": (
         "sequence of float",

@@ -125,9 +125,12 @@ def _commit(
     known: int,
     message: str | None,
     progress: Progress | None,
+    dry_run: bool,
 ) -> PublishResult:
     groups = tree.groups
-    result = commit(target, [tree], message, containers=containers, progress=progress)
+    result = commit(
+        target, [tree], message, containers=containers, progress=progress, dry_run=dry_run
+    )
     copied = {url: reasons for url, plan in groups.values() if (reasons := copied_in(plan))}
     notes: dict[str, tuple[str, ...]] = {}
     for path, (_, plan) in groups.items():
@@ -157,6 +160,7 @@ async def _plan(
     concurrency: int = DEFAULT_CONCURRENCY,
     message: str | None = None,
     branch: str = "main",
+    dry_run: bool = False,
     anonymous: bool = False,
     into_existing: bool = False,
     on_present: OnPresent = "raise",
@@ -227,7 +231,9 @@ async def _plan(
     containers = containers_for(needed, registry=stores, anonymous=anonymous)
     known |= plans.keys() - {url for url, _ in groups.values()}
     tree = Tree(groups, replaced)
-    return partial(_commit, target, tree, containers, failed, len(known), message, progress)
+    return partial(
+        _commit, target, tree, containers, failed, len(known), message, progress, dry_run
+    )
 
 
 def _named(table: pa.Table, group: str, names: Names | None) -> tuple[Names | None, str]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from virtual_tiff.choices import OnFailed, OnPresent, OutOfOrder, check_choice
 from virtual_tiff.cubes.grouping import checked_group, group_paths, is_template
+from virtual_tiff.cubes.lattice import lattice_names
 from virtual_tiff.cubes.placing import stackable
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import plan_cube
@@ -31,6 +32,7 @@ from virtual_tiff.planning.names import check_apart
 from virtual_tiff.publishing.commit import Action, commit
 from virtual_tiff.publishing.containers import containers_for
 from virtual_tiff.publishing.cube import CubePart, existing_levels
+from virtual_tiff.publishing.fitting import without_unfit
 from virtual_tiff.publishing.repository import Location
 from virtual_tiff.publishing.results import PublishResult
 from virtual_tiff.publishing.sources_table import Recorded
@@ -146,6 +148,7 @@ def _commit(
     on_failed: OnFailed = "raise",
     message: str | None = None,
     branch: str = "main",
+    dry_run: bool = False,
     renews: bool = False,
     **given: Any,
 ) -> PublishResult:
@@ -153,11 +156,13 @@ def _commit(
     check_choice("on_failed", on_failed, OnFailed)
     group = checked_group(group)
     options = cube_options(given)
-    if given.get("parser") is None and options.overviews:
+    if given.get("parser") is None and (options.overviews or options.masks):
         given["parser"] = VirtualTIFF()
     target.check()
     incremental = renews and inventory_in(sources) is None
-    store = target.store() if action == "append" and (options.stitch or incremental) else None
+    skips = options.on_mismatch == "skip"
+    reads = options.stitch or incremental or skips
+    store = target.store() if action == "append" and reads else None
     known: set[str] = set()
     if incremental and store is not None:
         recorded, listed = Recorded(store), list_sources(sources, given)
@@ -173,15 +178,21 @@ def _commit(
     def plan(path: str, images: Inventory) -> CubePlan:
         if action == "publish":
             return plan_cube(images, options)
-        return plan_cube(images, options, existing_levels(store, path) if store else ())
+        levels = existing_levels(store, path) if store and options.stitch else ()
+        if store is None or not skips:
+            return plan_cube(images, options, levels)
+        full = f"{path}/0".lstrip("/") if options.overviews else path
+        images, left_out = without_unfit(store, full, images, options, levels[:1])
+        cube = plan_cube(images, options, levels)
+        return replace(cube, left_out={**left_out, **cube.left_out})
 
-    cubes = _planned(inventory, group, plan)
+    cubes = _planned(inventory, group, plan, options.snap)
     if known and (claimed := clashing(recorded, cubes, known)):
         # Which of the files has the place is decided as for new ones.
         known -= claimed
         inventory = listed.without(known).read(**work)
         failed = failed_in(inventory, on_failed)
-        cubes = _planned(inventory, group, plan)
+        cubes = _planned(inventory, group, plan, options.snap)
     containers = containers_for(
         inventory.images.table["url"].to_pylist(),
         registry=given.get("registry"),
@@ -195,6 +206,7 @@ def _commit(
         containers=containers,
         executor=given.get("executor"),
         progress=given.get("progress"),
+        dry_run=dry_run,
     )
     notes = {
         f"{path}/{name}".lstrip("/"): found
@@ -202,17 +214,31 @@ def _commit(
         for name, variable in cube.variables.items()
         if (found := attribute_notes(variable.image.attributes))
     }
-    return replace(result, failed=failed, notes=notes, known=len(known))
+    mismatched = {url: why for cube in cubes.values() for url, why in cube.left_out.items()}
+    return replace(result, failed=failed, mismatched=mismatched, notes=notes, known=len(known))
+
+
+def _with_lattices(images: Inventory, snap: float) -> Inventory:
+    """Add a column `lattice`; overviews have the name of their image."""
+    full = stackable(images)
+    keys = zip(full.table["url"].to_pylist(), full.table["full_ifd"].to_pylist(), strict=True)
+    names = dict(zip(keys, lattice_names(full.table, snap), strict=True))
+    table = images.table
+    all_keys = zip(table["url"].to_pylist(), table["full_ifd"].to_pylist(), strict=True)
+    column = pa.array([names.get(key) for key in all_keys], pa.string())
+    return Inventory(table.append_column("lattice", column))
 
 
 def _planned(
-    inventory: Inventory, group: str, plan: Callable[[str, Inventory], CubePlan]
+    inventory: Inventory, group: str, plan: Callable[[str, Inventory], CubePlan], snap: float
 ) -> Mapping[str, CubePlan]:
     """Plan a cube for each group that a template names."""
     if not is_template(group):
         return {group: plan(group, inventory)}
     # All rows, since they include the overviews.
     images = inventory.images
+    if "{lattice}" in group and "lattice" not in images.table.column_names:
+        images = _with_lattices(images, snap)
     stackable(images)
     members: dict[str, list[int]] = {}
     for row, path in enumerate(group_paths(images.table, group)):

@@ -149,7 +149,8 @@ def agreeing(attributes: Iterable[Mapping[str, Any]], context: object = None) ->
     """Combine attributes for `combine_attrs=` of xarray and VirtualiZarr.
 
     What gives values or places their meaning (scales, units, nodata values, CRS, control points and
-    others) has to agree; other attributes that differ are dropped.
+    others) has to agree; other attributes that differ are dropped, and OME-Zarr metadata, whose
+    axes a join may change.
 
     Parameters
     ----------
@@ -181,7 +182,11 @@ def agreeing(attributes: Iterable[Mapping[str, Any]], context: object = None) ->
                 raise _refuse(Disagreement(index, key, system, systems[0]))
     for found in disagreements(documents, (*MEANING, *ORDER, *_PLACES)):
         raise _refuse(found)
-    return shared_attributes(documents) if documents else {}
+    shared = shared_attributes(documents) if documents else {}
+    # The axes of one dataset, which a join may change.
+    if len(documents) > 1:
+        shared.pop("ome", None)
+    return shared
 
 
 def _refuse(found: Disagreement) -> MismatchError:

@@ -14,6 +14,18 @@ from virtual_tiff.tiff.ifd import ImageFileDirectory
 
 #: Name of the dimension of real and imaginary parts.
 PART = "part"
+#: Types of axes in OME-Zarr by name; others have a custom type.
+AXIS_TYPES = {
+    **{"t": "time", "time": "time", "c": "channel", "band": "channel"},
+    **{"z": "space", "y": "space", "x": "space"},
+}
+#: Order of the types (OME-Zarr 0.5, section 3.4): time, then channel or custom, then space.
+_RANKS = {"time": 0, None: 1, "channel": 2, "space": 3}
+
+
+def place_of(dimension: str) -> int:
+    """Return the rank of a dimension in OME-Zarr's order; equal ranks keep their order."""
+    return _RANKS[AXIS_TYPES.get(dimension)]
 
 
 def axis_of(dimension: str) -> str:

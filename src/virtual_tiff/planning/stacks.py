@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtual_tiff.json_type import JSON
-from virtual_tiff.planning.axes import axis_of
+from virtual_tiff.planning.axes import axis_of, place_of
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, PartialSegment
 
 type ChunkValues = NDArray[np.uint64]
 
 #: Dimensions along which tiles of one grid follow each other, downwards and to the right.
 TILES = ("tile_y", "tile_x")
+_OF_MICROSCOPES = frozenset("tcz")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,11 +77,15 @@ def order_of(axes: Sequence[str], dimensions: Sequence[str]) -> tuple[str, ...]:
     """Return the order of the dimensions of stacked images: those of tiles right before y.
 
     Nothing may come between y and x: some codecs take the last two dimensions for the image.
+    Where any is `t`, `c` or `z`, the order is that of OME-Zarr, unless bands are stacked.
     """
     first = tuple(name for name in axes if name not in TILES)
     within = tuple(name for name in axes if name in TILES)
-    at = dimensions.index("y") if within else 0
-    return (*first, *dimensions[:at], *within, *dimensions[at:])
+    at = dimensions.index("y")
+    before = (*first, *dimensions[:at])
+    if not _OF_MICROSCOPES.isdisjoint(before) and "band" not in axes:
+        before = tuple(sorted(before, key=place_of))
+    return (*before, *within, *dimensions[at:])
 
 
 def stack(

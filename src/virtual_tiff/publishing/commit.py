@@ -23,6 +23,7 @@ from virtual_tiff.publishing.manifests import for_writing, with_splitting
 from virtual_tiff.publishing.nodes import describe_root
 from virtual_tiff.publishing.parts import Part
 from virtual_tiff.publishing.references import Counts, Task
+from virtual_tiff.publishing.rehearsal import rehearse
 from virtual_tiff.publishing.repository import COMMIT_KEY, icechunk_errors, text_of
 from virtual_tiff.publishing.results import Added, PublishResult
 from virtual_tiff.publishing.sources_table import Sources, change_sources, concatenated, time_of
@@ -50,6 +51,7 @@ def commit(
     containers: tuple[Container, ...] = (),
     executor: Executor | None = None,
     progress: Progress | None = None,
+    dry_run: bool = False,
 ) -> PublishResult:
     """Write parts into a session and commit it; where another writer was faster, do it anew.
 
@@ -73,6 +75,9 @@ def commit(
     progress
         Called as references are written, image by image, and around the commit.
 
+    dry_run
+        Whether to check and count everything, but to write nothing.
+
     Returns
     -------
     PublishResult
@@ -83,6 +88,8 @@ def commit(
     RepositoryError
         With kind `conflict` after repeated conflicts with other writers.
     """
+    if dry_run:
+        return rehearse(target, parts)
     call = uuid.uuid4().hex
     report = progress or no_progress
     conflict: icechunk.ConflictError | None = None

@@ -11,12 +11,15 @@ import zarr
 from numpy.typing import NDArray
 
 from virtual_tiff.cubes.coordinate import EPOCH, UNITS, encoded
-from virtual_tiff.cubes.gaps import PRESENT_ATTRIBUTES
+from virtual_tiff.cubes.gaps import PRESENT_ATTRIBUTES, Presence
 from virtual_tiff.cubes.plan import Axis
 from virtual_tiff.errors import ErrorKind, RepositoryError
 
 #: Steps in one chunk of a coordinate; an append rewrites one chunk.
 CHUNK_STEPS = 32_768
+#: Places of a cube from which its array of presence has chunks of `_LARGE_CHUNK` places.
+_MANY_CELLS = 2**24
+_LARGE_CHUNK = 2**20
 _TILE_ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
     "y": {"long_name": "row of the first pixel of each tile"},
     "x": {"long_name": "column of the first pixel of each tile"},
@@ -119,25 +122,57 @@ def write_tiles(
     array[...] = values
 
 
-def write_presence(
-    group: zarr.Group, name: str, axes: Sequence[Axis], values: NDArray[np.uint8]
-) -> None:
-    """Store where a variable has images, along some axes, or store it anew."""
+def write_presence(group: zarr.Group, name: str, axes: Sequence[Axis], values: Presence) -> None:
+    """Store where a variable has images, along some axes; of an array that is there, changes."""
+    shape = values.shape
+    before: tuple[int, ...] | None = None
     if name not in group:
-        inner = values.shape[1:]
+        inner = shape[1:]
+        # Where most places are empty, chunks are large, of which few are stored.
+        cells = CHUNK_STEPS if prod(shape) <= _MANY_CELLS else _LARGE_CHUNK
         group.create_array(
             name,
-            shape=values.shape,
-            chunks=(max(1, CHUNK_STEPS // max(1, prod(inner))), *(max(1, n) for n in inner)),
+            shape=shape,
+            chunks=(max(1, cells // max(1, prod(inner))), *(max(1, n) for n in inner)),
             dtype="uint8",
             fill_value=0,
             dimension_names=tuple(axis.name for axis in axes),
             attributes=dict(PRESENT_ATTRIBUTES),
         )
+        there = Presence(shape, np.empty(0, np.int64))
+    else:
+        before = _array(group, name).shape
+        places = read_presence(group, name, before).places
+        # At the same indices in the new shape.
+        there = Presence.at(shape, places[(places < np.array(shape)).all(axis=1)])
     array = _array(group, name)
-    if array.shape != values.shape:
-        array.resize(values.shape)
-    array[...] = values
+    if before is not None and before != shape:
+        array.resize(shape)
+    changed = np.setxor1d(there.cells, values.cells)
+    if not shape:
+        array[...] = values.cells.size
+        return
+    rows = array.chunks[0]
+    inner_cells = max(1, prod(shape[1:]))
+    for slab in np.unique(changed // inner_cells // rows).tolist():
+        start, stop = slab * rows, min((slab + 1) * rows, shape[0])
+        array[start:stop] = values.slab(start, stop)
+
+
+def read_presence(group: zarr.Group, name: str, shape: tuple[int, ...]) -> Presence:
+    """Read where a variable has images; everywhere if no array says otherwise."""
+    if name not in group:
+        return Presence(shape, np.arange(prod(shape)))
+    array = _array(group, name)
+    if not shape:
+        return Presence(shape, np.flatnonzero(np.asarray(array[...])))
+    rows, inner = array.chunks[0], prod(shape[1:])
+    # A part at a time: all of it may be large.
+    found = [
+        np.flatnonzero(np.asarray(array[start : start + rows])) + start * inner
+        for start in range(0, shape[0], rows)
+    ]
+    return Presence(shape, np.concatenate([np.empty(0, np.int64), *found]))
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:

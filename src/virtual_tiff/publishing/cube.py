@@ -16,6 +16,7 @@ from icechunk import IcechunkStore
 from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cubes.coordinate import as_text
 from virtual_tiff.cubes.grid import description
+from virtual_tiff.cubes.pages import ome_attributes
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import Existing
 from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError
@@ -115,7 +116,13 @@ class CubePart(Part):
         if self.is_new:
             self._check_new(session.store, there)
             levels = [
-                write_level(session.store, level, each, coordinates=self.coordinates)
+                write_level(
+                    session.store,
+                    level,
+                    each,
+                    coordinates=self.coordinates,
+                    alone=not self.cube.overviews,
+                )
                 for level, each in _levels(self.path, self.cube).items()
             ]
         else:
@@ -146,6 +153,8 @@ class CubePart(Part):
         if cube.overviews:
             described = {str(i): description(each.grid) for i, each in enumerate(cube.levels)}
             attributes = multiscales_attributes(described)
+            levels = {f"{i}/": each for i, each in enumerate(cube.levels)}
+            attributes |= ome_attributes(levels)
             run(write_frame(store, path, GroupPlan(attributes=attributes)))
 
     def _check_levels(self, there: int) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import zarr
 from icechunk import IcechunkStore
 
+from virtual_tiff.cubes.agreement import ENCODING, GRID, codes_of
 from virtual_tiff.cubes.extending import url_of
+from virtual_tiff.cubes.pages import page_coordinates
+from virtual_tiff.cubes.placing import stackable, variable_names
 from virtual_tiff.cubes.plan import CubePlan
+from virtual_tiff.cubes.stack import CubeOptions, Existing, plan_cube
 from virtual_tiff.errors import MismatchError, shorten
+from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.planning.agreement import disagreements
 from virtual_tiff.planning.metadata import array_document
 from virtual_tiff.planning.same_grid import same_crs, same_transform
@@ -63,11 +71,31 @@ def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
     )
 
 
+def check_pages(group: zarr.Group, cube: CubePlan) -> None:
+    """Refuse images whose pages are at other distances than in a cube."""
+    for name, plan in page_coordinates(cube).items():
+        there = group.get(name)
+        if not isinstance(there, zarr.Array) or plan.data_type.kind != "f":
+            continue
+        ours = np.frombuffer(plan.inline[(0,)], plan.data_type)
+        theirs = np.asarray(there[:])
+        if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-9, atol=0):
+            raise MismatchError(
+                f"the positions along {name} are {shorten(ours.tolist())}, but "
+                f"{shorten(theirs.tolist())} in the cube.",
+                url=url_of(cube, next(iter(cube.variables.values()))),
+                remedy=_ANOTHER,
+            )
+
+
 def check_grid(group: zarr.Group, cube: CubePlan) -> None:
     """Refuse images with another CRS or transform than that of a cube."""
     ours = cube.grid
     tiled = cube.grid_kind == "tiles"
     theirs = read_grid(group, ours.width, ours.height)
+    if cube.pages is not None and ours.transform is None:
+        # Positions of pixels in micrometres are no place on a map.
+        theirs = replace(theirs, transform=None)
     # Images are placed on the lattice of the tiles, which has the same transform.
     placed = tiled or same_transform(ours.transform, theirs.transform, ours.width, ours.height)
     further = ours.extra_georeferencing == theirs.extra_georeferencing
@@ -87,6 +115,63 @@ def check_grid(group: zarr.Group, cube: CubePlan) -> None:
                 url=url_of(cube, next(iter(cube.variables.values()))),
                 remedy="Images on other grids need a separate cube.",
             )
+
+
+def without_unfit(
+    store: IcechunkStore,
+    path: str,
+    inventory: Inventory,
+    options: CubeOptions,
+    existing: Sequence[Existing],
+) -> tuple[Inventory, dict[str, str]]:
+    """Leave out images that do not fit a cube; return why, by URL.
+
+    `existing` is its full resolution if it is stitched, else empty.
+
+    Raises
+    ------
+    MismatchError
+        None of them fits.
+    """
+    images = stackable(inventory)
+    try:
+        group = zarr.open_group(store, path=path or None, mode="r", zarr_format=3)
+    except FileNotFoundError:
+        # The commit refuses it.
+        return inventory, {}
+    alone = replace(options, overviews=False, on_mismatch="raise")
+    columns = {*ENCODING, "attributes", "band_names"} - ({"shape"} if options.stitch else set())
+    columns |= set() if options.stitch else {*GRID, "pages"}
+    names = variable_names(images, options.variable, options.variable_pattern, options.name)
+    codes = [codes_of(images.table[name]) for name in sorted(columns)]
+    codes.append(codes_of(pa.array(names)))
+    kinds = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    keys = [(*pair,) for pair in zip(*_keys(images), strict=True)]
+    odd: set[tuple[str, str]] = set()
+    left_out: dict[str, str] = {}
+    first: MismatchError | None = None
+    for kind in range(int(kinds.max()) + 1):
+        rows = np.flatnonzero(kinds == kind)
+        try:
+            cube = plan_cube(Inventory(images.table.take(pa.array(rows[:1]))), alone, existing)
+            check_grid(group, cube)
+            check_pages(group, cube)
+            check_bands(group, path, cube)
+            check_fits(store, path, cube)
+        except MismatchError as error:
+            first = first or error
+            odd.update(keys[row] for row in rows.tolist())
+            left_out.update((keys[row][0], error.message) for row in rows.tolist())
+    if first is not None and len(odd) == len(set(keys)):
+        raise first
+    all_keys = zip(*_keys(inventory), strict=True)
+    return inventory.filter(pa.array([key not in odd for key in all_keys])), left_out
+
+
+def _keys(inventory: Inventory) -> tuple[list[str], list[str]]:
+    """Return URL and image of each row."""
+    table = inventory.table
+    return table["url"].to_pylist(), table["full_ifd"].to_pylist()
 
 
 def _of_images(document: Mapping[str, Any], cube: CubePlan) -> dict[str, Any]:

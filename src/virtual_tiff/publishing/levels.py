@@ -32,7 +32,7 @@ from virtual_tiff.publishing.coordinate import (
     write_presence,
     write_tiles,
 )
-from virtual_tiff.publishing.fitting import check_bands, check_fits, check_grid
+from virtual_tiff.publishing.fitting import check_bands, check_fits, check_grid, check_pages
 from virtual_tiff.publishing.nodes import (
     check_free,
     get_document,
@@ -90,7 +90,7 @@ class CubeLevel:
     def tasks(self, group: str, *, full: bool) -> Iterator[Task]:
         """References to write, of some images at a time."""
         for name, variable in self.cube.variables.items():
-            counts = full and (variable.band is None or variable.band.index == 0)
+            counts = full and variable.counts
             names = variable.image.dimension_names
             order = order_of(tuple(self.cube.sizes), names)
             first = self._first_chunks(variable, order)
@@ -161,13 +161,25 @@ def _grids(variable: CubeVariable) -> NDArray[np.int64] | None:
 
 
 def write_level(
-    store: IcechunkStore, path: str, cube: CubePlan, *, coordinates: bool = True
+    store: IcechunkStore,
+    path: str,
+    cube: CubePlan,
+    *,
+    coordinates: bool = True,
+    alone: bool = True,
 ) -> CubeLevel:
-    """Write the arrays of a new cube at one resolution; refuse arrays that are there."""
-    beside = frame(cube, coordinates=coordinates)
+    """Write the arrays of a new cube at one resolution; refuse arrays that are there.
+
+    `alone` says that it has no other.
+    """
+    beside = frame(cube, coordinates=coordinates, alone=alone)
     tiled = cube.grid_kind == "tiles" and coordinates
     axes = presence_axes(cube)
-    gaps = {n: p for n, v in cube.variables.items() if not (p := presence(cube, v, axes)).all()}
+    gaps = {
+        name: found
+        for name, variable in cube.variables.items()
+        if not variable.is_mask and (found := presence(cube, variable, axes)).gaps
+    }
     shown = [f"{name}{PRESENT}" for name in gaps]
     more = TILES if gaps and cube.grid_kind == "regular" else ()
     names = [*cube.variables, *cube.sizes, *beside.arrays, *shown, *more]
@@ -201,6 +213,7 @@ def extend_level(
     group = _open_group(store, path)
     existing = [read_coordinate(group, axis.name) for axis in cube.axes]
     check_grid(group, cube)
+    check_pages(group, cube)
     check_bands(group, path, cube)
     check_fits(store, path, cube)
     holders = _holders(path, cube, existing, recorded)

@@ -8,12 +8,16 @@ from typing import Any, Self
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 
 from virtual_tiff.cubes.coordinate import Merged, merge
-from virtual_tiff.cubes.gaps import PRESENT, gap_error, presence, presence_axes
+from virtual_tiff.cubes.gaps import PRESENT, Presence, gap_error, presence, presence_axes
 from virtual_tiff.cubes.plan import Axis, CubePlan
-from virtual_tiff.publishing.coordinate import read_coordinate, write_coordinate, write_presence
+from virtual_tiff.publishing.coordinate import (
+    read_coordinate,
+    read_presence,
+    write_coordinate,
+    write_presence,
+)
 
 _REMEDY = (
     'Append images for all of them at once, or make the cube with on_gap="fill" and a fill_value.'
@@ -25,7 +29,7 @@ class PresenceUpdate:
     """Arrays of presence to write: `after` by name of the variable, along `axes`."""
 
     axes: tuple[Axis, ...]
-    after: Mapping[str, NDArray[np.uint8]]
+    after: Mapping[str, Presence]
 
     @classmethod
     def read(
@@ -58,24 +62,34 @@ class PresenceUpdate:
         all_axes = tuple(
             Axis(axis.name, merged.values) for axis, merged in zip(ours, together, strict=True)
         )
-        before = [m.old.size for m in together]
-        after: dict[str, NDArray[np.uint8]] = {}
+        shape = tuple(len(axis.values) for axis in all_axes)
+        before = tuple(m.old.size for m in together)
+        after: dict[str, Presence] = {}
+        masks = {str(group[name].attrs.get("ancillary_variables")) for name in arrays}
+        masks |= {name for name, variable in cube.variables.items() if variable.is_mask}
         for name in {**dict.fromkeys(arrays), **cube.variables}:
-            found = np.zeros([len(axis.values) for axis in all_axes], np.uint8)
+            if name in masks:
+                continue
+            found = Presence(shape, np.empty(0, np.int64))
             if name in arrays:
-                old = _read(group, name, before)
-                found[np.ix_(*(m.old for m in together))] = old
-                for number, merged in enumerate(together[len(axes) :], len(axes)):
-                    found = _spread(found, number, merged)
+                found = read_presence(group, f"{name}{PRESENT}", before)
+                for number, merged in enumerate(together):
+                    found = found.along(number, merged.old, shape[number])
+                    if number >= len(axes):
+                        # Cells that are split: their parts have what the whole had.
+                        ends = np.append(merged.old[1:], shape[number])
+                        count = np.zeros(shape[number], np.int64)
+                        count[merged.old] = ends - merged.old
+                        found = found.spread(number, count)
             variable = cube.variables.get(name)
             if variable is not None:
                 places = [m.new[variable.places[:, i]] for i, m in enumerate(axes)]
                 moved = np.stack(places, axis=1) if places else variable.places
-                found |= presence(cube, replace(variable, places=moved), all_axes)
-            if found.all() and f"{name}{PRESENT}" not in group:
+                found = found | presence(cube, replace(variable, places=moved), all_axes)
+            if not found.gaps and f"{name}{PRESENT}" not in group:
                 continue
             after[name] = found
-            gaps = int(found.size - np.count_nonzero(found))
+            gaps = found.gaps
             attributes: Any = group[name].attrs if name in arrays else {}
             if variable is not None and name not in arrays:
                 attributes = variable.image.attributes
@@ -89,15 +103,3 @@ class PresenceUpdate:
             write_coordinate(group, axis.name, axis.values)
         for name, values in self.after.items():
             write_presence(group, f"{name}{PRESENT}", self.axes, values)
-
-
-def _read(group: zarr.Group, name: str, shape: Sequence[int]) -> NDArray[np.uint8]:
-    """Read where a variable had images; everywhere if nothing says otherwise."""
-    array: Any = group.get(f"{name}{PRESENT}")
-    return np.ones(shape, np.uint8) if array is None else np.asarray(array[...], np.uint8)
-
-
-def _spread(found: NDArray[np.uint8], axis: int, merged: Merged) -> NDArray[np.uint8]:
-    """Give parts of cells that were split along an axis the values of the whole cells."""
-    cell = np.searchsorted(merged.old, np.arange(merged.values.size), side="right") - 1
-    return found.take(merged.old[np.maximum(cell, 0)], axis)

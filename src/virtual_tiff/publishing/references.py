@@ -128,6 +128,22 @@ class Task:
     images: int = 0
     replaced: NDArray[np.bool_] | None = None
 
+    def counts(self) -> tuple[int, int, int]:
+        """Return the numbers of references and of stored chunks, and the bytes of those."""
+        starts = np.asarray(self.references.starts).tolist()
+        referenced = 0
+        for image in range(len(starts) - 1):
+            grid = self.grid if self.grids is None else tuple(self.grids[image].tolist())
+            lengths = self.references.lengths[starts[image] : starts[image + 1]]
+            referenced += int(np.count_nonzero(_of_band(lengths, grid, self.band)))
+        chunks = [
+            data
+            for image in self.references.inline.values()
+            for index, data in image
+            if _place_of_band(index, self.band) is not None
+        ]
+        return referenced, len(chunks), sum(map(len, chunks))
+
     async def write(self, store: IcechunkStore) -> Counts:
         """Write them into a session or fork; refuse URLs that no container covers."""
         starts = np.asarray(self.references.starts).tolist()

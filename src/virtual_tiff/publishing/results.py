@@ -70,6 +70,36 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedArray:
+    """An array that a dry run would write, or make longer.
+
+    Parameters
+    ----------
+    dimensions
+        Names of the dimensions.
+    shape, chunks
+        Along the dimensions, after the commit.
+    data_type
+        Zarr's name of it.
+    references
+        Chunks that would point into the files.
+    stored, bytes_stored
+        Chunks, and their bytes, that would be copied into the repository.
+    gaps
+        Places without an image, after the commit.
+    """
+
+    dimensions: tuple[str, ...]
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    data_type: str
+    references: int = 0
+    stored: int = 0
+    bytes_stored: int = 0
+    gaps: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishResult:
     """What was published: by `publish`, `stack` and `append` alike.
 
@@ -83,6 +113,13 @@ class PublishResult:
         What was added, by path of the group.
     failed
         URLs of files that were left out (`on_failed="skip"`), and why.
+    mismatched
+        URLs of files with images that were left out since they are not like the others
+        (`on_mismatch="skip"`), and why.
+    dry_run
+        Whether nothing was written; `planned` has what would have been.
+    planned
+        Arrays that a dry run would write, by path.
     unchecked
         URLs of files whose server tells nothing that shows a change: readers will not notice one.
     containers
@@ -103,6 +140,9 @@ class PublishResult:
     branch: str
     added: Mapping[str, Added]
     failed: Mapping[str, str] = field(default_factory=dict)
+    mismatched: Mapping[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+    planned: Mapping[str, PlannedArray] = field(default_factory=dict)
     unchecked: tuple[str, ...] = ()
     containers: tuple[str, ...] = ()
     copied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -160,6 +200,9 @@ class PublishResult:
             "trees": list(self.trees),
             "added": {path: added.as_json() for path, added in self.added.items()},
             "failed": dict(self.failed),
+            "dry_run": self.dry_run,
+            "planned": {path: asdict(array) for path, array in self.planned.items()},
+            "mismatched": dict(self.mismatched),
             "known": self.known,
             "unchecked": list(self.unchecked),
             "containers": list(self.containers),

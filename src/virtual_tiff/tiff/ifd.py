@@ -268,6 +268,8 @@ class Header:
         Why the chain ends early, if a directory after the last of `ifds` cannot be read.
     sidecars
         TIFFs with overviews and masks of the first image, if requested.
+    following
+        Offset of the first directory of the chain that was not read; 0 if there is none.
     """
 
     source: Source
@@ -276,6 +278,7 @@ class Header:
     ifds: tuple[ImageFileDirectory, ...]
     damage: InvalidTIFFError | None = None
     sidecars: tuple[Sidecar, ...] = ()
+    following: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

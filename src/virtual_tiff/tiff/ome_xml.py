@@ -74,14 +74,19 @@ class OMEImage:
     well: Well | None = None
 
 
+def is_ome_xml(text: str) -> bool:
+    """Return whether the description of a directory is OME-XML, as tifffile tells it."""
+    return text[-10:].strip().endswith("OME>")
+
+
 def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
     """Read the images of a document; planes of other files than `file_name` are told apart."""
     if len(text) > MAX_TEXT:
-        raise _invalid(f"has {len(text)} characters, more than {MAX_TEXT}")
+        raise invalid_ome_xml(f"has {len(text)} characters, more than {MAX_TEXT}")
     try:
         root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
-        raise _invalid(f"cannot be parsed ({str(error)[:80]})") from error
+        raise invalid_ome_xml(f"cannot be parsed ({str(error)[:80]})") from error
     try:
         annotated = _most_along(root)
         own = root.attrib.get("UUID")
@@ -90,17 +95,17 @@ def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
             replace(
                 _image(image, pixels, annotated, own, file_name), well=wells.get(image.get("ID"))
             )
-            for image in _children(root, "Image")
-            for pixels in _children(image, "Pixels")
+            for image in children(root, "Image")
+            for pixels in children(image, "Pixels")
         )
     except (KeyError, ValueError, OverflowError) as error:
-        raise _invalid(f"has an invalid value ({str(error)[:80]})") from error
+        raise invalid_ome_xml(f"has an invalid value ({str(error)[:80]})") from error
 
 
 def _image(
     image: Element, pixels: Element, annotated: int, own: str | None, file_name: str
 ) -> OMEImage:
-    data = list(_children(pixels, "TiffData"))
+    data = list(children(pixels, "TiffData"))
     counts = [int(d.get("PlaneCount", d.get("NumPlanes", "1"))) for d in data]
     firsts = [int(d.get("IFD", "0")) for d in data]
     if any(n < 0 for n in (*counts, *firsts)):
@@ -134,7 +139,7 @@ def _time_step(pixels: Element) -> Spacing | None:
     """Return the step of equally spaced times (DeltaT) of the first plane of each."""
     times: dict[int, float] = {}
     units = set()
-    for plane in _children(pixels, "Plane"):
+    for plane in children(pixels, "Plane"):
         if plane.get("TheC", "0") == plane.get("TheZ", "0") == "0" and "DeltaT" in plane.attrib:
             times.setdefault(int(plane.get("TheT", "0")), float(plane.attrib["DeltaT"]))
             units.add(TIMES.get(plain_unit(plane.get("DeltaTUnit", "s"))))
@@ -157,13 +162,13 @@ def _time_step(pixels: Element) -> Spacing | None:
 def _wells(root: Element) -> dict[str | None, Well]:
     """Return the places of images in plates, by the IDs of images."""
     found: dict[str | None, Well] = {}
-    for number, plate in enumerate(_children(root, "Plate")):
-        for well in _children(plate, "Well"):
+    for number, plate in enumerate(children(root, "Plate")):
+        for well in children(plate, "Well"):
             row, column = int(well.get("Row", "0")), int(well.get("Column", "0"))
             if not (0 <= row < _MOST_WELLS and 0 <= column < _MOST_WELLS):
                 raise ValueError("a well outside of the plate")
-            samples = _children(well, "WellSample")
-            images = [ref.get("ID") for one in samples for ref in _children(one, "ImageRef")]
+            samples = children(well, "WellSample")
+            images = [ref.get("ID") for one in samples for ref in children(one, "ImageRef")]
             name = plate.get("Name") or plate.get("ID") or f"Plate {number}"
             found |= {
                 image: Well(plate=name, row=row, column=column, field=i)
@@ -172,7 +177,7 @@ def _wells(root: Element) -> dict[str | None, Well]:
     return found
 
 
-def _children(element: Element, name: str) -> Iterator[Element]:
+def children(element: Element, name: str) -> Iterator[Element]:
     """Yield children by their local name, since the namespace contains the version."""
     return (child for child in element if child.tag.rpartition("}")[2] == name)
 
@@ -204,7 +209,7 @@ def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator
     no UUID. Planes of other files would be read as missing.
     """
     for element in data:
-        for uuid in _children(element, "UUID"):
+        for uuid in children(element, "UUID"):
             name = uuid.get("FileName", "")
             if own is None and name.lower() == file_name.lower():
                 own = uuid.text
@@ -214,7 +219,7 @@ def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator
 
 def _channels(pixels: Element) -> Iterator[Channel]:
     """Return the channels if any has a name or a colour; IDs are not names."""
-    elements = list(_children(pixels, "Channel"))
+    elements = list(children(pixels, "Channel"))
     if not any({"Name", "Color"} & element.attrib.keys() for element in elements):
         return
     for element in elements:
@@ -240,7 +245,8 @@ def _most_along(root: Element) -> int:
     return math.ceil(most)
 
 
-def _invalid(what: str) -> InvalidTIFFError:
+def invalid_ome_xml(what: str) -> InvalidTIFFError:
+    """Make the error of a document that cannot be used."""
     return InvalidTIFFError(
         f"the OME-XML {what}.",
         kind=ErrorKind.INVALID_TAG,

@@ -18,10 +18,10 @@ from virtual_tiff.errors import (
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import disagreements
 from virtual_tiff.planning.attributes import Description
+from virtual_tiff.planning.axes import place_of
 from virtual_tiff.planning.image_plan import ImageOptions, plan_image
 from virtual_tiff.planning.metadata import json_scalar
 from virtual_tiff.planning.pages.attributes import describe_page, mismatch, page_attributes
-from virtual_tiff.planning.pages.ome_zarr import place_of
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.planning.stacks import StackReferences, stack
 from virtual_tiff.storage.source import Source

@@ -155,6 +155,37 @@ def _plate(
     return GroupPlan(groups=children, attributes=plate_attributes(wells))
 
 
+def plan_levels(
+    header: Header,
+    series: Sequence[Series],
+    options: PlanOptions,
+    *,
+    copies: Mapping[IFDPath, ArrayPlan] | None = None,
+) -> GroupPlan:
+    """Plan a group for each series, with a group for each of its levels, numbered from 0.
+
+    A level has the array `image`, and the grid mapping `spatial_ref` without coordinates.
+    """
+    directories = {directory.index: directory for directory in walk_ifds(header.ifds)}
+    pages = Pages(header.source, directories, options.image, copies or {}, options.check)
+    return GroupPlan(
+        groups={
+            str(i): GroupPlan(
+                groups={str(j): _alone(level) for j, level in enumerate(pages.levels(one))}
+            )
+            for i, one in enumerate(series)
+        }
+    )
+
+
+def _alone(level: LevelPlan) -> GroupPlan:
+    found = grid_mapping(level.description, coordinates=False)
+    if found is None:
+        image = replace(level.array, attributes=without_grid_mapping(level.array.attributes))
+        return GroupPlan(arrays={NAME: image})
+    return GroupPlan(arrays={NAME: level.array, "spatial_ref": found})
+
+
 def _group(series: Series, levels: Sequence[LevelPlan], options: PlanOptions) -> GroupPlan:
     """Plan the group of one image."""
     full = levels[0]

@@ -11,25 +11,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.axes import AXIS_TYPES, place_of
 from virtual_tiff.tiff.series import Channel, Spacing, Well
 
 VERSION = "0.5"
 #: Colours of channels without one: red, green, blue, yellow, magenta, cyan.
 _COLORS = ("FF0000", "00FF00", "0000FF", "FFFF00", "FF00FF", "00FFFF")
-#: Types of axes by name; others have a custom type.
-_TYPES = {"t": "time", "c": "channel", "band": "channel", "z": "space", "y": "space", "x": "space"}
-#: Order of the types (section 3.4): time, then channel or custom, then space.
-_RANKS = {"time": 0, None: 1, "channel": 2, "space": 3}
-
-
-def place_of(dimension: str) -> int:
-    """Return the rank of a dimension in OME-Zarr's order; equal ranks keep their order."""
-    return _RANKS[_TYPES.get(dimension)]
 
 
 def is_image(dimensions: Sequence[str]) -> bool:
     """Return whether OME-Zarr allows these dimensions in this order (section 3.4)."""
-    types = [_TYPES.get(dimension) for dimension in dimensions]
+    types = [AXIS_TYPES.get(dimension) for dimension in dimensions]
     places = [place_of(dimension) for dimension in dimensions]
     return (
         2 <= len(dimensions) <= 5
@@ -57,7 +49,7 @@ def image_attributes(
     axes: list[JSON] = []
     for dimension in dimensions:
         # Readers and schemas take an axis without a type for one of space.
-        axis: dict[str, JSON] = {"name": dimension, "type": _TYPES.get(dimension, "other")}
+        axis: dict[str, JSON] = {"name": dimension, "type": AXIS_TYPES.get(dimension, "other")}
         if (found := known.get(dimension)) is not None and found.unit is not None:
             axis["unit"] = found.unit
         axes.append(axis)

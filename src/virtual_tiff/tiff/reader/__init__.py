@@ -6,6 +6,19 @@ for bytes that the first GET does not contain.
 """
 
 from virtual_tiff.tiff.reader._entries import with_tags
-from virtual_tiff.tiff.reader._read import DEFAULT_PREFETCH, read_header
+from virtual_tiff.tiff.reader._read import (
+    DEFAULT_PREFETCH,
+    has_mask,
+    header_of,
+    may_have_pages,
+    read_header,
+)
 
-__all__ = ["DEFAULT_PREFETCH", "read_header", "with_tags"]
+__all__ = [
+    "DEFAULT_PREFETCH",
+    "has_mask",
+    "header_of",
+    "may_have_pages",
+    "read_header",
+    "with_tags",
+]

@@ -50,13 +50,13 @@ class Directory:
 class Chain:
     """The main chain of directories, in order, and why it ends early, if it does.
 
-    `is_whole` is false if there are more that were not read.
+    `following` is the offset of the first that was not read; 0 if there is none.
     """
 
     layout: FileLayout
     directories: tuple[Directory, ...]
     damage: InvalidTIFFError | None
-    is_whole: bool = True
+    following: int = 0
 
 
 class _Spread:
@@ -124,7 +124,7 @@ async def read_chain(source: ByteSource, last: int | None = None) -> Chain:
         position = following
     if not directories:
         raise InvalidTIFFError("the file has no image file directory.")
-    return Chain(layout, tuple(directories), damage, is_whole=not position)
+    return Chain(layout, tuple(directories), damage, following=0 if damage else position)
 
 
 async def _ndpi_start(source: ByteSource, layout: FileLayout) -> int | None:

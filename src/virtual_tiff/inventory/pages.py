@@ -1,0 +1,177 @@
+"""Pages of one image as one row of an inventory, with what the metadata say of their dimensions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+from urllib.parse import unquote
+
+from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.pages.hierarchy import NAME
+from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.tags import Tag
+from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
+from virtual_tiff.tiff.ome_places import places_of_planes
+from virtual_tiff.tiff.ome_xml import is_ome_xml, parse_ome_xml
+from virtual_tiff.tiff.series import Channel, IFDPath, Series, Spacing
+
+_NOT_TAKEN = (
+    'the file has other images, which are not in the array (scan with pages="separate" and '
+    "parser=VirtualTIFF() for all of them)."
+)
+NO_ORDER = (
+    "the file has other pages, which are not in the array, since their order is not known (scan "
+    'with pages="separate" and parser=VirtualTIFF() for all of them).'
+)
+
+NO_MASK = (
+    "the file has a mask, which is not in the array, so masked pixels are there (stack with "
+    "masks=True)."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFacts:
+    """What the metadata of a file say of the dimensions of an image.
+
+    Parameters
+    ----------
+    name
+        Of the image; may be empty.
+    spacing, channels, bits
+        As in `virtual_tiff.tiff.series.Series`.
+    place
+        Index along `t`, `c` and `z` of the one plane that a row is, of an image in several files.
+    """
+
+    name: str = ""
+    spacing: Mapping[str, Spacing] = field(default_factory=dict)
+    channels: tuple[Channel, ...] = ()
+    bits: int | None = None
+    place: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, series: Series) -> Self:
+        """Return those of a series."""
+        return cls(
+            name=series.name,
+            spacing=series.spacing,
+            channels=series.channels,
+            bits=series.bits,
+        )
+
+    def text(self) -> str:
+        """Return them as JSON, for a column."""
+        document: dict[str, JSON] = {
+            "name": self.name,
+            "spacing": {axis: [one.step, one.unit] for axis, one in self.spacing.items()},
+            "channels": [[one.name, one.color] for one in self.channels],
+            "bits": self.bits,
+            "place": dict(self.place),
+        }
+        return json.dumps({k: v for k, v in document.items() if v}, ensure_ascii=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the JSON of a column."""
+        found = json.loads(text)
+        return cls(
+            name=found.get("name", ""),
+            spacing={axis: Spacing(*each) for axis, each in found.get("spacing", {}).items()},
+            channels=tuple(
+                Channel(name=name, color=color) for name, color in found.get("channels", ())
+            ),
+            bits=found.get("bits"),
+            place=found.get("place", {}),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PageImage:
+    """An image to make a row of: its first directory, that of the full resolution, and its plan.
+
+    `note` says what of the file is not in the array.
+    """
+
+    directory: ImageFileDirectory
+    full: ImageFileDirectory
+    array: ArrayPlan
+    grid_mapping: Mapping[str, JSON] | None
+    facts: PageFacts
+    is_overview: bool = False
+    is_one_page: bool = False
+    note: str | None = None
+
+
+def page_images(
+    header: Header, series: tuple[Series, ...], plan: GroupPlan, chosen: IFDPath | None
+) -> list[PageImage]:
+    """Return the images of some series, from the plan of `VirtualTIFF.series_async`.
+
+    `chosen` is a directory of the one series to return; `None` for all. Other images of the file
+    are noted.
+    """
+    directories = {directory.index: directory for directory in walk_ifds(header.ifds)}
+    taken = [i for i, one in enumerate(series) if chosen is None or one.holds(chosen)]
+    used = {page for i in taken for level in series[i].levels for page in level.pages}
+    left = any(
+        directory.index not in used and not directory.is_reduced and not directory.is_mask
+        for directory in header.ifds
+    )
+    if any(series[i].contiguous for i in taken):
+        left = False
+    found = []
+    for i in taken[: None if chosen is None else 1]:
+        groups = plan.groups[str(i)].groups
+        firsts = []
+        for number, group in enumerate(groups[str(j)] for j in range(len(groups))):
+            array = group.arrays[NAME]
+            directory = directories[array.ifd or (0,)]
+            firsts.append(directory)
+            mapping = group.arrays.get("spatial_ref")
+            found.append(
+                PageImage(
+                    directory=directory,
+                    full=firsts[0],
+                    array=array,
+                    grid_mapping=None if mapping is None else mapping.attributes,
+                    facts=PageFacts.of(series[i]),
+                    is_overview=number > 0,
+                    is_one_page=not series[i].sizes,
+                    note=_NOT_TAKEN if left else None,
+                )
+            )
+    return found
+
+
+def noted(array: ArrayPlan, note: str) -> ArrayPlan:
+    """Add a note to the attributes of an array."""
+    notes = array.attributes.get("notes")
+    before = notes if isinstance(notes, list) else []
+    return replace(array, attributes={**array.attributes, "notes": [*before, note]})
+
+
+def places_in_set(header: Header) -> dict[IFDPath, PageFacts]:
+    """Return the place of each directory of a file with planes of an image in several files.
+
+    Empty if all planes of its images are in the file, or it is no OME-TIFF.
+    """
+    text = header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION)
+    if not isinstance(text, str) or not is_ome_xml(text):
+        return {}
+    name = unquote(header.source.url).rpartition("/")[2]
+    images = parse_ome_xml(text, name)
+    if not any(image.elsewhere for image in images):
+        return {}
+    return {
+        (index,): PageFacts(
+            name=images[place.image].name,
+            spacing=images[place.image].spacing,
+            channels=images[place.image].channels,
+            bits=images[place.image].bits,
+            place=place.steps,
+        )
+        for index, place in places_of_planes(text, name, len(header.ifds)).items()
+    }
