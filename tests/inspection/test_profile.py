@@ -108,6 +108,21 @@ def test_profile_of_narrow_samples(tmp_path: Path, bits: int, count: int) -> Non
     assert not differences(path)
 
 
+TEXTS = (
+    *("-9999", "255", "1.5", "abc", "nan", "1e20", "-3.4028235e+38", "9.96921e+36", "-3.40282e+38"),
+    *("9223372036854775807", "-1", "1e39", "65535.0", "7 8", ""),
+)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_nodata_of_a_profile(tmp_path: Path, text: str) -> None:
+    for dtype in ("uint8", "int16", "uint32", "int64", "uint64", "float16", "float32", "float64"):
+        path = tmp_path / f"{dtype}.tif"
+        extra: list[Any] = [(42113, "s", 0, text, True)]
+        tifffile.imwrite(path, np.zeros((8, 8), dtype), extratags=extra, metadata=None)
+        assert not differences(path), dtype
+
+
 def test_a_profile_writes_the_same_file(tmp_path: Path) -> None:
     (path,) = write_scenes(tmp_path, 1)
     found = profile(path)

@@ -7,13 +7,13 @@ and numbers of bands of some encodings.
 from __future__ import annotations
 
 import os
+from math import isfinite
 from typing import Any, Unpack
 
 import numpy as np
 from affine import Affine
 
 from virtual_tiff.inspection.directories import FileOptions, read_one
-from virtual_tiff.planning.encoding.data_type import band_nodata
 from virtual_tiff.planning.hierarchy import find_ifd
 from virtual_tiff.tags import (
     Compression,
@@ -23,6 +23,7 @@ from virtual_tiff.tags import (
 )
 from virtual_tiff.tiff.geokeys import crs, gcps, geotransform
 from virtual_tiff.tiff.ifd import ImageFileDirectory
+from virtual_tiff.tiff.numbers import leading_integer, leading_number
 
 #: GDAL's names of compressions, in the lower case of rasterio where it knows them.
 _COMPRESSIONS: dict[int, str] = {
@@ -143,12 +144,38 @@ def _dtype(ifd: ImageFileDirectory) -> str:
     return "int64" if form == SampleFormat.INT else "uint64"
 
 
-def _nodata(ifd: ImageFileDirectory, dtype: str) -> int | float | None:
+def _nodata(ifd: ImageFileDirectory, dtype: str) -> float | None:
+    """Return the nodata value of the first band as rasterio does: a float, in range of the type.
+
+    Text that is no number is 0, as in GDAL; no fill value is meant by a rounded text.
+    """
+    text = (
+        ifd.gdal_nodata if ifd.auxiliary is None else ifd.auxiliary.nodata.get(0, ifd.gdal_nodata)
+    )
+    if not text:
+        return None
     kind = np.dtype("complex64" if dtype == "complex_int16" else dtype)
-    value = band_nodata(ifd, kind)[0]
-    if value is None or isinstance(value, complex):
-        return None if value is None else value.real
-    return value if kind.itemsize == 8 and kind.kind in "iu" else float(value)
+    if kind.kind in "iu" and kind.itemsize == 8:
+        return _integer_nodata(leading_integer(text) or 0, np.iinfo(kind.name))
+    value = leading_number(text)
+    value = 0.0 if value is None else value
+    if kind.kind in "iu":
+        limits = np.iinfo(kind.name)
+        return value if limits.min <= value <= limits.max else None
+    if kind.name == "float32":
+        with np.errstate(over="ignore"):
+            return float(np.float32(value))
+    # -3.4028235e+38 is the least float32 with fewer digits.
+    is_outside = isfinite(value) and abs(value) > float(np.finfo(kind.name).max) * (1 + 1e-7)
+    return None if is_outside else value
+
+
+def _integer_nodata(value: int, limits: np.iinfo[Any]) -> float | None:
+    """Return an integer of 64 bits as C reads it, and as a float."""
+    if value < 0 and limits.min == 0:
+        value += int(limits.max) + 1
+    number = float(min(max(value, int(limits.min)), int(limits.max)))
+    return number if number <= int(limits.max) else None
 
 
 def _bands(ifd: ImageFileDirectory) -> int | None:
