@@ -17,6 +17,7 @@ from zarr.dtype import parse_dtype
 from virtual_tiff.errors import UnsupportedTIFFError
 from virtual_tiff.planning.metadata import array_document
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.storage.budget import Budget
 
 #: Codecs that make bytes of arrays, and that Zarr v2 expresses by the data type.
 _IN_ZARR_V2: Final = frozenset({"bytes", "vlen-utf8"})
@@ -35,16 +36,32 @@ class ScalarManifestArray(ManifestArray):
         return xr.Variable((), value, dict(self.metadata.attributes))
 
 
-def manifest_store(plan: GroupPlan, registry: ObjectStoreRegistry[Any]) -> ManifestStore:
-    """Make a read-only Zarr store from a plan; it reads chunks through the registry."""
-    return ManifestStore(manifest_group(plan), registry=registry)
+def manifest_store(
+    plan: GroupPlan, registry: ObjectStoreRegistry[Any], budget: Budget | None = None
+) -> ManifestStore:
+    """Make a read-only Zarr store from a plan; it reads chunks through the registry.
+
+    Raises
+    ------
+    InvalidTIFFError
+        With kind `time-limit`: it takes more time than `budget` allows.
+    """
+    if budget is None:
+        return ManifestStore(manifest_group(plan), registry=registry)
+    with budget.working():
+        return ManifestStore(manifest_group(plan, budget), registry=registry)
 
 
-def manifest_group(plan: GroupPlan) -> ManifestGroup:
+def manifest_group(plan: GroupPlan, budget: Budget | None = None) -> ManifestGroup:
     """Make the manifest group of a plan, with all groups and arrays below it."""
+    arrays = {}
+    for name, array in plan.arrays.items():
+        if budget is not None:
+            budget.check()
+        arrays[name] = manifest_array(array)
     return ManifestGroup(
-        arrays={name: manifest_array(array) for name, array in plan.arrays.items()},
-        groups={name: manifest_group(group) for name, group in plan.groups.items()},
+        arrays=arrays,
+        groups={name: manifest_group(group, budget) for name, group in plan.groups.items()},
         attributes=dict(plan.attributes),
     )
 

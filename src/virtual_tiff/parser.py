@@ -31,7 +31,7 @@ from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd, plan_head
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.pages.hierarchy import plan_levels, plan_pages
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
-from virtual_tiff.storage.budget import DEFAULT_HEADER_LIMIT, DEFAULT_TIME_LIMIT, Limits
+from virtual_tiff.storage.budget import DEFAULT_HEADER_LIMIT, DEFAULT_TIME_LIMIT, Budget, Limits
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.run import run
 from virtual_tiff.storage.settings import default_prefetch
@@ -105,9 +105,9 @@ class VirtualTIFF:
         Bytes of memory that the header of a file may take, with the chunks that are made from it.
         A file that needs more is refused, with the kind `header-too-large`.
     time_limit
-        Seconds of the processor that a file may take, besides half a millisecond for each
-        directory; requests, and copied images, do not count. A file that takes more is refused,
-        with the kind `time-limit`.
+        Seconds of the processor that a file may take, besides 0.2 ms for each directory; requests,
+        and copied images, do not count. A file that takes more is refused, with the kind
+        `time-limit`.
 
     Raises
     ------
@@ -193,12 +193,16 @@ class VirtualTIFF:
         """
         from virtual_tiff.manifest import manifest_store
 
-        plan = self.plan(url, registry)
+        plan, budget = run(self._planned(url, registry))
         for path, group in plan.walk():
             for name, array in group.arrays.items():
                 for note in value_notes(array.attributes):
                     warnings.warn(f"{url}, {path}/{name}: {note}", stacklevel=2)
-        return manifest_store(plan, registry)
+        with one_file(url):
+            try:
+                return manifest_store(plan, registry, budget)
+            except VirtualTIFFError as error:
+                raise error.at(url=url) from error.__cause__
 
     def plan(self, url: str, registry: ObjectStoreRegistry[Any]) -> GroupPlan:
         """Plan one TIFF without making a store."""
@@ -206,6 +210,12 @@ class VirtualTIFF:
 
     async def plan_async(self, url: str, registry: ObjectStoreRegistry[Any]) -> GroupPlan:
         """Plan one TIFF; gather calls to plan many concurrently."""
+        return (await self._planned(url, registry))[0]
+
+    async def _planned(
+        self, url: str, registry: ObjectStoreRegistry[Any]
+    ) -> tuple[GroupPlan, Budget]:
+        """Plan one TIFF, and return what it has cost."""
         header, source = await self.read_async(url, registry)
         beside: dict[str, ByteSource] = {}
         if self.sidecars:
@@ -222,7 +232,8 @@ class VirtualTIFF:
                     limits=self._limits,
                     images=images,
                 )
-        return await self.plan_header_async(header, source, self._path, beside=beside)
+        plan = await self.plan_header_async(header, source, self._path, beside=beside)
+        return plan, source.budget
 
     async def read_async(
         self, url: str, registry: ObjectStoreRegistry[Any]

@@ -68,14 +68,14 @@ def _geo_keys_into_each_other() -> bytes:
     return plain(GEO_KEY_DIRECTORY=short(*keys), MODEL_PIXEL_SCALE=double(1, 1, 0))
 
 
-def _million_directories() -> bytes:
+def _directories(count: int) -> bytes:
     values = ((256, 5), (257, 4), (258, 8), (259, 1), (262, 1), (273, 8), (278, 4), (279, 20))
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values)
     size = 2 + len(entries) + 4
     head = struct.pack("<2sHI", b"II", 42, 28) + bytes(20)
     return head + b"".join(
         struct.pack("<H", 8) + entries + struct.pack("<I", 28 + (i + 1) * size)
-        for i in range(1_000_000)
+        for i in range(count)
     )
 
 
@@ -148,11 +148,49 @@ def _cyclic_sub_ifds() -> bytes:
     )
 
 
+def _many_padded() -> bytes:
+    """Two hundred directories share a strip, which is padded to 32 MiB for each."""
+    data = zlib.compress(bytes(32_768))
+    size = {"IMAGE_WIDTH": long(32_768), "IMAGE_LENGTH": long(1025), "ROWS_PER_STRIP": long(1024)}
+    strips = {"STRIP_OFFSETS": long(0, 8), "STRIP_BYTE_COUNTS": long(0, len(data))}
+    return assemble([changed(PLAIN, **size, COMPRESSION=short(8), **strips)] * 200, data=data)
+
+
+def _many_reversed() -> bytes:
+    """Fifty directories share 60 strips of 1 MB, whose bits are reversed and stored for each."""
+    strips = {"STRIP_OFFSETS": long(*[8] * 60), "STRIP_BYTE_COUNTS": long(*[10**6] * 60)}
+    size = {"IMAGE_WIDTH": long(6000), "IMAGE_LENGTH": long(60), "ROWS_PER_STRIP": long(1)}
+    order = {"COMPRESSION": short(5), "FILL_ORDER": short(2)}
+    return assemble([changed(PLAIN, **size, **order, **strips)] * 50, data=b"\xff" * 10**6)
+
+
+def _many_documents() -> bytes:
+    """A hundred directories with 800 kB of XML each."""
+    items = f'<Item name="a">{"b" * 8}</Item>' * 30_000
+    return assemble(
+        [
+            changed(PLAIN, GDAL_METADATA=text(f"<GDALMetadata>{items}{i}</GDALMetadata>"))
+            for i in range(100)
+        ]
+    )
+
+
+_ENTITIES = (
+    '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">'
+    + "".join(
+        f'<!ENTITY a{i} "{("&a" + (str(i - 1) if i > 1 else "") + ";") * 10}">'
+        for i in range(1, 10)
+    )
+    + "]>"
+)
+_OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+
+
 #: Name → file, layout and outcome: the kind of the error, or `parsed`.
 BOMBS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "overlapping directories": (_overlapping_directories, "flat", ErrorKind.HEADER_TOO_LARGE),
     "GeoKeys in each other": (_geo_keys_into_each_other, "flat", ErrorKind.HEADER_TOO_LARGE),
-    "a million directories": (_million_directories, "flat", ErrorKind.HEADER_TOO_LARGE),
+    "a million directories": (lambda: _directories(1_000_000), "flat", ErrorKind.HEADER_TOO_LARGE),
     "OME-XML of 2,000 images": (lambda: _ome(2000, 4_000_000), "pages", ErrorKind.HEADER_TOO_LARGE),
     "a shared description": (
         lambda: _shared("IMAGE_DESCRIPTION", FieldType.ASCII),
@@ -206,17 +244,77 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str, str]] = {
         "flat",
         ErrorKind.INVALID_SEGMENT,
     ),
+    "WebP": (
+        lambda: _strips(
+            50_001, bytes(imagecodecs.webp_encode(np.zeros((4096, 4096, 3), np.uint8)))
+        ),
+        "flat",
+        ErrorKind.INVALID_SEGMENT,
+    ),
+    "LZW": (
+        lambda: _strips(5, bytes(imagecodecs.lzw_encode(bytes(10**8)))),
+        "flat",
+        ErrorKind.INVALID_SEGMENT,
+    ),
+    "PackBits": (
+        lambda: _strips(32_773, b"\x81\0" * 800_000),
+        "flat",
+        ErrorKind.INVALID_SEGMENT,
+    ),
+    "CCITT of 2 ** 62 pixels": (
+        lambda: plain_with(
+            b"\xff" * 10**6,
+            **dict.fromkeys(("IMAGE_WIDTH", "IMAGE_LENGTH", "ROWS_PER_STRIP"), long(2**31 - 1)),
+            **{"COMPRESSION": short(4), "BITS_PER_SAMPLE": short(1)},
+            STRIP_BYTE_COUNTS=long(10**6),
+        ),
+        "flat",
+        ErrorKind.UNSUPPORTED_LAYOUT,
+    ),
+    "100,000 directories": (lambda: _directories(100_000), "flat", ErrorKind.HEADER_TOO_LARGE),
+    "many padded strips": (_many_padded, "flat", ErrorKind.TIME_LIMIT),
+    "many reversed strips": (_many_reversed, "flat", ErrorKind.UNSUPPORTED_FILL_ORDER),
+    "many documents": (_many_documents, "flat", ErrorKind.HEADER_TOO_LARGE),
+    "a long GeoKey": (
+        lambda: plain(
+            GEO_KEY_DIRECTORY=short(1, 1, 0, 1, 1026, 34_737, 60_000, 0),
+            GEO_ASCII_PARAMS=text("a|" * 20_000_000),
+        ),
+        "flat",
+        ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "deep XML": (
+        lambda: plain(GDAL_METADATA=text("<GDALMetadata>" + "<a>" * 1_300_000)),
+        "flat",
+        "parsed",
+    ),
+    "entities": (
+        lambda: plain(GDAL_METADATA=text(f"{_ENTITIES}<GDALMetadata>&a9;</GDALMetadata>")),
+        "flat",
+        "parsed",
+    ),
+    "entities in OME-XML": (
+        lambda: plain(IMAGE_DESCRIPTION=text(f'<?xml version="1.0"?>{_ENTITIES}{_OME}&a9;</OME>')),
+        "pages",
+        ErrorKind.INVALID_TAG,
+    ),
+    "deep OME-XML": (
+        lambda: plain(IMAGE_DESCRIPTION=text(f'<?xml version="1.0"?>{_OME}' + "<a>" * 5_000_000)),
+        "pages",
+        ErrorKind.INVALID_TAG,
+    ),
     "cyclic sub-IFDs": (_cyclic_sub_ifds, "flat", ErrorKind.IFD_CYCLE),
 }
 
 _PARSE = """
-import json, re, resource, sys, time
+import json, os, re, resource, sys, time
 resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30,) * 2)
 from virtual_tiff import VirtualTIFF, VirtualTIFFError
 from virtual_tiff.storage.stores import registry_for
 url, layout = "file://" + sys.argv[1], sys.argv[2]
+sidecars = len(os.listdir(os.path.dirname(sys.argv[1]))) > 1
 try:
-    VirtualTIFF(ifd_layout=layout)(url, registry_for([url]))
+    VirtualTIFF(ifd_layout=layout, sidecars=sidecars)(url, registry_for([url]))
     outcome = "parsed"
 except VirtualTIFFError as error:
     outcome = str(error.kind)
@@ -225,12 +323,33 @@ print(json.dumps([outcome, peak, time.process_time()]))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("name", BOMBS)
-def test_bomb(name: str, tmp_path: Path) -> None:
-    make, layout, expected = BOMBS[name]
-    file = tmp_path / "bomb.tif"
-    file.write_bytes(make())
+#: Name → ending of a sidecar, its first bytes, its size (`None`: that of these) and the outcome.
+SIDECAR_BOMBS: dict[str, tuple[str, Callable[[], bytes], int | None, str]] = {
+    "metadata of 1 GB": (".aux.xml", lambda: b"<PAMDataset>", 10**9, ErrorKind.INVALID_SIDECAR),
+    "deep metadata": (
+        ".aux.xml",
+        lambda: b"<PAMDataset>" + b"<a>" * 1_300_000,
+        None,
+        ErrorKind.INVALID_SIDECAR,
+    ),
+    "entities": (
+        ".aux.xml",
+        lambda: f"{_ENTITIES}<PAMDataset>&a9;</PAMDataset>".encode(),
+        None,
+        ErrorKind.INVALID_SIDECAR,
+    ),
+    "100,000 overviews": (
+        ".ovr",
+        lambda: _directories(100_000),
+        None,
+        ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "a mask of 1 GB": (".msk", plain, 10**9, "parsed"),
+}
+
+
+def _parse(file: Path, layout: str) -> str:
+    """Parse a file in a process with limits; return the outcome."""
     done = subprocess.run(
         [sys.executable, "-c", _PARSE, str(file), layout],
         capture_output=True,
@@ -239,9 +358,57 @@ def test_bomb(name: str, tmp_path: Path) -> None:
         check=True,
     )
     outcome, megabytes, seconds = json.loads(done.stdout)
-    assert outcome == expected
     assert megabytes <= _MOST_MEGABYTES
     assert seconds <= _MOST_SECONDS
+    return str(outcome)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("name", BOMBS)
+def test_bomb(name: str, tmp_path: Path) -> None:
+    make, layout, expected = BOMBS[name]
+    file = tmp_path / "bomb.tif"
+    file.write_bytes(make())
+    assert _parse(file, layout) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("name", SIDECAR_BOMBS)
+def test_bomb_beside_a_file(name: str, tmp_path: Path) -> None:
+    ending, make, size, expected = SIDECAR_BOMBS[name]
+    file = tmp_path / "bomb.tif"
+    file.write_bytes(plain())
+    beside = tmp_path / f"bomb.tif{ending}"
+    beside.write_bytes(make())
+    if size is not None:
+        os.truncate(beside, size)
+    assert _parse(file, "flat") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("deep.json", b"[" * 1_000_000),
+        ("digits.json", b'{"type":"Feature","x":' + b"9" * 10_000 + b"}"),
+        ("long.csv", b"url\n" + bytes(5_000_000)),
+        ("latin.txt", b"/a\xff.tif\n"),
+        ("half.parquet", b"PAR1" + bytes(100)),
+    ],
+)
+def test_lists_that_are_none(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidOptionError) as caught:
+        scan(str(tmp_path / name))
+    assert caught.value.url == f"file://{tmp_path}/{name}"
+
+
+@pytest.mark.parametrize("name", ["items.json", "list.txt", "table.csv"])
+def test_lists_of_a_gigabyte_are_not_read(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"{")
+    os.truncate(tmp_path / name, 10**9)
+    with pytest.raises(InvalidOptionError) as caught:
+        scan(str(tmp_path / name))
+    assert caught.value.kind == ErrorKind.INVALID_OPTION
 
 
 def _planned(path: Path, **options: float) -> None:
@@ -258,7 +425,7 @@ def _planned(path: Path, **options: float) -> None:
 )
 def test_the_limits_are_options(options: dict[str, float], kind: str, tmp_path: Path) -> None:
     file = tmp_path / "pages.tif"
-    # Each directory is allowed half a millisecond, and the text of one takes longer.
+    # Each directory is allowed 0.2 ms, and the text of one takes longer.
     description = changed(PLAIN, GDAL_METADATA=text("<GDALMetadata>" + "<a/>" * 50_000))
     file.write_bytes(assemble([description] * 20))
     _planned(file)

@@ -147,6 +147,19 @@ def test_a_release_finds_its_version_and_its_heading() -> None:
     assert headings[0] == "Unreleased"
 
 
+def test_actions_are_pinned_by_commit() -> None:
+    """A tag can be moved; the comment tells dependabot and people the version."""
+    lines = [
+        line.strip()
+        for file in (ROOT / ".github" / "workflows").glob("*.yml")
+        for line in file.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert lines
+    pinned = re.compile(r"- uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+    assert [line for line in lines if pinned.fullmatch(line) is None] == []
+
+
 def test_constraints_pin_every_dependency() -> None:
     project = _toml("pyproject.toml")
     required = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,10 +18,12 @@ from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import HTTPStore, LocalStore
 
 from tests.helpers.archive import write_scene
+from tests.helpers.assemble import plain
 from tests.helpers.range_server import RangeServer
 from tests.helpers.s3 import make_bucket, moto_server, s3_environment
 from virtual_tiff import VirtualTIFF, append, publish, scan, tile_matrix_set, verify
 from virtual_tiff.audit.report import Status
+from virtual_tiff.errors import ErrorKind
 from virtual_tiff.inspection.read import info
 from virtual_tiff.operations.stack import stack
 from virtual_tiff.storage.addresses import chunk_location
@@ -166,3 +170,52 @@ def test_a_folder_of_odd_names(
     found = sorted(listing(place.folder, str(tmp_path / "repository")))
     names = zip(NAMES, place.addresses, strict=True)
     assert found == sorted(address for name, address in names if name in LISTED)
+
+
+def _unreadable(folder: Path) -> dict[str, str]:
+    """Put into a folder what cannot be read; return the kind of the error by name."""
+    expected = {}
+    for name in ("new\nline.tif", "bell\x07.tif", "esc\x1b[31m.tif", "del\x7f.tif", "return\r.tif"):
+        (folder / name).write_bytes(plain())
+        expected[name] = str(ErrorKind.NOT_A_FILE)
+    Path(os.fsdecode(os.fsencode(folder) + b"/bad\xff.tif")).write_bytes(plain())
+    expected[r"bad\udcff.tif"] = str(ErrorKind.NOT_A_FILE)
+    os.mkfifo(folder / "fifo.tif")
+    (folder / "zero.tif").symlink_to("/dev/zero")
+    expected |= dict.fromkeys(("fifo.tif", "zero.tif"), str(ErrorKind.NOT_A_FILE))
+    (folder / "dangling.tif").symlink_to("nowhere.tif")
+    expected["dangling.tif"] = str(ErrorKind.NOT_FOUND)
+    (folder / "cycle.tif").symlink_to("cycle.tif")
+    expected["cycle.tif"] = str(ErrorKind.NOT_FOUND)
+    (folder / "loop").symlink_to(".")
+    return expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+@pytest.mark.parametrize("form", ["folder", "glob", "deep glob", "paths", "table"])
+def test_unprintable_names_do_not_take_their_folder_down(form: str, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    sound = {"good.tif", "\u202ertl.tif", "link.tif", "\x9b.tif"}
+    for name in ("good.tif", "\u202ertl.tif", "\x9b.tif"):
+        (folder / name).write_bytes(plain())
+    (folder / "link.tif").symlink_to("good.tif")
+    expected = _unreadable(folder)
+    paths = [str(folder / name) for name in os.listdir(folder) if name != "loop"]
+    sources: object = {
+        "folder": folder,
+        "glob": f"{folder}/*.tif",
+        "deep glob": f"{tmp_path}/**/*.tif",
+        "paths": paths,
+        "table": pa.table({"url": [p.encode("utf-8", "backslashreplace").decode() for p in paths]}),
+    }[form]
+    table = scan(sources).table
+    found = {
+        url.removeprefix(f"file://{folder}/"): kind
+        for url, kind in zip(table["url"].to_pylist(), table["error_kind"].to_pylist(), strict=True)
+    }
+    assert found == {**expected, **dict.fromkeys(sound)}
+    assert all(text is None or text.isprintable() for text in table["error"].to_pylist())
+    result = publish(sources, str(tmp_path / "repository"), on_failed="skip")
+    assert len(result.added) == len(sound)
+    assert len(result.failed) == len(expected)

@@ -26,8 +26,8 @@ CONCURRENCY = 64
 _ALL_BYTES = 256 * 1024
 #: Segments that are inspected of more bytes.
 _SAMPLES = 2
-#: Largest size in bytes of the segments of an image that are fetched and stored.
-_MAX_STORED = 64 * 1024 * 1024
+#: Bytes of memory for each byte of a segment that is stored: the segment, and what becomes of it.
+_COPIES = 2
 #: Bytes at the start of a stream that contain its frame header.
 _STREAM_HEAD = 64 * 1024
 
@@ -99,18 +99,21 @@ async def _read_all(
     plan: ArrayPlan, source: ByteSource, kind: ErrorKind, why: str
 ) -> dict[ChunkIndex, bytes]:
     total = int(plan.lengths.sum())
-    if total > _MAX_STORED:
+    most = source.budget.left // _COPIES
+    if total > most:
         raise UnsupportedTIFFError(
-            f"{why}, and its {total} bytes are more than the {_MAX_STORED} that are stored.",
+            f"{why}, and its {total} bytes are more than the {most} that header_limit leaves.",
             kind=kind,
+            remedy='Pass a larger header_limit, or on_unsupported="copy".',
         )
+    source.budget.keep(_COPIES * total)
     return await _read(plan, source, _present(plan))
 
 
 async def _reverse_bits(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     why = "no Zarr codec reverses the bits of compressed or packed bytes (FillOrder 2)"
     segments = await _read_all(plan, source, ErrorKind.UNSUPPORTED_FILL_ORDER, why)
-    inline = {i: bytes(imagecodecs.bitorder_encode(data)) for i, data in segments.items()}
+    inline = {i: bytes(imagecodecs.bitorder_encode(segments.pop(i))) for i in tuple(segments)}
     return replace(plan, inline={**plan.inline, **inline}, lengths=np.zeros_like(plan.lengths))
 
 

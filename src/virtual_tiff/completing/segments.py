@@ -227,6 +227,7 @@ def _pad_counted(
 ) -> tuple[bytes, int] | None:
     """Pad a segment within the budget of its file."""
     with budget.working():
+        budget.pad(decoded_bytes(plan, plan.chunk_shape))
         padded = pad_segment(plan, segment, data)
         if padded is not None:
             budget.keep(len(padded[0]))

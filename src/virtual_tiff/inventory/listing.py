@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 from obspec import Get, Head, List, ObjectMeta
 from obspec_utils.glob import glob_objects
 from obspec_utils.registry import ObjectStoreRegistry
+from obstore.store import LocalStore
 
-from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError
+from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError, shorten
 from virtual_tiff.storage.addresses import has_query, is_local, is_web, local_path
 from virtual_tiff.storage.errors import storage_error
-from virtual_tiff.storage.local import check_regular
+from virtual_tiff.storage.local import LocalListing, check_regular
 from virtual_tiff.storage.resolve import resolve_store
 
 #: Suffixes of files that list other files.
 _LISTS = (".txt", ".lst", ".json", ".geojson", ".parquet", ".geoparquet", ".csv")
+#: Largest JSON document, of which Python makes ten times as many bytes, and largest other list.
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+MAX_LIST_BYTES = 256 * 1024 * 1024
 _GLOB = frozenset("*?[")
 _STAC_API = re.compile(r"/(collections/[^/]+/items(/[^/]+)?|search)/?$")
 _TIFFS = (".tif", ".tiff", ".TIF", ".TIFF")
@@ -66,7 +72,7 @@ type Listing = dict[str, ObjectMeta]
 def listed(url: str, registry: ObjectStoreRegistry[Any], suffixes: tuple[str, ...]) -> Listing:
     """Return the files below a prefix whose names end in one of the suffixes, sorted."""
     _check_listing(url)
-    store, prefix = resolve_store(url, registry)
+    store, prefix = _lister(*resolve_store(url, registry))
     root = url[: len(url) - len(prefix)] if prefix else url
     root = root if root.endswith("/") else root + "/"
     found: Listing = {}
@@ -81,7 +87,7 @@ def listed(url: str, registry: ObjectStoreRegistry[Any], suffixes: tuple[str, ..
 def globbed(url: str, registry: ObjectStoreRegistry[Any]) -> Listing | list[str]:
     """Return the files that a pattern matches, sorted; or the file of that name if there is one."""
     _check_listing(url)
-    store, pattern = resolve_store(url, registry)
+    store, pattern = _lister(*resolve_store(url, registry))
     root = url[: len(url) - len(pattern)]
     if not is_local(url) and _exists(cast(Head, store), pattern):
         return [url]
@@ -91,6 +97,13 @@ def globbed(url: str, registry: ObjectStoreRegistry[Any]) -> Listing | list[str]
         raise storage_error(error, url) from error
     # Without any match, an error about this name says more than one about no files.
     return {root + path: found[path] for path in sorted(found)} or ([] if "*" in url else [url])
+
+
+def _lister(store: object, path: str) -> tuple[object, str]:
+    """Return what lists a store; its own list refuses folders with odd names."""
+    if isinstance(store, LocalStore):
+        return LocalListing(Path(store.prefix or "/")), path
+    return store, path
 
 
 def _exists(store: Head, path: str) -> bool:
@@ -103,17 +116,57 @@ def _exists(store: Head, path: str) -> bool:
 
 
 def read_bytes(url: str, registry: ObjectStoreRegistry[Any]) -> bytes:
-    """Return the content of a file that lists others."""
+    """Return the content of a file that lists others.
+
+    Raises
+    ------
+    SourceError
+        It cannot be read.
+    InvalidOptionError
+        It is larger than `MAX_DOCUMENT_BYTES`, or `MAX_LIST_BYTES` for what is no JSON.
+    """
     try:
         if is_local(url):
             check_regular(url)
+            _check_size(url, local_path(url).stat().st_size)
             return local_path(url).read_bytes()
         store, path = resolve_store(url, registry)
-        return bytes(cast(Get, store).get(path).buffer())
+        response = cast(Get, store).get(path)
+        _check_size(url, response.meta["size"])
+        return bytes(response.buffer())
     except VirtualTIFFError:
         raise
     except Exception as error:
         raise storage_error(error, url) from error
+
+
+@contextmanager
+def reading_list(url: str | None, what: str) -> Iterator[None]:
+    """Translate what libraries raise for a file that is no list of its kind.
+
+    Raises
+    ------
+    InvalidOptionError
+        It is not `what`, nested too deeply, or takes more memory than there is.
+    """
+    try:
+        yield
+    except VirtualTIFFError:
+        raise
+    except (ValueError, RecursionError, MemoryError) as error:  # ArrowInvalid is a ValueError
+        text = shorten(" ".join(str(error).split()) or type(error).__name__)
+        raise InvalidOptionError(f"this is not {what}: {text}.", url=url) from error
+
+
+def _check_size(url: str, size: int) -> None:
+    plain = url.lower().endswith((".txt", ".lst", ".csv", ".parquet", ".geoparquet"))
+    most = MAX_LIST_BYTES if plain else MAX_DOCUMENT_BYTES
+    if size > most:
+        raise InvalidOptionError(
+            f"this list has {size} bytes, more than {most}.",
+            url=url,
+            remedy="Divide it; or name a Parquet file on this machine, such as STAC GeoParquet.",
+        )
 
 
 def _check_listing(url: str) -> None:

@@ -35,6 +35,7 @@ from virtual_tiff.inventory.listing import (
     is_stac_api,
     listed,
     read_bytes,
+    reading_list,
 )
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.source_tables import concatenated, table_of_files, url_table, with_time
@@ -204,8 +205,9 @@ class _Reader:
                 return self._documents(list(found))
             return [table for each_url in found for table in self._parquet(each_url)]
         if name.endswith((".txt", ".lst")):
-            lines = self._content(url).decode("utf-8-sig").splitlines()
-            entries = [line.strip() for line in lines if not line.lstrip().startswith("#")]
+            with reading_list(url, "a list of addresses"):
+                lines = self._content(url).decode("utf-8-sig").splitlines()
+                entries = [line.strip() for line in lines if not line.lstrip().startswith("#")]
             folder = local_path(url).parent if is_local(url) else None
             return self.tables([entry for entry in entries if entry], folder, url)
         if name.endswith(_JSON):
@@ -214,7 +216,9 @@ class _Reader:
             return self._parquet(url)
         import pyarrow.csv as pc
 
-        return self._table(pc.read_csv(io.BytesIO(self._content(url))), url)
+        with reading_list(url, "CSV"):
+            table = pc.read_csv(io.BytesIO(self._content(url)))
+        return self._table(table, url)
 
     def _listed(self, found: Listing | list[str]) -> pa.Table:
         if isinstance(found, dict):
@@ -226,10 +230,9 @@ class _Reader:
 
     def _parquet(self, url: str) -> Iterable[pa.Table]:
         try:
-            file = local_path(url) if is_local(url) else io.BytesIO(self._content(url))
-            table = pq.read_table(file)
-        except pa.ArrowInvalid as error:
-            raise InvalidOptionError(f"this is not Parquet: {error}", url=url) from error
+            with reading_list(url, "Parquet"):
+                file = local_path(url) if is_local(url) else io.BytesIO(self._content(url))
+                table = pq.read_table(file)
         except OSError as error:
             raise storage_error(error, url) from error
         return self._table(table, url)
@@ -284,10 +287,8 @@ def _only(sources: object) -> str | None:
 def _parsed(data: bytes, url: str) -> Mapping[str, Any]:
     if is_markup(data):
         raise web_page(url, "JSON")
-    try:
+    with reading_list(url, "JSON"):
         document = json.loads(data)
-    except ValueError as error:
-        raise InvalidOptionError(f"this is not JSON: {error}.", url=url) from error
     if not isinstance(document, Mapping):
         raise InvalidOptionError("this is not a STAC Item or ItemCollection.", url=url)
     return document

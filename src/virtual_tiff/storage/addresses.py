@@ -54,7 +54,8 @@ def source_url(
         It is empty; a `file` URL names a host; or a web URL has a query, which references cannot
         keep.
     """
-    text = os.fspath(source)
+    # A name on disk that is not UTF-8 has lone surrogates, which no table can hold.
+    text = os.fspath(source).encode("utf-8", "backslashreplace").decode()
     if not text:
         raise InvalidOptionError("the name of a source is empty.")
     scheme, separator, rest = text.partition("://")

@@ -73,9 +73,15 @@ class Auxiliary:
     urls: tuple[str, ...] = ()
 
 
+#: Most tags of elements in a document, each of which takes some 200 bytes.
+MAX_TAGS = 500_000
+
+
 def parse_aux_xml(data: bytes, url: str) -> Auxiliary:
     """Parse a PAM document; refuse those that GDAL cannot read either."""
     try:
+        if data.count(b"<") > MAX_TAGS:
+            raise XMLError(f"has more than {MAX_TAGS} tags")
         document = tolerant_xml.read(data, partial(Tree, "PAMDataset"))
     except XMLError as error:
         raise invalid_sidecar(url, f"the metadata {error}.") from error

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Longest document, in characters: one with an element for each of 100,000 planes has 40 million.
 MAX_TEXT = 64 * 1024 * 1024
+#: Most tags of elements: such a document has half a million, each of which takes some 200 bytes.
+MAX_TAGS = 1_000_000
 
 #: Rows or columns of the largest plate.
 _MOST_WELLS = 1024
@@ -83,6 +85,8 @@ def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
     """Read the images of a document; planes of other files than `file_name` are told apart."""
     if len(text) > MAX_TEXT:
         raise invalid_ome_xml(f"has {len(text)} characters, more than {MAX_TEXT}")
+    if (tags := text.count("<")) > MAX_TAGS:
+        raise invalid_ome_xml(f"has {tags} tags, more than {MAX_TAGS}")
     try:
         root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:

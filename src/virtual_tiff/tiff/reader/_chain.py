@@ -25,8 +25,8 @@ SPREAD_BYTES = 4096
 _MOST_AHEAD = 128
 #: A private tag of every directory of NDPI slides.
 _NDPI_FORMAT = 65420
-#: Bytes of memory that a directory takes besides its values.
-DIRECTORY_BYTES = 1200
+#: Bytes of memory that a directory takes besides its values, with the plan of its image.
+DIRECTORY_BYTES = 4096
 
 #: Tag, field type, count and value field (the value, or its offset).
 type Entry = tuple[int, int, int, bytes]

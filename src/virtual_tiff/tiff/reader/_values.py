@@ -26,6 +26,7 @@ from virtual_tiff.tiff.reader._layout import FileLayout
 SEGMENT_TAGS = frozenset(
     {Tag.STRIP_OFFSETS, Tag.STRIP_BYTE_COUNTS, Tag.TILE_OFFSETS, Tag.TILE_BYTE_COUNTS}
 )
+_PARSED_TEXTS = frozenset({Tag.GDAL_METADATA, Tag.GEO_ASCII_PARAMS})
 #: Number of values from which they are read as an array, not a tuple.
 MANY_VALUES = 64
 #: Sub-IFDs of one directory, and levels of nesting. Pyramids have some dozens and one.
@@ -130,9 +131,11 @@ def charge(budget: Budget, tag: int, kind: int, count: int) -> None:
     if tag in SEGMENT_TAGS:
         budget.keep(nbytes + (8 * count if count > MANY_VALUES else 40 * count))
     else:
-        # Texts stay what they are, other values become Python numbers, and tiepoints GCPs of them.
+        # Texts become texts and attributes, those of XML and GeoKeys also parts of them; other
+        # values become Python numbers, and tiepoints GCPs of them.
         each = 150 if tag == Tag.MODEL_TIEPOINT else 40
-        budget.keep(2 * nbytes if kind == FieldType.ASCII else nbytes + each * count)
+        texts = 4 if tag in _PARSED_TEXTS else 2
+        budget.keep(texts * nbytes if kind == FieldType.ASCII else nbytes + each * count)
 
 
 def unreadable(i: int, error: InvalidTIFFError) -> str:
