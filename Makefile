@@ -4,7 +4,7 @@
 BIN := .venv/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo map test test-javascript test-map test-azure test-latest test-lowest lint format bench \
+.PHONY: help env demo map test test-javascript test-map test-azure test-ome-zarr test-latest test-lowest lint format bench \
 	bench-quick bench-docs docs download-test-images fuzz constraints clean
 
 help: ## list the tasks
@@ -34,6 +34,14 @@ test-map: env ## test the map in Chromium against GDAL's warp (needs Node 20, np
 test-azure: env ## publish to and read from an emulator of Azure Blob Storage (needs Node 20 and npm)
 	npm --prefix tests/azure install --no-package-lock --no-audit --no-fund
 	$(BIN)python -m pytest tests/azure/check_azurite.py
+
+test-ome-zarr: env ## open series of pages with validators and readers of OME-Zarr
+	$(BIN)python -m venv .venv-ome-zarr
+	.venv-ome-zarr/bin/python -m pip install --quiet --disable-pip-version-check \
+	  imagecodecs-zarr napari-ome-zarr ngff-zarr ome-zarr ome-zarr-models yaozarrs
+	rm -rf build/ome-zarr
+	$(BIN)python -m tests.ome_zarr.write build/ome-zarr
+	.venv-ome-zarr/bin/python tests/ome_zarr/check.py build/ome-zarr
 
 test-latest: ## run the tests with the newest releases of everything
 	@scripts/bootstrap.sh latest

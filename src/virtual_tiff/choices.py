@@ -14,6 +14,7 @@ from virtual_tiff.errors import InvalidOptionError
 type IFDLayout = Literal["flat", "nested", "multiscale", "pages"]
 type BandAxis = Literal["first", "last"]
 type OnUnsupported = Literal["raise", "copy"]
+type ComplexIntegers = Literal["raise", "parts"]
 type Pages = Literal["auto", "axes", "separate"]
 type SidecarKind = Literal["ovr", "msk", "aux.xml", "world", "rpc", "imd", "xml"]
 type OnDuplicate = Literal["raise", "first", "last", "newest"]

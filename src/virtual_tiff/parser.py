@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from obspec_utils.registry import ObjectStoreRegistry
 
 import virtual_tiff.storage.shutdown  # noqa: F401 - for its effect
-from virtual_tiff.choices import BandAxis, IFDLayout, OnUnsupported, SidecarKind, check_choice
+from virtual_tiff.choices import (
+    BandAxis,
+    ComplexIntegers,
+    IFDLayout,
+    OnUnsupported,
+    SidecarKind,
+    check_choice,
+)
 from virtual_tiff.errors import (
     InvalidOptionError,
     UnsupportedTIFFError,
@@ -72,6 +79,10 @@ class VirtualTIFF:
     bands
         Bands to keep, in this order, counted from 1 as in GDAL. Only for images with separate
         segments for each band (PlanarConfiguration 2); otherwise select from the dataset.
+    complex_integers
+        How to handle complex integers (CInt16 and CInt32 of GDAL), which Zarr does not have.
+        `raise`: as what no codec expresses. `parts`: integers with a last dimension `part`, real
+        and imaginary, by reference.
     coords
         Whether to write `x` and `y`, the pixel centres in CRS units (where the grid is parallel
         to the axes, and no longer than 4,194,304 pixels), `band`, and the grid mapping
@@ -114,6 +125,7 @@ class VirtualTIFF:
     ifd_layout: IFDLayout = "flat"
     band_axis: BandAxis = field(default="first", kw_only=True)
     bands: Sequence[int] | None = field(default=None, kw_only=True)
+    complex_integers: ComplexIntegers = field(default="raise", kw_only=True)
     coords: bool = field(default=True, kw_only=True)
     on_unsupported: OnUnsupported = field(default="raise", kw_only=True)
     copy_limit: int = field(default=DEFAULT_COPY_LIMIT, kw_only=True)
@@ -125,6 +137,7 @@ class VirtualTIFF:
     def __post_init__(self) -> None:
         check_choice("ifd_layout", self.ifd_layout, IFDLayout)
         check_choice("band_axis", self.band_axis, BandAxis)
+        check_choice("complex_integers", self.complex_integers, ComplexIntegers)
         check_choice("on_unsupported", self.on_unsupported, OnUnsupported)
         kinds = sidecar_kinds(self.sidecars)
         if self.ifd_layout == "pages" and self.sidecars is not True and kinds & {"ovr", "msk"}:
@@ -244,7 +257,7 @@ class VirtualTIFF:
         bands = None if self.bands is None else tuple(self.bands)
         # The order of the dimensions of pages is that of OME-Zarr.
         axis = "first" if self.ifd_layout == "pages" else self.band_axis
-        return ImageOptions(band_axis=axis, bands=bands)
+        return ImageOptions(band_axis=axis, bands=bands, complex_integers=self.complex_integers)
 
     @property
     def _path(self) -> tuple[int, ...] | None:

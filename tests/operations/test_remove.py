@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import rasterio
 import zarr
 
+import tests.cubes.test_masks as masked
 from tests.cubes.test_stitch import (
     EVEN,
     KINDS,
@@ -26,6 +28,7 @@ from virtual_tiff.audit.verify import verify
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.operations.publish import publish
 from virtual_tiff.operations.remove import remove
+from virtual_tiff.operations.renew import renew
 from virtual_tiff.operations.stack import append, stack
 from virtual_tiff.publishing.repository import open_repository
 from virtual_tiff.publishing.sources_table import read_sources_table
@@ -271,6 +274,32 @@ def test_an_image_that_covers_several_cells(tmp_path: Path, repo: str) -> None:
     others = [folder / name for name in ("upper.tif", "lower.tif")]
     assert np.array_equal(dataset["data"].values[:, 64:], mosaic(others))
     assert_holds(repo, 2)
+
+
+@pytest.mark.parametrize("overviews", [False, True])
+def test_masks_go_with_their_images(overviews: bool, tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    written = [
+        masked.write(tmp_path / "a" / f"s_2024010{day}.tif", 0, seed=day) for day in (1, 2, 3)
+    ]
+    options = {**masked.OPTIONS, "overviews": overviews, "group": "g"}
+    stack(f"{tmp_path}/a/", repo, **options)
+    base = "g/0" if overviews else "g"
+    assert remove([], str(repo), where=["variable=data", "time=2024-01-02"]).removed == 1
+    for number, day in enumerate((0, 2)):
+        data, valid = written[day]
+        assert np.array_equal(masked.read(repo, f"{base}/data")[number], data)
+        assert np.array_equal(masked.read(repo, f"{base}/data_mask")[number] != 0, valid)
+    assert verify(str(repo), sample=None).exit_status == 0
+    # And they are renewed together.
+    path = tmp_path / "a" / "s_20240103.tif"
+    before = path.stat().st_mtime_ns
+    data, valid = masked.write(path, 0, seed=77)
+    os.utime(path, ns=(before + 10**9,) * 2)
+    assert renew(str(repo)).replaced == 1
+    assert np.array_equal(masked.read(repo, f"{base}/data")[1], data)
+    assert np.array_equal(masked.read(repo, f"{base}/data_mask")[1] != 0, valid)
+    assert verify(str(repo), sample=None).exit_status == 0
 
 
 def test_a_cube_without_images_is_gone(tmp_path: Path, repo: str) -> None:

@@ -58,6 +58,15 @@ def thunder_scan() -> bytes:
     )
 
 
+def complex_predictor() -> bytes:
+    """Floating-point complex numbers with predictor 2."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "image.tif"
+        data = (np.arange(60) + 1j * np.arange(60)[::-1]).astype("complex64").reshape(1, 6, 10)
+        write_with_rasterio(path, data, COMPRESS="LZW", PREDICTOR=2)
+        return path.read_bytes()
+
+
 def lerc(dtype: str, *, hole: bool = False, **options: Any) -> Callable[[], bytes]:
     def make() -> bytes:
         data = np.arange(16 * 32).reshape(1, 16, 32).astype(dtype)
@@ -74,6 +83,7 @@ def lerc(dtype: str, *, hole: bool = False, **options: Any) -> Callable[[], byte
 FILES: dict[str, Callable[[], bytes]] = {
     "subsampled YCbCr": subsampled,
     "ThunderScan": thunder_scan,
+    "complex predictor": complex_predictor,
     "LERC with a mask": lerc("float32", hole=True),
     "big-endian LERC": lerc("uint16", ENDIANNESS="BIG"),
 }
@@ -102,7 +112,7 @@ def test_pixels_are_those_of_gdal(tmp_path: Path, name: str, band_axis: str) -> 
         expected = np.moveaxis(expected, 0, -1)
     assert array[...].dtype == expected.dtype
     np.testing.assert_array_equal(array[...], expected)
-    assert json.dumps(array.attrs["notes"])
+    assert len(json.loads(array.attrs["notes"])) == 1
 
 
 def test_nothing_is_stored(tmp_path: Path) -> None:

@@ -144,6 +144,12 @@ class ReadChoices(TableChoices):
         choices.BandAxis,
         typer.Option(help="first: (band, y, x). last: (y, x, band), faster to decode."),
     ] = "first"
+    complex_integers: Annotated[
+        choices.ComplexIntegers,
+        typer.Option(
+            help="Complex integers: raise, or parts, a last dimension of real and imaginary."
+        ),
+    ] = "raise"
     on_unsupported: Annotated[
         choices.OnUnsupported,
         typer.Option(help="Images that no Zarr codec can decode: raise, or copy their pixels."),
@@ -223,6 +229,7 @@ class ReadChoices(TableChoices):
 
         return VirtualTIFF(
             band_axis=self.band_axis,
+            complex_integers=self.complex_integers,
             on_unsupported=self.on_unsupported,
             copy_limit=DEFAULT_COPY_LIMIT if self.copy_limit is None else self.copy_limit,
             header_limit=DEFAULT_HEADER_LIMIT if self.header_limit is None else self.header_limit,

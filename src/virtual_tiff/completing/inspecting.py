@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -30,11 +31,24 @@ _COPIES = 2
 #: Bytes at the start of a stream that contain its frame header.
 _STREAM_HEAD = 64 * 1024
 
+
+def _inflate(data: bytes, out: int | None = None) -> bytes:
+    """Decode zlib data up to `out` bytes; without it the stream has to be complete."""
+    stream = zlib.decompressobj()
+    decoded = stream.decompress(data, out or 0)
+    if out is None and not stream.eof:
+        raise zlib.error("incomplete stream")
+    return decoded
+
+
+_ERRORS = (imagecodecs.LzwError, imagecodecs.PackbitsError, zlib.error)
 _DECODERS: dict[str, Callable[..., Any]] = {
+    "numcodecs.zlib": _inflate,
     "imagecodecs_lzw": imagecodecs.lzw_decode,
     "imagecodecs_packbits": imagecodecs.packbits_decode,
 }
 _ENCODERS: dict[str, Callable[..., Any]] = {
+    "numcodecs.zlib": zlib.compress,
     "imagecodecs_lzw": imagecodecs.lzw_encode,
     "imagecodecs_packbits": imagecodecs.packbits_encode,
 }
@@ -155,19 +169,35 @@ def _differing(plan: ArrayPlan, segments: _Segments) -> dict[ChunkIndex, bytes]:
     sizes = {axis_of(n): c for n, c in zip(plan.dimension_names, plan.chunk_shape, strict=True)}
     found = {}
     for index, data in segments.items():
-        decoded, is_exact = sized_bytes(plan, data, whole)
+        try:
+            decoded, is_exact = sized_bytes(plan, data, whole)
+        except InvalidTIFFError as error:
+            raise _cut_short(plan, index, error) from error.__cause__
         if is_exact:
             continue
         row = index[[axis_of(name) for name in plan.dimension_names].index("y")]
         height = plan.shape[[axis_of(name) for name in plan.dimension_names].index("y")]
         rows = min(sizes["y"], height - row * sizes["y"])
         if len(decoded) < whole // sizes["y"] * rows:
-            raise InvalidTIFFError(
+            short = InvalidTIFFError(
                 f"the segment of chunk {index} decodes to {len(decoded)} of {whole} bytes.",
                 kind=ErrorKind.INVALID_SEGMENT,
             )
+            raise _cut_short(plan, index, short)
         found[index] = decoded
     return found
+
+
+def _cut_short(plan: ArrayPlan, index: ChunkIndex, error: InvalidTIFFError) -> InvalidTIFFError:
+    """Return the error of a segment, or that of a file that was cut short if it ends with it."""
+    end = int(plan.offsets[index]) + int(plan.lengths[index])
+    if plan.source is None or end < plan.source.size:
+        return error
+    return InvalidTIFFError(
+        f"{error.message} The file ends there.",
+        kind=ErrorKind.TRUNCATED,
+        remedy="The file was cut short: copy or download it again.",
+    )
 
 
 def sized_bytes(plan: ArrayPlan, data: bytes, whole: int) -> tuple[bytes, bool]:
@@ -183,13 +213,13 @@ def sized_bytes(plan: ArrayPlan, data: bytes, whole: int) -> tuple[bytes, bool]:
                 f"a segment decodes to more than {limit} bytes.", kind=ErrorKind.INVALID_SEGMENT
             )
         decoded = bytes(decode(data))
-    except (imagecodecs.LzwError, imagecodecs.PackbitsError):
+    except _ERRORS:
         pass
     else:
         return decoded, len(decoded) == whole
     try:
         return bytes(decode(data, out=whole)), False
-    except (imagecodecs.LzwError, imagecodecs.PackbitsError) as error:
+    except _ERRORS as error:
         raise InvalidTIFFError(
             f"a segment cannot be decoded ({error}).", kind=ErrorKind.INVALID_SEGMENT
         ) from error
@@ -203,7 +233,8 @@ def resized(plan: ArrayPlan, decoded: bytes, size: int) -> bytes:
 
 def has_sizes(plan: ArrayPlan) -> bool:
     """Return whether segments can be resized without decoding samples."""
-    return str(plan.codecs[-1]["name"]) in _DECODERS
+    before = plan.codecs[-2]["name"] if len(plan.codecs) > 1 else None
+    return str(plan.codecs[-1]["name"]) in _DECODERS and before != "imagecodecs_lerc"
 
 
 def segment_bytes(plan: ArrayPlan) -> int:

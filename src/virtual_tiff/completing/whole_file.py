@@ -38,6 +38,7 @@ _KINDS = frozenset(
         ErrorKind.UNSUPPORTED_COLOR,
         ErrorKind.UNSUPPORTED_LAYOUT,
         ErrorKind.UNSUPPORTED_MASK,
+        ErrorKind.UNSUPPORTED_PREDICTOR,
     }
 )
 #: Decoded as CIE XYZ by libtiff, and as 16-bit integers by GDAL.
@@ -115,7 +116,7 @@ def _is_expected(
     size = (directory.image_length, directory.image_width)
     samples = directory.samples_per_pixel
     shape = size if samples == 1 else (samples, *size) if directory.is_planar else (*size, samples)
-    if pixels.shape != shape or pixels.dtype.kind not in "iuf":
+    if pixels.shape != shape or pixels.dtype.kind not in "iufc":
         return False
     if reason.kind == ErrorKind.UNSUPPORTED_MASK:
         return pixels.dtype.kind == "f"

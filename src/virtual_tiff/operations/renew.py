@@ -20,6 +20,7 @@ from virtual_tiff.audit.history import snapshot_of
 from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.states import find_changed, recorded_states
 from virtual_tiff.choices import OnFailed, check_choice
+from virtual_tiff.cubes.masks import MASK
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import DATETIME, TIME, CubeOptions, plan_cube
 from virtual_tiff.errors import MismatchError
@@ -140,11 +141,13 @@ def _of_cubes(sources: Sources, group: str) -> Sources:
 class _Alike:
     """Images that one plan can have: of one cube and variable, or of the same bands of it.
 
-    `names` are those of the variables, by band of the image, which is -1 for all.
+    `names` are those of the variables, by band of the image, which is -1 for all; `masks` says
+    whether they have variables of masks.
     """
 
     cube: str
     names: tuple[tuple[int, str], ...]
+    masks: bool
 
 
 #: URL, image and place of an image.
@@ -154,6 +157,7 @@ type _Image = tuple[str, str, str]
 def _images(store: IcechunkStore, sources: Sources, urls: set[str]) -> dict[_Alike, list[_Image]]:
     """Return the images of some files, of full resolution, with those that are alike together."""
     bands: dict[tuple[str, _Image], dict[int, str]] = defaultdict(dict)
+    arrays = set(sources["array"].tolist())
     columns = (sources[name].tolist() for name in ("array", "url", "ifd", "position", "band"))
     for array, url, ifd, place, band in zip(*columns, strict=True):
         if url not in urls:
@@ -165,12 +169,15 @@ def _images(store: IcechunkStore, sources: Sources, urls: set[str]) -> dict[_Ali
                 continue  # overviews come with the image that they belong to
             level = above
         # Variables of whole images have a plan each.
+        if name.endswith(MASK) and array.removesuffix(MASK) in arrays:
+            continue  # masks come with their images
         key = (level, (url, ifd, place)) if band >= 0 else (f"{level}:{name}", (url, ifd, place))
         bands[key][band] = array
     found: dict[_Alike, list[_Image]] = defaultdict(list)
-    for (path, image), arrays in bands.items():
-        names = tuple(sorted((band, array.rpartition("/")[2]) for band, array in arrays.items()))
-        found[_Alike(path.partition(":")[0], names)].append(image)
+    for (path, image), named in bands.items():
+        names = tuple(sorted((band, array.rpartition("/")[2]) for band, array in named.items()))
+        masks = any(f"{array}{MASK}" in arrays for array in named.values())
+        found[_Alike(path.partition(":")[0], names, masks)].append(image)
     return found
 
 
@@ -181,7 +188,7 @@ def _planned(
     table = inventory.images.table
     keys = zip(table["url"].to_pylist(), table["ifd"].to_pylist(), strict=True)
     rows = {key: row for row, key in enumerate(keys)}
-    overviews = inventory.images.filter(pc.equal(table["role"], "overview")).table
+    others = inventory.images.filter(pc.not_equal(table["role"], "image")).table
     for alike, members in images.items():
         for url, ifd, _ in members:
             if (url, ifd) not in rows:
@@ -203,9 +210,10 @@ def _planned(
             split_bands=alike.names[0][0] >= 0,
             name=alike.names[0][1] if alike.names[0][0] < 0 else "data",
             overviews=pyramid,
+            masks=alike.masks,
         )
-        if pyramid:
-            chosen = pa.concat_tables([chosen, overviews], promote_options="default")
+        if pyramid or alike.masks:
+            chosen = pa.concat_tables([chosen, others], promote_options="default")
         existing = existing_levels(store, alike.cube) if stitched else ()
         cube = plan_cube(Inventory(chosen), options, existing)
         yield alike.cube, _renamed(cube, dict(alike.names))

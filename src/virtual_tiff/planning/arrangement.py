@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from virtual_tiff.choices import IFDLayout
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import Description
+from virtual_tiff.planning.axes import PART
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.pyramid import Pyramid, multiscales_attributes
@@ -158,6 +159,8 @@ def _coordinates(
             variable = coordinate(image.description, name, size, "x")
         elif plain == "y":
             variable = coordinate(image.description, name, size, "y")
+        elif plain == PART:
+            variable = band_names(("real", "imaginary"), name)
         elif plain == "band":
             described = image.description.band_names
             if options.bands is not None and described:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from virtual_tiff.choices import BandAxis
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
+#: Name of the dimension of real and imaginary parts.
+PART = "part"
 #: Types of axes in OME-Zarr by name; others have a custom type.
 AXIS_TYPES = {
     **{"t": "time", "time": "time", "c": "channel", "band": "channel"},
@@ -51,6 +53,11 @@ class Axes:
     chunk_planes: int
     name: str = "band"
     last: bool = False
+
+    @classmethod
+    def of_parts(cls) -> Axes:
+        """Return the axes of a complex image as real and imaginary parts."""
+        return cls(2, 2, PART, last=True)
 
     @classmethod
     def of(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.errors import (
+    ErrorKind,
+    InvalidOptionError,
+    InvalidTIFFError,
+    VirtualTIFFError,
+)
 from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_pyramids
 from virtual_tiff.planning.attributes import describe, of_bands
 from virtual_tiff.planning.encoding.data_type import image_nodata
 from virtual_tiff.planning.image_plan import plan_image
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.pyramid import pyramids_of
+from virtual_tiff.storage.budget import BUDGET_KINDS
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.tiff.relations import Related, relate, relate_sidecars
 from virtual_tiff.tiff.series import IFDPath
@@ -51,18 +57,55 @@ def plan_header(
     if chosen is None:
         check_undamaged(header)
 
+    planned: dict[int, ArrangedImage] = {}
+    notes: dict[int, list[str]] = {}
+
     def plan_one(one: Related, name: str | None = None) -> ArrangedImage:
+        image = planned.get(id(one))
+        if image is None:
+            try:
+                options.check(0)
+                image = _plan_one(one, header, options, copies or {})
+            except VirtualTIFFError as error:
+                url = (one.source or header.source).url
+                raise error.at(url=url, ifd=one.directory.index) from error.__cause__
+            planned[id(one)] = image
+        if found := notes.get(id(one.directory)):
+            image = replace(image, array=_with_notes(image.array, found))
+        return image if name is None else replace(image, name=name)
+
+    def is_readable(one: Related) -> bool:
+        """Plan an overview; note on its image that it is damaged, if it is."""
+        if one.full is None or one.directory.is_mask or one.source is not None:
+            return True
         try:
-            options.check(0)
-            return _plan_one(one, header, options, copies or {}, name)
-        except VirtualTIFFError as error:
-            url = (one.source or header.source).url
-            raise error.at(url=url, ifd=one.directory.index) from error.__cause__
+            plan_one(one)
+        except InvalidTIFFError as error:
+            if error.kind in BUDGET_KINDS:
+                raise
+            note = f"overview {array_name(one.directory.index)} cannot be read: {error.message}"
+            notes.setdefault(id(one.full), []).append(note)
+            return False
+        return True
 
     if options.layout == "multiscale":
-        pyramids = pyramids_of(related, ifd, url=header.source.url)
+        kept = [one for one in related if chosen not in (None, one.full) or is_readable(one)]
+        pyramids = pyramids_of(kept, ifd, url=header.source.url)
         return arrange_pyramids(pyramids, plan_one, options)
+    if chosen is None:
+        related = tuple([one for one in related if is_readable(one)])
     return arrange([plan_one(one) for one in related if chosen in (None, one.directory)], options)
+
+
+def _with_notes(array: ArrayPlan, notes: Sequence[str]) -> ArrayPlan:
+    known = array.attributes.get("notes", [])
+    return replace(
+        array,
+        attributes={
+            **array.attributes,
+            "notes": [*(known if isinstance(known, list) else []), *notes],
+        },
+    )
 
 
 def check_undamaged(header: Header, layout: str | None = None) -> None:
@@ -114,7 +157,6 @@ def _plan_one(
     header: Header,
     options: PlanOptions,
     copies: Mapping[tuple[str, IFDPath], ArrayPlan],
-    name: str | None,
 ) -> ArrangedImage:
     directory = _with_nodata_of_full(related)
     source = related.source or header.source
@@ -122,9 +164,7 @@ def _plan_one(
     if array is None:
         array = plan_image(directory, source, options.image)
     if directory.notes:
-        known = array.attributes.get("notes", [])
-        notes = [*(known if isinstance(known, list) else []), *directory.notes]
-        array = replace(array, attributes={**array.attributes, "notes": notes})
+        array = _with_notes(array, directory.notes)
     description = describe(
         directory,
         fill_value=image_nodata(directory, array.data_type, related.full, options.image.bands),
@@ -141,8 +181,7 @@ def _plan_one(
     texts = (v for v in description.array_attributes.values() if isinstance(v, str))
     # In memory thrice: here, in the group, and in its document.
     options.check(3 * sum(map(len, texts)))
-    name = name or related.prefix + array_name(directory.index)
-    return ArrangedImage(name, related, array, description)
+    return ArrangedImage(related.prefix + array_name(directory.index), related, array, description)
 
 
 def _with_nodata_of_full(related: Related) -> ImageFileDirectory:

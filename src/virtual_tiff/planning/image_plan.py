@@ -7,18 +7,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from virtual_tiff.choices import BandAxis
+from virtual_tiff.choices import BandAxis, ComplexIntegers
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import list_of_bands
 from virtual_tiff.planning.axes import Axes
 from virtual_tiff.planning.encoding.chunk_grid import ChunkGrid, chunk_grid
-from virtual_tiff.planning.encoding.codec_chain import codec_chain, inspection, is_compressed
+from virtual_tiff.planning.encoding.codec_chain import (
+    codec_chain,
+    inspection,
+    is_cheap_to_inspect,
+    is_compressed,
+)
 from virtual_tiff.planning.encoding.data_type import Scalar, band_nodata, image_nodata, sample_type
 from virtual_tiff.planning.encoding.image_codecs import CCITT, whole_stream
 from virtual_tiff.planning.plan import ArrayPlan, PartialSegment
 from virtual_tiff.storage.source import Source
-from virtual_tiff.tags import Compression, Tag
+from virtual_tiff.tags import (
+    Compression,
+    PlanarConfiguration,
+    Predictor,
+    SampleFormat,
+    Tag,
+)
 from virtual_tiff.tiff.auxiliary import invalid_sidecar
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
@@ -35,19 +46,24 @@ class ImageOptions:
         Bands to keep, in this order, counted from 1 as in GDAL; `None` for all.
     merge_strips
         Whether uncompressed strips may become chunks of another height, depending on their offsets.
+    complex_integers
+        Whether complex integers become integers with a last dimension of real and imaginary part.
     """
 
     band_axis: BandAxis = "first"
     bands: tuple[int, ...] | None = None
     merge_strips: bool = True
+    complex_integers: ComplexIntegers = "raise"
 
 
 def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOptions) -> ArrayPlan:
     """Plan the array of one image."""
     if directory.compression == Compression.OLD_JPEG:
         directory = whole_stream(directory, source.size)
-    sample = sample_type(directory)
     axes = Axes.of(directory, options.band_axis, options.bands)
+    if options.complex_integers == "parts" and _is_complex_integer(directory):
+        directory, axes = _parts(directory), Axes.of_parts()
+    sample = sample_type(directory)
     codecs = codec_chain(directory, sample, bands_last=axes.last and axes.planes > 1)
     grid = chunk_grid(
         directory,
@@ -55,6 +71,8 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
         row_bytes=sample.row_bytes(directory.segment_shape[1] * directory.samples_per_segment),
         compressed=is_compressed(directory),
         merge_strips=options.merge_strips,
+        # Decoders stop at the end of the data, and what they decode is inspected.
+        clipped=is_cheap_to_inspect(directory, source.size),
     )
     if options.bands is not None:
         grid = _select_bands(directory, grid, options.bands)
@@ -72,8 +90,30 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
         offsets=axes.arrange_grid(grid.offsets),
         lengths=axes.arrange_grid(grid.lengths),
         partial=tuple(_partial_segments(directory, grid, axes)),
-        inspection=inspection(directory, sample),
+        inspection=inspection(directory, sample, source.size),
         attributes=_band_nodata(directory, grid, sample.data_type, options.bands),
+    )
+
+
+def _is_complex_integer(directory: ImageFileDirectory) -> bool:
+    """Return whether a pixel is one complex integer, whose parts follow each other."""
+    return (
+        directory.sample_format == (SampleFormat.COMPLEX_INT,)
+        and directory.bits_per_sample[0] in (16, 32, 64)
+        and directory.image_depth == 1
+        # libtiff applies it to whole samples.
+        and directory.predictor == Predictor.NONE
+    )
+
+
+def _parts(directory: ImageFileDirectory) -> ImageFileDirectory:
+    """Return the directory of an image of two integers in each pixel."""
+    return replace(
+        directory,
+        samples_per_pixel=2,
+        bits_per_sample=(directory.bits_per_sample[0] // 2,) * 2,
+        sample_format=(SampleFormat.INT,) * 2,
+        planar_configuration=PlanarConfiguration.CHUNKY,
     )
 
 

@@ -79,7 +79,9 @@ class CubeLevel:
         return sum(
             int(np.count_nonzero(self.holders[name] >= 0))
             for name, variable in self.cube.variables.items()
-            if name in self.holders and (variable.band is None or variable.band.index == 0)
+            if name in self.holders
+            and not variable.is_mask
+            and (variable.band is None or variable.band.index == 0)
         )
 
     @property

@@ -59,11 +59,13 @@ def chunk_grid(
     row_bytes: int,
     compressed: bool,
     merge_strips: bool = True,
+    clipped: bool = False,
 ) -> ChunkGrid:
     """Plan a regular grid over the segments of an image, none of which may end beyond the file.
 
     `row_bytes` is the decoded size of a row of a segment; a `compressed` segment can only be
-    decoded whole. Without `merge_strips`, each uncompressed strip is a chunk.
+    decoded whole. Without `merge_strips`, each uncompressed strip is a chunk. With `clipped`,
+    segments that begin in the file end with it.
     """
     rows, _ = ifd.segment_shape
     # Rows of uncompressed strips can be divided anywhere; other segments cannot.
@@ -82,6 +84,9 @@ def chunk_grid(
         return _uncompressed_strips(ifd, offsets, sparse, file_size, row_bytes, merge_strips)
     found = counts if compressed else np.uint64(ifd.tile_depth * rows * row_bytes)
     lengths = np.where(sparse, 0, found)
+    if clipped and compressed:
+        left = np.uint64(file_size) - np.minimum(offsets, np.uint64(file_size))
+        lengths = np.where(left > 0, np.minimum(lengths, left), lengths)
     _check_inside(ifd, offsets, lengths, file_size)
     partial = 0 if ifd.is_tiled or not lengths[:, -1].any() else ifd.image_length % rows
     return ChunkGrid(*ifd.segment_shape, offsets, lengths, partial)

@@ -31,6 +31,19 @@ _BYTES_CODECS: dict[int, Codec] = {
     # FORMAT_XZ of Python's lzma module: libtiff writes .xz streams.
     Compression.LZMA: {"name": "numcodecs.lzma", "configuration": {"format": 1}},
 }
+#: Compressions whose segments may decode to more or fewer bytes than their chunk.
+_INSPECTED = frozenset(
+    {
+        Compression.ADOBE_DEFLATE,
+        Compression.DEFLATE,
+        Compression.DEFLATE_PIXTIFF,
+        Compression.LZW,
+        Compression.PACKBITS,
+    }
+)
+_SMALL_FILE_BYTES = 1024 * 1024
+_SMALL_TILED_BYTES = 32 * 1024
+_MOST_DECODED_BYTES = 16 * 1024 * 1024
 #: Compressions for which libtiff applies a predictor; for others it ignores the tag.
 _PREDICTED = frozenset(_BYTES_CODECS) - {Compression.PACKBITS}
 
@@ -110,7 +123,7 @@ def _has_bit_order_codec(ifd: ImageFileDirectory, sample: SampleType) -> bool:
     return ifd.compression == Compression.NONE and not sample.is_packed and sample.bits in (8, 16)
 
 
-def inspection(ifd: ImageFileDirectory, sample: SampleType) -> Inspection | None:
+def inspection(ifd: ImageFileDirectory, sample: SampleType, file_size: int) -> Inspection | None:
     """Return what has to be inspected in the segments of an image."""
     whole_images = IMAGE_COMPRESSIONS - CCITT
     if (
@@ -126,7 +139,21 @@ def inspection(ifd: ImageFileDirectory, sample: SampleType) -> Inspection | None
         ifd.compression == Compression.LZW and not ifd.is_tiled
     ):
         return Inspection.SIZES
-    return None
+    return Inspection.SIZES if is_cheap_to_inspect(ifd, file_size) else None
+
+
+def is_cheap_to_inspect(ifd: ImageFileDirectory, file_size: int) -> bool:
+    """Return whether the sizes of all segments are inspected, since the file is small.
+
+    For tiles it is one that the first GET contains: COGs take one request each, and few writers of
+    tiles leave other sizes.
+    """
+    limit = _SMALL_TILED_BYTES if ifd.is_tiled else _SMALL_FILE_BYTES
+    rows, columns = ifd.segment_shape
+    bits = rows * columns * ifd.samples_per_segment * ifd.bits_per_sample[0]
+    # Segments are decoded for it.
+    is_small = file_size <= limit and bits <= 8 * _MOST_DECODED_BYTES
+    return is_small and ifd.compression in _INSPECTED
 
 
 def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:

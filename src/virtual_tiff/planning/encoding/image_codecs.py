@@ -75,6 +75,12 @@ def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ..
     if compression in _PLAIN:
         return ({"name": _PLAIN[compression]},)
     if compression in _WEBP:
+        if ifd.samples_per_segment not in (3, 4):
+            raise ifd.unsupported(
+                ErrorKind.UNSUPPORTED_LAYOUT,
+                Tag.SAMPLES_PER_PIXEL,
+                f"WebP segments of {ifd.samples_per_segment} samples, which has 3 or 4.",
+            )
         # In each tile, a stream omits an alpha channel that is completely opaque.
         alpha = ifd.samples_per_segment == 4
         return ({"name": "imagecodecs_webp", "configuration": {"hasalpha": alpha}},)
@@ -129,8 +135,14 @@ def _jpeg(ifd: ImageFileDirectory) -> Codec:
         configuration["header"] = base64.b64encode(ifd.jpeg_header).decode()
     if ifd.jpeg_tables:
         configuration["tables"] = base64.b64encode(ifd.jpeg_tables).decode()
-    configuration["colorspace_jpeg"] = stored
-    configuration["colorspace_data"] = delivered
+    # Lossy DNG has YCbCr where the directory says RGB; markers of the stream tell.
+    by_stream = (
+        ifd.compression == Compression.JPEG_LOSSY_DNG
+        and ifd.photometric_interpretation == PhotometricInterpretation.RGB
+    )
+    if not by_stream:
+        configuration["colorspace_jpeg"] = stored
+        configuration["colorspace_data"] = delivered
     return {"name": "imagecodecs_jpeg", "configuration": dict(configuration)}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from icechunk import IcechunkStore
 from numpy.typing import NDArray
 
+from virtual_tiff.cubes.masks import MASK
 from virtual_tiff.publishing.cube import level_count
 from virtual_tiff.publishing.nodes import key_prefix
 from virtual_tiff.publishing.parts import Part, Written
@@ -97,7 +98,9 @@ def _by_group(
         for path in (level, level.rpartition("/")[0]):
             rows = cubes.get(path, {}).get(level) if path in cubes else None
             if rows is not None:
-                gone = (path, name, place, url) in claimed
+                # Masks go with their images.
+                of_image = (path, name.removesuffix(MASK), place, url)
+                gone = (path, name, place, url) in claimed or of_image in claimed
                 rows.add(name, row, json.loads(place), url, removed=gone)
                 break
     return dict(cubes), dict(files)
@@ -106,6 +109,9 @@ def _by_group(
 def _images(sources: Sources, rows: LevelRows) -> int:
     """Count the images of a level, of which each band may have a row."""
     bands: Mapping[int, int] = {
-        row: int(sources["band"][row]) for each in rows.removed.values() for row in each
+        row: int(sources["band"][row])
+        for name, each in rows.removed.items()
+        if not (name.endswith(MASK) and name.removesuffix(MASK) in rows.removed)
+        for row in each
     }
     return sum(band <= 0 for band in bands.values())

@@ -1,0 +1,114 @@
+"""Open folders of OME-Zarr with validators and readers, in an environment without this package.
+
+    python tests/ome_zarr/check.py FOLDER
+
+Exit status 1 if one of them refuses an image that it can decode, or reads nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ngff_zarr
+import numpy as np
+import ome_zarr_models.v05
+import yaozarrs
+import zarr
+from napari_ome_zarr import napari_get_reader
+from ome_zarr.io import parse_url
+from ome_zarr.reader import Reader
+
+warnings.simplefilter("ignore")
+#: tensorstore, with which ngff-zarr reads, has no codecs of imagecodecs or numcodecs.
+NOT_IN_TENSORSTORE = "is not supported"
+
+
+def images_of(folder: Path, ome: dict[str, Any]) -> list[Path]:
+    """Groups of the images of a file."""
+    if "multiscales" in ome:
+        return [folder]
+    if "plate" in ome:
+        wells = [folder / well["path"] for well in ome["plate"]["wells"]]
+        return [
+            well / image["path"]
+            for well in wells
+            for image in open_group(well).attrs["ome"]["well"]["images"]
+        ]
+    return [folder / name for name in open_group(folder / "OME").attrs["ome"]["series"]]
+
+
+def open_group(folder: Path) -> Any:
+    return zarr.open_group(str(folder), mode="r")
+
+
+def models(folder: Path, images: list[Path]) -> None:
+    group = open_group(folder)
+    if "plate" in group.attrs["ome"]:
+        ome_zarr_models.v05.HCS.from_zarr(group)
+    for image in images:
+        ome_zarr_models.v05.Image.from_zarr(open_group(image))
+
+
+def with_yaozarrs(folder: Path, images: list[Path]) -> None:
+    yaozarrs.validate_zarr_store(str(folder))
+
+
+def with_ome_zarr(folder: Path, images: list[Path]) -> None:
+    for image in images:
+        levels = [data for node in Reader(parse_url(str(image)))() for data in node.data or []]
+        assert levels, f"{image} has no levels"
+        for level in levels:
+            np.asarray(level[(0,) * level.ndim])
+
+
+def with_napari(folder: Path, images: list[Path]) -> None:
+    # A collection has to have its OME-XML as a file, which no key of Zarr can be.
+    for place in [folder] if images == [folder] else images:
+        read = napari_get_reader(str(place))
+        layers = [] if read is None else read(str(place))
+        assert any(layer[0] is not None for layer in layers), f"{place} has no layers"
+
+
+def with_ngff_zarr(folder: Path, images: list[Path]) -> None:
+    try:
+        for image in images:
+            ngff_zarr.from_ngff_zarr(str(image), validate=True)
+    except Exception as error:
+        if NOT_IN_TENSORSTORE not in str(error):
+            raise
+
+
+CHECKS: dict[str, Callable[[Path, list[Path]], None]] = {
+    "ome-zarr-models": models,
+    "yaozarrs": with_yaozarrs,
+    "ome-zarr-py": with_ome_zarr,
+    "napari-ome-zarr": with_napari,
+    "ngff-zarr": with_ngff_zarr,
+}
+
+
+def main(root: Path) -> int:
+    failed = checked = 0
+    for folder in sorted(root.iterdir()):
+        ome = dict(open_group(folder).attrs).get("ome")
+        # Images of dimensions that OME-Zarr does not allow have no metadata.
+        if ome is None:
+            continue
+        checked += 1
+        images = images_of(folder, ome)
+        for name, check in CHECKS.items():
+            try:
+                check(folder, images)
+            except Exception as error:
+                failed += 1
+                print(f"{folder.stem}: {name}: {type(error).__name__}: {str(error)[:200]}")
+    print(f"{checked} series, {len(CHECKS)} validators and readers, {failed} failures")
+    return 1 if failed or checked < 20 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,62 @@
+"""Write series of pages as folders of plain Zarr, for validators and readers of OME-Zarr.
+
+    python -m tests.ome_zarr.write FOLDER
+
+Icechunk is left out, since most of them open folders only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import zarr
+import zarr.api.asynchronous
+from zarr.buffer import default_buffer_prototype
+
+from tests.helpers.microscopes import MICROSCOPES, gel, ndpi, plate
+from tests.helpers.paged import PAGED
+from tests.helpers.read import local_registry, numcodecs_names
+from virtual_tiff import VirtualTIFF
+
+SERIES = PAGED | MICROSCOPES | {"gel": gel, "ndpi": ndpi, "plate": plate}
+#: The formats that are recognised by the suffix of the file.
+_SUFFIXES = {"ndpi": ".ndpi", "lsm": ".lsm", "lsm-lzw": ".lsm"}
+
+
+def main(folder: Path) -> None:
+    with TemporaryDirectory() as here, numcodecs_names():
+        for name, make in SERIES.items():
+            path = Path(here) / f"{name}{_SUFFIXES.get(name, '.tif')}"
+            make(path)
+            store = VirtualTIFF(ifd_layout="pages")(path.as_uri(), local_registry())
+            asyncio.run(_copy(store, folder / f"{name}.zarr"))
+    print(f"{len(SERIES)} series in {folder}")
+
+
+async def _copy(store: Any, folder: Path) -> None:
+    """Copy the documents and chunks of a store into files."""
+
+    async def copy(key: str) -> None:
+        data = await store.get(key, default_buffer_prototype())
+        if data is not None:
+            path = folder / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data.to_bytes())
+
+    root = await zarr.api.asynchronous.open_group(store, mode="r", zarr_format=3)
+    await copy("zarr.json")
+    async for name, member in root.members(max_depth=None):
+        await copy(f"{name}/zarr.json")
+        if isinstance(member, zarr.AsyncArray):
+            grid = [-(-s // c) for s, c in zip(member.shape, member.chunks, strict=True)]
+            for index in product(*map(range, grid)):
+                await copy("/".join([name, "c", *map(str, index)]))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
