@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from virtual_tiff.cli._common import size_text
-from virtual_tiff.messages import printable
+from virtual_tiff.messages import printable, redacted_links
 from virtual_tiff.planning.encoding.readers import Reader
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _numbers(values: Iterable[float]) -> str:
 
 def _text(text: str, style: str = "") -> Text:
     """Return text without control characters, which names and tags can contain."""
-    return Text(printable(text), style=style)
+    return Text(printable(redacted_links(text)), style=style)
 
 
 def _series(series: SeriesInfo) -> str:

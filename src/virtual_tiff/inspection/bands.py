@@ -9,6 +9,7 @@ import numpy as np
 
 from virtual_tiff.errors import UnsupportedTIFFError
 from virtual_tiff.inspection.records import BandInfo
+from virtual_tiff.messages import redacted_links
 from virtual_tiff.planning.attributes import color_interpretation, image_metadata
 from virtual_tiff.planning.encoding.data_type import Scalar, band_nodata, sample_type
 from virtual_tiff.tags import Tag
@@ -114,12 +115,12 @@ def _band(band: BandMetadata, color: str, nodata: Scalar | None) -> BandInfo:
                 statistics[name] = float(others[""][key])
                 del others[""][key]
     return BandInfo(
-        name=band.description,
+        name=redacted_links(band.description),
         color=color,
         scale=1.0 if band.scale is None else band.scale,
         offset=0.0 if band.offset is None else band.offset,
-        unit=band.units,
+        unit=redacted_links(band.units),
         nodata=nodata,
         statistics=statistics,
-        metadata={domain: items for domain, items in others.items() if items},
+        metadata=redacted_links({domain: items for domain, items in others.items() if items}),
     )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
+from virtual_tiff.messages import redacted_links
 from virtual_tiff.planning.plan import Codec
 
 type Kind = Literal["image", "overview", "mask", "page", "sub-image"]
@@ -197,8 +198,11 @@ class FileInfo:
     series: tuple[SeriesInfo, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return this record as JSON: complex numbers as two, NaN and infinity as text."""
-        found: dict[str, Any] = _plain(asdict(self))
+        """Return this record as JSON: complex numbers as two, NaN and infinity as text.
+
+        Passwords, signatures and tokens of addresses are replaced.
+        """
+        found: dict[str, Any] = redacted_links(_plain(asdict(self)))
         return found
 
 

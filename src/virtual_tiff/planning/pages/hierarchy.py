@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.json_type import JSON
+from virtual_tiff.messages import redacted_links
 from virtual_tiff.planning.arrangement import PlanOptions, without_grid_mapping
 from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd
 from virtual_tiff.planning.pages.arrays import LevelPlan, Pages
@@ -123,7 +124,7 @@ def _ome_xml(header: Header, series: Sequence[Series]) -> dict[str, ArrayPlan]:
         return {}
     if "<OME" not in text:
         return {}
-    return {METADATA: scalar_text(text)}
+    return {METADATA: scalar_text(redacted_links(text))}
 
 
 def _one_plate(wells: Sequence[Well]) -> bool:
