@@ -246,8 +246,8 @@ def test_one_tile_with_a_count_of_zero_is_missing(compressed: bool) -> None:
         tile_width=16,
         tile_length=16,
         rows_per_strip=16,
-        offsets=np.array([8], np.uint64),
-        byte_counts=np.array([0], np.uint64),
+        offsets=[8],
+        byte_counts=[0],
     )
     assert grid_of(ifd, size=300, row=16, compressed=compressed).lengths.tolist() == [[[0]]]
 
