@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import tifffile
 import zarr
 from zarr.storage import StoreLike
 
 from tests.helpers.make import Pixels
 from tests.helpers.paged import ramp
+from tests.helpers.range_server import RangeServer
 from virtual_tiff import VirtualTIFF, append, open_repository, publish, scan, stack
 from virtual_tiff.errors import ErrorKind, MismatchError, VirtualTIFFError
 from virtual_tiff.tiff.ome_places import places_of_planes
 
 COLUMNS = {"t": r"_t(\d+)", "c": r"_(c\d)"}
+COLUMNS_OF_T = {"t": r"_t(\d+)"}
 
 
 def group_of(repo: Path) -> zarr.Group:
@@ -121,6 +124,94 @@ def test_pages_without_metadata_become_a_dimension(tmp_path: Path) -> None:
                 tif.write(page, metadata=None, contiguous=False)
     stack(str(tmp_path / "*.tif"), str(tmp_path / "r"), along="t", columns={"t": r"_t(\d)"})
     assert np.array_equal(np.asarray(array_of(tmp_path / "r")[...]), pixels)
+
+
+#: A page in UTM zone 33 north, with pixels of 10 m.
+GEO = [
+    (33550, "d", 3, (10.0, 10.0, 0.0), True),
+    (33922, "d", 6, (0.0, 0.0, 0.0, 400_000.0, 5_300_000.0, 0.0), True),
+    (34735, "H", 16, (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633), True),
+]
+#: What a page is, after the first.
+PAGE: dict[str, Any] = {}
+OVERVIEW: dict[str, Any] = {"subfiletype": 1}
+MASK: dict[str, Any] = {"subfiletype": 4}
+
+
+@pytest.mark.parametrize("is_geographic", [False, True])
+@pytest.mark.parametrize("size", [20, 256])
+@pytest.mark.parametrize(
+    ("following", "pages", "noted"),
+    [
+        ([PAGE], 2, ()),
+        ([OVERVIEW], 1, ()),
+        ([OVERVIEW, PAGE], 2, ()),
+        ([MASK], 1, ("mask",)),
+        ([MASK, PAGE], 2, ("mask",)),
+        ([PAGE, MASK], 2, ("mask",)),
+    ],
+)
+def test_the_distance_of_what_follows_does_not_matter(
+    following: list[dict[str, Any]],
+    pages: int,
+    noted: tuple[str, ...],
+    size: int,
+    is_geographic: bool,
+    tmp_path: Path,
+) -> None:
+    """Georeferenced pages beyond the first GET, and what follows an overview, were left out."""
+    pixels = ramp(2, size, size)
+    given: dict[str, Any] = {"metadata": None, "contiguous": False}
+    given |= {"extratags": GEO} if is_geographic else {}
+    with tifffile.TiffWriter(tmp_path / "a_t0.tif") as tif:
+        tif.write(pixels[0], **given)
+        for kind in following:
+            image = pixels[1]
+            if kind is OVERVIEW:
+                image = image[::2, ::2]
+            elif kind is MASK:
+                image = image > 0
+            tif.write(image, **given, **kind)
+    result = stack(str(tmp_path / "*.tif"), str(tmp_path / "r"), along="t", columns=COLUMNS_OF_T)
+    expected = pixels[:pages] if pages > 1 else pixels[0]
+    assert np.array_equal(np.asarray(array_of(tmp_path / "r")[0]), expected)
+    notes = [note for each in result.notes.values() for note in each]
+    assert len(notes) == len(noted)
+    assert all(word in note for word, note in zip(noted, notes, strict=True))
+
+
+def test_a_smaller_page_of_another_place_is_no_level(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a_t0.tif") as tif:
+        for size in (256, 128):
+            tif.write(ramp(size, size), metadata=None, contiguous=False, extratags=GEO)
+    result = stack(str(tmp_path / "*.tif"), str(tmp_path / "r"), along="t", columns=COLUMNS_OF_T)
+    assert list(result.notes) == ["data"]
+
+
+@pytest.mark.parametrize(("driver", "requests"), [("COG", 1), ("GTiff", 2)])
+def test_what_follows_takes_no_request_of_a_cog(driver: str, requests: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    options = {"BLOCKSIZE": 128} if driver == "COG" else {"TILED": "YES"}
+    with rasterio.open(
+        path,
+        "w",
+        driver=driver,
+        width=1024,
+        height=1024,
+        count=1,
+        dtype="uint8",
+        crs="EPSG:32633",
+        transform=(10, 0, 400_000, 0, -10, 5_300_000),
+        **options,
+    ) as file:
+        file.write(np.ones((1, 1024, 1024), "uint8"))
+    if driver == "GTiff":
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2, 4])
+    with RangeServer(tmp_path) as server:
+        inventory = scan(f"{server.url}/a.tif")
+        assert len(inventory) == 1
+        assert len(server.requests) == requests
 
 
 def test_planes_that_are_left_out_are_noted(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.tiff.gdal_metadata import parse_gdal_metadata
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
-from virtual_tiff.tiff.reader import has_mask, header_of, may_have_pages
+from virtual_tiff.tiff.reader import Following, find_following, header_of
 from virtual_tiff.tiff.relations import relate
 
 DEFAULT_CONCURRENCY = 256
@@ -80,23 +80,24 @@ class FileReader:
         header, source = await parser.read_async(url, self.registry)
         first = parser.ifd in (0, (0,))
         extra: Row = {}
-        note: str | None = None
-        if self.pages == "axes" or (
-            self.pages == "auto" and first and await may_have_pages(header, source)
-        ):
+        notes: tuple[str, ...] = ()
+        following = Following()
+        if first and self.pages == "auto":
+            following = await find_following(header, source)
+        if self.pages == "axes" or following.pages:
             try:
                 images = await self._by_pages(url, header, source)
             except VirtualTIFFError:
                 if self.pages == "axes":
                     raise
-                note = NO_ORDER
+                notes = (NO_ORDER,)
             else:
                 if self.pages == "axes" or len(images) != 1 or not images[0].is_one_page:
                     return [self._page_row(url, header, image) for image in images]
                 # As the directory alone, whose bands have names.
-                extra, note = {"pages": images[0].facts.text()}, images[0].note
-        if note is None and first and self.pages == "auto" and await has_mask(header, source):
-            note = NO_MASK
+                extra, notes = {"pages": images[0].facts.text()}, images[0].notes
+        if following.masks:
+            notes = (*notes, NO_MASK)
         found: list[Row] = []
         errors: list[VirtualTIFFError] = []
         for related in relate(header.ifds):
@@ -106,7 +107,7 @@ class FileReader:
             try:
                 plan = await parser.plan_header_async(header, source, directory.index, alone=True)
                 array, mapping = _array(plan, directory)
-                array = array if note is None else noted(array, note)
+                array = noted(array, *notes)
                 full = related.full or directory
                 row = image_row(
                     directory,
@@ -154,7 +155,7 @@ class FileReader:
         return images
 
     def _page_row(self, url: str, header: Header, image: PageImage) -> Row:
-        array = image.array if image.note is None else noted(image.array, image.note)
+        array = noted(image.array, *image.notes)
         row = image_row(
             image.directory,
             array,

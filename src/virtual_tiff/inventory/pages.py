@@ -32,6 +32,10 @@ NO_MASK = (
 )
 
 
+#: Of an image of several pages.
+_NO_MASKS = "the file has masks, which are not in the array, so masked pixels are there."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageFacts:
     """What the metadata of a file say of the dimensions of an image.
@@ -92,7 +96,7 @@ class PageFacts:
 class PageImage:
     """An image to make a row of: its first directory, that of the full resolution, and its plan.
 
-    `note` says what of the file is not in the array.
+    `notes` say what of the file is not in the array.
     """
 
     directory: ImageFileDirectory
@@ -102,7 +106,7 @@ class PageImage:
     facts: PageFacts
     is_overview: bool = False
     is_one_page: bool = False
-    note: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def page_images(
@@ -115,13 +119,25 @@ def page_images(
     """
     directories = {directory.index: directory for directory in walk_ifds(header.ifds)}
     taken = [i for i, one in enumerate(series) if chosen is None or one.holds(chosen)]
-    used = {page for i in taken for level in series[i].levels for page in level.pages}
+    used = {
+        page
+        for i in taken
+        for number, level in enumerate(series[i].levels)
+        for page in level.pages
+        if page is not None
+        # A smaller page with georeferencing of its own may be another place, not a level.
+        and not (number and directories[page].geo_keys)
+    }
     left = any(
         directory.index not in used and not directory.is_reduced and not directory.is_mask
         for directory in header.ifds
     )
     if any(series[i].contiguous for i in taken):
         left = False
+    notes = (_NOT_TAKEN,) if left else ()
+    # The mask of a single page is found, and noted, before the pages are.
+    if any(series[i].sizes for i in taken) and any(one.is_mask for one in header.ifds):
+        notes = (*notes, _NO_MASKS)
     found = []
     for i in taken[: None if chosen is None else 1]:
         groups = plan.groups[str(i)].groups
@@ -140,17 +156,19 @@ def page_images(
                     facts=PageFacts.of(series[i]),
                     is_overview=number > 0,
                     is_one_page=not series[i].sizes,
-                    note=_NOT_TAKEN if left else None,
+                    notes=notes,
                 )
             )
     return found
 
 
-def noted(array: ArrayPlan, note: str) -> ArrayPlan:
-    """Add a note to the attributes of an array."""
+def noted(array: ArrayPlan, *added: str) -> ArrayPlan:
+    """Add notes to the attributes of an array."""
+    if not added:
+        return array
     notes = array.attributes.get("notes")
     before = notes if isinstance(notes, list) else []
-    return replace(array, attributes={**array.attributes, "notes": [*before, note]})
+    return replace(array, attributes={**array.attributes, "notes": [*before, *added]})
 
 
 def places_in_set(header: Header) -> dict[IFDPath, PageFacts]:

@@ -88,6 +88,10 @@ class ByteSource:
         end = start + length
         return self.prefix[start:end] if end <= len(self.prefix) else None
 
+    def holds(self, start: int, length: int) -> bool:
+        """Return whether a read takes no request."""
+        return self._lookup(start, min(start + length, self.size)) is not None
+
     def checksum(self) -> str:
         """Return the checksum of the bytes that were read so far, without a request."""
         # Extents may begin within the first GET, and be evicted while a thread still reads.

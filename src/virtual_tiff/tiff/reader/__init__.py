@@ -6,19 +6,18 @@ for bytes that the first GET does not contain.
 """
 
 from virtual_tiff.tiff.reader._entries import with_tags
+from virtual_tiff.tiff.reader._following import Following, find_following
 from virtual_tiff.tiff.reader._read import (
     DEFAULT_PREFETCH,
-    has_mask,
     header_of,
-    may_have_pages,
     read_header,
 )
 
 __all__ = [
     "DEFAULT_PREFETCH",
-    "has_mask",
+    "Following",
+    "find_following",
     "header_of",
-    "may_have_pages",
     "read_header",
     "with_tags",
 ]

@@ -12,24 +12,20 @@ from obspec_utils.registry import ObjectStoreRegistry
 from virtual_tiff.errors import (
     ErrorKind,
     InvalidOptionError,
-    InvalidTIFFError,
     VirtualTIFFError,
 )
 from virtual_tiff.storage.budget import Limits
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.opening import open_source
-from virtual_tiff.tags import NewSubfileType, Tag
+from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, is_dependent
-from virtual_tiff.tiff.ome_xml import is_ome_xml
 from virtual_tiff.tiff.reader._build import hidden_planes
-from virtual_tiff.tiff.reader._chain import SPREAD_BYTES, Chain, read_chain, read_directory
-from virtual_tiff.tiff.reader._layout import HEADER_BYTES, read_file_header
+from virtual_tiff.tiff.reader._chain import Chain, read_chain
 from virtual_tiff.tiff.reader._values import Unusual, Values
 
 #: Bytes of the first GET. The header of a COG with five overviews and 4,000 tiles fits.
 DEFAULT_PREFETCH = 32 * 1024
 _LIMITS = Limits()
-_SHORT = 3
 
 
 async def read_header(
@@ -94,49 +90,6 @@ async def header_of(source: ByteSource, *, only: int | None = None) -> Header:
         damage=chain.damage,
         following=chain.following,
     )
-
-
-async def may_have_pages(header: Header, source: ByteSource) -> bool:
-    """Return whether the first image of a file may have more pages than its directory.
-
-    It takes no request, unless the next directory of a file without georeferencing is beyond the
-    bytes of the first GET: in files with georeferencing, overviews are there.
-    """
-    first = header.ifds[0]
-    text = first.other_tags.get(Tag.IMAGE_DESCRIPTION)
-    if isinstance(text, str) and (is_ome_xml(text) or text.startswith("ImageJ=")):
-        return True
-    if not header.following:
-        return False
-    if first.geo_keys and source.peek(header.following, 2) is None:
-        return False
-    found = await _next_subfile_type(header, source)
-    return found is not None and not found & (
-        NewSubfileType.REDUCED_RESOLUTION | NewSubfileType.MASK
-    )
-
-
-async def has_mask(header: Header, source: ByteSource) -> bool:
-    """Return whether the directory after those of a header is a mask, without a request."""
-    if not header.following or source.peek(header.following, SPREAD_BYTES // 8) is None:
-        return False
-    found = await _next_subfile_type(header, source)
-    masks = NewSubfileType.REDUCED_RESOLUTION | NewSubfileType.MASK
-    return found is not None and found & masks == NewSubfileType.MASK
-
-
-async def _next_subfile_type(header: Header, source: ByteSource) -> int | None:
-    """Return NewSubfileType of the first directory that was not read; `None` if it is damaged."""
-    layout, _ = read_file_header(source.prefix[:HEADER_BYTES])
-    try:
-        directory, _ = await read_directory(source, layout, header.following)
-    except InvalidTIFFError:
-        return None
-    for tag, field_type, _, value in directory.entries:
-        if tag == Tag.NEW_SUBFILE_TYPE:
-            size = 2 if field_type == _SHORT else 4
-            return int.from_bytes(value[:size], layout.byte_order)
-    return 0
 
 
 async def _read_directories(
