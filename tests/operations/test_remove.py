@@ -158,6 +158,18 @@ def test_one_of_several_images_of_a_step(tmp_path: Path, repo: str) -> None:
     assert_holds(repo, 2)
 
 
+def test_steps_that_only_a_removed_variable_had(tmp_path: Path, repo: str) -> None:
+    red = write_scenes(tmp_path / "a", 2, prefix="red")
+    write_scenes(tmp_path / "a", 3, prefix="nir")
+    stack(scanned(tmp_path / "a"), repo, variable_pattern="(red|nir)_")
+    remove("*/nir_*", repo)
+    dataset = opened(open_repository(repo))
+    assert list(dataset.data_vars) == ["red"]
+    assert dataset["time"].size == 2
+    assert np.array_equal(dataset["red"].values, read_paths(red))
+    assert_holds(repo, 2)
+
+
 def test_a_gap_needs_a_nodata_value(tmp_path: Path, repo: str) -> None:
     red = write_scenes(tmp_path / "a", 2, prefix="red", nodata=None)
     write_scenes(tmp_path / "a", 2, prefix="nir", nodata=None)

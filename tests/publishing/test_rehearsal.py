@@ -93,6 +93,17 @@ def test_gaps_are_counted(tmp_path: Path) -> None:
     assert {path: array.gaps for path, array in result.planned.items() if array.gaps} == {"nir": 1}
 
 
+def test_gaps_that_stay_are_counted(tmp_path: Path) -> None:
+    """Of an array of presence that an append fills in part, only a chunk is written."""
+    paths = write_scenes(tmp_path / "a", 4, nodata=0, prefix="red")
+    paths[:0] = write_scenes(tmp_path / "a", 1, nodata=0, prefix="nir")
+    options: dict[str, Any] = {**OPTIONS, "variable_pattern": r"/(red|nir)_"}
+    stack([str(path) for path in paths], str(tmp_path / "r"), **options)
+    write_scenes(tmp_path / "b", 1, first=1, nodata=0, prefix="nir")
+    result = append(f"{tmp_path / 'b'}/", str(tmp_path / "r"), dry_run=True, **options)
+    assert {path: array.gaps for path, array in result.planned.items() if array.gaps} == {"nir": 2}
+
+
 def test_mismatches_are_found(tmp_path: Path) -> None:
     write_scenes(tmp_path, 2)
     write_scenes(tmp_path, 1, first=2, dtype="int32")

@@ -191,6 +191,9 @@ def _arrays(store: Overlay) -> Iterable[tuple[str, PlannedArray]]:
         if document["node_type"] != "array":
             continue
         path = key.removesuffix(f"/{_DOCUMENT}")
+        present = f"{path}{PRESENT}"
+        # A variable with gaps names what shows them, which need not be written as a whole.
+        named = present.rpartition("/")[2] in str(document["attributes"].get("coordinates"))
         yield (
             path,
             PlannedArray(
@@ -198,7 +201,7 @@ def _arrays(store: Overlay) -> Iterable[tuple[str, PlannedArray]]:
                 shape=tuple(document["shape"]),
                 chunks=tuple(document["chunk_grid"]["configuration"]["chunk_shape"]),
                 data_type=_name(document["data_type"]),
-                gaps=_gaps(store, f"{path}{PRESENT}"),
+                gaps=_gaps(store, present) if named else 0,
             ),
         )
 
@@ -209,9 +212,9 @@ def _name(data_type: Any) -> str:
 
 def _gaps(store: Overlay, path: str) -> int:
     """Count the places without an image."""
-    if f"{path}/{_DOCUMENT}" not in store.written:
-        return 0
     above, _, name = path.rpartition("/")
     group = zarr.open_group(cast(Any, store), path=above or None, mode="r")
+    if name not in group:
+        return 0
     array: Any = group[name]
     return read_presence(group, name, array.shape).gaps

@@ -108,11 +108,11 @@ def _steps_gone(
     if not listed.issuperset(left):
         return {}
     gone: dict[str, set[str]] = {}
-    for name, removed in rows.removed.items():
-        if name in left:
-            for place, _ in removed.values():
-                for axis, value in _stacked(place):
-                    gone.setdefault(axis, set()).add(json.dumps(value))
+    # Also of variables that are removed as a whole.
+    for removed in rows.removed.values():
+        for place, _ in removed.values():
+            for axis, value in _stacked(place):
+                gone.setdefault(axis, set()).add(json.dumps(value))
     for kept in rows.kept.values():
         for place, _ in kept.values():
             for axis, value in _stacked(place):
