@@ -189,7 +189,7 @@ class _Level:
         if table is not None and values.shape[-1] == 1 and values.dtype.kind == "u":
             palette = _palette(table)
             index = np.minimum(values[..., 0], len(palette) - 1)
-            return palette[index]
+            return np.asarray(palette[index], np.uint8)
         names = self._band_colors()
         bands = [names.index(name) for name in _RGB] if set(_RGB) <= set(names) else [0, 0, 0]
         if values.dtype == np.uint8 and values.shape[-1] >= 3 and bands != [0, 0, 0]:
