@@ -57,6 +57,7 @@ def renew(
     registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
+    dry_run: bool = False,
     progress: Progress | None = None,
 ) -> PublishResult:
     """Renew the images of cubes whose files have changed since they were published.
@@ -81,6 +82,8 @@ def renew(
         Stores for the files, as for `verify`.
     concurrency
         Requests in flight at once.
+    dry_run
+        Check everything, and say what would be renewed, but write nothing.
     progress
         See `virtual_tiff.Progress`.
 
@@ -109,7 +112,9 @@ def renew(
     states = run(find_changed(recorded, stores, concurrency, progress))
     changed = {url for url, (status, _) in states.items() if status == Status.CHANGED}
     if not changed:
-        return PublishResult(snapshot_id=None, branch=branch, added={}, known=len(recorded))
+        return PublishResult(
+            snapshot_id=None, branch=branch, added={}, known=len(recorded), dry_run=dry_run
+        )
     first = all(ifd == "0" for ifd in sources["ifd"].tolist())
     parser = VirtualTIFF(ifd=0) if first else VirtualTIFF()
     inventory = scan(sorted(changed), parser=parser, registry=stores, progress=progress)
@@ -126,6 +131,7 @@ def renew(
         action="append",
         containers=containers_for(sorted(changed), registry=stores, anonymous=anonymous),
         progress=progress,
+        dry_run=dry_run,
     )
     return replace(result, failed=failed, known=len(recorded) - len(changed))
 
