@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import lzma
+import struct
 import sys
 import zlib
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ import tifffile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tests.helpers.microscopes import restarted_jpeg
 from tests.helpers.vectors import VECTORS, Vector, decode
 
 Codec = dict[str, Any]
@@ -411,6 +413,32 @@ def jpeg() -> Iterator[Vector]:
     yield vector("imagecodecs_jpeg: tables", "uint8", (16, 32, 3), [chain], stream)
     yield vector(
         "imagecodecs_jpeg: tables, bands first", "uint8", (3, 16, 32), [BANDS_FIRST, chain], stream
+    )
+    yield from restart_segments()
+
+
+def restart_segments() -> Iterator[Vector]:
+    """Segments of one stream, as chunks: the first with the RST marker after it, and the last."""
+    stream, starts = restarted_jpeg(wave(16, 64, 3), 32)
+    header = bytearray(stream[: starts[0]])
+    # The header has the size of a chunk.
+    struct.pack_into(">HH", header, header.index(b"\xff\xc0") + 5, 8, 32)
+    text = base64.b64encode(header).decode()
+    chain = codec("imagecodecs_jpeg", header=text, colorspace_jpeg="YCbCr", colorspace_data="RGB")
+    for name, start, end in (("first", *starts[:2]), ("last", starts[-1], len(stream) - 2)):
+        yield vector(
+            f"imagecodecs_jpeg: header, {name} segment",
+            "uint8",
+            (8, 32, 3),
+            [chain],
+            stream[start:end],
+        )
+    yield vector(
+        "imagecodecs_jpeg: header, bands first",
+        "uint8",
+        (3, 8, 32),
+        [BANDS_FIRST, chain],
+        stream[starts[1] : starts[2]],
     )
 
 

@@ -20,6 +20,8 @@ from virtual_tiff.storage.stores import registry_for
 
 _OF_PARSER = tuple(field.name for field in fields(VirtualTIFF))
 _OF_STORES = ("registry", "anonymous")
+#: Groups that an error names.
+_NAMED_GROUPS = 10
 _OF_XARRAY = (
     "mask_and_scale",
     "decode_times",
@@ -76,7 +78,7 @@ class VirtualTIFFBackend(BackendEntrypoint):
         """
         options.setdefault("ifd", None if group else 0)
         store, plan, decoding = _opened(filename_or_obj, options)
-        path = _first_with_arrays(plan) if group is None else group
+        path = _first_with_arrays(plan) if group is None else _checked(group, plan, filename_or_obj)
         return xr.open_dataset(
             store,
             engine="zarr",
@@ -99,11 +101,11 @@ class VirtualTIFFBackend(BackendEntrypoint):
     ) -> xr.DataTree:
         """Open all groups of a TIFF; parameters are those of `open_dataset`."""
         group = options.pop("group", None)
-        store, _, decoding = _opened(filename_or_obj, options)
+        store, plan, decoding = _opened(filename_or_obj, options)
         return xr.open_datatree(
             store,
             engine="zarr",
-            group=group,
+            group=None if group is None else _checked(group, plan, filename_or_obj),
             chunks=None,
             cache=False,
             drop_variables=drop_variables,
@@ -145,6 +147,23 @@ def _opened(source: object, options: dict[str, Any]) -> tuple[Any, GroupPlan, di
     plan = parser.plan(url, registry)
     decoding = {name: options[name] for name in _OF_XARRAY if name in options}
     return manifest_store(plan, registry), plan, decoding
+
+
+def _checked(group: object, plan: GroupPlan, source: str | os.PathLike[str]) -> str:
+    """Return the path of a group; of one that does not exist, xarray makes an empty dataset."""
+    paths = [path for path, _ in plan.walk()]
+    path = group.strip("/") if isinstance(group, str) else None
+    if path is None or path not in paths:
+        known = ", ".join(repr(one) for one in paths[:_NAMED_GROUPS] if one)
+        further = ", …" if len(paths) > _NAMED_GROUPS else ""
+        raise InvalidOptionError(
+            f"there is no group {group!r}.",
+            url=source_url(source, query=True),
+            remedy=f"The groups are {known}{further}."
+            if known
+            else "The file has no groups but the root: leave it out.",
+        )
+    return path
 
 
 def _first_with_arrays(plan: GroupPlan) -> str:

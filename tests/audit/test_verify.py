@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ import tifffile
 from tests.conftest import corpus_files, corpus_root
 from tests.helpers.archive import scanned, write_scene, write_scenes
 from tests.helpers.make import covering, write
+from virtual_tiff.audit import decoding
 from virtual_tiff.audit.report import Status, VerifyReport
 from virtual_tiff.audit.verify import verify
 from virtual_tiff.cubes.stack import CubeOptions
@@ -196,7 +198,7 @@ def test_no_false_alarm_on_the_corpus(tmp_path: Path, repo: str) -> None:
     root = corpus_root()
     assert root is not None
     small = [path for path in corpus_files() if path.stat().st_size < 2_000_000]
-    inventory = scanned(*map(str, small), pages="separate")
+    inventory = scanned(*map(str, small))
     images = inventory.images
     assert len(images) > 300
     count = len(images)
@@ -211,6 +213,48 @@ def test_no_false_alarm_on_the_corpus(tmp_path: Path, repo: str) -> None:
     assert {finding.url: finding.detail for finding in report.faults} == {}
     # What tifffile cannot decode is said, not passed over.
     assert len(report.undecided) < len(chosen) // 10
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("planar", ["contig", "separate", None])
+def test_chunks_of_pages_are_decoded(
+    planar: str | None,
+    compression: str | None,
+    tmp_path: Path,
+    repo: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stack of pages: each chunk is compared with the page whose bytes it is."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "a").mkdir()
+    shape = {"contig": (3, 40, 56, 3), "separate": (3, 3, 40, 56), None: (3, 40, 56)}[planar]
+    axes = {"contig": "ZYXS", "separate": "ZSYX", None: "ZYX"}[planar]
+    options: dict[str, Any] = {} if planar is None else {"photometric": "rgb"}
+    for time in range(2):
+        tifffile.imwrite(
+            tmp_path / "a" / f"stack_t{time}.ome.tif",
+            rng.integers(0, 255, shape, np.uint8),
+            metadata={"axes": axes},
+            compression=compression,
+            planarconfig=planar,
+            rowsperstrip=16,
+            **options,
+        )
+    stack(
+        [str(path) for path in sorted((tmp_path / "a").iterdir())],
+        repo,
+        along="t",
+        columns={"t": r"_t(\d+)"},
+    )
+    report = verify(repo, sample=None, chunks=100)
+    assert (report.undecided, faults(report)) == ((), {})
+    assert report.decoded >= 2 * 3
+    # With what tifffile would decode from other bytes.
+    pixels = decoding._pixels
+    monkeypatch.setattr(decoding, "_pixels", lambda *given: pixels(*given) ^ 1)
+    found = verify(repo, sample=None, chunks=100)
+    assert set(faults(found).values()) == {Status.DAMAGED}
+    assert len(found.faults) == 2
 
 
 def test_repositories_without_a_table_of_sources(tmp_path: Path, repo: str) -> None:

@@ -51,7 +51,7 @@ EVEN = ([0, 48], [0, 64, 128])
 OVERLAPPING = ([0, 40], [0, 60, 128])
 
 
-def write_tile(path: Path, row: int, column: int, *, seed: int, **options: Any) -> None:
+def write_tile(path: Path, row: float, column: int, *, seed: int, **options: Any) -> None:
     """Write an image of 48 × 64 pixels of 10 m, with its first pixel in a row and a column."""
     given: dict[str, Any] = {"COMPRESS": "DEFLATE", "nodata": 7} | options
     shape = given.pop("shape", SIZE)
@@ -175,6 +175,24 @@ def test_rounded_pixel_sizes_are_fitted(tmp_path: Path) -> None:
     assert abs(fit.grid.transform[0] - 1 / 1200) < 1e-12
     with pytest.raises(MismatchError):
         fitted(scanned_with(tmp_path, step=1 / 1200, count=3, width=1200, shift=0.3), 0.01)
+
+
+def test_rounded_origins_of_one_row_tell_nothing_of_the_pixel_size(tmp_path: Path) -> None:
+    """Their fit was 0 / 0, so y was NaN without a word."""
+    for column, off in ((0, 0.0), (64, 2e-5), (128, -1e-5)):
+        write_tile(tmp_path / "a" / f"t{column}_20240101.tif", off, column, seed=1, **TILES_DIVIDE)
+    data = published(tmp_path)["data"]
+    assert data.shape == (48, 192)
+    assert np.allclose(data["y"].values[:2], [5_399_995, 5_399_985], atol=1e-3)
+
+
+def test_origins_half_a_pixel_apart_are_on_no_lattice(tmp_path: Path) -> None:
+    """As those of overviews are where tiles overlap by an odd number of pixels."""
+    for column, off in ((0, 0.0), (64, 0.5)):
+        write_tile(tmp_path / "a" / f"t{column}_20240101.tif", off, column, seed=1, **TILES_DIVIDE)
+    with pytest.raises(MismatchError) as caught:
+        published(tmp_path)
+    assert caught.value.kind == ErrorKind.MISMATCH
 
 
 def scanned_with(

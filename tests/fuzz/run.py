@@ -31,8 +31,9 @@ CLOCK_LIMIT = 60.0
 #: Bytes of address space that a worker may add to what it starts with. Threads reserve tens of
 #: megabytes each without using them.
 SPACE_LIMIT = 3 * 2**30
-#: Bytes of memory that one case may really take.
-MEMORY_LIMIT = 64 * 2**20
+#: Bytes of memory that one case may really take: less than the 300 MB that bombs may, since here
+#: the interpreter with its libraries does not count.
+MEMORY_LIMIT = 256 * 2**20
 BATCH = 400
 
 _STATE = struct.Struct("q")

@@ -235,7 +235,7 @@ def _jpeg(image: Pixels) -> bytes:
     return bytes(imagecodecs.jpeg_encode(image, level=95, subsampling="444"))
 
 
-def _restarted(image: Pixels, columns: int) -> tuple[bytes, list[int]]:
+def restarted_jpeg(image: Pixels, columns: int) -> tuple[bytes, list[int]]:
     """Encode an image as one JPEG stream, restarted after each 8 rows of so many columns.
 
     Returns the stream and the offsets of its segments.
@@ -270,7 +270,7 @@ def ndpi(path: Path, *, at: int = 4096, columns: int = 32) -> None:
     for i, (height, width) in enumerate(((64, 96), (32, 64))):
         ramps = np.meshgrid(np.arange(width), np.arange(height))
         image = np.stack([*ramps, np.full((height, width), 90 + i)], axis=-1).astype(np.uint8)
-        stream, starts = _restarted(image, columns)
+        stream, starts = restarted_jpeg(image, columns)
         entries: list[tuple[int, int, list[int] | bytes]] = [
             (256, 4, [width]),
             (257, 4, [height]),

@@ -114,3 +114,20 @@ def test_odd_kinds_of_samples(tmp_path: Path) -> None:
         ) as dataset:
             dataset.write(data, 1, window=Window(0, 0, 40, 30))
         assert decoded(preview(path))[..., 3].all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_pixels_without_opacity_are_transparent(tmp_path: Path, dtype: str) -> None:
+    path = tmp_path / "rgba.tif"
+    data = np.arange(4 * 30 * 40).reshape(4, 30, 40).astype(dtype)
+    data[3, 5:9] = 0
+    with rasterio.open(
+        path, "w", width=40, height=30, count=4, dtype=dtype, photometric="rgb", alpha="yes"
+    ) as dataset:
+        dataset.write(data)
+    pixels = decoded(preview(path))
+    assert np.array_equal(pixels[..., 3] > 0, data[3] > 0)
+    if dtype == "uint8":
+        assert np.array_equal(pixels[..., :3], np.moveaxis(data[:3], 0, -1))
+    publish([path], tmp_path / "repository")
+    assert np.array_equal(decoded(preview(tmp_path / "repository", group="rgba")), pixels)

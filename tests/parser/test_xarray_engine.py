@@ -95,3 +95,18 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         xr.open_dataset(EXAMPLES / "aerial.tif", engine=ENGINE, ifd_layouts="flat")
     with pytest.raises(InvalidOptionError), (EXAMPLES / "aerial.tif").open("rb") as file:
         xr.open_dataset(file, engine=ENGINE)
+
+
+@pytest.mark.parametrize("group", ["9", "nope", "0/image", "0/../1", 1])
+def test_a_group_that_does_not_exist(group: Any) -> None:
+    path = EXAMPLES / "elevation.tif"
+    for opening in (xr.open_dataset, xr.open_datatree, xr.open_groups):
+        with pytest.raises(InvalidOptionError) as caught:
+            opening(path, engine=ENGINE, group=group)
+        assert caught.value.remedy
+
+
+def test_a_group_with_slashes_around_it() -> None:
+    for group in ("1", "/1", "1/"):
+        with xr.open_dataset(EXAMPLES / "aerial.tif", engine=ENGINE, group=group) as level:
+            assert level["image"].shape == (3, 125, 150)

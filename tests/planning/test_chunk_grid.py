@@ -237,6 +237,21 @@ def test_one_strip_with_a_count_of_zero_is_not_missing(compressed: bool) -> None
     assert grid.lengths.tolist() == [[[42 if compressed else 20]]]
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_one_tile_with_a_count_of_zero_is_missing(compressed: bool) -> None:
+    """As for libtiff, which guesses the counts of strips only."""
+    ifd = make_ifd(
+        image_width=16,
+        image_length=16,
+        tile_width=16,
+        tile_length=16,
+        rows_per_strip=16,
+        offsets=[8],
+        byte_counts=[0],
+    )
+    assert grid_of(ifd, size=300, row=16, compressed=compressed).lengths.tolist() == [[[0]]]
+
+
 def test_fewer_counts_than_uncompressed_strips() -> None:
     grid = grid_of(strips(8, 4, offsets=[100, 8], byte_counts=[20]), size=200)
     assert grid.lengths.tolist() == [[[20], [20]]]

@@ -39,6 +39,15 @@ function as(Type, data, name, expected) {
   return to.from(data)
 }
 
+/** A JPEG stream of a header, one restart segment, and an EOI marker. */
+function wholeStream(header, segment) {
+  const stream = new Uint8Array(header.length + segment.length + 2)
+  stream.set(header)
+  stream.set(segment, header.length)
+  stream.set([0xff, 0xd9], header.length + segment.length)
+  return stream
+}
+
 const ccitt = (kind) =>
   toChunk(async (bytes, { t4options }, meta) => {
     const { decodeCCITT } = await import('./ccitt.js')
@@ -74,9 +83,10 @@ const CODECS = {
   imagecodecs_png: image('PNG', async (bytes, expected) =>
     (await import('./png.js')).decodePNG(bytes, expected)),
   imagecodecs_jpeg: image('JPEG', async (bytes, expected, configuration) => {
-    const { tables, colorspace_jpeg: stored, colorspace_data: wanted } = configuration
+    const { tables, header, colorspace_jpeg: stored, colorspace_data: wanted } = configuration
     const { decodeJPEG } = await import('./jpeg/index.js')
-    return decodeJPEG(bytes, { tables: tables && base64(tables), stored, wanted, expected })
+    const stream = header ? wholeStream(base64(header), bytes) : bytes
+    return decodeJPEG(stream, { tables: tables && base64(tables), stored, wanted, expected })
   }),
   imagecodecs_jpeg2k: image('JPEG 2000', async (bytes, expected, _, decoders) =>
     (await decoders()).jpeg2000(bytes, expected)),

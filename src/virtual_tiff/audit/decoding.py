@@ -18,6 +18,7 @@ import zarr
 from icechunk import IcechunkStore
 from numpy.typing import NDArray
 
+from virtual_tiff.audit.offsets import Offsets
 from virtual_tiff.errors import ErrorKind
 from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.stacks import TILES
@@ -64,9 +65,17 @@ class Outcome:
 
 
 def compare(
-    store: IcechunkStore, sample: Sample, registry: AddressRegistry, chunks: int, seed: int
+    store: IcechunkStore,
+    sample: Sample,
+    registry: AddressRegistry,
+    chunks: int,
+    seed: int,
+    offsets: Offsets,
 ) -> Iterator[Outcome]:
-    """Compare so many chunks of an image, chosen by `seed` and URL; all if it has fewer."""
+    """Compare so many chunks of an image, chosen by `seed` and URL; all if it has fewer.
+
+    `offsets` tells which page a chunk of a stack of pages is in.
+    """
     with warnings.catch_warnings():
         # zarr warns that numcodecs.* names are not in the specification.
         warnings.simplefilter("ignore")
@@ -106,7 +115,7 @@ def compare(
                 start = sample.place.get(at, 0)
                 place[at] = slice(start + part.start, start + part.stop)
             within = tuple(names[at] for at in inner)
-            yield _compare(array, sample, tuple(place), region, index, page, within)
+            yield _compare(array, sample, tuple(place), region, index, page, within, offsets)
 
 
 def _compare(
@@ -117,11 +126,15 @@ def _compare(
     index: list[int],
     page: _Page,
     names: tuple[str, ...],
+    offsets: Offsets,
 ) -> Outcome:
     expected, reason = None, ""
     failure: Exception | None = None
     try:
-        expected = page.read(region, names, sample.band)
+        if page.is_one(names):
+            expected = page.read(region, names, sample.band)
+        else:
+            expected = page.read_at(_offset(array, sample, place, offsets), region, names)
     except Exception as error:
         # tifffile can raise any exception for files that it does not support.
         reason, failure = f"tifffile: {type(error).__name__}: {_cause(error)}", error
@@ -157,10 +170,26 @@ def _compare(
 
 def _is_virtual(array: zarr.Array[Any], sample: Sample, place: tuple[int | slice, ...]) -> bool:
     """Return whether the chunk at a place is a reference, not stored in the repository."""
-    starts = [each.start if isinstance(each, slice) else each for each in place]
-    index = [start // size for start, size in zip(starts, array.chunks, strict=True)]
     session = cast(IcechunkStore, array.store).session
-    return session.chunk_type(f"/{sample.array}", index) == icechunk.ChunkType.virtual
+    kind = session.chunk_type(f"/{sample.array}", _chunk_index(array, place))
+    return kind == icechunk.ChunkType.virtual
+
+
+def _offset(
+    array: zarr.Array[Any], sample: Sample, place: tuple[int | slice, ...], offsets: Offsets
+) -> int | None:
+    """Return where a chunk is; if it is in the repository, where the first one of its page is."""
+    index = _chunk_index(array, place)
+    names = getattr(array.metadata, "dimension_names", None) or ()
+    in_page = [axis_of(name or "") in ("y", "x") for name in names]
+    first = [0 if within else i for i, within in zip(index, in_page, strict=True)]
+    found = offsets.find(sample.array, index)
+    return offsets.find(sample.array, first) if found is None else found
+
+
+def _chunk_index(array: zarr.Array[Any], place: tuple[int | slice, ...]) -> list[int]:
+    starts = [each.start if isinstance(each, slice) else each for each in place]
+    return [start // size for start, size in zip(starts, array.chunks, strict=True)]
 
 
 def _band_numbers(
@@ -188,7 +217,7 @@ def _cause(error: BaseException) -> str:
 
 
 class _Page:
-    """One directory of a TIFF, decoded by tifffile on request."""
+    """One directory of a TIFF, or a stack of them, decoded by tifffile on request."""
 
     def __init__(
         self, sample: Sample, registry: AddressRegistry, numbers: NDArray[np.int64] | None
@@ -198,6 +227,7 @@ class _Page:
         self._registry = registry
         self._file: tifffile.TiffFile | None = None
         self._source: ByteSource | None = None
+        self._segments: dict[int, tuple[Any, int]] = {}
 
     def close(self) -> None:
         if self._file is not None:
@@ -215,30 +245,57 @@ class _Page:
         page = self._page()
         return {"y": int(page.imagelength), "x": int(page.imagewidth)}
 
+    def is_one(self, names: tuple[str, ...]) -> bool:
+        """Return whether an array with these dimensions is one page, not a stack of pages."""
+        return set(names) <= {"band", "y", "x"} or (
+            set(names) <= {"band", "z", "y", "x"} and self._page().imagedepth > 1
+        )
+
     def read(self, region: tuple[slice, ...], names: tuple[str, ...], band: int) -> NDArray[Any]:
         """Return the pixels of a region, in the order of these dimensions."""
         page = self._page()
-        if not set(names) <= {"band", "z", "y", "x"} or ("z" in names and page.imagedepth == 1):
-            raise NotImplementedError("the array is a stack of pages")
         rows, columns = region[names.index("y")], region[names.index("x")]
-        pixels = zarr.open_array(page.aszarr(), mode="r")
         if "z" in names:
-            return np.asarray(pixels[region])
+            return np.asarray(zarr.open_array(page.aszarr(), mode="r")[region])
         if page.samplesperpixel == 1:
-            return np.asarray(pixels[rows, columns])
+            return _pixels(page, rows, columns, slice(None))
         bands = region[names.index("band")] if band < 0 else slice(band, band + 1)
         if band < 0 and self._numbers is not None:
             one, *others = self._numbers[bands].tolist()
             if others != list(range(one + 1, one + 1 + len(others))):
                 raise NotImplementedError("its bands stand in another order")
             bands = slice(one - 1, one + len(others))
-        if page.planarconfig == 1:
-            found = np.asarray(pixels[rows, columns, bands])
+        found = _pixels(page, rows, columns, bands)
+        return found[..., 0] if band >= 0 else np.moveaxis(found, -1, names.index("band"))
+
+    def read_at(
+        self, offset: int | None, region: tuple[slice, ...], names: tuple[str, ...]
+    ) -> NDArray[Any]:
+        """Return the pixels of a region of a stack of pages, from the page with a segment there."""
+        if offset is None:
+            raise NotImplementedError("its page is not known: its chunks are copies")
+        self._page()
+        self._segments = self._segments or _segments(self._file)
+        if offset not in self._segments:
+            raise NotImplementedError("a plane without a directory")
+        page, segment = self._segments[offset]
+        lengths = [part.stop - part.start for part in region]
+        rows, columns = region[names.index("y")], region[names.index("x")]
+        samples = page.samplesperpixel
+        if samples == 1:
+            found = _pixels(page, rows, columns, slice(None))
+        elif page.planarconfig == 2:
+            plane = segment // (len(page.dataoffsets) // samples)
+            found = _pixels(page, rows, columns, slice(plane, plane + 1))
         else:
-            found = np.moveaxis(np.asarray(pixels[bands, rows, columns]), 0, -1)
-        if band >= 0:
-            return found[..., 0]
-        return np.moveaxis(found, -1, names.index("band"))
+            found = _pixels(page, rows, columns, slice(None))
+            others = enumerate(zip(names, lengths, strict=True))
+            at = [i for i, (name, size) in others if name not in ("y", "x") and size == samples]
+            if len(at) != 1:
+                raise NotImplementedError("the samples of its pages are apart")
+            found = np.moveaxis(found, -1, sum(name in ("y", "x") for name in names[: at[0]]))
+        # All other dimensions have one position.
+        return found.reshape(lengths)
 
     def _page(self) -> Any:
         if self._file is None:
@@ -252,8 +309,29 @@ class _Page:
         for position in self._sample.ifd:
             page = pages[position]
             pages = page.pages
-        if page.compression == 1:
-            # TIFF 6.0 section 14 defines predictors for compressed data only; libtiff and GDAL
-            # ignore the tag otherwise, tifffile does not.
-            page.predictor = 1
         return page
+
+
+def _segments(file: tifffile.TiffFile | None) -> dict[int, tuple[Any, int]]:
+    """Return page and number of each segment of a file, by offset."""
+    found: dict[int, tuple[Any, int]] = {}
+    pending: list[Any] = [] if file is None else list(file.pages)
+    for page in pending:
+        for number, offset in enumerate(page.dataoffsets):
+            found.setdefault(int(offset), (page, number))
+        pending.extend(page.pages or ())
+    return found
+
+
+def _pixels(page: Any, rows: slice, columns: slice, bands: slice) -> NDArray[Any]:
+    """Decode a window of a page; with several samples, they are the last dimension."""
+    if page.compression == 1:
+        # TIFF 6.0 section 14 defines predictors for compressed data only; libtiff and GDAL ignore
+        # the tag otherwise, tifffile does not.
+        page.predictor = 1
+    pixels = zarr.open_array(page.aszarr(), mode="r")
+    if page.samplesperpixel == 1:
+        return np.asarray(pixels[rows, columns])
+    if page.planarconfig == 1:
+        return np.asarray(pixels[rows, columns, bands])
+    return np.moveaxis(np.asarray(pixels[bands, rows, columns]), 0, -1)

@@ -14,6 +14,7 @@ import zarr
 from icechunk import IcechunkStore
 
 from virtual_tiff.audit.decoding import Sample
+from virtual_tiff.audit.offsets import VIRTUAL
 from virtual_tiff.cubes.coordinate import fragments
 from virtual_tiff.planning.metadata import chunk_key
 from virtual_tiff.planning.names import RESERVED
@@ -22,8 +23,6 @@ from virtual_tiff.publishing.nodes import get_document, key_prefix
 from virtual_tiff.publishing.sources_table import Sources
 from virtual_tiff.storage.addresses import WEB_SCHEMES
 
-#: Kind of virtual chunks in `IcechunkStore.array_chunk_iterator`.
-_VIRTUAL = 2
 #: Names of arrays of `VirtualTIFF`: the path of a directory, of the TIFF or a sidecar.
 _IFD = re.compile(r"(?:(?:ovr|msk|msk\.ovr)\.)?(\d+(?:\.\d+)*)")
 
@@ -122,7 +121,7 @@ async def unlisted(store: IcechunkStore, arrays: Iterable[str]) -> list[Referenc
     for array in arrays:
         first: dict[str, tuple[int, ...]] = {}
         async for places, kinds, locations, *_ in store.array_chunk_iterator(f"/{array}"):
-            for position in np.flatnonzero(kinds == _VIRTUAL).tolist():
+            for position in np.flatnonzero(kinds == VIRTUAL).tolist():
                 first.setdefault(locations[position], tuple(places[position].tolist()))
         for location, place in first.items():
             url = _address(location)

@@ -15,6 +15,7 @@ import icechunk
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.audit.decoding import compare
+from virtual_tiff.audit.offsets import Offsets
 from virtual_tiff.audit.report import Finding, Status, VerifyReport
 from virtual_tiff.audit.samples import Reference, current, samples_of, unlisted, unlisted_arrays
 from virtual_tiff.audit.states import find_changed, find_refused, recorded_states
@@ -114,8 +115,9 @@ def verify(
     ]
     decoded: dict[str, int] = defaultdict(int)
     undecided: list[str] = []
+    offsets = Offsets(store)
     for one in samples:
-        for outcome in compare(store, one, stores, chunks, seed):
+        for outcome in compare(store, one, stores, chunks, seed, offsets):
             decoded[one.url] += outcome.decided
             if outcome.fault is not None:
                 status = Status.CHANGED if outcome.changed else Status.DAMAGED

@@ -200,13 +200,18 @@ def _cut_short(plan: ArrayPlan, index: ChunkIndex, error: InvalidTIFFError) -> I
     )
 
 
+#: Bytes that one byte of LZW, Deflate or PackBits can become: a code of LZW is up to 4,096 bytes.
+_MOST_EXPANSION = 4096
+
+
 def sized_bytes(plan: ArrayPlan, data: bytes, whole: int) -> tuple[bytes, bool]:
     """Decompress a segment, and return whether it decodes to `whole` bytes without an error.
 
     A stream that is damaged after `whole` bytes is cut there, as libtiff does.
     """
     decode = _DECODERS[str(plan.codecs[-1]["name"])]
-    limit = 2 * whole + MAX_OVERHEAD
+    # Decoders allocate their limit, so a short segment of a huge chunk has a low one.
+    limit = min(2 * whole, _MOST_EXPANSION * len(data)) + MAX_OVERHEAD
     try:
         if len(decode(data, out=limit)) >= limit:
             raise InvalidTIFFError(
@@ -218,7 +223,7 @@ def sized_bytes(plan: ArrayPlan, data: bytes, whole: int) -> tuple[bytes, bool]:
     else:
         return decoded, len(decoded) == whole
     try:
-        return bytes(decode(data, out=whole)), False
+        return bytes(decode(data, out=min(whole, limit))), False
     except _ERRORS as error:
         raise InvalidTIFFError(
             f"a segment cannot be decoded ({error}).", kind=ErrorKind.INVALID_SEGMENT

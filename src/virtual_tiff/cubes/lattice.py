@@ -94,7 +94,8 @@ def fitted(
         origin, step, exact = _line(transforms[:, start], transforms[:, scale], line)
         corners[:, axis] = np.rint(exact)
         lines.append((origin, step))
-        if np.abs(exact - corners[:, axis]).max() > snap:
+        # Not the opposite comparison, which a NaN would pass.
+        if not np.abs(exact - corners[:, axis]).max() <= snap:
             raise _off(table, snap, existing, listed=listed)
     grid = ImageGrid.of_row(table.select(list(GRID)).slice(0, 1).to_pylist()[0])
     extra = {key: value for key, value in grid.extra_georeferencing.items() if key in _SHARED}
@@ -166,7 +167,9 @@ def _line(
     whole = np.concatenate([[0.0], np.cumsum(np.rint(gaps / better))])
     if np.abs((values - start) / step - whole).max() > _EXACT:
         from_middle = whole - whole.mean()
-        step = float(from_middle @ (values - values.mean()) / (from_middle @ from_middle))
+        # Origins less than half a pixel apart tell nothing of its size.
+        if whole[-1]:
+            step = float(from_middle @ (values - values.mean()) / (from_middle @ from_middle))
         start = float(values.mean() - step * whole.mean())
     return start, step, ((values - start) / step)[inverse]
 

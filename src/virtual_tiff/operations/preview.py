@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inspection.directories import FileOptions, stores_for
 from virtual_tiff.inventory.sources import SUFFIXES
+from virtual_tiff.planning.agreement import listed
 from virtual_tiff.storage.addresses import split_url
 
 type Pixels = NDArray[np.uint8]
@@ -143,6 +145,8 @@ class _Level:
         alpha = np.full(values.shape[:2], 255, np.uint8)
         if self.mask is not None:
             alpha[self._read(self.mask, step)[..., 0] == 0] = 0
+        if "alpha" in (names := self._band_colors()):
+            alpha[values[..., names.index("alpha")] == 0] = 0
         if (nodata := self._nodata()) is not None:
             empty = np.isnan(values) if nodata != nodata else values == nodata
             alpha[empty.all(axis=-1)] = 0
@@ -171,6 +175,14 @@ class _Level:
         is_real = isinstance(value, int | float | np.integer | np.floating)
         return float(value) if "_FillValue" in self.array.attrs and is_real else None
 
+    def _band_colors(self) -> list[str]:
+        """Return what each band shows, such as `red`; empty if that is not known."""
+        found = listed("color_interpretation", self.array.attrs.get("color_interpretation", []))
+        bands = dict(zip(self.dimensions, self.array.shape, strict=True))
+        count = math.prod(size for name, size in bands.items() if name in _BANDS)
+        names = [str(name) for name in found] if isinstance(found, list) else []
+        return names if len(names) == count else []
+
     def _colors(self, values: NDArray[Any], valid: NDArray[np.bool_]) -> Pixels:
         attributes: Mapping[str, Any] = self.array.attrs
         table = attributes.get("color_map")
@@ -178,7 +190,7 @@ class _Level:
             palette = np.asarray(table, np.uint16).reshape(-1, 3) >> 8
             index = np.minimum(values[..., 0], len(palette) - 1)
             return np.asarray(palette[index], np.uint8)
-        names = list(attributes.get("color_interpretation", ()))
+        names = self._band_colors()
         bands = [names.index(name) for name in _RGB] if set(_RGB) <= set(names) else [0, 0, 0]
         if values.dtype == np.uint8 and values.shape[-1] >= 3 and bands != [0, 0, 0]:
             return values[..., bands].astype(np.uint8)

@@ -209,9 +209,10 @@ def _byte_counts(
     compressed: bool,
 ) -> ChunkValues:
     counts = ifd.byte_counts
-    # A single segment at an offset, of 0 bytes: a count that a writer left out. For libtiff and
-    # tifffile, one of several is missing.
-    absent = counts.size == 0 or (counts.size == offsets.size == 1 and not counts.any())
+    # A single strip at an offset, of 0 bytes: a count that a writer left out. For libtiff and
+    # tifffile, a tile is missing then, and one of several strips too.
+    one_strip = counts.size == offsets.size == 1 and not ifd.is_tiled
+    absent = counts.size == 0 or (one_strip and not counts.any())
     if not compressed and (absent or counts.size < offsets.size):
         return np.full(offsets.shape, segment_bytes, np.uint64)
     if absent and offsets.size == 1 and 0 < int(offsets.flat[0]) < file_size:

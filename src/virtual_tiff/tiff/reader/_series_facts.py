@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import tifffile
 
 from virtual_tiff.tags import Tag
@@ -108,7 +109,9 @@ def _measured(
         return {}
     spacing = {}
     units: dict[str, str] = found.coord_units
-    for code, value in found.coord_scales.items():
+    with np.errstate(all="ignore"):  # of absurd resolutions
+        scales = found.coord_scales
+    for code, value in scales.items():
         axis = code.lower()
         unit = units.get(code) or _UNITS.get(found.kind, {}).get(axis)
         known = _imagej_unit(unit, TIMES if axis == "t" else LENGTHS)
