@@ -38,7 +38,8 @@ test-azure: env ## publish to and read from an emulator of Azure Blob Storage (n
 test-ome-zarr: env ## open series of pages with validators and readers of OME-Zarr
 	$(BIN)python -m venv .venv-ome-zarr
 	.venv-ome-zarr/bin/python -m pip install --quiet --disable-pip-version-check \
-	  imagecodecs-zarr napari-ome-zarr ngff-zarr ome-zarr ome-zarr-models yaozarrs
+	  imagecodecs-zarr==2026.10.10 napari-ome-zarr==0.11.0 ngff-zarr==0.50.0 ome-zarr==0.21.0 \
+	  ome-zarr-models==1.8.1 yaozarrs==0.3.4 zarr==3.4.2
 	rm -rf build/ome-zarr
 	$(BIN)python -m tests.ome_zarr.write build/ome-zarr
 	.venv-ome-zarr/bin/python tests/ome_zarr/check.py build/ome-zarr

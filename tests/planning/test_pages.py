@@ -760,6 +760,69 @@ def test_a_file_is_known_by_its_name_or_uuid(tmp_path: Path) -> None:
         assert np.array_equal(array_of(open_pages(path), "image")[...], ramp(HEIGHT, WIDTH))
 
 
+@pytest.mark.parametrize("flags", [True, False])
+@pytest.mark.parametrize("order", [(1, 4, 2), (2, 1, 4), (2, 4, 1), (1, 2, 4)])
+def test_levels_in_any_order_are_one_pyramid(
+    order: tuple[int, ...], flags: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "levels.tif"
+    full = ramp(160, 128)
+    with tifffile.TiffWriter(path) as tif:
+        for step in order:
+            tif.write(
+                full[::step, ::step],
+                subfiletype=int(flags and step > 1),
+                tile=(16, 16),
+                photometric="minisblack",
+                metadata=None,
+                contiguous=False,
+            )
+    group = open_pages(path)
+    assert sorted(group) == ["0", "1", "2"]
+    for i, step in enumerate((1, 2, 4)):
+        assert np.array_equal(array_of(group, f"{i}/image")[...], full[::step, ::step])
+
+
+def test_images_of_halved_sizes_need_not_be_levels(tmp_path: Path) -> None:
+    path = tmp_path / "images.tif"
+    with tifffile.TiffWriter(path) as tif:
+        for size in (40, 80):
+            tif.write(ramp(size, size), metadata=None, contiguous=False)
+    group = open_pages(path)
+    assert [array_of(group, f"{i}/image").shape for i in range(2)] == [(40, 40), (80, 80)]
+
+
+def test_sub_ifds_of_ome_in_any_order(tmp_path: Path) -> None:
+    path = tmp_path / "levels.ome.tif"
+    full = ramp(160, 128)
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(full, subifds=2, tile=(16, 16), metadata={"axes": "YX"})
+        for step in (4, 2):
+            tif.write(full[::step, ::step], subfiletype=1, tile=(16, 16))
+    group = open_pages(path)
+    for i, step in enumerate((1, 2, 4)):
+        assert np.array_equal(array_of(group, f"{i}/image")[...], full[::step, ::step])
+
+
+def test_jpeg_pages_of_a_renamed_ome_tiff(tmp_path: Path) -> None:
+    """Codecs have the colours of the directory, and its tables."""
+    path = tmp_path / "other name.tif"
+    text = ome_text(planes=_ELSEWHERE.format(0, "before")).replace("uint16", "uint8")
+    tifffile.imwrite(
+        path,
+        smooth(HEIGHT, WIDTH, 3),
+        compression="jpeg",
+        tile=(16, 32),
+        photometric="rgb",
+        description=text.replace("<OME ", '<OME UUID="urn:uuid:0" ').replace(
+            'SizeC="1"', 'SizeC="3"'
+        ),
+        metadata=None,
+    )
+    image = np.asarray(array_of(open_pages(path), "image")[...])
+    assert np.array_equal(np.moveaxis(image, 0, -1), tifffile.imread(path, series=0))
+
+
 def test_a_level_that_pages_lack(tmp_path: Path) -> None:
     path = tmp_path / "levels.ome.tif"
     with tifffile.TiffWriter(path) as tif:

@@ -67,7 +67,7 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
                 _check_mmstack(tif)
             if tif.is_scn:
                 _check_scn(tif.scn_metadata or "")
-            found = list(tif.series(squeeze=False))
+            found = _whole_pyramids(list(tif.series(squeeze=False)))
             if source.failure is not None:
                 # tifffile may have ignored what could not be read.
                 raise source.failure
@@ -179,6 +179,37 @@ def _check_scn(text: str) -> None:
 # -- after calling tifffile ----------------------------------------------------------------
 
 
+def _whole_pyramids(found: list[tifffile.TiffPageSeries]) -> list[tifffile.TiffPageSeries]:
+    """Put levels of an image together, whatever their order in the file.
+
+    tifffile does so by size for files without metadata, but only if each level follows the next
+    larger one. Pages that nothing shows to be levels stay images of their own.
+    """
+    levels = [level for one in found for level in one.levels]
+    shown = any(level.keyframe.is_reduced for level in levels) or len(levels) > len(found)
+    if len(found) < 2 or not shown or any(one.kind != "generic" for one in found):
+        return found
+    places = {id(level): i for i, level in enumerate(levels)}
+    levels.sort(key=lambda level: math.prod(level.shape), reverse=True)
+    for level in levels:
+        level.levels = [level]
+    tifffile.tifffile.pyramidize_series(levels)
+    # An image is where the first of its levels was.
+    return sorted(levels, key=lambda one: min(places[id(level)] for level in one.levels))
+
+
+def _by_size(levels: Sequence[tifffile.TiffPageSeries]) -> list[tifffile.TiffPageSeries]:
+    """Return the levels of an image from the largest to the smallest; the first is the image."""
+    return [
+        levels[0],
+        *sorted(
+            levels[1:],
+            key=lambda level: int(level.keyframe.imagelength) * int(level.keyframe.imagewidth),
+            reverse=True,
+        ),
+    ]
+
+
 def _series(
     tif: tifffile.TiffFile,
     found: tifffile.TiffPageSeries,
@@ -198,7 +229,7 @@ def _series(
             pages=((_path(level.keyframe, paths),) if contiguous else _pages(level, images, paths)),
             size=(level.keyframe.imagelength, level.keyframe.imagewidth),
         )
-        for level in found.levels
+        for level in _by_size(found.levels)
     )
     if found.kind == "philips":
         # tifffile has the sizes of the XML, without the padding that the arrays have.
