@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,47 @@ def repo(tmp_path: Path) -> str:
 
 def run(*arguments: object) -> int:
     return cli.main([str(argument) for argument in arguments])
+
+
+def test_changed_files_are_renewed_after_a_dry_run(
+    tmp_path: Path, repo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = write_scenes(tmp_path / "a", 3)
+    assert run("stack", tmp_path / "a", "--to", repo, *PATTERN) == 0
+    before = len(log(repo))
+    assert run("append", "--changed", "--to", repo, "--dry-run") == 0
+    assert "nothing to add" in capsys.readouterr().out
+    write_scene(paths[1], seed=7)
+    os.utime(paths[1], ns=(10**18, 10**18))
+    assert run("append", "--changed", "--to", repo, "--dry-run", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["dry_run"], found["replaced"], len(log(repo))) == (True, 1, before)
+    assert run("append", "--changed", "--to", repo) == 0
+    assert "1 image replaced" in capsys.readouterr().out
+    assert np.array_equal(opened(open_repository(repo))["data"].values, read_paths(paths))
+
+
+def test_a_night_with_nothing_but_a_file_that_does_not_fit(
+    tmp_path: Path, repo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named each night, whether or not other files are new."""
+    paths = write_scenes(tmp_path / "a", 3)
+    assert run("stack", tmp_path / "a", "--to", repo, *PATTERN) == 0
+    write_scene(tmp_path / "a" / "scene_20300101.tif", seed=9, shape=(48, 16))
+    before = len(log(repo))
+    night = ["append", tmp_path / "a", "--to", repo, *PATTERN, "--skip-mismatched"]
+    for rule in (["skip"], ["skip", "--dry-run"], ["replace"]):
+        capsys.readouterr()
+        assert run(*night, "--json", "--on-present", *rule) == 3
+        found = json.loads(capsys.readouterr().out)
+        assert (found["snapshot_id"], found["known"], len(found["mismatched"])) == (None, 3, 1)
+    # A file of the cube that is written again in another size is left out too.
+    write_scene(paths[1], seed=7, shape=(48, 16))
+    assert run(*night, "--on-present", "replace") == 3
+    out = capsys.readouterr().out
+    assert "2 files known and unchanged" in out
+    assert "2 files left out" in out
+    assert len(log(repo)) == before
 
 
 def test_from_scan_to_verify(tmp_path: Path, repo: str, capsys: pytest.CaptureFixture[str]) -> None:

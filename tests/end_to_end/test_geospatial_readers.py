@@ -21,6 +21,7 @@ import xarray as xr
 import zarr
 from affine import Affine
 from rasterio.crs import CRS
+from rio_tiler.io import Reader
 from rio_tiler.io.xarray import XarrayReader
 from virtualizarr import open_virtual_dataset, open_virtual_mfdataset
 
@@ -111,9 +112,13 @@ def image() -> Pixels:
 
 
 @pytest.fixture(scope="module")
-def store(image: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("readers")
+
+
+@pytest.fixture(scope="module")
+def store(image: Pixels, folder: Path) -> Any:
     icechunk.set_logs_filter("error")
-    folder = tmp_path_factory.mktemp("readers")
     repo = str(folder / "repository")
     names = [f"image_2024010{day}.tif" for day in (1, 2)]
     urls = [write(folder / name, image, overview=True) for name in names]
@@ -259,3 +264,25 @@ def test_arrays(name: str, store: Any, image: Pixels) -> None:
     with ArrayReader(array, transform=transform, crs=crs) as reader:
         points = [reader.point(x, y, coord_crs=UTM) for x, y in places()]
         compare((reader.bounds, reader.crs, [_value(point) for point in points]), case, image)
+
+
+@pytest.mark.parametrize("name", ["whole", "time stack"])
+def test_tiles_of_a_map(name: str, store: Any, folder: Path) -> None:
+    """XarrayReader, as titiler-xarray serves it, makes the tiles that rio-tiler makes of a TIFF."""
+    with (
+        Reader(str(folder / "image_20240101.tif")) as expected,
+        XarrayReader(opened(store, CASES[name])["data"]) as reader,
+    ):
+        assert reader.get_geographic_bounds("EPSG:4326") == pytest.approx(
+            expected.get_geographic_bounds("EPSG:4326")
+        )
+        for zoom in (14, 15):  # Below, Reader would take the overview.
+            tile = next(reader.tms.tiles(*reader.get_geographic_bounds("EPSG:4326"), zoom))
+            ours = reader.tile(tile.x, tile.y, tile.z, tilesize=256)
+            theirs = expected.tile(tile.x, tile.y, tile.z, tilesize=256)
+            masks = [np.ma.getmaskarray(image.array) for image in (ours, theirs)]
+            seen = ~(masks[0] | masks[1])
+            assert seen.any()
+            # Nearest neighbours: GDAL approximates the places of pixels, by rows of other lengths.
+            assert np.mean(masks[0] == masks[1]) > 0.99
+            assert np.mean((ours.array == theirs.array).filled(False)[seen]) > 0.98

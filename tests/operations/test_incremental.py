@@ -25,9 +25,10 @@ from tests.helpers.archive import (
     write_scenes,
 )
 from tests.helpers.make import Pixels
+from virtual_tiff.audit.history import log
 from virtual_tiff.audit.verify import verify
 from virtual_tiff.choices import OnPresent
-from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+from virtual_tiff.errors import ErrorKind, MismatchError, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.publish import publish
@@ -326,7 +327,9 @@ def test_changed_files_are_renewed_without_a_word_on_options(folder: Path, repo:
     later(paths[3], seed=32)
     paths[0].unlink()
     result = renew(repo)
-    assert (result.images, result.replaced, result.known) == (4, 4, 2)
+    # In a cube each; one file is unchanged, and one is gone.
+    assert (result.images, result.replaced, result.known) == (4, 4, 1)
+    assert list(result.failed) == [paths[0].as_uri()]
     found = opened(open_repository(repo), "a")["red"]
     for number in (1, 2, 3):
         assert np.array_equal(found[number].values, read_paths([paths[number]])[0])
@@ -343,7 +346,39 @@ def test_changed_files_are_renewed_without_a_word_on_options(folder: Path, repo:
         renew(repo, group="a")
     later(paths[2], seed=6)
     skipped = renew(repo, group="a", on_failed="skip")
-    assert (skipped.replaced, list(skipped.failed)) == (1, [paths[1].as_uri()])
+    assert skipped.replaced == 1
+    assert list(skipped.failed) == [paths[0].as_uri(), paths[1].as_uri()]
+
+
+@pytest.mark.parametrize("shape", ["tiles", "dangling tiles"])
+def test_a_tile_that_moved_does_not_take_the_place_of_another(
+    shape: str, folder: Path, repo: str
+) -> None:
+    (paths,) = write_tiles(folder, *EVEN, without=((0, 1, 1),), **SHAPES[shape])
+    stack(f"{folder}/", repo, stitch=True)
+    before = log(repo)
+    write_tile(paths[2], EVEN[0][0], EVEN[1][0], seed=99, **SHAPES[shape])
+    with pytest.raises(MismatchError) as caught:
+        renew(repo)
+    assert (caught.value.kind, caught.value.url) == (ErrorKind.MISMATCH, paths[2].as_uri())
+    assert len(log(repo)) == len(before)
+
+
+def test_a_store_that_does_not_answer_is_no_unchanged_file(
+    folder: Path, repo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = write_scenes(folder, 2)
+    stack(f"{folder}/", repo, datetime_pattern=PATTERN)
+
+    async def silent(url: str, *_: object) -> None:
+        raise VirtualTIFFError("no answer.", kind=ErrorKind.STORAGE, url=url)
+
+    monkeypatch.setattr("virtual_tiff.audit.states._fault", silent)
+    with pytest.raises(VirtualTIFFError) as caught:
+        renew(repo)
+    assert caught.value.kind == ErrorKind.STORAGE
+    result = renew(repo, on_failed="skip")
+    assert (result.known, list(result.failed)) == (0, [path.as_uri() for path in paths])
 
 
 @pytest.mark.parametrize("split", [False, True])

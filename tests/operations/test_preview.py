@@ -9,6 +9,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import rasterio
+import tifffile
 from rasterio.windows import Window
 
 from tests.helpers.archive import write_scenes
@@ -131,3 +132,16 @@ def test_pixels_without_opacity_are_transparent(tmp_path: Path, dtype: str) -> N
         assert np.array_equal(pixels[..., :3], np.moveaxis(data[:3], 0, -1))
     publish([path], tmp_path / "repository")
     assert np.array_equal(decoded(preview(tmp_path / "repository", group="rgba")), pixels)
+
+
+@pytest.mark.parametrize("scale", [1, 256, 257, "uneven"])
+def test_palettes_are_scaled_as_by_gdal(tmp_path: Path, scale: int | str) -> None:
+    path = tmp_path / "palette.tif"
+    random = np.random.default_rng(3)
+    table = random.integers(0, 65536 if isinstance(scale, str) else 256, (3, 256))
+    table = table if isinstance(scale, str) else table * scale
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    tifffile.imwrite(path, values, photometric="palette", colormap=table.astype(np.uint16))
+    with rasterio.open(path) as dataset:
+        expected = [dataset.colormap(1)[value][:3] for value in range(256)]
+    assert np.array_equal(decoded(preview(path))[..., :3].reshape(-1, 3), expected)

@@ -337,6 +337,24 @@ def test_a_cube_without_images_is_gone(tmp_path: Path, repo: str) -> None:
     assert_holds(repo, 2)
 
 
+@pytest.mark.parametrize("group", ["", "a/b"])
+def test_the_place_of_a_pyramid_without_images_is_free(
+    group: str, tmp_path: Path, repo: str
+) -> None:
+    folder = tmp_path / "a"
+    for day in (1, 2):
+        masked.write(folder / f"s_2024010{day}.tif", 0, seed=day)
+    options = {**masked.OPTIONS, "overviews": True, "group": group}
+    stack(f"{folder}/", repo, **options)
+    remove("*", repo)
+    root = zarr.open_group(open_repository(repo).readonly_session("main").store, mode="r")
+    assert (list(root.keys()), "multiscales" in root.attrs) == (["_virtual_tiff"], False)
+    stack(f"{folder}/", repo, **{**options, "overviews": False})
+    remove("*", repo)
+    stack(f"{folder}/", repo, **options)
+    assert_holds(repo, 2)
+
+
 @pytest.mark.parametrize("layout", ["multiscale", "flat", "nested"])
 def test_groups_of_files(layout: Any, tmp_path: Path, repo: str) -> None:
     paths = write_scenes(tmp_path / "a", 3)

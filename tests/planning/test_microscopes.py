@@ -16,6 +16,7 @@ from tests.helpers import microscopes
 from tests.helpers.paged import HEIGHT, PAGED, WIDTH, ramp
 from tests.helpers.read import local_registry, numcodecs_names
 from virtual_tiff import VirtualTIFF
+from virtual_tiff.choices import IFDLayout
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.planning.pages.ome_zarr import row_name
 
@@ -179,3 +180,28 @@ def test_a_slide_of_too_many_channels(tmp_path: Path) -> None:
     with pytest.raises(VirtualTIFFError) as caught:
         VirtualTIFF(ifd_layout="pages").plan(f"file://{path}", local_registry())
     assert caught.value.kind == ErrorKind.HEADER_TOO_LARGE
+
+
+@pytest.mark.parametrize("layout", ["flat", "multiscale", "pages"])
+def test_aperio_33003_is_ycbcr_where_it_says_rgb(layout: IFDLayout, tmp_path: Path) -> None:
+    path = tmp_path / "a.svs"
+    values = ramp(32, 48, 3, dtype="uint8")
+    options = {"level": 0, "reversible": True, "mct": False}
+    tifffile.imwrite(
+        path, values, photometric="rgb", compression="jpeg2000", compressionargs=options
+    )
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        tif.pages.first.tags[259].overwrite(33003)
+    with numcodecs_names():
+        store = VirtualTIFF(ifd_layout=layout)(f"file://{path}", local_registry())
+        group = zarr.open_group(store, mode="r", zarr_format=3)
+        (image,) = (
+            member
+            for _, member in group.members(max_depth=None)
+            if isinstance(member, zarr.Array) and member.ndim == 3
+        )
+        assert np.array_equal(np.moveaxis(np.asarray(image[...]), 0, -1), values)
+    assert image.attrs["photometric_interpretation"] == "YCbCr"
+    assert json.loads(str(image.attrs["color_interpretation"])) == ["Y", "Cb", "Cr"]
+    if layout != "pages":
+        assert "33003" in str(image.attrs["notes"])

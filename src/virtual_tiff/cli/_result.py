@@ -59,11 +59,12 @@ def _print_example(result: PublishResult, to: str, command: str, options: Commit
 
 
 def _lines(result: PublishResult, to: str, command: str) -> Iterator[str]:
-    if result.dry_run:
+    if result.dry_run and result.planned:
         yield f"{to}: a dry run, nothing was written; it would get"
         yield from _planned(result)
     elif result.snapshot_id is None:
-        yield f"{to}: nothing to add; all images are there"
+        there = "" if result.failed or result.mismatched else "; all images are there"
+        yield f"{to}: nothing to add{there}"
     elif result.groups:
         stored = f", {count(result.stored, 'chunk')} stored" if result.stored else ""
         yield f"Published {count(len(result.groups), 'TIFF')} to {to}, branch {result.branch}:"

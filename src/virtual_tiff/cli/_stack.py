@@ -95,7 +95,7 @@ def append(
             "--changed",
             help="Renew all images whose files have changed, which one request for each file "
             "tells. No SOURCE is named, and of the options only --group, --branch, --message, "
-            "--skip-failed, --anonymous and --concurrency matter.",
+            "--dry-run, --skip-failed, --anonymous and --concurrency matter.",
         ),
     ] = False,
     out_of_order: Annotated[

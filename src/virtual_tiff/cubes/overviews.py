@@ -30,7 +30,7 @@ def overview_rows(
         raise InvalidOptionError(
             "the inventory has no overviews.",
             url=images.table["url"][0].as_py(),
-            remedy="Scan all images of each file (parser=VirtualTIFF()), or omit overviews out.",
+            remedy="Scan all images of each file (parser=VirtualTIFF()), or omit overviews.",
         )
     of_image = _by_image(overviews)
     keys = _keys(images, "ifd")

@@ -187,7 +187,7 @@ class _Level:
         attributes: Mapping[str, Any] = self.array.attrs
         table = attributes.get("color_map")
         if table is not None and values.shape[-1] == 1 and values.dtype.kind == "u":
-            palette = np.asarray(table, np.uint16).reshape(-1, 3) >> 8
+            palette = _palette(table)
             index = np.minimum(values[..., 0], len(palette) - 1)
             return np.asarray(palette[index], np.uint8)
         names = self._band_colors()
@@ -199,6 +199,16 @@ class _Level:
         if attributes.get("photometric_interpretation") == "WhiteIsZero":
             gray = [255 - one for one in gray]
         return np.stack(gray, axis=-1)
+
+
+def _palette(table: Any) -> Pixels:
+    """Return colours of 8 bits; writers scale them to 16 by 257, by 256, or not at all.
+
+    Which of these is guessed from the values as GDAL does.
+    """
+    colors = np.asarray(table, np.uint16).reshape(-1, 3)
+    scale = 1 if colors.max(initial=0) < 256 else 257 if (colors % 256).any() else 256
+    return np.asarray(colors // scale, np.uint8)
 
 
 def _stretched(values: NDArray[Any], valid: NDArray[np.bool_]) -> Pixels:

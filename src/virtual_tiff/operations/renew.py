@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,12 +18,13 @@ from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.audit.history import snapshot_of
 from virtual_tiff.audit.report import Status
-from virtual_tiff.audit.states import find_changed, recorded_states
+from virtual_tiff.audit.states import States, find_changed, recorded_states
 from virtual_tiff.choices import OnFailed, check_choice
+from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.cubes.masks import MASK
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import DATETIME, TIME, CubeOptions, plan_cube
-from virtual_tiff.errors import MismatchError
+from virtual_tiff.errors import ErrorKind, MismatchError, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.files import failed_in
@@ -57,12 +58,14 @@ def renew(
     registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
+    dry_run: bool = False,
     progress: Progress | None = None,
 ) -> PublishResult:
     """Renew the images of cubes whose files have changed since they were published.
 
     Every file gets one request, as in `verify`; those that have changed are read again, and take
-    the places that they had, in one commit. Files that are gone are left as they are: see `remove`.
+    the places that they had, in one commit. Files that are gone are left as they are, and listed in
+    `failed`: see `remove`.
 
     Parameters
     ----------
@@ -75,12 +78,14 @@ def renew(
     message
         Of the commit.
     on_failed
-        What to do about changed files that cannot be read, or have no image any more where they
-        had one: renew nothing, or leave them out.
+        What to do about files whose store does not answer, and changed files that cannot be read,
+        or have no image any more where they had one: renew nothing, or leave them out.
     registry, anonymous
         Stores for the files, as for `verify`.
     concurrency
         Requests in flight at once.
+    dry_run
+        Check everything, and say what would be renewed, but write nothing.
     progress
         See `virtual_tiff.Progress`.
 
@@ -92,7 +97,7 @@ def renew(
     Raises
     ------
     MismatchError
-        Changed images do not fit their cubes any more.
+        Changed images do not fit their cubes any more, or are at other places of a mosaic.
     VirtualTIFFError
         Files cannot be read.
     """
@@ -108,8 +113,12 @@ def renew(
     stores = registry_for(list(recorded), registry, anonymous=anonymous, settings=settings)
     states = run(find_changed(recorded, stores, concurrency, progress))
     changed = {url for url, (status, _) in states.items() if status == Status.CHANGED}
+    others = _without_answer(states, on_failed)
+    known = len(recorded) - len(states)
     if not changed:
-        return PublishResult(snapshot_id=None, branch=branch, added={}, known=len(recorded))
+        return PublishResult(
+            snapshot_id=None, branch=branch, added={}, failed=others, known=known, dry_run=dry_run
+        )
     first = all(ifd == "0" for ifd in sources["ifd"].tolist())
     parser = VirtualTIFF(ifd=0) if first else VirtualTIFF()
     inventory = scan(sorted(changed), parser=parser, registry=stores, progress=progress)
@@ -126,8 +135,23 @@ def renew(
         action="append",
         containers=containers_for(sorted(changed), registry=stores, anonymous=anonymous),
         progress=progress,
+        dry_run=dry_run,
     )
-    return replace(result, failed=failed, known=len(recorded) - len(changed))
+    return replace(result, failed={**others, **failed}, known=known)
+
+
+def _without_answer(states: States, on_failed: OnFailed) -> dict[str, str]:
+    """Return why files are gone, or cannot be asked for, by URL; raise for the latter."""
+    asked = {url: state for url, state in sorted(states.items()) if state[0] != Status.CHANGED}
+    for url, (status, why) in asked.items():
+        if status == Status.UNREACHABLE and on_failed == "raise":
+            raise VirtualTIFFError(
+                why,
+                kind=ErrorKind.STORAGE,
+                url=url,
+                remedy='Try again, or pass on_failed="skip" to leave such files as they are.',
+            )
+    return {url: why for url, (_, why) in asked.items()}
 
 
 def _of_cubes(sources: Sources, group: str) -> Sources:
@@ -216,7 +240,23 @@ def _planned(
             chosen = pa.concat_tables([chosen, others], promote_options="default")
         existing = existing_levels(store, alike.cube) if stitched else ()
         cube = plan_cube(Inventory(chosen), options, existing)
+        _check_places(cube, {(url, place) for url, _, place in members})
         yield alike.cube, _renamed(cube, dict(alike.names))
+
+
+def _check_places(cube: CubePlan, had: Set[tuple[str, str]]) -> None:
+    """Refuse images that would take other places than they had, which may be those of others."""
+    urls = cube.inventory.table["url"].to_pylist()
+    for variable in cube.variables.values():
+        places = positions(cube.axes, variable, cube.grid_kind)
+        for row, place in zip(variable.rows.tolist(), places, strict=True):
+            if (urls[row], place) not in had:
+                before = " or ".join(sorted(at for url, at in had if url == urls[row]))
+                raise MismatchError(
+                    f"the image is at {place} now, but was at {before} in the cube.",
+                    url=urls[row],
+                    remedy="Remove it from the cube, and append it again.",
+                )
 
 
 def _with_axes(

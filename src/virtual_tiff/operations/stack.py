@@ -169,21 +169,32 @@ def _commit(
         work = {name: given.get(name) for name in ("executor", "checkpoint", "progress")}
         known = known_in_cubes(recorded, listed, group, options)
         if len(known) == len(listed.urls):
-            return PublishResult(snapshot_id=None, branch=branch, added={}, known=len(known))
+            return PublishResult(
+                snapshot_id=None, branch=branch, added={}, known=len(known), dry_run=dry_run
+            )
         inventory = listed.without(known).read(**work)
     else:
         inventory = as_inventory(sources, **given)
     failed = failed_in(inventory, on_failed)
 
-    def plan(path: str, images: Inventory) -> CubePlan:
+    alone: dict[str, str] = {}
+
+    def plan(path: str, images: Inventory) -> CubePlan | None:
         if action == "publish":
             return plan_cube(images, options)
         levels = existing_levels(store, path) if store and options.stitch else ()
         if store is None or not skips:
             return plan_cube(images, options, levels)
         full = f"{path}/0".lstrip("/") if options.overviews else path
-        images, left_out = without_unfit(store, full, images, options, levels[:1])
+        images, unfit = without_unfit(store, full, images, options, levels[:1])
+        if unfit and not len(images.images):
+            if not known:
+                raise next(iter(unfit.values()))
+            # Nothing but files of earlier nights that do not fit.
+            alone.update((url, error.message) for url, error in unfit.items())
+            return None
         cube = plan_cube(images, options, levels)
+        left_out = {url: error.message for url, error in unfit.items()}
         return replace(cube, left_out={**left_out, **cube.left_out})
 
     cubes = _planned(inventory, group, plan, options.snap)
@@ -214,7 +225,7 @@ def _commit(
         for name, variable in cube.variables.items()
         if (found := attribute_notes(variable.image.attributes))
     }
-    mismatched = {url: why for cube in cubes.values() for url, why in cube.left_out.items()}
+    mismatched = alone | {url: why for cube in cubes.values() for url, why in cube.left_out.items()}
     return replace(result, failed=failed, mismatched=mismatched, notes=notes, known=len(known))
 
 
@@ -230,11 +241,15 @@ def _with_lattices(images: Inventory, snap: float) -> Inventory:
 
 
 def _planned(
-    inventory: Inventory, group: str, plan: Callable[[str, Inventory], CubePlan], snap: float
+    inventory: Inventory,
+    group: str,
+    plan: Callable[[str, Inventory], CubePlan | None],
+    snap: float,
 ) -> Mapping[str, CubePlan]:
-    """Plan a cube for each group that a template names."""
+    """Plan a cube for each group that a template names, but those without images to add."""
     if not is_template(group):
-        return {group: plan(group, inventory)}
+        cube = plan(group, inventory)
+        return {} if cube is None else {group: cube}
     # All rows, since they include the overviews.
     images = inventory.images
     if "{lattice}" in group and "lattice" not in images.table.column_names:
@@ -245,7 +260,8 @@ def _planned(
         members.setdefault(path, []).append(row)
     urls = images.table["url"]
     check_apart({path: urls[rows[0]].as_py() for path, rows in members.items()})
-    return {
+    cubes = {
         path: plan(path, Inventory(images.table.take(pa.array(rows))))
         for path, rows in members.items()
     }
+    return {path: cube for path, cube in cubes.items() if cube is not None}

@@ -123,15 +123,10 @@ def without_unfit(
     inventory: Inventory,
     options: CubeOptions,
     existing: Sequence[Existing],
-) -> tuple[Inventory, dict[str, str]]:
+) -> tuple[Inventory, dict[str, MismatchError]]:
     """Leave out images that do not fit a cube; return why, by URL.
 
     `existing` is its full resolution if it is stitched, else empty.
-
-    Raises
-    ------
-    MismatchError
-        None of them fits.
     """
     images = stackable(inventory)
     try:
@@ -148,8 +143,7 @@ def without_unfit(
     kinds = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
     keys = [(*pair,) for pair in zip(*_keys(images), strict=True)]
     odd: set[tuple[str, str]] = set()
-    left_out: dict[str, str] = {}
-    first: MismatchError | None = None
+    left_out: dict[str, MismatchError] = {}
     for kind in range(int(kinds.max()) + 1):
         rows = np.flatnonzero(kinds == kind)
         try:
@@ -159,11 +153,8 @@ def without_unfit(
             check_bands(group, path, cube)
             check_fits(store, path, cube)
         except MismatchError as error:
-            first = first or error
             odd.update(keys[row] for row in rows.tolist())
-            left_out.update((keys[row][0], error.message) for row in rows.tolist())
-    if first is not None and len(odd) == len(set(keys)):
-        raise first
+            left_out.update((keys[row][0], error) for row in rows.tolist())
     all_keys = zip(*_keys(inventory), strict=True)
     return inventory.filter(pa.array([key not in odd for key in all_keys])), left_out
 

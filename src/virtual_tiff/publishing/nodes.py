@@ -84,7 +84,7 @@ async def describe_root(store: IcechunkStore, paths: Sequence[str]) -> None:
         if not said.startswith(_EMPTY_ROOT):
             return
         del attributes[_DESCRIPTION]
-    elif said or await _has_arrays(store, ""):
+    elif said or await has_arrays(store, ""):
         return
     else:
         named = ", ".join(map(repr, paths[:_NAMED]))
@@ -129,10 +129,11 @@ async def _holds_arrays(store: IcechunkStore, path: str) -> bool:
         return False
     if document["node_type"] == "array" or "multiscales" in document.get("attributes", {}):
         return True
-    return await _has_arrays(store, path)
+    return await has_arrays(store, path)
 
 
-async def _has_arrays(store: IcechunkStore, path: str) -> bool:
+async def has_arrays(store: IcechunkStore, path: str) -> bool:
+    """Return whether there are arrays in a group, not counting those of groups in it."""
     async for name in store.list_dir(path):
         child = await get_document(store, f"{key_prefix(path)}{name}")
         if child is not None and child["node_type"] == "array":

@@ -66,7 +66,7 @@ def color_attributes(ifd: ImageFileDirectory, bands: Sequence[BandMetadata]) -> 
         `color_map`
             For palette images: red, green and blue from 0 to 65535 of each index in turn, in one
             list. `numpy.reshape(a.attrs["color_map"], (-1, 3))[a.values] >> 8` is the 8-bit RGB
-            image, of shape `(y, x, 3)`.
+            image, of shape `(y, x, 3)`; where no number exceeds 255, without the shift.
     """
     attributes: dict[str, JSON] = {}
     if ifd.photometric_interpretation is not None:

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from virtual_tiff.cubes.masks import MASK
 from virtual_tiff.publishing.cube import level_count
-from virtual_tiff.publishing.nodes import key_prefix
+from virtual_tiff.publishing.nodes import has_arrays, key_prefix
 from virtual_tiff.publishing.parts import Part, Written
 from virtual_tiff.publishing.removal.cube import LevelRows, remove_from_level
-from virtual_tiff.publishing.removal.tree import remove_group
+from virtual_tiff.publishing.removal.tree import remove_frame, remove_group
 from virtual_tiff.publishing.results import Added
 from virtual_tiff.publishing.sources_table import Recorded, Sources, concatenated
+from virtual_tiff.storage.run import run
 
 #: Which rows of the table of sources are to be removed.
 type Selection = Callable[[Sources], NDArray[np.bool_]]
@@ -40,19 +41,22 @@ class Removal(Part):
 
     def write(self, session: icechunk.Session) -> Sequence[Written]:
         """Remove the images, and what only they needed."""
-        sources = Recorded(session.store).table
+        store = session.store
+        sources = Recorded(store).table
         chosen = self.selection(sources)
         written = []
-        cubes, files = _by_group(session.store, sources, chosen)
+        cubes, files = _by_group(store, sources, chosen)
         for path, levels in cubes.items():
             dropped: list[int] = []
             for level, arrays in levels.items():
                 dropped += remove_from_level(session, level, arrays)
+            if not any(run(has_arrays(store, level)) for level in levels):
+                run(remove_frame(store, path))
             images = _images(sources, levels[min(levels)])
             variables = tuple(sorted({name for rows in levels.values() for name in rows.removed}))
             written.append(_written(path, images, dropped, variables=variables))
         for url, rows in files.items():
-            path, gone = remove_group(session.store, sources, rows)
+            path, gone = remove_group(store, sources, rows)
             written.append(_written(path, len(rows), gone, source=url))
         return written
 

@@ -7,7 +7,9 @@ from itertools import takewhile
 
 from icechunk import IcechunkStore
 
-from virtual_tiff.publishing.nodes import get_document, key_prefix
+from virtual_tiff.planning.metadata import group_document, to_bytes
+from virtual_tiff.planning.plan import GroupPlan
+from virtual_tiff.publishing.nodes import get_document, key_prefix, set_document
 from virtual_tiff.publishing.sources_table import Sources
 from virtual_tiff.storage.run import run
 
@@ -50,14 +52,25 @@ async def _remove(store: IcechunkStore, arrays: Sequence[str]) -> str:
         parts.pop()
     path = "/".join(parts)
     await store.delete_dir(path)
-    while len(parts) > 1:
-        parts.pop()
-        above = "/".join(parts)
-        names = [name async for name in store.list_dir(above)]
-        if any(name != "zarr.json" for name in names):
-            break
-        await store.delete_dir(above)
+    await remove_empty(store, path.rpartition("/")[0])
     return path
+
+
+async def remove_empty(store: IcechunkStore, path: str) -> None:
+    """Remove a group that holds nothing any more, and groups above it that hold nothing more."""
+    while path:
+        if [name async for name in store.list_dir(path) if name != "zarr.json"]:
+            return
+        await store.delete_dir(path)
+        path = path.rpartition("/")[0]
+
+
+async def remove_frame(store: IcechunkStore, path: str) -> None:
+    """Remove what describes a cube that is gone: its group, or the attributes of the root."""
+    if path:
+        await remove_empty(store, path)
+    else:
+        await set_document(store, "", to_bytes(group_document(GroupPlan())))
 
 
 async def _attributes(store: IcechunkStore, path: str) -> dict[str, object]:

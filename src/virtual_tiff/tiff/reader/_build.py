@@ -91,6 +91,10 @@ class Shared:
         return made
 
 
+_APERIO_YCBCR = (
+    "the values are Y, Cb and Cr, as Aperio's compression 33003 says, although "
+    "PhotometricInterpretation is RGB; no Zarr codec converts them."
+)
 #: Characters or numbers of a value from which it is converted once.
 _LONG = 64
 
@@ -118,6 +122,11 @@ def build_ifd(
     samples = _integer(tags, Tag.SAMPLES_PER_PIXEL, None, index)
     if samples is None:
         samples = _default_samples(photometric, compression, len(bits))
+    # Aperio says RGB of these too.
+    converted = (
+        compression == Compression.JPEG_2000_APERIO_YCBCR
+        and photometric == PhotometricInterpretation.RGB
+    )
     height = _integer(tags, Tag.IMAGE_LENGTH, 0, index)
     tiled = tags.get(Tag.TILE_WIDTH) is not None or tags.get(Tag.TILE_LENGTH) is not None
     # Some writers of strips write TileWidth, and some of tiles use the tags of strips.
@@ -144,7 +153,7 @@ def build_ifd(
         planar_configuration=_integer(tags, Tag.PLANAR_CONFIGURATION, 1, index),
         offsets=shared(_segment_values, tags.get(offsets_tag), tag=offsets_tag, index=index),
         byte_counts=shared(_segment_values, tags.get(counts_tag), tag=counts_tag, index=index),
-        photometric_interpretation=photometric,
+        photometric_interpretation=PhotometricInterpretation.YCBCR if converted else photometric,
         predictor=_integer(tags, Tag.PREDICTOR, 1, index),
         fill_order=_integer(tags, Tag.FILL_ORDER, 1, index),
         # Some writers write 0 for a single strip.
@@ -174,7 +183,7 @@ def build_ifd(
         gdal_nodata=shared(_text, tags.get(Tag.GDAL_NODATA)),
         gdal_metadata=shared(_text, tags.get(Tag.GDAL_METADATA)),
         sub_ifds=sub_ifds,
-        notes=notes,
+        notes=(*notes, _APERIO_YCBCR) if converted else notes,
         other_tags={
             tag: kept
             for tag in KEPT & tags.keys()
