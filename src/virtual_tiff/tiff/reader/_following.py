@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from virtual_tiff.errors import InvalidTIFFError
+from virtual_tiff.storage.budget import BUDGET_KINDS
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.tags import NewSubfileType, Tag
 from virtual_tiff.tiff.ifd import Header
@@ -55,8 +56,11 @@ async def find_following(header: Header, source: ByteSource) -> Following:
             requests = None if requests is None else requests - 1
         seen.add(position)
         try:
-            directory, position = await read_directory(source, layout, position)
-        except InvalidTIFFError:
+            with source.budget.working():
+                directory, position = await read_directory(source, layout, position)
+        except InvalidTIFFError as error:
+            if error.kind in BUDGET_KINDS:
+                raise
             break
         kind = _subfile_type(directory)
         pages = pages or not kind & _DEPENDENT
