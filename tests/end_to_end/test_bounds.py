@@ -95,7 +95,9 @@ def _shared(tag: str, kind: FieldType, size: int = 1) -> bytes:
     return assemble([changed(PLAIN, **{tag: field})] * 1000, data=b"x" * 8_000_000)
 
 
-def _strips(compression: int, last: bytes, *, rows: int = 16, width: int = 16) -> bytes:
+def _strips(
+    compression: int, last: bytes, *, rows: int = 16, width: int = 16, **others: Field
+) -> bytes:
     """Sparse strips of `rows`, and a last one of one row, whose bytes are `last`."""
     return plain_with(
         last,
@@ -105,6 +107,7 @@ def _strips(compression: int, last: bytes, *, rows: int = 16, width: int = 16) -
         COMPRESSION=short(compression),
         STRIP_OFFSETS=long(0, 8),
         STRIP_BYTE_COUNTS=long(0, len(last)),
+        **others,
     )
 
 
@@ -246,7 +249,11 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     ),
     "WebP": (
         lambda: _strips(
-            50_001, bytes(imagecodecs.webp_encode(np.zeros((4096, 4096, 3), np.uint8)))
+            50_001,
+            bytes(imagecodecs.webp_encode(np.zeros((4096, 4096, 3), np.uint8))),
+            SAMPLES_PER_PIXEL=short(3),
+            BITS_PER_SAMPLE=short(8, 8, 8),
+            PHOTOMETRIC_INTERPRETATION=short(2),
         ),
         "flat",
         ErrorKind.INVALID_SEGMENT,

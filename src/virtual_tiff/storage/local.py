@@ -98,7 +98,8 @@ class LocalListing:
             "path": text,
             "size": status.st_size,
             "last_modified": modified.replace(microsecond=nanoseconds // 1000 % 10**6),
-            "e_tag": None,
+            # As obstore makes it: readers compare it with the one of their requests.
+            "e_tag": f'"{status.st_ino:x}-{max(0, nanoseconds // 1000):x}-{status.st_size:x}"',
             "version": None,
         }
 
