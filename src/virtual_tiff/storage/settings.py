@@ -68,7 +68,8 @@ MEANINGS = {
     "DASK_SCHEDULER_ADDRESS": ("", "Scheduler of the cluster for `--executor dask`."),
 }
 
-_DEFAULT_PREFETCH = 32 * 1024
+#: Bytes of the first GET. The header of a COG with five overviews and 4,000 tiles fits.
+DEFAULT_PREFETCH = 32 * 1024
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -80,7 +81,7 @@ def default_prefetch() -> int:
     InvalidOptionError
         The variable is not a whole number of at least 16, the bytes of a header.
     """
-    return _number(PREFETCH, 16) or _DEFAULT_PREFETCH
+    return _number(PREFETCH, 16) or DEFAULT_PREFETCH
 
 
 def most_at_once(limit: int) -> int:

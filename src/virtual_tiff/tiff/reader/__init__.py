@@ -5,13 +5,10 @@ One GET fetches the start of the file. Regular directories are decoded from thos
 for bytes that the first GET does not contain.
 """
 
+from virtual_tiff.storage.settings import DEFAULT_PREFETCH
 from virtual_tiff.tiff.reader._entries import with_tags
 from virtual_tiff.tiff.reader._following import Following, find_following
-from virtual_tiff.tiff.reader._read import (
-    DEFAULT_PREFETCH,
-    header_of,
-    read_header,
-)
+from virtual_tiff.tiff.reader._read import header_of, read_header
 
 __all__ = [
     "DEFAULT_PREFETCH",

@@ -17,14 +17,13 @@ from virtual_tiff.errors import (
 from virtual_tiff.storage.budget import Limits
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.opening import open_source
+from virtual_tiff.storage.settings import DEFAULT_PREFETCH
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, is_dependent
 from virtual_tiff.tiff.reader._build import hidden_planes
 from virtual_tiff.tiff.reader._chain import Chain, read_chain
 from virtual_tiff.tiff.reader._values import Unusual, Values
 
-#: Bytes of the first GET. The header of a COG with five overviews and 4,000 tiles fits.
-DEFAULT_PREFETCH = 32 * 1024
 _LIMITS = Limits()
 
 
