@@ -15,6 +15,7 @@ import icechunk
 import numpy as np
 import pytest
 import rasterio
+import tifffile
 import xarray as xr
 import zarr
 from obspec_utils.registry import ObjectStoreRegistry
@@ -460,3 +461,26 @@ def test_kerchunk_references(dtype: str, predictor: int, is_named: bool, tmp_pat
     store = KerchunkJSONParser()((tmp_path / "refs.json").as_uri(), local_registry())
     read = xr.open_zarr(store, consolidated=False, zarr_format=3, mask_and_scale=False)
     assert np.array_equal(read["0"].values, np.stack([pixels, pixels]))
+
+
+def test_levels_before_their_image_are_its_levels(tmp_path: Path) -> None:
+    """Reduced images that precede the image that they belong to."""
+    path = tmp_path / "ascending.tif"
+    with tifffile.TiffWriter(path) as out:
+        for size, kind in ((20, 1), (40, 1), (80, 0), (10, 1)):
+            pixels = np.full((size, size), size, np.uint8)
+            out.write(pixels, tile=(16, 16), subfiletype=kind, metadata=None)
+    group = zarr.open_group(
+        VirtualTIFF(ifd_layout="multiscale")(path.as_uri(), local_registry()), mode="r"
+    )
+    shapes = {
+        name: array.shape
+        for name, array in group.members(max_depth=None)
+        if isinstance(array, zarr.Array) and array.ndim == 2
+    }
+    assert shapes == {
+        "0/image": (80, 80),
+        "1/image": (40, 40),
+        "2/image": (20, 20),
+        "3/image": (10, 10),
+    }

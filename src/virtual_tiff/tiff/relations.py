@@ -60,14 +60,26 @@ def relate_sidecars(header: Header) -> tuple[Related, ...]:
 def _relate(
     ifds: Iterable[ImageFileDirectory], parent: ImageFileDirectory | None
 ) -> Iterator[Related]:
+    directories = tuple(ifds)
+    first = next((one for one in directories if not is_dependent(one)), None)
     full = parent
-    for directory in ifds:
+    for directory in directories:
         dependent = is_dependent(directory)
         if not dependent and parent is None:
             full = directory
-        related = Related(directory, full if dependent and full is not directory else None)
+        # Some writers put the levels of a pyramid before its image.
+        owner = first if full is None and first and _fits(directory, first) else full
+        related = Related(directory, owner if dependent and owner is not directory else None)
         yield related
-        yield from _relate(directory.sub_ifds, parent=related.full or directory)
+        yield from _relate(directory.sub_ifds, parent=(full and related.full) or directory)
+
+
+def _fits(directory: ImageFileDirectory, full: ImageFileDirectory) -> bool:
+    """Return whether a reduced image or a mask can be one of an image that follows it."""
+    down, across = directory.image_length, directory.image_width
+    if directory.is_mask:
+        return down <= full.image_length and across <= full.image_width
+    return down < full.image_length and across < full.image_width
 
 
 def masks(images: Iterable[Related]) -> dict[Related, Related]:
