@@ -154,13 +154,13 @@ def _checked(group: object, plan: GroupPlan, source: str | os.PathLike[str]) -> 
     paths = [path for path, _ in plan.walk()]
     path = group.strip("/") if isinstance(group, str) else None
     if path is None or path not in paths:
-        known = ", ".join(repr(one) for one in paths[:_NAMED_GROUPS] if one)
+        named = ", ".join(repr(one) for one in paths[:_NAMED_GROUPS] if one)
         further = ", …" if len(paths) > _NAMED_GROUPS else ""
         raise InvalidOptionError(
             f"there is no group {group!r}.",
             url=source_url(source, query=True),
-            remedy=f"The groups are {known}{further}."
-            if known
+            remedy=f"The groups are {named}{further}."
+            if named
             else "The file has no groups but the root: leave it out.",
         )
     return path

@@ -23,6 +23,7 @@ from virtual_tiff.audit.verify import verify
 from virtual_tiff.choices import IFDLayout
 from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.inventory.pages import NO_MASK
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.publish import publish, publish_async
@@ -51,9 +52,12 @@ def written(plan: GroupPlan) -> dict[str, Any]:
     for path, group in plan.walk():
         found[path] = group_document(group)
         for name, array in group.arrays.items():
-            document = array_document(array)
+            document: dict[str, Any] = dict(array_document(array))
             if name.startswith("spatial_ref"):
                 document["attributes"] = rounded(array.attributes)
+            if NO_MASK in str(document["attributes"].get("notes", "")):
+                # Scans of one image say that its mask is left out.
+                del document["attributes"]["notes"]
             found[f"{path}/{name}"] = (
                 document,
                 array.source,

@@ -66,8 +66,8 @@ class Archive:
         Terms, with the credit; and what reading needs.
     readers
         `yes` if readers can read a published cube today, else why not.
-    traps, sources_of_facts
-        What went wrong for others; and where the facts are from.
+    traps
+        What went wrong for others.
     """
 
     name: str
