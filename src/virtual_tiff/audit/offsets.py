@@ -8,10 +8,8 @@ import numpy as np
 from icechunk import IcechunkStore
 from numpy.typing import NDArray
 
+from virtual_tiff.publishing.references import VIRTUAL
 from virtual_tiff.storage.run import run
-
-#: Kind of virtual chunks in `IcechunkStore.array_chunk_iterator`.
-VIRTUAL = 2
 
 
 class Offsets:

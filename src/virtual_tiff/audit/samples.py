@@ -14,12 +14,12 @@ import zarr
 from icechunk import IcechunkStore
 
 from virtual_tiff.audit.decoding import Sample
-from virtual_tiff.audit.offsets import VIRTUAL
 from virtual_tiff.cubes.coordinate import fragments
 from virtual_tiff.planning.metadata import chunk_key
 from virtual_tiff.planning.names import RESERVED
 from virtual_tiff.publishing.coordinate import read_coordinate
 from virtual_tiff.publishing.nodes import get_document, key_prefix
+from virtual_tiff.publishing.references import VIRTUAL
 from virtual_tiff.publishing.sources_table import Sources
 from virtual_tiff.storage.addresses import WEB_SCHEMES
 

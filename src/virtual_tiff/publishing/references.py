@@ -19,6 +19,8 @@ from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex
 from virtual_tiff.publishing.sources_table import microseconds, modified_times, time_of
 from virtual_tiff.storage.addresses import checksum_of, chunk_location
 
+#: Kind of virtual chunks in `IcechunkStore.array_chunk_iterator`.
+VIRTUAL = 2
 #: Chunks that were written: references, and stored ones.
 type Counts = tuple[int, int]
 

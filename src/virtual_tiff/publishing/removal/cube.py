@@ -21,7 +21,7 @@ from virtual_tiff.planning.stacks import TILES
 from virtual_tiff.publishing.coordinate import read_coordinate, write_coordinate
 from virtual_tiff.publishing.levels import beside_attributes, dimensions_of, is_variable
 from virtual_tiff.publishing.nodes import get_json, key_prefix, set_document
-from virtual_tiff.publishing.references import delete_chunks
+from virtual_tiff.publishing.references import VIRTUAL, delete_chunks
 from virtual_tiff.storage.addresses import chunk_location
 from virtual_tiff.storage.run import run
 
@@ -29,8 +29,6 @@ from virtual_tiff.storage.run import run
 type Place = Mapping[str, Any]
 
 _REMEDY = "Remove all images of the step, or of the whole cube."
-#: Kind of virtual chunks in `IcechunkStore.array_chunk_iterator`.
-_VIRTUAL = 2
 
 
 @dataclass(slots=True)
@@ -290,7 +288,7 @@ async def _delete_by_file(
         for number, place in enumerate(found.tolist()):
             at = dict(zip(names, place, strict=True))
             step = tuple(at[axis] for axis in axes)
-            if kinds[number] == _VIRTUAL and locations[number] not in files:
+            if kinds[number] == VIRTUAL and locations[number] not in files:
                 continue
             if owners.is_removed(step, at["y"] * chunks["y"], at["x"] * chunks["x"]):
                 doomed.append(tuple(place))
