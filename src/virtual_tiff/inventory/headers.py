@@ -13,7 +13,6 @@ from virtual_tiff.inventory.pages import (
     NO_MASK,
     NO_ORDER,
     PageImage,
-    noted,
     page_images,
     places_in_set,
 )
@@ -21,7 +20,7 @@ from virtual_tiff.inventory.rows import Row, error_row, image_row
 from virtual_tiff.inventory.times import check_pattern, time_from_name, time_from_tag
 from virtual_tiff.json_type import JSON
 from virtual_tiff.parser import VirtualTIFF
-from virtual_tiff.planning.attributes import band_names
+from virtual_tiff.planning.attributes import band_names, noted
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.resolve import AddressRegistry

@@ -14,18 +14,31 @@ from virtual_tiff.tiff.ifd import ImageFileDirectory
 
 #: Name of the dimension of real and imaginary parts.
 PART = "part"
-#: Types of axes in OME-Zarr by name; others have a custom type.
-AXIS_TYPES = {
-    **{"t": "time", "time": "time", "c": "channel", "band": "channel"},
-    **{"z": "space", "y": "space", "x": "space"},
+#: Types of axes in OME-Zarr by name, which is tifffile's letter in lower case. Readers and schemas
+#: take an axis without a type for one of space, so those without a meaning have the type `other`.
+_TYPES = {
+    **{"t": "time", "time": "time", "c": "channel", "s": "channel", "band": "channel"},
+    **{"z": "space", "y": "space", "x": "space", "i": "page", "r": "position", "a": "angle"},
+    **{"p": "phase", "h": "lifetime", "e": "lambda", "l": "exposure", "v": "event", "m": "mosaic"},
 }
 #: Order of the types (OME-Zarr 0.5, section 3.4): time, then channel or custom, then space.
-_RANKS = {"time": 0, None: 1, "channel": 2, "space": 3}
+_RANKS = {"time": 0, "channel": 2, "space": 3}
+_CUSTOM = 1
 
 
 def place_of(dimension: str) -> int:
     """Return the rank of a dimension in OME-Zarr's order; equal ranks keep their order."""
-    return _RANKS[AXIS_TYPES.get(dimension)]
+    return _RANKS.get(type_of(dimension), _CUSTOM)
+
+
+def type_of(dimension: str) -> str:
+    """Return the type of a dimension as an axis of OME-Zarr."""
+    return _TYPES.get(dimension, "other")
+
+
+def is_custom(dimension: str) -> bool:
+    """Return whether a dimension has a type that OME-Zarr does not define."""
+    return type_of(dimension) not in _RANKS
 
 
 def axis_of(dimension: str) -> str:
