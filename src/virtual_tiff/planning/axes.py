@@ -53,7 +53,7 @@ class Axes:
     Parameters
     ----------
     planes
-        Number of bands or slices; if 1, there is no such dimension.
+        Number of bands or slices; if it and `chunk_planes` are 1, there is no such dimension.
     chunk_planes
         Number of planes in one segment.
     name
@@ -90,7 +90,7 @@ class Axes:
         bands
             Chosen bands, if not all.
         """
-        if directory.image_depth > 1:
+        if directory.image_depth > 1 or directory.tile_depth > 1:
             return cls(directory.image_depth, directory.tile_depth, "z")
         return cls(
             directory.samples_per_pixel if bands is None else len(bands),
@@ -98,15 +98,20 @@ class Axes:
             last=band_axis == "last",
         )
 
+    @property
+    def are_two(self) -> bool:
+        """Whether rows and columns are the only dimensions."""
+        return self.planes == 1 and self.chunk_planes == 1
+
     def arrange[T](self, plane: T, y: T, x: T) -> tuple[T, ...]:
         """Put one item for each dimension in order."""
-        if self.planes == 1:
+        if self.are_two:
             return (y, x)
         return (y, x, plane) if self.last else (plane, y, x)
 
     def arrange_grid(self, grid: NDArray[Any]) -> NDArray[Any]:
         """Put an array of shape `(planes, y, x)` in order."""
-        if self.planes == 1:
+        if self.are_two:
             first: NDArray[Any] = grid[0]
             return first
         if not self.last:
