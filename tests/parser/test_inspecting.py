@@ -426,7 +426,9 @@ def test_floating_point_predictors_of_dng(tmp_path: Path, predictor: int, sample
     tifffile.imwrite(
         path,
         pixels.squeeze(),
-        **{"compression": "deflate", "predictor": predictor, "tile": (16, 16)},
+        compression="deflate",
+        predictor=predictor,
+        tile=(16, 16),
         photometric="rgb" if samples == 3 else "minisblack",
     )
     expected = np.moveaxis(pixels, -1, 0).squeeze()
