@@ -279,7 +279,7 @@ def test_an_image_without_overviews_is_one_level(tmp_path: Path) -> None:
     plan = plan_pyramid(tmp_path / "a.tif")
     assert list(plan.groups) == ["0"]
     assert list(plan.groups["0"].arrays) == ["image"]
-    assert plan.attributes.keys() == {"zarr_conventions", "multiscales"}
+    assert plan.attributes.keys() == {"description", "zarr_conventions", "multiscales"}
     assert validate(plan) == {"multiscales"}
 
 
