@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.cubes.gaps import PRESENT, presence, presence_axes
 from virtual_tiff.cubes.grid import GRID_MAPPING, frame
+from virtual_tiff.cubes.item_properties import item_property
 from virtual_tiff.cubes.plan import CubePlan, CubeVariable, Existing
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.json_type import JSON
@@ -24,6 +25,7 @@ from virtual_tiff.planning.stacks import TILES, order_of, stacked
 from virtual_tiff.publishing.coordinate import (
     write_coordinate,
     write_presence,
+    write_property,
     write_tiles,
 )
 from virtual_tiff.publishing.georeferencing import read_grid
@@ -176,15 +178,19 @@ def write_level(
     }
     shown = [f"{name}{PRESENT}" for name in gaps]
     more = TILES if gaps and cube.grid_kind == "regular" else ()
-    names = [*cube.variables, *cube.sizes, *beside.arrays, *shown, *more]
+    names = [*cube.variables, *cube.sizes, *beside.arrays, *shown, *more, *cube.item_properties]
     names += ["y", "x"] if tiled else []
     run(check_free(store, [f"{key_prefix(path)}{name}" for name in names], remedy=TAKEN))
     run(write_frame(store, path, beside))
     for name, variable in cube.variables.items():
-        create_variable(store, path, name, variable, cube.sizes, present=name in gaps)
+        shown = [f"{name}{PRESENT}"] if name in gaps else []
+        create_variable(store, path, name, variable, cube.sizes, [*shown, *cube.item_properties])
     group = open_cube(store, path)
     for axis in axes if gaps else cube.axes:
         write_coordinate(group, axis.name, axis.values)
+    for name in cube.item_properties:
+        if (values := item_property(cube, name)) is not None:
+            write_property(group, name, cube.axes[0].name, values)
     if tiled:
         write_places_of_tiles(group, cube)
     for name, present in gaps.items():
@@ -261,24 +267,37 @@ def create_variable(
     name: str,
     variable: CubeVariable,
     sizes: Mapping[str, int],
-    *,
-    present: bool,
+    beside: Sequence[str],
 ) -> None:
-    """Write the array of a variable, without references; `present` says that it has gaps."""
+    """Write the array of a variable, without references; `beside` names its coordinates."""
     plan = stacked(variable.image, sizes)
-    named = beside_attributes(store, path, name, present=present)
+    named = beside_attributes(store, path, beside)
     # First, where the images do not say other things of a group of their own.
     plan = replace(plan, attributes={**named, **plan.attributes, **named})
     run(set_document(store, f"{key_prefix(path)}{name}", to_bytes(array_document(plan))))
 
 
 def beside_attributes(
-    store: IcechunkStore, path: str, name: str, *, present: bool
+    store: IcechunkStore,
+    path: str,
+    more: Sequence[str],
+    there: Mapping[str, JSON] | None = None,
 ) -> dict[str, JSON]:
-    """Attributes that name the grid mapping (CF section 5.6) and other variables of a cube."""
+    """Attributes that name the grid mapping (CF section 5.6) and other variables of a cube.
+
+    Parameters
+    ----------
+    store, path
+        Where the cube is.
+    more
+        Names of coordinates of the array beyond those of its dimensions.
+    there
+        Attributes of the array, which may name some.
+    """
     mapped = get_json(store, f"{key_prefix(path)}{GRID_MAPPING}") is not None
     # Named as coordinates so that xarray makes coordinates of them.
-    beside = [GRID_MAPPING] * mapped + [f"{name}{PRESENT}"] * present
+    before = str((there or {}).get("coordinates", "")).split()
+    beside = list(dict.fromkeys([*[GRID_MAPPING] * mapped, *before, *more]))
     found: dict[str, JSON] = {"grid_mapping": GRID_MAPPING} if mapped else {}
     return found | ({"coordinates": " ".join(beside)} if beside else {})
 

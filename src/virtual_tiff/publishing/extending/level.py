@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import icechunk
@@ -15,11 +16,17 @@ from numpy.typing import NDArray
 from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cubes.coordinate import Merged, merge, positions
 from virtual_tiff.cubes.extending import check_order, without_present
+from virtual_tiff.cubes.gaps import PRESENT
 from virtual_tiff.cubes.growth import grown, growth_of, placed_on
 from virtual_tiff.cubes.plan import CubePlan, CubeVariable
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.planning.agreement import shared_attributes
-from virtual_tiff.publishing.coordinate import read_coordinate, write_coordinate
+from virtual_tiff.publishing.coordinate import (
+    extended_properties,
+    read_coordinate,
+    write_coordinate,
+    write_property,
+)
 from virtual_tiff.publishing.extending.fitting import (
     check_bands,
     check_fits,
@@ -58,13 +65,7 @@ def extend_level(
     store = session.store
     group = open_cube(store, path)
     existing = [read_coordinate(group, axis.name) for axis in cube.axes]
-    if cube.grid_kind == "regular":
-        # It may have grown since the images were planned.
-        cube = placed_on(cube, existing_of(group).grid)
-    check_grid(group, cube)
-    check_pages(group, cube)
-    check_bands(group, path, cube)
-    check_fits(store, path, cube)
+    cube = _checked(store, path, group, cube)
     holders = _holders(path, cube, existing, recorded)
     taken = {name: rows >= 0 for name, rows in holders.items()}
     same = {name: _same(cube, name, rows, recorded) for name, rows in holders.items()}
@@ -85,17 +86,25 @@ def extend_level(
         check_growth(group, growth)
         cube = grown(cube, growth)
     gaps = PresenceUpdate.read(group, cube, arrays, together, renewing, growth)
+    holders = {n: r[~same[n]] for n, r in holders.items()} if on_present == "replace" else {}
+    replaced = {name: rows >= 0 for name, rows in holders.items() if name in cube.variables}
+    properties, notes = extended_properties(group, cube, together, replaced)
+    cube = replace(cube, notes=(*cube.notes, *notes))
     for name in arrays:
         variable = cube.variables.get(name)
-        _resize(store, f"{key_prefix(path)}{name}", sizes, variable, present=name in gaps.after)
+        shown = [f"{name}{PRESENT}"] if name in gaps.after else []
+        _resize(store, f"{key_prefix(path)}{name}", sizes, variable, [*shown, *properties])
         _move(session, f"/{key_prefix(path)}{name}", arrays[name], sizes, together)
     for name, variable in cube.variables.items():
         if name not in arrays:
-            create_variable(store, path, name, variable, sizes, present=name in gaps.after)
+            shown = [f"{name}{PRESENT}"] if name in gaps.after else []
+            create_variable(store, path, name, variable, sizes, [*shown, *properties])
     if growth:
         grow(session, path, cube, growth)
     for axis, merged in zip(cube.axes, together, strict=True):
         write_coordinate(group, axis.name, merged.values)
+    for name, values in properties.items():
+        write_property(group, name, cube.axes[0].name, values)
     if cube.grid_kind == "tiles" and "y" in group:
         write_places_of_tiles(group, cube)
     gaps.write(group)
@@ -105,12 +114,22 @@ def extend_level(
         tuple(merged.new for merged in together),
         grown=len(together[0].values) - len(existing[0]) if together else 0,
         skipped=skipped,
-        arrays=len(cube.variables) + len(cube.axes),
+        arrays=len(cube.variables) + len(cube.axes) + len(properties),
         is_larger=bool(growth) or cube.grid_kind == "tiles",
-        holders={name: rows[~same[name]] for name, rows in holders.items()}
-        if on_present == "replace"
-        else {},
+        holders=holders,
     )
+
+
+def _checked(store: IcechunkStore, path: str, group: zarr.Group, cube: CubePlan) -> CubePlan:
+    """Refuse images that do not fit; return the others at their places on the grid of now."""
+    if cube.grid_kind == "regular":
+        # It may have grown since the images were planned.
+        cube = placed_on(cube, existing_of(group).grid)
+    check_grid(group, cube)
+    check_pages(group, cube)
+    check_bands(group, path, cube)
+    check_fits(store, path, cube)
+    return cube
 
 
 def _holders(
@@ -185,8 +204,7 @@ def _resize(
     array: str,
     sizes: Mapping[str, int],
     variable: CubeVariable | None,
-    *,
-    present: bool,
+    beside: Sequence[str],
 ) -> None:
     """Resize an array; keep only the attributes that the new images have too."""
     document = get_json(store, array)
@@ -198,9 +216,10 @@ def _resize(
         there = document["attributes"]
         kept = {key: there[key] for key in _OF_THE_CUBE if key in there}
         document["attributes"] = shared_attributes([there, variable.image.attributes]) | kept
-    if present:
-        path, _, name = array.rpartition("/")
-        document["attributes"] |= beside_attributes(store, path, name, present=True)
+    if beside:
+        path = array.rpartition("/")[0]
+        there = document["attributes"]
+        document["attributes"] = {**there, **beside_attributes(store, path, beside, there)}
     run(set_document(store, array, json.dumps(document, ensure_ascii=False).encode()))
 
 
