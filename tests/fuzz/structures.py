@@ -203,8 +203,9 @@ def _jpeg_tables() -> bytes:
 def _counts(rng: _Random) -> bytes:
     """State counts and places of values that are not there, as a BigTIFF can in 64 bits."""
     big = rng.random() < 0.8
-    edges = (0, 1, 2, 255, 2**16, 2**31, 2**32 - 1)
-    edges = (*edges, 2**32, 2**61, 2**63 - 1, 2**63, 2**64 - 1) if big else edges
+    edges = [0, 1, 2, 255, 2**16, 2**31, 2**32 - 1]
+    if big:
+        edges += [2**32, 2**61, 2**63 - 1, 2**63, 2**64 - 1]
     start = BIG_DATA_AT if big else DATA_AT
     fields = changed(PLAIN, STRIP_OFFSETS=long(start))
     for _ in range(rng.choice((1, 1, 2, 3))):
@@ -508,8 +509,8 @@ def structure(rng: _Random) -> tuple[str, bytes]:
 
 def _keywords(rng: _Random, sign: str) -> str:
     """Return the metadata of a satellite image: numbers and lists by keyword, in groups."""
-    names = ("lineOffset", "sampOffset", "LINE_OFF", "LINE_NUM_COEFF_1", "lineNumCoef", "satId")
-    names = (*names, "BEGIN_GROUP", "END_GROUP", "cloudCover", "firstLineTime", "END", "ERR_BIAS")
+    names = ["lineOffset", "sampOffset", "LINE_OFF", "LINE_NUM_COEFF_1", "lineNumCoef", "satId"]
+    names += ["BEGIN_GROUP", "END_GROUP", "cloudCover", "firstLineTime", "END", "ERR_BIAS"]
     lines = []
     for name in rng.choices(names, k=rng.choice((0, 3, 30))):
         number = rng.choice((*_FLOATS, 5, "x", "1e400", "IMAGE", '"', "2026-13-41T25:61:61.0Z"))
