@@ -223,6 +223,16 @@ def test_several_lattices_are_listed(tmp_path: Path) -> None:
     assert caught.value.url == (tmp_path / "a" / "odd.tif").as_uri()
 
 
+def test_a_lattice_does_not_depend_on_the_order_of_images(tmp_path: Path) -> None:
+    """Pixel sizes of levels are rounded: that of a narrow tile differs over a wide one."""
+    write_tile(tmp_path / "a.tif", 0, 0, seed=1, shape=(16, 800))
+    write_tile(tmp_path / "b.tif", 0, 800, seed=2, shape=(16, 100), step=10.005)
+    paths = [str(tmp_path / name) for name in ("a.tif", "b.tif")]
+    found = [fitted(scanned(*order).table, 0.01) for order in (paths, paths[::-1])]
+    assert found[0].grid == found[1].grid
+    assert found[0].corners.tolist() == found[1].corners[::-1].tolist()
+
+
 def test_rotated_images_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     transform = Affine(10, 1, 5, 1, -10, 6)
