@@ -1,4 +1,4 @@
-"""Run the page for PyTorch and TorchGeo: `python tests/torch/check.py FOLDER`.
+"""Run the page for PyTorch and TorchGeo: `python tests/recipes/train.py FOLDER`.
 
 `make test-torch` runs it in an environment without this package, where `FOLDER` has the examples
 and the cube. Each fence of the page is a file, named in its first line; what it prints is in the
@@ -7,15 +7,15 @@ fence after it.
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.helpers.fences import fences, matches  # noqa: E402
+from tests.helpers.fences import fences, matches, write_files  # noqa: E402
 
 PAGE = ROOT / "docs" / "how-to" / "train.md"
 #: Compares a batch with rasterio; in the lane, not on the page.
@@ -41,34 +41,22 @@ print("equal")
 
 def main(folder: Path) -> int:
     """Write the files of the page, run those that print, and compare."""
-    code = [fence for fence in fences(PAGE) if fence.language in ("python", "text")]
-    count = 0
-    for fence, following in zip(code, [*code[1:], None], strict=True):
-        if fence.language == "text":
-            continue
-        named = re.match(r"# (\w+\.py)\n", fence.code)
-        assert named, f"{fence.place}: its first line does not name a file"
-        (folder / named[1]).write_text(fence.code)
-        if following is None or following.language != "text":
-            continue
-        printed = run(folder, named[1])
-        assert matches(printed, following.code), f"{fence.place} printed {printed}"
-        count += 1
+    assert find_spec("virtual_tiff") is None
+    names = write_files(PAGE, folder)
+    outputs = [fence.code for fence in fences(PAGE) if fence.language == "text"]
+    programs = [name for name in names if name.startswith("use_")]
+    assert len(programs) == len(outputs) == 2
+    for name, output in zip(programs, outputs, strict=True):
+        printed = run(folder, name)
+        assert matches(printed, output), f"{name} printed {printed}"
     (folder / "pixels.py").write_text(PIXELS)
     assert run(folder, "pixels.py").strip() == "equal"
-    assert count == 2
-    print(f"{PAGE.name}: {count} programs ran, and pixels are equal")
+    print(f"{PAGE.name}: {len(programs)} programs ran, and pixels are equal")
     return 0
 
 
 def run(folder: Path, name: str) -> str:
     """Return what a program prints."""
-    command = [
-        sys.executable,
-        "-c",
-        "import importlib.util as u; assert not u.find_spec('virtual_tiff')",
-    ]
-    subprocess.run(command, check=True, cwd=folder)
     done = subprocess.run(
         [sys.executable, name], capture_output=True, text=True, cwd=folder, timeout=900
     )
