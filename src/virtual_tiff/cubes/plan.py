@@ -56,6 +56,14 @@ class ImageGrid:
 
 
 @dataclass(frozen=True, slots=True)
+class Existing:
+    """A level of a cube that images are added to: its grid, and how images continue each other."""
+
+    grid: ImageGrid
+    kind: GridKind | None
+
+
+@dataclass(frozen=True, slots=True)
 class Band:
     """One band of planar images: its index, and the axis and number of all bands."""
 
@@ -161,6 +169,8 @@ class CubePlan:
         URLs of images that are not like the others (`on_mismatch="skip"`), and why.
     factors
         Rows and columns of the full resolution that a pixel covers.
+    item_properties
+        Columns of the inventory to store as coordinates along the first axis.
     """
 
     axes: tuple[Axis, ...]
@@ -174,6 +184,7 @@ class CubePlan:
     pages: PageFacts | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     factors: tuple[float, float] = (1.0, 1.0)
+    item_properties: tuple[str, ...] = ()
 
     @property
     def levels(self) -> tuple[CubePlan, ...]:

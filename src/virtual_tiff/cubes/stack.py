@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from virtual_tiff.choices import Grid, OnDuplicate, OnGap, OnMismatch, check_choice
 from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, shared_band_names
 from virtual_tiff.cubes.gaps import PRESENT, filled
+from virtual_tiff.cubes.item_properties import check_item_properties
 from virtual_tiff.cubes.lattice import Fitted, fitted, off_lattice
 from virtual_tiff.cubes.masks import MASK, masked
 from virtual_tiff.cubes.overviews import overview_rows
@@ -32,12 +33,13 @@ from virtual_tiff.cubes.plan import (
     Band,
     CubePlan,
     CubeVariable,
+    Existing,
     GridKind,
     ImageGrid,
     Rows,
     image_of_band,
 )
-from virtual_tiff.cubes.stitching import check_sizes, decided, tile_axes
+from virtual_tiff.cubes.stitching import check_sizes, decided, resized, tile_axes
 from virtual_tiff.cubes.survey import Problem, error_of, survey
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import Inventory
@@ -77,7 +79,7 @@ class CubeOptions:
         Greatest distance of an image from the lattice that all of them are on, in pixels.
     bounds
         Left, bottom, right and top of a stitched cube, in CRS units, to leave room for images that
-        are appended later; by default those of the images.
+        are appended later; by default those of the images. Later ones may lie beyond them.
     on_gap
         What to do about places without an image, of variables without a nodata value, which would
         read as pixels: `raise`, or `fill` them with `fill_value`. `append` takes the same.
@@ -109,6 +111,10 @@ class CubeOptions:
         Add the masks of the images (NewSubfileType 4): `NAME_mask` for each variable. All images
         must have one, and the inventory must contain them, as for `overviews`. Places without an
         image are masked.
+    item_properties
+        Properties of STAC Items, or other columns, to store as coordinates along the first axis:
+        numbers, booleans, text and times. Images of one step have to agree; where no Item has a
+        value it is missing: NaN, NaT, or empty text. `append` extends those that a cube has.
     coordinates
         Whether to write x, y and band.
     """
@@ -128,6 +134,7 @@ class CubeOptions:
     on_mismatch: OnMismatch = "raise"
     overviews: bool = False
     masks: bool = False
+    item_properties: str | Sequence[str] | None = None
     coordinates: bool = True
 
     def __post_init__(self) -> None:
@@ -147,6 +154,20 @@ class CubeOptions:
             check_name(name, "dimension", taken=(*reserved, *dimensions[:position]))
         if self.variable is None and self.variable_pattern is None and not self.split_bands:
             check_name(self.name, "variable", taken=dimensions)
+        for position, name in enumerate(self.properties):
+            check_name(name, "variable", taken=(*dimensions, *self.properties[:position]))
+            if len(name.split()) > 1:
+                raise InvalidOptionError(
+                    f"{name!r} has a space, so it cannot be the name of a coordinate (CF section "
+                    "5.2).",
+                    remedy="Rename the column.",
+                )
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """Columns to store as coordinates along the first axis."""
+        named = self.item_properties or ()
+        return (named,) if isinstance(named, str) else tuple(named)
 
     @property
     def columns(self) -> tuple[str, ...] | None:
@@ -163,14 +184,6 @@ def dimension_of(column: str) -> str:
 
 def _are_bounds(bounds: Sequence[float]) -> bool:
     return len(bounds) == 4 and bounds[0] < bounds[2] and bounds[1] < bounds[3]
-
-
-@dataclass(frozen=True, slots=True)
-class Existing:
-    """A level of a cube that images are added to: its grid, and how images continue each other."""
-
-    grid: ImageGrid
-    kind: GridKind | None
 
 
 def plan_cube(
@@ -208,6 +221,7 @@ def plan_cube(
         full, fit = _positions(images, options, existing, of_places)
         level = full.with_masks(inventory, fit, options)
         cube = _cube(*level, options, existing[0] if existing else None)
+        check_item_properties(cube)
     except MismatchError as error:
         problems = _problems(images, options, existing)
         # An error of the lattice alone says all.
@@ -415,7 +429,7 @@ def _cube(
         rows = level.members[label]
         if (mask := f"{label}{MASK}") in masks:
             plan = replace(plan, attributes={**plan.attributes, "ancillary_variables": mask})
-        image = plan if size is None else _of_size(plan, *size)
+        image = plan if size is None else resized(plan, *size)
         parts: dict[str, tuple[ArrayPlan, Band | None]] = {label: (image, None)}
         if options.split_bands:
             parts = _bands(label, image, alone=len(plans) == 1)
@@ -447,6 +461,7 @@ def _cube(
         grid_kind=kind,
         notes=(*notes, *odd),
         pages=facts,
+        item_properties=options.properties,
     )
     if cube.bands:
         of_bands = [v.rows for v in variables.values() if "band" in v.image.dimension_names]
@@ -486,15 +501,6 @@ def _chunk(image: ArrayPlan) -> tuple[int, int]:
     """Return rows and columns of a chunk."""
     sizes = dict(zip(image.dimension_names, image.chunk_shape, strict=True))
     return sizes["y"], sizes["x"]
-
-
-def _of_size(image: ArrayPlan, height: int, width: int) -> ArrayPlan:
-    """Return the plan of an image of another size, without references."""
-    sizes = dict(zip(image.dimension_names, image.shape, strict=True))
-    shape = tuple((sizes | {"y": height, "x": width}).values())
-    grid = tuple(-(-s // c) for s, c in zip(shape, image.chunk_shape, strict=True))
-    nothing = np.broadcast_to(np.uint64(0), grid)
-    return replace(image, shape=shape, offsets=nothing, lengths=nothing, inline={})
 
 
 def _bands(
@@ -562,6 +568,8 @@ def _check_names(
         check_name(axis.name, "dimension", taken=dimensions)
     taken = {*dimensions, *(axis.name for axis in axes), *TILES}
     taken |= {f"{name}{PRESENT}" for name in variables}
+    for name in options.properties:
+        check_name(name, "variable", taken={*taken, *variables})
     for name, variable in variables.items():
         url = images.table["url"][int(variable.rows[0])].as_py()
         check_name(name, "variable", taken=taken, url=url)
