@@ -246,7 +246,12 @@ def test_tiles_of_one_array_are_joined(
             part = np.s_[i * 128 : (i + 1) * 128, j * width : (j + 1) * width]
             expected[part] = whole[part]
             transform = Affine(10, 0, 5e5 + 10 * width * j, 0, -10, 5e6 - 1280 * i)
-            options = {"TILED": "YES", "BLOCKXSIZE": 64, "BLOCKYSIZE": 64, "COMPRESS": "DEFLATE"}
+            options: dict[str, Any] = {
+                "TILED": "YES",
+                "BLOCKXSIZE": 64,
+                "BLOCKYSIZE": 64,
+                "COMPRESS": "DEFLATE",
+            }
             (tmp_path / "a").mkdir(exist_ok=True)
             write_with_rasterio(
                 tmp_path / "a" / f"t{i}{j}.tif",
