@@ -31,6 +31,7 @@ NAMES = (
     "publish_tiles",
     "read_series",
     "read_mosaic",
+    "read_patches",
     "read_array",
     "scale",
 )

@@ -68,6 +68,32 @@ def cogs(count: int, cache: Path = CACHE) -> list[Path]:
     return sorted(_made(cache / f"cogs-v1-{count}", make).iterdir())
 
 
+def scenes(count: int, size: int, cache: Path = CACHE) -> list[Path]:
+    """COGs as those of `cogs`, but larger: `size` pixels a side, the same tiles of 256 × 256.
+
+    Parameters
+    ----------
+    count
+        How many files, each with pixels of its own.
+    size
+        Rows and columns.
+    cache
+        Folder to keep them in.
+
+    Returns
+    -------
+    list of Path
+        Named such as `scene_00000_20200101.tif`, in that order.
+    """
+
+    def make(folder: Path) -> None:
+        for number in range(count):
+            day = _FIRST_DATE + timedelta(days=number)
+            (folder / f"scene_{number:05}_{day:%Y%m%d}.tif").write_bytes(_cog(number, size))
+
+    return sorted(_made(cache / f"scenes-v1-{size}-{count}", make).iterdir())
+
+
 def many_tiles(cache: Path = CACHE, tiles: int = MILLION_TILES) -> Path:
     """A BigTIFF of uint8 pixels in 1,048,576 tiles of 16 × 16, uncompressed: 16384 × 16384.
 
@@ -216,9 +242,9 @@ def _write(
         dataset.write(bands)
 
 
-def _cog(seed: int) -> bytes:
+def _cog(seed: int, size: int = COG_SIZE) -> bytes:
     with MemoryFile() as plain, MemoryFile() as cog:
-        _write(plain.name, _landscape(COG_SIZE, seed), driver="GTiff")
+        _write(plain.name, _landscape(size, seed), driver="GTiff")
         rasterio.shutil.copy(
             plain.name,
             cog.name,

@@ -44,7 +44,7 @@ ASYNC_GEOTIFF = "async-geotiff"
 QUICK = "200 files instead of 500, the window that touches four tiles, fewer rounds"
 
 #: What `docs/how-to/read-fast.md` sets for the codec pipeline.
-_CHUNKWISE = {"codec_pipeline.path": "zarr_chunkwise.ChunkwiseCodecPipeline"}
+CHUNKWISE = {"codec_pipeline.path": "zarr_chunkwise.ChunkwiseCodecPipeline"}
 
 type Image = NDArray[np.uint16]
 
@@ -159,7 +159,7 @@ def run(options: Options) -> list[Result]:
                 [f"{server.url}/0/{name}" for name in names], datetime_pattern=r"_(\d{8})"
             )
             virtual_tiff.stack(inventory, str(work.repository))
-            absent = _build_rasteret(options, f"{server.url}/0", files, folder)
+            absent = build_rasteret(options, f"{server.url}/0", files, folder)
             if absent:
                 options = replace(options, rasteret=None)
             for area in AREAS[: options.pick(2, 1, 2)]:
@@ -168,7 +168,7 @@ def run(options: Options) -> list[Result]:
     return out
 
 
-def _build_rasteret(options: Options, url: str, files: list[Path], folder: Path) -> str:
+def build_rasteret(options: Options, url: str, files: list[Path], folder: Path) -> str:
     """Build Rasteret's collection; says why there is none, or nothing."""
     if options.rasteret is None:
         return _rasteret.ENVIRONMENT.not_installed
@@ -224,7 +224,7 @@ def _compare(
 
     contenders = [
         Contender(BASELINE, work.rasterio),
-        Contender(PIPELINE, work.cube(CONCURRENCY, **_CHUNKWISE)),
+        Contender(PIPELINE, work.cube(CONCURRENCY, **CHUNKWISE)),
         Contender(OURS, work.cube(CONCURRENCY)),
         Contender(ASYNC_GEOTIFF, work.async_geotiff),
     ]

@@ -2,9 +2,10 @@
 
 `python scripts/compare_georeferencing.py [FOLDER]` looks at every TIFF below the folder (the
 corpus, unless told otherwise) that rasterio opens: CRS, transform, bounds, pixels that the nodata
-value masks, statistics, band descriptions, scales, offsets, units, colour interpretation, control
-points, rational polynomials, and the sizes and transforms of overviews. It prints the differences
-and the share of files without any. The exit status is 1 where a difference is not in `EXPLAINED`.
+value, the mask of the file or its alpha band masks, statistics, band descriptions, scales, offsets,
+units, colour interpretation, control points, rational polynomials, and the sizes and transforms of
+overviews. It prints the differences and the share of files without any. The exit status is 1 where
+a difference is not in `EXPLAINED`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 import pyproj
 import rasterio
 import rasterio.errors
+import zarr
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import MemoryStore
 from rasterio._err import CPLE_BaseError
@@ -33,6 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from virtual_tiff.errors import VirtualTIFFError
+from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.agreement import readable
 from virtual_tiff.planning.attributes import Description, describe
 from virtual_tiff.planning.encoding.data_type import image_nodata
@@ -101,13 +104,27 @@ class Result:
     refused: str | None = None
 
 
-def read(data: bytes) -> Header:
-    """The header of a TIFF in memory."""
+_URL = "memory://compare/image.tif"
+
+
+def _registry(data: bytes) -> ObjectStoreRegistry[Any]:
     store = MemoryStore()
     store.put("image.tif", data)
-    registry: ObjectStoreRegistry[Any] = ObjectStoreRegistry({"memory://compare": store})
-    header, _ = asyncio.run(read_header("memory://compare/image.tif", registry))
+    return ObjectStoreRegistry({"memory://compare": store})
+
+
+def read(data: bytes) -> Header:
+    """The header of a TIFF in memory."""
+    header, _ = asyncio.run(read_header(_URL, _registry(data)))
     return header
+
+
+def pixels_of(data: bytes, index: tuple[int, ...]) -> Any:
+    """The pixels of one image of a TIFF in memory, bands first."""
+    found = VirtualTIFF(ifd=index, ifd_layout="flat", coords=False)(_URL, _registry(data))
+    group = zarr.open_group(found, mode="r", zarr_format=3)
+    ((_, array),) = ((name, each) for name, each in group.arrays() if each.ndim > 1)
+    return np.asarray(array[...]).reshape(-1, *array.shape[-2:])
 
 
 def overviews(header: Header) -> list[ImageFileDirectory]:
@@ -167,6 +184,9 @@ def _differences(name: str, header: Header, dataset: Any, path: Path) -> Iterato
         "transform": lambda: (transform, tuple(dataset.transform.to_gdal())),
         "bounds": lambda: (_box(transform, dataset.shape), _their_box(dataset)),
         "masks": lambda: _masks(ours, dataset),
+        "file masks": lambda: (
+            (None, None) if _converted_by_gdal(full) else _file_masks(ours, header, dataset, path)
+        ),
         "statistics": lambda: _statistics(ours, dataset),
         **_bands(ours, dataset),
         "colors": lambda: _colors(ours, full, dataset),
@@ -235,6 +255,37 @@ def _masks(ours: Description, dataset: Any) -> tuple[object, object]:
         return None, None  # pixels that GDAL cannot decode
     masked = np.isnan(pixels) if fill != fill else pixels == fill
     return _counts(masked), _counts(masks == 0)
+
+
+def _file_masks(
+    ours: Description, header: Header, dataset: Any, path: Path
+) -> tuple[object, object]:
+    """Pixels that the mask of the file, or its alpha band, masks entirely."""
+    flags = {flag for each in dataset.mask_flag_enums for flag in each}
+    colors = readable("color_interpretation", ours.array_attributes["color_interpretation"])
+    assert isinstance(colors, list)
+    level = pyramids_of(relate(header.ifds), header.ifds[0].index)[0].levels[0]
+    mask = level.get("mask")
+    mine = "mask" if mask is not None else "alpha" if "alpha" in colors else None
+    theirs = None
+    if MaskFlags.per_dataset in flags and MaskFlags.nodata not in flags:
+        theirs = "alpha" if MaskFlags.alpha in flags else "mask"
+    # A nodata value comes before both in GDAL.
+    if mine != theirs or mine is None:
+        return (None if MaskFlags.nodata in flags else mine), theirs
+    if dataset.height * dataset.width > _MAX_MASKED_PIXELS:
+        return mine, theirs
+    image, band = (mask, 0) if mask is not None else (level["image"], colors.index("alpha"))
+    try:
+        expected = dataset.read_masks(1)
+        found = pixels_of(path.read_bytes(), image.directory.index)[band]
+    except (rasterio.errors.RasterioError, VirtualTIFFError):
+        return mine, theirs  # pixels that one of the two cannot decode
+    return f"{mine}: {int((found == 0).sum())}", (
+        f"{theirs}: {int((expected == 0).sum())}"
+        if np.array_equal(found == 0, expected == 0)
+        else f"{theirs}: {int((expected == 0).sum())}, at other pixels"
+    )
 
 
 def _counts(masked: Any) -> list[int]:

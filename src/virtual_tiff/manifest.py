@@ -18,6 +18,7 @@ from virtual_tiff.errors import UnsupportedTIFFError
 from virtual_tiff.planning.metadata import array_document
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.storage.budget import Budget
+from virtual_tiff.storage.version import VersionRegistry
 
 #: Codecs that make bytes of arrays, and that Zarr v2 expresses by the data type.
 _IN_ZARR_V2: Final = frozenset({"bytes", "vlen-utf8"})
@@ -41,15 +42,21 @@ def manifest_store(
 ) -> ManifestStore:
     """Make a read-only Zarr store from a plan; it reads chunks through the registry.
 
+    A read of a file that is gone, or is no longer the one whose header was read, raises a
+    `SourceError`.
+
     Raises
     ------
     InvalidTIFFError
         With kind `time-limit`: it takes more time than `budget` allows.
     """
+    arrays = (array for _, group in plan.walk() for array in group.arrays.values())
+    sources = {array.source.url: array.source for array in arrays if array.source is not None}
+    checked = VersionRegistry(registry, sources)
     if budget is None:
-        return ManifestStore(manifest_group(plan), registry=registry)
+        return ManifestStore(manifest_group(plan), registry=checked)
     with budget.working():
-        return ManifestStore(manifest_group(plan, budget), registry=registry)
+        return ManifestStore(manifest_group(plan, budget), registry=checked)
 
 
 def manifest_group(plan: GroupPlan, budget: Budget | None = None) -> ManifestGroup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -19,15 +19,11 @@ from virtual_tiff.choices import (
     SidecarKind,
     check_choice,
 )
-from virtual_tiff.errors import (
-    InvalidOptionError,
-    UnsupportedTIFFError,
-    VirtualTIFFError,
-    one_file,
-)
+from virtual_tiff.completing.plans import Copies, CopyOptions, plan_completely
+from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError, one_file
 from virtual_tiff.planning.arrangement import PlanOptions
 from virtual_tiff.planning.attributes import value_notes
-from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd, plan_header
+from virtual_tiff.planning.hierarchy import check_undamaged, plan_header
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.pages.hierarchy import plan_levels, plan_pages
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
@@ -43,9 +39,6 @@ from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
 
 if TYPE_CHECKING:
     from virtualizarr.manifests import ManifestStore
-
-#: Arrays of images that cannot be referenced, by URL and directory.
-type _Copies = Mapping[tuple[str, tuple[int, ...]], ArrayPlan]
 
 #: Default limit of decoded bytes of one image that is copied.
 DEFAULT_COPY_LIMIT = 256 * 1024 * 1024
@@ -301,14 +294,15 @@ class VirtualTIFF:
                 found = await _read_series(source, header)
                 header = replace(header, ifds=mark_levels(header.ifds, found))
 
-        def plan(copies: _Copies) -> GroupPlan:
+        def plan(copies: Copies) -> GroupPlan:
             if series is None:
                 return plan_header(header, options, ifd=path, copies=copies)
             return plan_pages(header, series, options, ifd=path, copies=_of_file(copies, url))
 
         alone = series is None or len(header.ifds) == 1
         sources = {url: source, **beside}
-        return await self._complete(header, sources, plan, may_be_whole=alone)
+        copying = self._copy_options(may_be_whole=alone)
+        return await plan_completely(header, sources, plan, copying)
 
     async def series_async(
         self, header: Header, source: ByteSource
@@ -330,12 +324,15 @@ class VirtualTIFF:
             if self.ifd is not None:
                 series = tuple(one for one in series if one.holds(self._path or ()))
 
-            def plan(copies: _Copies) -> GroupPlan:
+            def plan(copies: Copies) -> GroupPlan:
                 return plan_levels(header, series, options, copies=_of_file(copies, url))
 
             alone = len(header.ifds) == 1
-            made = await self._complete(header, {url: source}, plan, may_be_whole=alone)
-            return series, made
+            copying = self._copy_options(may_be_whole=alone)
+            return series, await plan_completely(header, {url: source}, plan, copying)
+
+    def _copy_options(self, *, may_be_whole: bool) -> CopyOptions:
+        return CopyOptions(self._image_options, self.on_unsupported, self.copy_limit, may_be_whole)
 
     def _plan_options(self, source: ByteSource, *, alone: bool) -> PlanOptions:
         return PlanOptions(
@@ -346,84 +343,10 @@ class VirtualTIFF:
             check=source.budget.keep,
         )
 
-    async def _complete(
-        self,
-        header: Header,
-        sources: Mapping[str, ByteSource],
-        plan: Callable[[_Copies], GroupPlan],
-        *,
-        may_be_whole: bool,
-    ) -> GroupPlan:
-        """Make a plan, with copies of images that cannot be referenced, and complete its chunks.
 
-        `may_be_whole` says whether an image may be one chunk, the whole file.
-        """
-        url = header.source.url
-        source, options = sources[url], self._image_options
-        copies: dict[tuple[str, tuple[int, ...]], ArrayPlan] = {}
-        while True:
-            try:
-                with source.budget.working():
-                    made = plan(copies)
-                return await _completed(made, sources)
-            except UnsupportedTIFFError as error:
-                error.at(url=url)
-                place = (error.url or url, error.ifd or ())
-                if error.ifd is None or place in copies:
-                    raise
-                holding, bytes_of = _holding(header, place[0]), sources[place[0]]
-                whole = None
-                if may_be_whole:
-                    whole = await _whole_file(holding, bytes_of, error, options)
-                if whole is None and self.on_unsupported == "raise":
-                    if error.remedy is None:
-                        error.remedy = 'Pass on_unsupported="copy" to store the image itself.'
-                    raise
-                copies[place] = whole or await self._copy(holding, bytes_of, error, options)
-
-    async def _copy(
-        self,
-        header: Header,
-        source: ByteSource,
-        reason: UnsupportedTIFFError,
-        options: ImageOptions,
-    ) -> ArrayPlan:
-        # Imported here: few files need it, and it imports tifffile and zarr.
-        from virtual_tiff.completing.copying import copy_image
-
-        if reason.ifd is None:
-            raise reason
-        try:
-            return await copy_image(
-                find_ifd(header, reason.ifd),
-                source,
-                reason,
-                options=options,
-                limit=self.copy_limit,
-            )
-        except VirtualTIFFError as error:
-            raise error.at(url=header.source.url) from error.__cause__
-
-
-def _of_file(copies: _Copies, url: str) -> dict[tuple[int, ...], ArrayPlan]:
+def _of_file(copies: Copies, url: str) -> dict[tuple[int, ...], ArrayPlan]:
     """Return the copies of images of one file by directory."""
     return {ifd: plan for (one, ifd), plan in copies.items() if one == url}
-
-
-def _holding(header: Header, url: str) -> Header:
-    """Return the header of a TIFF or of one of its sidecars."""
-    beside = (sidecar.header for sidecar in header.sidecars)
-    return next((one for one in beside if one.source.url == url), header)
-
-
-async def _whole_file(
-    header: Header, source: ByteSource, reason: UnsupportedTIFFError, options: ImageOptions
-) -> ArrayPlan | None:
-    # Imported here: few files need it.
-    from virtual_tiff.completing.whole_file import plan_whole_file
-
-    directory = find_ifd(header, reason.ifd or ())
-    return await plan_whole_file(header, directory, source, reason, options)
 
 
 async def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
@@ -431,13 +354,3 @@ async def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]
     from virtual_tiff.tiff.reader._series import read_series
 
     return await read_series(source, header)
-
-
-async def _completed(plan: GroupPlan, sources: Mapping[str, ByteSource]) -> GroupPlan:
-    arrays = [array for _, group in plan.walk() for array in group.arrays.values()]
-    if not any(array.is_incomplete for array in arrays):
-        return plan
-    # Imported here: it imports zarr, and most files do not need it.
-    from virtual_tiff.completing.segments import complete
-
-    return await complete(plan, sources)

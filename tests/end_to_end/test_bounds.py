@@ -5,6 +5,7 @@ Each is parsed in a process of its own, with an address space of 2 GiB.
 
 from __future__ import annotations
 
+import io
 import json
 import lzma
 import os
@@ -14,9 +15,12 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.helpers.assemble import (
@@ -33,7 +37,7 @@ from tests.helpers.assemble import (
 )
 from tests.helpers.read import MEMORY_URL
 from tests.helpers.stores import recording
-from virtual_tiff import scan
+from virtual_tiff import Inventory, scan
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, InvalidTIFFError, SourceError
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.storage.stores import registry_for
@@ -87,6 +91,22 @@ def _ome(images: int, frames: int) -> bytes:
     body = "".join(image.format(i) for i in range(images))
     space = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
     return plain(IMAGE_DESCRIPTION=text(f'<?xml version="1.0"?><OME xmlns="{space}">{body}</OME>'))
+
+
+def _ome_planes(count: int) -> bytes:
+    """Describe each plane in two elements."""
+    plane = (
+        '<TiffData IFD="{0}" FirstZ="{0}" FirstC="0" FirstT="0" PlaneCount="1"/><Plane '
+        'TheZ="{0}" TheC="0" TheT="0" DeltaT="0.1" ExposureTime="0.1" PositionX="1.0"/>'
+    )
+    return plain(
+        IMAGE_DESCRIPTION=text(
+            f'<?xml version="1.0"?>{_OME}<Image ID="Image:0"><Pixels ID="Pixels:0" SizeX="5" '
+            f'SizeY="4" SizeZ="{count}" SizeC="1" SizeT="1" DimensionOrder="XYZCT" Type="uint8">'
+            + "".join(plane.format(i) for i in range(count))
+            + "</Pixels></Image></OME>"
+        )
+    )
 
 
 def _shared(tag: str, kind: FieldType, size: int = 1) -> bytes:
@@ -195,6 +215,12 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "GeoKeys in each other": (_geo_keys_into_each_other, "flat", ErrorKind.HEADER_TOO_LARGE),
     "a million directories": (lambda: _directories(1_000_000), "flat", ErrorKind.HEADER_TOO_LARGE),
     "OME-XML of 2,000 images": (lambda: _ome(2000, 4_000_000), "pages", ErrorKind.HEADER_TOO_LARGE),
+    "OME-XML of 200,000 planes": (
+        lambda: _ome_planes(200_000),
+        "pages",
+        ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "OME-XML of 30,000 planes": (lambda: _ome_planes(30_000), "pages", "parsed"),
     "a shared description": (
         lambda: _shared("IMAGE_DESCRIPTION", FieldType.ASCII),
         "flat",
@@ -356,10 +382,10 @@ SIDECAR_BOMBS: dict[str, tuple[str, Callable[[], bytes], int | None, str]] = {
 }
 
 
-def _parse(file: Path, layout: str) -> str:
+def _parse(file: Path, layout: str, script: str = _PARSE) -> str:
     """Parse a file in a process with limits; return the outcome."""
     done = subprocess.run(
-        [sys.executable, "-c", _PARSE, str(file), layout],
+        [sys.executable, "-c", script, str(file), layout],
         capture_output=True,
         text=True,
         timeout=120,
@@ -391,6 +417,106 @@ def test_bomb_beside_a_file(name: str, tmp_path: Path) -> None:
     if size is not None:
         os.truncate(beside, size)
     assert _parse(file, "flat") == expected
+
+
+def _parquet(table: pa.Table, **options: Any) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", **options)
+    return sink.getvalue()
+
+
+def _repeated(row: dict[str, Any], count: int) -> pa.Table:
+    return pa.Table.from_pylist([row]).take(pa.array(np.zeros(count, np.int64)))
+
+
+def _same(text: str, count: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [text])
+
+
+def _assets(title: str, count: int) -> pa.StructArray:
+    red = pa.StructArray.from_arrays(
+        [_same("/a.tif", count), _same(title, count)], ["href", "title"]
+    )
+    return pa.StructArray.from_arrays([red], ["red"])
+
+
+def _long_list(items: pa.Array) -> pa.Table:
+    return pa.table({"url": ["/a.tif"], "a": pa.ListArray.from_arrays([0, len(items)], items)})
+
+
+def _json_of(item: bytes) -> bytes:
+    return b'{"type":"FeatureCollection","features":[' + item * (50_000_000 // len(item)) + b"{}]}"
+
+
+#: Name → lists of files that take far more memory than they have bytes.
+LIST_BOMBS: dict[str, Callable[[], bytes]] = {
+    # 100 GB, 200 MB and 20 GB of text.
+    "dictionary.parquet": lambda: _parquet(
+        pa.table({"url": _same("/a", 100_000), "a": _same("x" * 10**6, 100_000)}),
+        store_schema=False,
+    ),
+    "text.parquet": lambda: _parquet(pa.table({"url": ["x" * 200_000_000]}), use_dictionary=False),
+    "items.parquet": lambda: _parquet(
+        pa.table({"id": _same("a", 20_000), "assets": _assets("x" * 10**6, 20_000)}),
+        store_schema=False,
+    ),
+    "rows.parquet": lambda: _parquet(_repeated({"url": "/a.tif"}, 5_000_000)),
+    "nulls.parquet": lambda: _parquet(
+        pa.table({"url": ["/a.tif"] + [None] * 5_000_000, "a": pa.nulls(5_000_001, pa.int64())})
+    ),
+    "lists.parquet": lambda: _parquet(_long_list(pa.array(np.zeros(40_000_000, np.int64)))),
+    "objects.parquet": lambda: _parquet(
+        _long_list(_repeated({"k": "v"}, 10_000_000).to_struct_array().combine_chunks())
+    ),
+    "columns.parquet": lambda: _parquet(
+        pa.table({"url": ["/a.tif"], **{str(i): [1] for i in range(20_000)}})
+    ),
+    "footer.parquet": lambda: _parquet(
+        pa.table({"url": ["/a.tif"]}).replace_schema_metadata({"a": "x" * 50_000_000})
+    ),
+    "objects.json": lambda: _json_of(b'{"a":1},'),
+    "arrays.json": lambda: _json_of(b"[],"),
+    "numbers.json": lambda: _json_of(b"1.5,"),
+    "short.txt": lambda: b"a\n" * 25_000_000,
+    "empty.txt": lambda: b"\n" * 50_000_000,
+    "short.csv": lambda: b"url\n" + b"a\n" * 25_000_000,
+    "columns.csv": lambda: b"url" + b",a" * 1_000_000 + b"\n/a.tif\n",
+}
+
+_SCAN = _PARSE.replace(
+    "VirtualTIFF(ifd_layout=layout, sidecars=sidecars)(url, registry_for([url]))",
+    "virtual_tiff.scan(url) if layout == 'scan' else virtual_tiff.Inventory.read(sys.argv[1])",
+).replace("import json", "import virtual_tiff, json")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("name", LIST_BOMBS)
+def test_list_that_stands_for_gigabytes(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_bytes(LIST_BOMBS[name]())
+    assert _parse(file, "scan", _SCAN) == ErrorKind.INVALID_OPTION
+    if name.endswith(".parquet"):
+        assert _parse(file, "read", _SCAN) == ErrorKind.INVALID_OPTION
+
+
+def test_tables_that_compress_well_are_read(tmp_path: Path) -> None:
+    # As many rows as an inventory of one kind of image may have: they differ in their address.
+    file = tmp_path / "image.tif"
+    file.write_bytes(plain())
+    one = scan(str(file)).table
+    count = 100_000
+    table = one.take(pa.array(np.zeros(count, np.int64)))
+    urls = pa.array([f"file:///{i:08}.tif" for i in range(count)])
+    table = table.set_column(0, table.schema.field("url"), urls)
+    Inventory(table).write(tmp_path / "inventory.parquet")
+    found = Inventory.read(tmp_path / "inventory.parquet")
+    assert found.table.equals(table)
+    plainer = pa.table(
+        [c.cast(pa.string()) if pa.types.is_dictionary(c.type) else c for c in table.columns],
+        table.column_names,
+    )
+    pq.write_table(plainer, tmp_path / "others.parquet")
+    assert Inventory.read(tmp_path / "others.parquet").table.equals(table)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from rasterio.crs import CRS
 from rasterio.enums import MaskFlags
 from virtualizarr import open_virtual_datatree
 
+from scripts import compare_georeferencing
 from scripts.compare_georeferencing import GDAL_OPTIONS, read
 from scripts.compare_georeferencing import main as compare_all
 from tests.conftest import corpus_files, corpus_root
@@ -278,7 +279,7 @@ def test_an_image_without_overviews_is_one_level(tmp_path: Path) -> None:
     plan = plan_pyramid(tmp_path / "a.tif")
     assert list(plan.groups) == ["0"]
     assert list(plan.groups["0"].arrays) == ["image"]
-    assert plan.attributes.keys() == {"zarr_conventions", "multiscales"}
+    assert plan.attributes.keys() == {"description", "zarr_conventions", "multiscales"}
     assert validate(plan) == {"multiscales"}
 
 
@@ -490,6 +491,38 @@ def test_masked_nodata(dtype: str, nodata: float, tmp_path: Path) -> None:
     data[:, :5, 7] = nodata
     write_with_rasterio(tmp_path / "a.tif", data, nodata=nodata)
     assert compare_masked(tmp_path / "a.tif") == "nodata"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["mask", "alpha"])
+def test_the_comparison_sees_masks_of_files(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pixels("uint8", (2, 30, 40))
+    valid = np.full((30, 40), 255, np.uint8)
+    valid[3:7, 5:9] = 0
+    file = tmp_path / "a.tif"
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        if kind == "alpha":
+            write_with_rasterio(file, np.stack([data[0], valid]), ALPHA="YES")
+        else:
+            write_with_rasterio(file, data)
+            with rasterio.open(file, "r+") as dataset:
+                dataset.write_mask(valid)
+    with rasterio.Env(**GDAL_OPTIONS):
+        same = compare_georeferencing.compare(file, "a")
+        assert same is not None
+        assert same.refused is None
+        assert same.differences == ()
+        found = compare_georeferencing.pixels_of
+
+        def moved(*arguments: Any) -> Any:
+            return np.roll(found(*arguments), 1, axis=-1)
+
+        monkeypatch.setattr(compare_georeferencing, "pixels_of", moved)
+        other = compare_georeferencing.compare(file, "a")
+    assert other is not None
+    assert [each.field for each in other.differences] == ["file masks"]
 
 
 # --- the corpus ----------------------------------------------------------------------------------

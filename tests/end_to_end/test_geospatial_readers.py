@@ -84,6 +84,8 @@ CASES = {
     "time stack": Case("cube", 0, "data", (0, 0), (SIZE, SIZE)),
     "overview of a time stack": Case("cube", 1, "data", (0, 0), (SIZE // 2, SIZE // 2), 2),
     "joined along time": Case("times", 0, "0", (0, 0), (SIZE, SIZE)),
+    "two tiles stitched": Case("mosaic", 0, "data", (0, 0), (SIZE, SIZE)),
+    "stitched and sliced": Case("part", 0, "data", (TILE, TILE), (3 * TILE, 3 * TILE)),
 }
 
 
@@ -123,7 +125,15 @@ def store(image: Pixels, folder: Path) -> Any:
     names = [f"image_2024010{day}.tif" for day in (1, 2)]
     urls = [write(folder / name, image, overview=True) for name in names]
     halves = [image[:, : SIZE // 2], image[:, SIZE // 2 :]]
-    tiles = [write(folder / f"{i}.tif", half, i * SIZE // 2) for i, half in enumerate(halves)]
+    tiles = [
+        write(folder / f"{i}.tif", half, i * SIZE // 2, overview=True)
+        for i, half in enumerate(halves)
+    ]
+    # A cube without overviews has no group above it.
+    stack([folder / names[0]], repo, group="alone", datetime_pattern=r"_(\d{8})")
+    stack(
+        [folder / f"{i}.tif" for i in range(2)], repo, group="mosaic", stitch=True, overviews=True
+    )
     publish(folder / names[0], repo, names=["image"])
     options: dict[str, Any] = {"datetime_pattern": r"_(\d{8})", "overviews": True}
     stack([folder / name for name in names], repo, group="cube", **options)
@@ -142,6 +152,14 @@ def store(image: Pixels, folder: Path) -> Any:
     }
     repository = open_repository(repo, create=True, containers=containers_for(urls))
     session = repository.writable_session("main")
+    stitched = xr.open_zarr(
+        session.store, group="mosaic/0", zarr_format=3, consolidated=False, mask_and_scale=False
+    )
+    part = stitched.isel(y=slice(TILE, None), x=slice(TILE, None)).drop_encoding()
+    # rio-tiler takes the fill value of Zarr for nodata.
+    encoding = {"data": {"fill_value": NODATA}}
+    part.load().to_zarr(session.store, group="part/0", consolidated=False, encoding=encoding)
+    georeference(session.store, "part")
     for group, dataset in datasets.items():
         dataset.vz.to_icechunk(session.store, group=f"{group}/0")
         georeference(session.store, group)
@@ -264,6 +282,27 @@ def test_arrays(name: str, store: Any, image: Pixels) -> None:
     with ArrayReader(array, transform=transform, crs=crs) as reader:
         points = [reader.point(x, y, coord_crs=UTM) for x, y in places()]
         compare((reader.bounds, reader.crs, [_value(point) for point in points]), case, image)
+
+
+def test_a_cube_without_overviews_is_refused_by_what_reads_groups(store: Any) -> None:
+    """Nothing of the group says where it is, which a slice would make wrong: docs/viewers.md."""
+    from rio_tiler.experimental.zarr import GroupReader
+
+    group = zarr.open_group(store, path="alone", mode="r")
+    assert not [name for name in group.attrs if name.startswith("spatial:")]
+    x, y = places()[0]
+    with GroupReader(group) as reader, pytest.raises(ValueError, match="not found"):
+        reader.point(x, y, variables=["data"], coord_crs=UTM)
+    dataset = xr.open_zarr(store, group="alone", zarr_format=3, consolidated=False, chunks=None)
+    assert dataset.rio.bounds() == CASES["whole"].bounds
+
+
+def test_an_empty_dataset_says_where_the_image_is(store: Any) -> None:
+    above = xr.open_zarr(store, group="image", zarr_format=3, consolidated=False)
+    assert not above.data_vars
+    assert "group=…/0" in above.attrs["description"]
+    with pytest.raises(ValueError, match="not dimensions"):
+        rasterix.assign_index(above)
 
 
 @pytest.mark.parametrize("name", ["whole", "time stack"])

@@ -87,7 +87,8 @@ class Checker:
             rng = random.Random(zlib.crc32(data))
             stem = URL.removesuffix(".tif")
             for ending, content in sidecars(rng).items():
-                files[(stem if ending == ".tfw" else URL) + ending] = content
+                appended = ending in (".aux.xml", ".ovr", ".msk")
+                files[(URL if appended else stem) + ending] = content
         self._store.delete([entry["path"] for page in self._store.list() for entry in page])
         for url, content in files.items():
             self._store.put(url.removeprefix(f"{FOLDER}/"), content)

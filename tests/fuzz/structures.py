@@ -1,8 +1,9 @@
 """TIFFs that are well-formed entry by entry, with structures that no writer makes.
 
 Mutated bytes seldom reach what stands behind the checks of a header. These files pass them: types
-and signs of the tags of the grid, directories that overlap, values that directories share, cyclic
-sub-IFDs, GeoKeys into each other, sizes of OME-XML, and files beside a TIFF.
+and signs of the tags of the grid, parameters of codecs, counts of 64 bits, directories that
+overlap, values that directories share, cyclic sub-IFDs, GeoKeys into each other, sizes of OME-XML,
+and files beside a TIFF.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import tifffile
 
 from tests.helpers.assemble import (
+    BIG_DATA_AT,
     DATA_AT,
     PLAIN,
     Directory,
@@ -143,6 +145,77 @@ def _streams() -> tuple[bytes, ...]:
             at, size = page.dataoffsets[0], page.databytecounts[0]
         found.append(buffer.getvalue()[at : at + size])
     return tuple(found)
+
+
+_COMPRESSIONS = (8, 5, 32_773, 7, 50_000, 34_925, 34_712, 50_001)
+_SPECIAL = (2, 3, 4, 6, 32_809, 34_676, 34_677, 34_887, 34_933, 50_002, 52_546)
+
+
+def _parameters(rng: _Random) -> bytes:
+    """Give a sound stream the tags of its codec, with wrong parameters, tables and samples."""
+    number = rng.randrange(len(_COMPRESSIONS))
+    stream = _streams()[number]
+    if rng.random() < 0.2:
+        stream = stream[: rng.randrange(len(stream))]
+    fields = changed(
+        PLAIN,
+        IMAGE_WIDTH=short(16),
+        IMAGE_LENGTH=short(rng.choice((16, 16, 17, 40))),
+        ROWS_PER_STRIP=short(16),
+        COMPRESSION=short(rng.choice(_SPECIAL) if rng.random() < 0.3 else _COMPRESSIONS[number]),
+    )
+    strips = -(-int(fields[Tag.IMAGE_LENGTH].values[0]) // 16)  # type: ignore[arg-type]
+    fields[Tag.STRIP_OFFSETS] = long(*[DATA_AT] * strips)
+    fields[Tag.STRIP_BYTE_COUNTS] = long(*[len(stream)] * strips)
+    samples = rng.choice((1, 1, 2, 3, 4, 5))
+    if samples > 1:
+        fields |= changed(
+            {},
+            SAMPLES_PER_PIXEL=short(samples),
+            BITS_PER_SAMPLE=short(*[rng.choice((8, 8, 1, 12, 16))] * samples),
+            PHOTOMETRIC_INTERPRETATION=short(rng.choice((1, 2, 5, 6, 8, 32_803))),
+            EXTRA_SAMPLES=short(*rng.choices((0, 1, 2, 3, 999), k=rng.randrange(1, 5))),
+        )
+    tables = rng.choice((_jpeg_tables(), _jpeg_tables()[: rng.randrange(60)], b"\xff\xd8\xff\xd9"))
+    wrong: dict[int, Field] = {
+        Tag.JPEG_TABLES: Field(FieldType.UNDEFINED, tables),
+        Tag.T4_OPTIONS: long(rng.choice((0, 1, 2, 3, 4, 5, 7, 8, 2**32 - 1))),
+        Tag.PREDICTOR: short(rng.choice((0, 1, 2, 3, 4, 34_892, 34_893, 65_535))),
+        Tag.FILL_ORDER: short(rng.choice((0, 1, 2, 3))),
+        Tag.SAMPLE_FORMAT: short(*rng.choices(range(8), k=rng.choice((1, samples)))),
+        Tag.BITS_PER_SAMPLE: short(*rng.choices((1, 2, 7, 8, 12, 16, 24, 32, 64, 128), k=samples)),
+        Tag.YCBCR_SUBSAMPLING: short(*rng.choices((0, 1, 2, 3, 4, 8), k=rng.choice((1, 2, 3)))),
+        Tag.LERC_PARAMETERS: long(*rng.choices(range(9), k=rng.choice((0, 1, 2, 3)))),
+        Tag.PLANAR_CONFIGURATION: short(rng.choice((0, 1, 2, 3))),
+        Tag.COLOR_MAP: short(*[rng.choice((0, 255, 65_535))] * rng.choice((3, 48, 768, 769))),
+    }
+    fields |= {int(tag): wrong[tag] for tag in rng.sample(sorted(wrong), rng.choice((1, 1, 2, 3)))}
+    return assemble([fields] * rng.choice((1, 1, 2)), data=stream, order=rng.choice("<<>"))
+
+
+@cache
+def _jpeg_tables() -> bytes:
+    """Return quantization and Huffman tables of a JPEG, without an image."""
+    stream = _streams()[3]
+    return stream[: stream.index(b"\xff\xc0")] + b"\xff\xd9"
+
+
+def _counts(rng: _Random) -> bytes:
+    """State counts and places of values that are not there, as a BigTIFF can in 64 bits."""
+    big = rng.random() < 0.8
+    edges = [0, 1, 2, 255, 2**16, 2**31, 2**32 - 1]
+    if big:
+        edges += [2**32, 2**61, 2**63 - 1, 2**63, 2**64 - 1]
+    start = BIG_DATA_AT if big else DATA_AT
+    fields = changed(PLAIN, STRIP_OFFSETS=long(start))
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        tag = rng.choice((*_GRID, *_LONG))
+        field = fields.get(tag) or rng.choice((text("1 2 3"), double(1, 2, 3), short(1, 2)))
+        kind = field.kind if rng.random() < 0.6 else rng.choice((*FieldType, 0, 99, 65_535))
+        place = rng.choice((None, start, start + 8, 20, *edges))
+        values = field.values if kind == field.kind else b"12345678" * rng.choice((1, 2))
+        fields[tag] = Field(kind, values, count=rng.choice(edges), offset=place)
+    return assemble([fields] * rng.choice((1, 2)), order=rng.choice("<>"), big=big)
 
 
 def _overlapping(rng: _Random) -> bytes:
@@ -417,6 +490,8 @@ def _metadata(rng: _Random) -> bytes:
 
 _KINDS: tuple[Callable[[_Random], bytes], ...] = (
     *(_grid_tags,) * 4,
+    *(_parameters,) * 3,
+    _counts,
     _overlapping,
     _shared,
     *(_sub_ifds,) * 2,
@@ -432,6 +507,24 @@ def structure(rng: _Random) -> tuple[str, bytes]:
     return make.__name__.removeprefix("_"), make(rng)
 
 
+def _keywords(rng: _Random, sign: str) -> str:
+    """Return the metadata of a satellite image: numbers and lists by keyword, in groups."""
+    names = ["lineOffset", "sampOffset", "LINE_OFF", "LINE_NUM_COEFF_1", "lineNumCoef", "satId"]
+    names += ["BEGIN_GROUP", "END_GROUP", "cloudCover", "firstLineTime", "END", "ERR_BIAS"]
+    lines = []
+    for name in rng.choices(names, k=rng.choice((0, 3, 30))):
+        number = rng.choice((*_FLOATS, 5, "x", "1e400", "IMAGE", '"', "2026-13-41T25:61:61.0Z"))
+        terms = ", ".join([str(number)] * 20)
+        lines.append(f"{name}{sign}{rng.choice((number, f'({terms})', f'({terms}'))};")
+    return "\n".join(lines)
+
+
+def _reference(rng: _Random) -> str:
+    code = rng.choice(("32633", "0", "-1", "99999999999999999999", "x", "102100", ""))
+    inner = f'<RefSystem><refSysID><identCode code="{code}"/></refSysID></RefSystem>'
+    return f"<refSysInfo>{inner}</refSysInfo>"
+
+
 def sidecars(rng: _Random) -> dict[str, bytes]:
     """Return files beside a TIFF, by the endings of their names."""
     world = "\n".join(
@@ -442,6 +535,10 @@ def sidecars(rng: _Random) -> dict[str, bytes]:
         ".ovr": structure(rng)[1],
         ".msk": structure(rng)[1],
         ".tfw": world.encode(),
+        ".RPB": _keywords(rng, " = ").encode(),
+        "_RPC.TXT": _keywords(rng, ": ").encode(),
+        ".IMD": _keywords(rng, " = ").encode(),
+        ".xml": f"<metadata>{_reference(rng)}{_xml(rng)}</metadata>".encode(),
     }
-    chosen = rng.sample(sorted(every), rng.choice((0, 1, 1, 2, 4)))
+    chosen = rng.sample(sorted(every), rng.choice((0, 1, 1, 2, 4, 8)))
     return {ending: every[ending] for ending in chosen}

@@ -76,10 +76,17 @@ def test_published_arrays(tmp_path: Path) -> None:
     publish([path, EXAMPLES / "elevation.tif"], repository)
     assert preview(repository, group="aerial", size=150) == preview(path, size=150)
     assert decoded(preview(repository, group="elevation", array="image")).shape == (250, 300, 4)
-    wrongs: list[dict[str, Any]] = [{"group": "nothing"}, {"group": "aerial", "array": "nothing"}]
-    for wrong in wrongs:
-        with pytest.raises(InvalidOptionError):
+    wrongs: list[tuple[dict[str, Any], str]] = [
+        ({"group": "nothing"}, "'aerial'"),
+        ({"group": "aerial/9"}, "'0'"),
+        ({"group": "aerial/0/image"}, "'image'"),
+        ({"group": "aerial", "array": "nothing"}, "'0'"),
+    ]
+    for wrong, named in wrongs:
+        with pytest.raises(InvalidOptionError) as caught:
             preview(repository, **wrong)
+        assert named in (caught.value.remedy or "")
+        assert "_virtual_tiff" not in (caught.value.remedy or "")
     with pytest.raises(VirtualTIFFError):
         preview(str(tmp_path / "absent"))
     with pytest.raises(SourceError):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import threading
 import tomllib
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +18,9 @@ import xarray as xr
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import LocalStore
 
-from tests.helpers.archive import write_scenes
+from tests.helpers.archive import write_scene, write_scenes
 from tests.helpers.range_server import RangeServer
-from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
 from virtual_tiff.xarray_engine import VirtualTIFFBackend as ENGINE
 
 ROOT = Path(__file__).parents[2]
@@ -110,3 +114,78 @@ def test_a_group_with_slashes_around_it() -> None:
     for group in ("1", "/1", "1/"):
         with xr.open_dataset(EXAMPLES / "aerial.tif", engine=ENGINE, group=group) as level:
             assert level["image"].shape == (3, 125, 150)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("gone", ErrorKind.NOT_FOUND),
+        ("replaced", ErrorKind.SOURCE_CHANGED),
+        ("truncated", ErrorKind.SOURCE_CHANGED),
+    ],
+)
+@pytest.mark.parametrize("web", [False, True])
+def test_a_file_that_is_no_longer_there(
+    fault: str, kind: ErrorKind, web: bool, tmp_path: Path
+) -> None:
+    """A lazy read never returns the pixels of another file, in this process or another."""
+    (path,) = write_scenes(tmp_path, 1, COMPRESS="NONE")
+    with RangeServer(tmp_path) as server:
+        url = f"{server.url}/{path.name}" if web else str(path)
+        dataset = xr.open_dataset(url, engine=ENGINE, mask_and_scale=False)
+        chunked = xr.open_dataset(url, engine=ENGINE, chunks={}, mask_and_scale=False)
+        again = pickle.loads(pickle.dumps(chunked))
+        if fault == "gone":
+            path.unlink()
+        elif fault == "truncated":
+            path.write_bytes(path.read_bytes()[:-1])
+        else:
+            write_scene(path, seed=9, COMPRESS="NONE")
+            os.utime(path, (0, 1_000_000))
+        readings: list[Callable[[], object]] = [
+            lambda: dataset["image"].values,
+            lambda: again["image"].compute(scheduler="threads"),
+            lambda: again["image"].compute(scheduler="synchronous"),
+        ]
+        for reading in readings:
+            with pytest.raises(SourceError) as caught:
+                reading()
+            assert caught.value.kind == kind
+            assert caught.value.url
+            assert caught.value.url.endswith(path.name)
+            assert caught.value.remedy
+            assert pickle.loads(pickle.dumps(caught.value)).kind == kind
+
+
+def test_access_that_is_refused_later(tmp_path: Path) -> None:
+    (path,) = write_scenes(tmp_path, 1)
+    data, refused = path.read_bytes(), threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            first, last = self.headers["Range"].removeprefix("bytes=").split("-")
+            body = b"" if refused.is_set() else data[int(first) : int(last) + 1]
+            self.send_response(206 if body else 403)
+            self.send_header("Content-Length", str(len(body)))
+            end = int(first) + len(body) - 1
+            self.send_header("Content-Range", f"bytes {first}-{end}/{len(data)}")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/a.tif?sig=secret"
+        dataset = xr.open_dataset(url, engine=ENGINE)
+        refused.set()
+        with pytest.raises(SourceError) as caught:
+            dataset["image"].load()
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert caught.value.kind == ErrorKind.NOT_AUTHORIZED
+    assert caught.value.remedy
+    assert "secret" not in str(caught.value)

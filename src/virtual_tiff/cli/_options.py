@@ -347,6 +347,15 @@ class CubeChoices:
     masks: Annotated[
         bool, typer.Option("--masks", help="Add the masks of the images: NAME_mask.")
     ] = False
+    item_properties: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Property of STAC Items, or column, to store as a coordinate along the first "
+            "dimension; may be repeated.",
+            show_default=False,
+        ),
+    ] = None
     on_duplicate: Annotated[
         choices.OnDuplicate,
         typer.Option(

@@ -68,17 +68,18 @@ def encoded(name: str, values: NDArray[Any]) -> tuple[NDArray[Any], dict[str, An
     """
     if values.dtype.kind != "M":
         return values, {}
+    counts, attributes = times_attributes(values)
+    return counts, {"standard_name": "time", "axis": "T", **attributes}
+
+
+def times_attributes(values: NDArray[Any]) -> tuple[NDArray[np.int64], dict[str, Any]]:
+    """Times as they are stored, and the attributes of any variable that has times."""
     counts = values.astype("datetime64[us]").astype(np.int64)
     resolution = "us"
     if not np.any(counts % 1_000_000):
         counts, resolution = counts // 1_000_000, "s"
-    attributes = {
-        "standard_name": "time",
-        "axis": "T",
-        "units": f"{UNITS[resolution]} since {EPOCH}",
-        "calendar": "proleptic_gregorian",
-    }
-    return counts, attributes
+    units = f"{UNITS[resolution]} since {EPOCH}"
+    return counts, {"units": units, "calendar": "proleptic_gregorian"}
 
 
 def as_text(values: NDArray[Any]) -> list[str]:

@@ -161,6 +161,8 @@ class CubePlan:
         URLs of images that are not like the others (`on_mismatch="skip"`), and why.
     factors
         Rows and columns of the full resolution that a pixel covers.
+    item_properties
+        Columns of the inventory to store as coordinates along the first axis.
     """
 
     axes: tuple[Axis, ...]
@@ -174,6 +176,7 @@ class CubePlan:
     pages: PageFacts | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     factors: tuple[float, float] = (1.0, 1.0)
+    item_properties: tuple[str, ...] = ()
 
     @property
     def levels(self) -> tuple[CubePlan, ...]:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from virtual_tiff.choices import Grid, OnDuplicate, OnGap, OnMismatch, check_choice
 from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, shared_band_names
 from virtual_tiff.cubes.gaps import PRESENT, filled
+from virtual_tiff.cubes.item_properties import check_item_properties
 from virtual_tiff.cubes.lattice import Fitted, fitted, off_lattice
 from virtual_tiff.cubes.masks import MASK, masked
 from virtual_tiff.cubes.overviews import overview_rows
@@ -109,6 +110,10 @@ class CubeOptions:
         Add the masks of the images (NewSubfileType 4): `NAME_mask` for each variable. All images
         must have one, and the inventory must contain them, as for `overviews`. Places without an
         image are masked.
+    item_properties
+        Properties of STAC Items, or other columns, to store as coordinates along the first axis:
+        numbers, booleans, text and times. Images of one step have to agree; where no Item has a
+        value it is missing: NaN, NaT, or empty text. `append` extends those that a cube has.
     coordinates
         Whether to write x, y and band.
     """
@@ -128,6 +133,7 @@ class CubeOptions:
     on_mismatch: OnMismatch = "raise"
     overviews: bool = False
     masks: bool = False
+    item_properties: str | Sequence[str] | None = None
     coordinates: bool = True
 
     def __post_init__(self) -> None:
@@ -147,6 +153,20 @@ class CubeOptions:
             check_name(name, "dimension", taken=(*reserved, *dimensions[:position]))
         if self.variable is None and self.variable_pattern is None and not self.split_bands:
             check_name(self.name, "variable", taken=dimensions)
+        for position, name in enumerate(self.properties):
+            check_name(name, "variable", taken=(*dimensions, *self.properties[:position]))
+            if len(name.split()) > 1:
+                raise InvalidOptionError(
+                    f"{name!r} has a space, so it cannot be the name of a coordinate (CF section "
+                    "5.2).",
+                    remedy="Rename the column.",
+                )
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """Columns to store as coordinates along the first axis."""
+        named = self.item_properties or ()
+        return (named,) if isinstance(named, str) else tuple(named)
 
     @property
     def columns(self) -> tuple[str, ...] | None:
@@ -208,6 +228,7 @@ def plan_cube(
         full, fit = _positions(images, options, existing, of_places)
         level = full.with_masks(inventory, fit, options)
         cube = _cube(*level, options, existing[0] if existing else None)
+        check_item_properties(cube)
     except MismatchError as error:
         problems = _problems(images, options, existing)
         # An error of the lattice alone says all.
@@ -447,6 +468,7 @@ def _cube(
         grid_kind=kind,
         notes=(*notes, *odd),
         pages=facts,
+        item_properties=options.properties,
     )
     if cube.bands:
         of_bands = [v.rows for v in variables.values() if "band" in v.image.dimension_names]
@@ -562,6 +584,8 @@ def _check_names(
         check_name(axis.name, "dimension", taken=dimensions)
     taken = {*dimensions, *(axis.name for axis in axes), *TILES}
     taken |= {f"{name}{PRESENT}" for name in variables}
+    for name in options.properties:
+        check_name(name, "variable", taken={*taken, *variables})
     for name, variable in variables.items():
         url = images.table["url"][int(variable.rows[0])].as_py()
         check_name(name, "variable", taken=taken, url=url)

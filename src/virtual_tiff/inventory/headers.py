@@ -131,7 +131,7 @@ class FileReader:
         chosen = parser.ifd if isinstance(parser.ifd, tuple | None) else (parser.ifd,)
         if chosen is not None:
             header = await header_of(source)
-        places = places_in_set(header)
+        places = places_in_set(header, source.budget)
         if not places:
             series, plan = await replace(parser, ifd=None, ifd_layout="pages").series_async(
                 header, source

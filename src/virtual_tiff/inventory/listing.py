@@ -25,6 +25,12 @@ _LISTS = (".txt", ".lst", ".json", ".geojson", ".parquet", ".geoparquet", ".csv"
 #: Largest JSON document, of which Python makes ten times as many bytes, and largest other list.
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 MAX_LIST_BYTES = 256 * 1024 * 1024
+#: Bytes in memory that any list may take, and bytes more for each of its own.
+_LEAST, _BYTES_A_BYTE = 64 * 1024 * 1024, 6
+#: Bytes that Python takes for an object, an array and a further value of JSON, and that an entry of
+#: another list takes.
+_OBJECT, _ARRAY, _VALUE, _LINE = 200, 64, 40, 250
+_MOST_COLUMNS = 5_000
 _GLOB = frozenset("*?[")
 _STAC_API = re.compile(r"/(collections/[^/]+/items(/[^/]+)?|search)/?$")
 _TIFFS = (".tif", ".tiff", ".TIF", ".TIFF")
@@ -140,6 +146,42 @@ def read_bytes(url: str, registry: ObjectStoreRegistry[Any]) -> bytes:
         raise storage_error(error, url) from error
 
 
+def check_json(data: bytes) -> None:
+    """Refuse JSON of so many small values that Python takes far more bytes than it has.
+
+    Raises
+    ------
+    InvalidOptionError
+        Items of STAC take about three times as many.
+    """
+    _check_cost(
+        data, _OBJECT * data.count(b"{") + _ARRAY * data.count(b"[") + _VALUE * data.count(b",")
+    )
+
+
+def check_lines(data: bytes) -> None:
+    """Refuse a text or CSV of lines that are too short for addresses, or of too many columns.
+
+    Raises
+    ------
+    InvalidOptionError
+        It is one.
+    """
+    lines = data.count(b"\n") + data.count(b"\r")
+    _check_cost(data, _LINE * lines)
+    end = min((at for at in (data.find(b"\n"), data.find(b"\r")) if at >= 0), default=len(data))
+    if (columns := data.count(b",", 0, end)) > _MOST_COLUMNS:
+        raise InvalidOptionError(f"this list has {columns} columns, more than {_MOST_COLUMNS}.")
+
+
+def _check_cost(data: bytes, cost: int) -> None:
+    if cost > _LEAST + _BYTES_A_BYTE * len(data):
+        raise InvalidOptionError(
+            f"this list has {len(data)} bytes, but takes {cost} in memory.",
+            remedy="Divide it.",
+        )
+
+
 @contextmanager
 def reading_list(url: str | None, what: str) -> Iterator[None]:
     """Translate what libraries raise for a file that is no list of its kind.
@@ -151,8 +193,8 @@ def reading_list(url: str | None, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except VirtualTIFFError:
-        raise
+    except VirtualTIFFError as error:
+        raise error.at(url=url) from error.__cause__
     except (ValueError, RecursionError, MemoryError) as error:  # ArrowInvalid is a ValueError
         text = shorten(" ".join(str(error).split()) or type(error).__name__)
         raise InvalidOptionError(f"this is not {what}: {text}.", url=url) from error

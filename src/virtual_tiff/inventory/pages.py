@@ -11,10 +11,11 @@ from urllib.parse import unquote
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.pages.hierarchy import NAME
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.storage.budget import Budget
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
 from virtual_tiff.tiff.ome_places import places_of_planes
-from virtual_tiff.tiff.ome_xml import is_ome_xml, parse_ome_xml
+from virtual_tiff.tiff.ome_xml import check_ome_xml, is_ome_xml, parse_ome_xml
 from virtual_tiff.tiff.series import Channel, IFDPath, Series, Spacing
 
 _NOT_TAKEN = (
@@ -171,7 +172,7 @@ def noted(array: ArrayPlan, *added: str) -> ArrayPlan:
     return replace(array, attributes={**array.attributes, "notes": [*before, *added]})
 
 
-def places_in_set(header: Header) -> dict[IFDPath, PageFacts]:
+def places_in_set(header: Header, budget: Budget) -> dict[IFDPath, PageFacts]:
     """Return the place of each directory of a file with planes of an image in several files.
 
     Empty if all planes of its images are in the file, or it is no OME-TIFF.
@@ -180,6 +181,7 @@ def places_in_set(header: Header) -> dict[IFDPath, PageFacts]:
     if not isinstance(text, str) or not is_ome_xml(text):
         return {}
     name = unquote(header.source.url).rpartition("/")[2]
+    check_ome_xml(text, budget)
     images = parse_ome_xml(text, name)
     if not any(image.elsewhere for image in images):
         return {}

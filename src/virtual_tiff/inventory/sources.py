@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.catalog.entries import PREFIX, Archive, archive
@@ -27,6 +26,8 @@ from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.arrow import without_views
 from virtual_tiff.inventory.listing import (
     Listing,
+    check_json,
+    check_lines,
     each,
     globbed,
     is_file,
@@ -37,6 +38,7 @@ from virtual_tiff.inventory.listing import (
     read_bytes,
     reading_list,
 )
+from virtual_tiff.inventory.parquet import read_parquet
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.source_tables import concatenated, table_of_files, url_table, with_time
 from virtual_tiff.inventory.stac_items import (
@@ -206,7 +208,9 @@ class _Reader:
             return [table for each_url in found for table in self._parquet(each_url)]
         if name.endswith((".txt", ".lst")):
             with reading_list(url, "a list of addresses"):
-                lines = self._content(url).decode("utf-8-sig").splitlines()
+                content = self._content(url)
+                check_lines(content)
+                lines = content.decode("utf-8-sig").splitlines()
                 entries = [line.strip() for line in lines if not line.lstrip().startswith("#")]
             folder = local_path(url).parent if is_local(url) else None
             return self.tables([entry for entry in entries if entry], folder, url)
@@ -217,7 +221,9 @@ class _Reader:
         import pyarrow.csv as pc
 
         with reading_list(url, "CSV"):
-            table = pc.read_csv(io.BytesIO(self._content(url)))
+            content = self._content(url)
+            check_lines(content)
+            table = pc.read_csv(io.BytesIO(content))
         return self._table(table, url)
 
     def _listed(self, found: Listing | list[str]) -> pa.Table:
@@ -231,8 +237,7 @@ class _Reader:
     def _parquet(self, url: str) -> Iterable[pa.Table]:
         try:
             with reading_list(url, "Parquet"):
-                file = local_path(url) if is_local(url) else io.BytesIO(self._content(url))
-                table = pq.read_table(file)
+                table = read_parquet(local_path(url) if is_local(url) else self._content(url))
         except OSError as error:
             raise storage_error(error, url) from error
         return self._table(table, url)
@@ -288,6 +293,7 @@ def _parsed(data: bytes, url: str) -> Mapping[str, Any]:
     if is_markup(data):
         raise web_page(url, "JSON")
     with reading_list(url, "JSON"):
+        check_json(data)
         document = json.loads(data)
     if not isinstance(document, Mapping):
         raise InvalidOptionError("this is not a STAC Item or ItemCollection.", url=url)

@@ -28,6 +28,7 @@ from virtual_tiff.inventory.arrow import (
     without_secrets,
     without_views,
 )
+from virtual_tiff.inventory.parquet import read_parquet
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.storage.addresses import check_no_secret
 from virtual_tiff.storage.errors import writing
@@ -255,11 +256,12 @@ class Inventory:
         Raises
         ------
         InvalidOptionError
-            The file is not Parquet, or its columns are not those of an inventory.
+            The file is not Parquet, its columns are not those of an inventory, or it would take
+            far more memory than a table of its size.
         """
         try:
-            return cls.from_arrow(pq.read_table(path))
-        except (OSError, pa.ArrowInvalid) as error:
+            return cls.from_arrow(read_parquet(path))
+        except (OSError, MemoryError, pa.ArrowException) as error:
             raise InvalidOptionError(
                 f"{os.fspath(path)} cannot be read as Parquet: {error}"
             ) from error

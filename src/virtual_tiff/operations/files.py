@@ -43,9 +43,9 @@ def inventory_in(sources: object) -> Inventory | None:
     if isinstance(sources, str | os.PathLike):
         path = Path(sources)
         if path.suffix in (".parquet", ".geoparquet") and path.is_file():
-            import pyarrow.parquet as pq
+            from virtual_tiff.inventory.parquet import column_names
 
-            if set(pq.read_schema(path).names) >= REQUIRED:
+            if column_names(path) >= REQUIRED:
                 return Inventory.read(path)
     return None
 

@@ -71,6 +71,7 @@ class CubeFields(TypedDict, total=False):
     on_mismatch: OnMismatch
     overviews: bool
     masks: bool
+    item_properties: str | Sequence[str] | None
     coordinates: bool
 
 

@@ -6,17 +6,21 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from virtual_tiff.errors import ErrorKind, InvalidOptionError
+from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inspection.directories import FileOptions, stores_for
 from virtual_tiff.inventory.sources import SUFFIXES
 from virtual_tiff.planning.agreement import listed
 from virtual_tiff.storage.addresses import split_url
+
+#: Groups and arrays that a remedy names.
+_NAMED = 10
 
 type Pixels = NDArray[np.uint8]
 
@@ -90,6 +94,7 @@ def picture(
         raise InvalidOptionError(
             f"there is no image {array or 'with dimensions y and x'} in the group {group!r}.",
             url=os.fspath(source),
+            remedy=_remedy(store, group),
         )
     ordered = sorted(levels, key=lambda level: level.longest)
     chosen = next((level for level in ordered if level.longest >= size), ordered[-1])
@@ -226,12 +231,13 @@ def _stretched(values: NDArray[Any], valid: NDArray[np.bool_]) -> Pixels:
 def _levels(store: Any, group: str, array: str | None) -> Iterator[_Level]:
     """Yield the levels of the first image of a group: itself, or the groups below it."""
     import zarr
+    from zarr.errors import ContainsArrayError
 
     try:
         root = zarr.open_group(store, path=group.strip("/"), mode="r", zarr_format=3)
-    except FileNotFoundError:
+    except (FileNotFoundError, ContainsArrayError):
         raise InvalidOptionError(
-            f"there is no group {group!r}.", kind=ErrorKind.INVALID_OPTION
+            f"there is no group {group!r}.", remedy=_remedy(store, group)
         ) from None
     own = _level(root, array)
     if own is not None:
@@ -247,6 +253,32 @@ def _levels(store: Any, group: str, array: str | None) -> Iterator[_Level]:
         else:
             yield from _levels(store, below.path, array)
             return
+
+
+def _remedy(store: Any, group: str) -> str:
+    """Name what the deepest existing group of a path holds."""
+    import zarr
+    from zarr.errors import ContainsArrayError
+
+    parts = [part for part in group.split("/") if part]
+    while True:
+        path = "/".join(parts)
+        try:
+            found = zarr.open_group(store, path=path, mode="r", zarr_format=3)
+            break
+        except (FileNotFoundError, ContainsArrayError):
+            if not parts:
+                return "Name a repository that holds images."
+            parts.pop()
+    words = []
+    for kind, members in (("groups", found.groups()), ("arrays", found.arrays())):
+        shown = (name for name, _ in members if not name.startswith("_"))
+        names = list(islice(shown, _NAMED + 1))
+        if names:
+            named = ", ".join(map(repr, names[:_NAMED]))
+            words.append(f"the {kind} {named}{', …' if len(names) > _NAMED else ''}")
+    where = f"The group {path!r}" if path else "The root"
+    return f"{where} has {' and '.join(words) or 'nothing'}."
 
 
 def _level(group: Any, array: str | None) -> _Level | None:

@@ -99,7 +99,8 @@ def multiscales_attributes(
         opening its group; with georeferencing also the `proj` and `spatial` conventions. Every
         level is declared to be derived from the first, since NewSubfileType does not tell from
         which level it was computed. There are no translations: the outer corners of all levels
-        coincide.
+        coincide. `description` says where the image is, since xarray opens the group itself as an
+        empty dataset.
     """
     first, full = next(iter(levels.items()))
     layout: list[multiscales.LayoutObject] = []
@@ -116,7 +117,7 @@ def multiscales_attributes(
             entry["spatial:shape"] = list(level.shape)
             entry["spatial:transform"] = [a, b, x, d, e, y]
         layout.append(cast("multiscales.LayoutObject", entry))
-    attributes = dict(full.group_attributes)
+    attributes = {**full.group_attributes, "description": _where(list(levels))}
     if all(level.geotransform is not None for level in levels.values()):
         declared = cast("list[JSON]", attributes.pop("zarr_conventions", []))
         placed = spatial_attributes()
@@ -124,6 +125,14 @@ def multiscales_attributes(
         attributes |= {**placed, "zarr_conventions": declared}
     inserted = multiscales.insert(attributes, multiscales.create(layout=layout))
     return cast("dict[str, JSON]", inserted)
+
+
+def _where(names: Sequence[str]) -> str:
+    first, *smaller = (repr(name) for name in names)
+    more = f", and smaller levels are in {', '.join(smaller)}" if smaller else ""
+    return (
+        f"The image is in the group {first} of this group{more}: open it with group=…/{names[0]}."
+    )
 
 
 def _full(

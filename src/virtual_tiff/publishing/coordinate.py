@@ -10,9 +10,10 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from virtual_tiff.cubes.coordinate import EPOCH, UNITS, encoded
+from virtual_tiff.cubes.coordinate import EPOCH, UNITS, Merged, as_text, encoded
 from virtual_tiff.cubes.gaps import PRESENT_ATTRIBUTES, Presence
-from virtual_tiff.cubes.plan import Axis
+from virtual_tiff.cubes.item_properties import ITEM_PROPERTY, Property, item_property, joined
+from virtual_tiff.cubes.plan import Axis, CubePlan
 from virtual_tiff.errors import ErrorKind, RepositoryError
 
 #: Steps in one chunk of a coordinate; an append rewrites one chunk.
@@ -20,6 +21,8 @@ CHUNK_STEPS = 32_768
 #: Places of a cube from which its array of presence has chunks of `_LARGE_CHUNK` places.
 _MANY_CELLS = 2**24
 _LARGE_CHUNK = 2**20
+#: Attributes that a coordinate has only while a value is missing, or while none is.
+_OF_VALUES = ("_FillValue", "dtype")
 _TILE_ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
     "y": {"long_name": "row of the first pixel of each tile"},
     "x": {"long_name": "column of the first pixel of each tile"},
@@ -31,22 +34,97 @@ def write_coordinate(group: zarr.Group, name: str, values: NDArray[Any]) -> None
 
     `values` are `datetime64[us]`, numbers or text; see `virtual_tiff.cubes.coordinate.encoded`.
     """
-    stored, attributes = encoded(name, values)
+    _write_values(group, name, name, *encoded(name, values))
+
+
+def write_property(group: zarr.Group, name: str, axis: str, values: Property) -> None:
+    """Store an Item property along an axis, or the values of an axis that has changed."""
+    stored, attributes = values.encoded()
+    if name in group and _array(group, name).dtype.kind != stored.dtype.kind:
+        # Integers are numbers now, or what had no value has some.
+        del group[name]
+    _write_values(group, name, axis, stored, {ITEM_PROPERTY: name, **attributes})
+
+
+def read_properties(group: zarr.Group, axis: str) -> dict[str, Property]:
+    """Read the Item properties along an axis, by name."""
+    found = {}
+    for name, array in group.arrays():
+        names = getattr(array.metadata, "dimension_names", None)
+        if ITEM_PROPERTY in array.attrs and tuple(names or ()) == (axis,):
+            times = read_coordinate(group, name) if "units" in array.attrs else None
+            found[name] = Property.decoded(np.asarray(array[:]), times)
+    return found
+
+
+def extended_properties(
+    group: zarr.Group,
+    cube: CubePlan,
+    together: Sequence[Merged],
+    replaced: Mapping[str, NDArray[np.bool_]],
+) -> tuple[dict[str, Property], list[str]]:
+    """Return the Item properties of a cube with those of more images, and notes on what lacks.
+
+    Parameters
+    ----------
+    group
+        Of the cube, before it is extended.
+    cube
+        The images to add.
+    together
+        Values along the axes, together.
+    replaced
+        Which images take the place of others, by name of the variable.
+    """
+    if not together or cube.axes[0].is_of_tiles:
+        return {}, []
+    axis, merged = cube.axes[0], together[0]
+    size = len(merged.values)
+    there = read_properties(group, axis.name)
+    steps = np.zeros(size, bool)
+    for name, images in replaced.items():
+        steps[merged.new[cube.variables[name].places[images, 0]]] = True
+    texts = [f"{axis.name} {text}" for text in as_text(merged.values)]
+    found, notes = {}, []
+    for name in dict.fromkeys([*there, *cube.item_properties]):
+        before = there.get(name, Property.nothing(merged.old.size))
+        added = item_property(cube, name)
+        if added is None:
+            added = Property.nothing(merged.new.size)
+            if size > merged.old.size:
+                notes.append(f"there is no column {name!r}: it is missing at the new steps")
+        elif name not in there:
+            notes.append(f"{name!r} is missing at the steps that the cube had")
+        found[name] = joined(
+            name, before.at(merged.old, size), added.at(merged.new, size), steps, texts
+        )
+    return found, notes
+
+
+def _write_values(
+    group: zarr.Group,
+    name: str,
+    dimension: str,
+    stored: NDArray[Any],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Store the values along a dimension; of an array that is there, those that are different."""
     if name not in group:
         array = group.create_array(
             name,
             shape=stored.shape,
             chunks=(CHUNK_STEPS,),
             dtype="string" if stored.dtype.kind == "T" else stored.dtype,
-            dimension_names=(name,),
-            attributes=attributes,
+            dimension_names=(dimension,),
+            attributes=dict(attributes),
         )
         array[:] = stored
         return
     array = _array(group, name)
     before = np.asarray(array[:])
-    if dict(array.attrs) != attributes:
-        array.attrs.update(attributes)
+    there = {k: v for k, v in array.attrs.items() if k not in _OF_VALUES or k in attributes}
+    if dict(array.attrs) != {**there, **attributes}:
+        array.attrs.put({**there, **attributes})
     array.resize(stored.shape)
     same = min(before.size, stored.size)
     changed = np.flatnonzero(before[:same] != stored[:same])

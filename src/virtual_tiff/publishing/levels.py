@@ -19,6 +19,7 @@ from virtual_tiff.cubes.coordinate import Merged, merge, positions
 from virtual_tiff.cubes.extending import check_order, without_present
 from virtual_tiff.cubes.gaps import PRESENT, presence, presence_axes
 from virtual_tiff.cubes.grid import GRID_MAPPING, frame
+from virtual_tiff.cubes.item_properties import item_property
 from virtual_tiff.cubes.plan import CubePlan, CubeVariable
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.json_type import JSON
@@ -27,9 +28,11 @@ from virtual_tiff.planning.metadata import array_document, to_bytes
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.stacks import TILES, order_of, stacked
 from virtual_tiff.publishing.coordinate import (
+    extended_properties,
     read_coordinate,
     write_coordinate,
     write_presence,
+    write_property,
     write_tiles,
 )
 from virtual_tiff.publishing.fitting import check_bands, check_fits, check_grid, check_pages
@@ -184,15 +187,19 @@ def write_level(
     }
     shown = [f"{name}{PRESENT}" for name in gaps]
     more = TILES if gaps and cube.grid_kind == "regular" else ()
-    names = [*cube.variables, *cube.sizes, *beside.arrays, *shown, *more]
+    names = [*cube.variables, *cube.sizes, *beside.arrays, *shown, *more, *cube.item_properties]
     names += ["y", "x"] if tiled else []
     run(check_free(store, [f"{key_prefix(path)}{name}" for name in names], remedy=TAKEN))
     run(write_frame(store, path, beside))
     for name, variable in cube.variables.items():
-        _create(store, path, name, variable, cube.sizes, present=name in gaps)
+        shown = [f"{name}{PRESENT}"] if name in gaps else []
+        _create(store, path, name, variable, cube.sizes, [*shown, *cube.item_properties])
     group = _open_group(store, path)
     for axis in axes if gaps else cube.axes:
         write_coordinate(group, axis.name, axis.values)
+    for name in cube.item_properties:
+        if (values := item_property(cube, name)) is not None:
+            write_property(group, name, cube.axes[0].name, values)
     if tiled:
         _write_tiles(group, cube)
     for name, present in gaps.items():
@@ -232,15 +239,23 @@ def extend_level(
     sizes = {a.name: len(m.values) for a, m in zip(cube.axes, together, strict=True)}
     arrays = _with_axes(group, list(sizes))
     gaps = PresenceUpdate.read(group, cube, arrays, together)
+    holders = {n: r[~same[n]] for n, r in holders.items()} if on_present == "replace" else {}
+    replaced = {name: rows >= 0 for name, rows in holders.items() if name in cube.variables}
+    properties, notes = extended_properties(group, cube, together, replaced)
+    cube = replace(cube, notes=(*cube.notes, *notes))
     for name in arrays:
         variable = cube.variables.get(name)
-        _resize(store, f"{key_prefix(path)}{name}", sizes, variable, present=name in gaps.after)
+        shown = [f"{name}{PRESENT}"] if name in gaps.after else []
+        _resize(store, f"{key_prefix(path)}{name}", sizes, variable, [*shown, *properties])
         _move(session, f"/{key_prefix(path)}{name}", arrays[name], sizes, together)
     for name, variable in cube.variables.items():
         if name not in arrays:
-            _create(store, path, name, variable, sizes, present=name in gaps.after)
+            shown = [f"{name}{PRESENT}"] if name in gaps.after else []
+            _create(store, path, name, variable, sizes, [*shown, *properties])
     for axis, merged in zip(cube.axes, together, strict=True):
         write_coordinate(group, axis.name, merged.values)
+    for name, values in properties.items():
+        write_property(group, name, cube.axes[0].name, values)
     if cube.grid_kind == "tiles" and "y" in group:
         _write_tiles(group, cube)
     gaps.write(group)
@@ -250,10 +265,8 @@ def extend_level(
         tuple(merged.new for merged in together),
         grown=len(together[0].values) - len(existing[0]) if together else 0,
         skipped=skipped,
-        arrays=len(cube.variables) + len(cube.axes),
-        holders={name: rows[~same[name]] for name, rows in holders.items()}
-        if on_present == "replace"
-        else {},
+        arrays=len(cube.variables) + len(cube.axes) + len(properties),
+        holders=holders,
     )
 
 
@@ -363,23 +376,36 @@ def _create(
     name: str,
     variable: CubeVariable,
     sizes: Mapping[str, int],
-    *,
-    present: bool,
+    beside: Sequence[str],
 ) -> None:
     plan = stacked(variable.image, sizes)
-    named = beside_attributes(store, path, name, present=present)
+    named = beside_attributes(store, path, beside)
     # First, where the images do not say other things of a group of their own.
     plan = replace(plan, attributes={**named, **plan.attributes, **named})
     run(set_document(store, f"{key_prefix(path)}{name}", to_bytes(array_document(plan))))
 
 
 def beside_attributes(
-    store: IcechunkStore, path: str, name: str, *, present: bool
+    store: IcechunkStore,
+    path: str,
+    more: Sequence[str],
+    there: Mapping[str, JSON] | None = None,
 ) -> dict[str, JSON]:
-    """Attributes that name the grid mapping (CF section 5.6) and other variables of a cube."""
+    """Attributes that name the grid mapping (CF section 5.6) and other variables of a cube.
+
+    Parameters
+    ----------
+    store, path
+        Where the cube is.
+    more
+        Names of coordinates of the array beyond those of its dimensions.
+    there
+        Attributes of the array, which may name some.
+    """
     mapped = get_json(store, f"{key_prefix(path)}{GRID_MAPPING}") is not None
     # Named as coordinates so that xarray makes coordinates of them.
-    beside = [GRID_MAPPING] * mapped + [f"{name}{PRESENT}"] * present
+    before = str((there or {}).get("coordinates", "")).split()
+    beside = list(dict.fromkeys([*[GRID_MAPPING] * mapped, *before, *more]))
     found: dict[str, JSON] = {"grid_mapping": GRID_MAPPING} if mapped else {}
     return found | ({"coordinates": " ".join(beside)} if beside else {})
 
@@ -389,8 +415,7 @@ def _resize(
     array: str,
     sizes: Mapping[str, int],
     variable: CubeVariable | None,
-    *,
-    present: bool,
+    beside: Sequence[str],
 ) -> None:
     """Resize an array; keep only the attributes that the new images have too."""
     document = get_json(store, array)
@@ -402,9 +427,10 @@ def _resize(
         there = document["attributes"]
         kept = {key: there[key] for key in _OF_THE_CUBE if key in there}
         document["attributes"] = shared_attributes([there, variable.image.attributes]) | kept
-    if present:
-        path, _, name = array.rpartition("/")
-        document["attributes"] |= beside_attributes(store, path, name, present=True)
+    if beside:
+        path = array.rpartition("/")[0]
+        there = document["attributes"]
+        document["attributes"] = {**there, **beside_attributes(store, path, beside, there)}
     run(set_document(store, array, json.dumps(document, ensure_ascii=False).encode()))
 
 

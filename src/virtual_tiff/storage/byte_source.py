@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from bisect import bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from obspec import GetOptions, GetResult, GetResultAsync, ObjectMeta
+from obspec import GetOptions, ObjectMeta
 
 from virtual_tiff.errors import VirtualTIFFError
-from virtual_tiff.messages import redacted
-from virtual_tiff.storage.addresses import EPOCH
 from virtual_tiff.storage.budget import Budget, Limits
 from virtual_tiff.storage.concurrency import in_flight
-from virtual_tiff.storage.errors import changed, storage_error
 from virtual_tiff.storage.header_checksum import header_checksum
 from virtual_tiff.storage.resolve import Store
 from virtual_tiff.storage.source import Source
+from virtual_tiff.storage.version import FileVersion
 
-_log = logging.getLogger(__name__)
 #: Reads beyond the first GET are extended to whole blocks of this many bytes, since a header at the
 #: end of a file is read in many small steps.
 BLOCK_SIZE = 64 * 1024
@@ -72,6 +68,7 @@ class ByteSource:
         self.path = path
         self.source = source
         self.prefix = prefix
+        self._version = FileVersion(store, path, source)
         self.budget = Budget(limits or Limits(), source.size)
         self._extents: OrderedDict[int, bytes] = OrderedDict()
         #: Sorted keys of `_extents`.
@@ -127,46 +124,7 @@ class ByteSource:
 
     async def _fetch(self, start: int, end: int) -> bytes:
         with self.budget.waiting():
-            try:
-                response = await self.store.get_async(self.path, options=self._options(start, end))
-                self._check_same(response)
-                data = bytes(await response.buffer_async())
-            except VirtualTIFFError:
-                raise
-            except Exception as error:
-                raise storage_error(error, self.source.url) from error
-        return self._whole(data, start, end)
-
-    def _options(self, start: int, end: int) -> GetOptions:
-        """Request a range of the file of the first GET, and of no other version."""
-        _log.debug("GET %s, bytes %d to %d", redacted(self.source.url), start, end - 1)
-        options: GetOptions = {"range": (start, end)}
-        etag, modified = self.source.etag, self.source.last_modified
-        if etag is not None and not etag.startswith("W/"):
-            # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak tag never matches.
-            options["if_match"] = etag
-        elif modified is not None and modified > EPOCH:
-            options["if_unmodified_since"] = modified
-        return options
-
-    def _check_same(self, response: GetResult | GetResultAsync) -> None:
-        """Compare what a server says of the file with the first GET: not all heed conditions."""
-        meta, source = response.meta, self.source
-        etag, modified = meta.get("e_tag"), meta.get("last_modified")
-        if meta["size"] != source.size:
-            raise changed(source.url, f"it has {meta['size']} bytes, and had {source.size}")
-        if etag is not None and source.etag is not None:
-            if etag != source.etag:
-                raise changed(source.url, "its ETag is different")
-        elif source.last_modified is not None and modified != source.last_modified:
-            raise changed(source.url, "its time of the last change is different")
-
-    def _whole(self, data: bytes, start: int, end: int) -> bytes:
-        if len(data) != end - start:
-            raise changed(
-                self.source.url, f"{len(data)} bytes were received instead of {end - start}"
-            )
-        return data
+            return await self._version.read(start, end)
 
     async def read_uncached(self, start: int, length: int) -> bytes:
         """Return exactly `length` bytes from `start`, for pixels that are needed once."""
@@ -185,15 +143,10 @@ class ByteSource:
             return cached
         first, last = _blocks(start, end, self.size)
         try:
-            response = self.store.get(self.path, options=self._options(first, last))
-            self._check_same(response)
-            data = self._whole(bytes(response.buffer()), first, last)
+            data = self._version.read_sync(first, last)
         except VirtualTIFFError as error:
             self.failure = error
             raise
-        except Exception as error:
-            self.failure = storage_error(error, self.source.url)
-            raise self.failure from error
         self._remember(first, data)
         return data[start - first : end - first]
 

@@ -12,12 +12,12 @@ from virtual_tiff.errors import ErrorKind, InvalidTIFFError, SourceError, Virtua
 
 
 def changed(url: str, detail: str) -> SourceError:
-    """Return the error for a file that changed after its first bytes were read."""
+    """Return the error for a file that changed after its header was read."""
     return SourceError(
-        f"the file changed while it was read ({detail}).",
+        f"the file changed after its header was read ({detail}).",
         kind=ErrorKind.SOURCE_CHANGED,
         url=url,
-        remedy="Try again when the file is complete.",
+        remedy="Open it again, when the file is complete.",
     )
 
 

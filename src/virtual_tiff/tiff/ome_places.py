@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from defusedxml import DefusedXmlException, ElementTree
 
 from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError
-from virtual_tiff.tiff.ome_xml import MAX_TEXT, children, invalid_ome_xml
+from virtual_tiff.tiff.ome_xml import children, invalid_ome_xml
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -38,13 +38,17 @@ class PlanePlace:
     steps: Mapping[str, int]
 
 
+#: How often all planes may be named; a document names each once.
+_MOST_NAMED = 10
+
+
 def places_of_planes(text: str, file_name: str, directories: int) -> dict[int, PlanePlace]:
     """Find where the planes of a file belong.
 
     Parameters
     ----------
     text
-        The OME-XML.
+        The OME-XML, which `check_ome_xml` let pass.
     file_name
         Name of the file, without folders.
     directories
@@ -62,8 +66,6 @@ def places_of_planes(text: str, file_name: str, directories: int) -> dict[int, P
     UnsupportedTIFFError
         The document does not say which planes the file has.
     """
-    if len(text) > MAX_TEXT:
-        raise invalid_ome_xml(f"has {len(text)} characters, more than {MAX_TEXT}")
     try:
         root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
         own = root.attrib.get("UUID")
@@ -95,6 +97,7 @@ def _planes(
     order = [axis for axis in pixels.get("DimensionOrder", _ORDER) if axis in "CZT"]
     if sorted(order) != ["C", "T", "Z"] or min(sizes.values()) < 1:
         raise ValueError("an order or sizes of dimensions that are none")
+    planes = 0
     for element in children(pixels, "TiffData"):
         uuid = next(children(element, "UUID"), None)
         if uuid is not None and not _is_own(uuid, own, file_name):
@@ -107,7 +110,11 @@ def _planes(
         # Place of the first plane in the order of planes, whose first axis varies fastest.
         steps = [prod(sizes[axis] for axis in order[:i]) for i in range(3)]
         place = sum(first[axis] * step for axis, step in zip(order, steps, strict=True))
-        for i in range(max(0, min(count, directories - start))):
+        count = max(0, min(count, directories - start))
+        planes += count
+        if planes > _MOST_NAMED * directories:
+            raise ValueError("planes that are named again and again")
+        for i in range(count):
             if not 0 <= place + i < prod(sizes.values()) or start < 0:
                 raise ValueError("a plane beyond the sizes of its image")
             indices = {

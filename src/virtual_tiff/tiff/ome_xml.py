@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING
 from defusedxml import DefusedXmlException, ElementTree
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
+from virtual_tiff.storage.budget import Budget
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.series import Channel, Spacing, Well
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-#: Longest document, in characters: one with an element for each of 100,000 planes has 40 million.
-MAX_TEXT = 64 * 1024 * 1024
-#: Most tags of elements: such a document has half a million, each of which takes some 200 bytes.
-MAX_TAGS = 1_000_000
+#: Bytes in memory for each character, tag and attribute of a document while it is parsed.
+_CHARACTER, _TAG, _ATTRIBUTE = 3, 250, 70
 
 #: Rows or columns of the largest plate.
 _MOST_WELLS = 1024
@@ -81,12 +80,27 @@ def is_ome_xml(text: str) -> bool:
     return text[-10:].strip().endswith("OME>")
 
 
+def check_ome_xml(text: str, budget: Budget) -> None:
+    """Refuse a document that would take more memory than the budget has left; call it first.
+
+    Raises
+    ------
+    InvalidTIFFError
+        With kind `header-too-large`.
+    """
+    cost = _CHARACTER * len(text) + _TAG * text.count("<") + _ATTRIBUTE * text.count("=")
+    if cost > budget.left:
+        raise InvalidTIFFError(
+            f"the OME-XML takes {cost} bytes of memory, more than {budget.left}.",
+            kind=ErrorKind.HEADER_TOO_LARGE,
+            ifd=(0,),
+            tag=Tag.IMAGE_DESCRIPTION,
+            remedy='Pass a larger header_limit. The layout "flat" does not need it.',
+        )
+
+
 def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
     """Read the images of a document; planes of other files than `file_name` are told apart."""
-    if len(text) > MAX_TEXT:
-        raise invalid_ome_xml(f"has {len(text)} characters, more than {MAX_TEXT}")
-    if (tags := text.count("<")) > MAX_TAGS:
-        raise invalid_ome_xml(f"has {tags} tags, more than {MAX_TAGS}")
     try:
         root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:

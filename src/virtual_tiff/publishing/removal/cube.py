@@ -18,7 +18,12 @@ from virtual_tiff.cubes.gaps import PRESENT, PRESENT_ATTRIBUTES, gap_error
 from virtual_tiff.cubes.plan import Axis
 from virtual_tiff.planning.metadata import chunk_key
 from virtual_tiff.planning.stacks import TILES
-from virtual_tiff.publishing.coordinate import read_coordinate, write_coordinate
+from virtual_tiff.publishing.coordinate import (
+    read_coordinate,
+    read_properties,
+    write_coordinate,
+    write_property,
+)
 from virtual_tiff.publishing.levels import beside_attributes, dimensions_of, is_variable
 from virtual_tiff.publishing.nodes import get_json, key_prefix, set_document
 from virtual_tiff.publishing.references import VIRTUAL, delete_chunks
@@ -213,7 +218,8 @@ def _mark(
     present: Any = group[shown]
     present[...] = values
     document = get_json(store, f"{key_prefix(path)}{name}") or {}
-    document["attributes"] |= beside_attributes(store, path, name, present=True)
+    there = document["attributes"]
+    document["attributes"] = {**there, **beside_attributes(store, path, [shown], there)}
     text = json.dumps(document, ensure_ascii=False).encode()
     run(set_document(store, f"{key_prefix(path)}{name}", text))
 
@@ -321,6 +327,8 @@ def _shrink(
         shown = f"{name}{PRESENT}"
         if shown in group:
             _shrink_presence(group, shown, axis, kept)
+    for name, found in read_properties(group, axis).items():
+        write_property(group, name, axis, found.take(kept))
     write_coordinate(group, axis, values[kept])
 
 

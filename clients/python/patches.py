@@ -1,0 +1,207 @@
+"""Read the pixels around many geometries from a lazy array, each chunk once.
+
+Copy this file: it needs xarray and NumPy only, and rasterio for `outside`. A loop of `sel` reads a
+chunk anew for each geometry in it; here each chunk is read once for all of them. Use it on the
+variable as `xarray.open_zarr` returns it (`chunks=None`), with or without `mask_and_scale`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+_AXES = ("y", "x")
+_THREADS = 4
+#: Bytes that a thread reads at once, besides those of single chunks.
+_BYTES = 64 * 1024 * 1024
+#: Side of the blocks that are read of arrays that do not know their chunks.
+_BLOCK = 512
+#: Largest difference of a coordinate from an even grid, in pixels.
+_EVEN = 0.01
+
+type Window = tuple[slice, slice]
+
+
+def windows(variable: xr.DataArray, geometries: Iterable[Any]) -> list[Window]:
+    """Return the rows and columns that the bounds of each geometry touch.
+
+    Parameters
+    ----------
+    variable
+        With the 1-D coordinates `y` and `x`, the centres of pixels.
+    geometries
+        Shapely geometries, or `(left, bottom, right, top)`, in the CRS of the coordinates.
+
+    Returns
+    -------
+    list of (slice, slice)
+        Cut at the edges of the array; empty for a geometry beyond them. A point touches one pixel.
+
+    Raises
+    ------
+    ValueError
+        The coordinates are no even grid.
+    """
+    bounds = np.array([getattr(one, "bounds", one) for one in geometries], float).reshape(-1, 4)
+    rows = _touched(variable, "y", bounds[:, [1, 3]])
+    columns = _touched(variable, "x", bounds[:, [0, 2]])
+    return list(zip(rows, columns, strict=True))
+
+
+def patches(
+    variable: xr.DataArray,
+    geometries: Iterable[Any],
+    *,
+    outside: Any = None,
+    threads: int = _THREADS,
+) -> list[np.ndarray[Any, Any]]:
+    """Read the box around each geometry.
+
+    Parameters
+    ----------
+    variable, geometries
+        As for `windows`.
+    outside
+        Value of pixels whose centre is outside of the geometry; by default they are kept.
+    threads
+        Reads at once. Each requests as many chunks as zarr's `async.concurrency` says.
+
+    Returns
+    -------
+    list of ndarray
+        One for each geometry, with the dimensions of `variable`; those of `y` and `x` are the
+        lengths of its window. Memory is that of the result and of 64 MiB for each thread.
+    """
+    geometries = list(geometries)
+    boxes = windows(variable, geometries)
+    found = [
+        np.empty([_length(box, d, variable.sizes[d]) for d in variable.dims], variable.dtype)
+        for box in boxes
+    ]
+
+    def read(part: tuple[dict[Any, slice], list[int]]) -> None:
+        where, numbers = part
+        values = variable[where].to_numpy()
+        for number in numbers:
+            inner, outer = _overlap(variable.dims, where, boxes[number])
+            found[number][outer] = values[inner]
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(read, _parts(variable, boxes)):
+            pass
+    if outside is not None:
+        for geometry, box, array in zip(geometries, boxes, found, strict=True):
+            _mask(variable, geometry, box, array, outside)
+    return found
+
+
+def _touched(variable: xr.DataArray, axis: str, bounds: Any) -> list[slice]:
+    """Return the pixels of an axis that intervals touch with more than their edge."""
+    centres = variable[axis].values.astype(float)
+    size = len(centres)
+    step = (centres[-1] - centres[0]) / max(1, size - 1)
+    even = centres[0] + step * np.arange(size)
+    if not step or np.abs(centres - even).max() > _EVEN * abs(step):
+        raise ValueError(f"the coordinate {axis} is no even grid of two pixels or more")
+    # Positions are those of edges: 0 is the outer edge of the first pixel. Rounding errors of
+    # coordinates make no pixel of their own.
+    ends = np.sort((bounds - centres[0]) / step + 0.5, axis=1)
+    with np.errstate(invalid="ignore"):
+        first = np.clip(np.floor(ends[:, 0] + 1e-6), 0, size)
+        last = np.maximum(np.ceil(ends[:, 1] - 1e-6), np.floor(ends[:, 0] + 1e-6) + 1)
+        last = np.clip(last, 0, size)
+    # An empty geometry has bounds of NaN.
+    pairs = np.nan_to_num(np.stack([first, last], axis=1)).astype(int).tolist()
+    return [slice(*pair) for pair in pairs]
+
+
+def _length(box: Window, dimension: Any, size: int) -> int:
+    if dimension not in _AXES:
+        return size
+    part = box[_AXES.index(dimension)]
+    return int(part.stop - part.start)
+
+
+def _parts(
+    variable: xr.DataArray, boxes: list[Window]
+) -> Iterator[tuple[dict[Any, slice], list[int]]]:
+    """Yield what is read at once, and the numbers of the windows that it has pixels of."""
+    chunks = variable.encoding.get("preferred_chunks") or {}
+    sides = [int(chunks.get(axis, _BLOCK)) for axis in _AXES]
+    blocks: dict[tuple[int, ...], list[int]] = {}
+    for number, box in enumerate(boxes):
+        if all(part.start < part.stop for part in box):
+            spans = (
+                range(part.start // side, -(-part.stop // side))
+                for part, side in zip(box, sides, strict=True)
+            )
+            for block in product(*spans):
+                blocks.setdefault(block, []).append(number)
+    front = [d for d in variable.dims if d not in _AXES]
+    for block, numbers in sorted(blocks.items()):
+        where: dict[Any, slice] = {}
+        for axis, (place, side) in enumerate(zip(block, sides, strict=True)):
+            first = min(boxes[n][axis].start for n in numbers)
+            last = max(boxes[n][axis].stop for n in numbers)
+            where[_AXES[axis]] = slice(max(first, place * side), min(last, (place + 1) * side))
+        if not front:
+            yield where, numbers
+            continue
+        one = variable.dtype.itemsize * int(np.prod([variable.sizes[d] for d in front[1:]]))
+        for part in where.values():
+            one *= part.stop - part.start
+        along = int(chunks.get(front[0], 1))
+        step = max(1, _BYTES // max(1, one) // along) * along
+        for start in range(0, variable.sizes[front[0]], step):
+            yield {front[0]: slice(start, start + step), **where}, numbers
+
+
+def _overlap(
+    dims: tuple[Any, ...], where: dict[Any, slice], box: Window
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return the place of the pixels of a window in what was read, and in its array."""
+    inner, outer = [], []
+    for dimension in dims:
+        read = where.get(dimension, slice(None))
+        if dimension in _AXES:
+            part = box[_AXES.index(dimension)]
+            first, last = max(part.start, read.start), min(part.stop, read.stop)
+            inner.append(slice(first - read.start, last - read.start))
+            outer.append(slice(first - part.start, last - part.start))
+        else:
+            inner.append(slice(None))
+            outer.append(read)
+    return tuple(inner), tuple(outer)
+
+
+def _mask(variable: xr.DataArray, geometry: Any, box: Window, array: Any, outside: Any) -> None:
+    """Replace the pixels of a window whose centres are outside of a geometry."""
+    # Imported here: only this needs it.
+    from rasterio.features import rasterize
+    from rasterio.transform import Affine
+
+    shape = tuple(part.stop - part.start for part in box)
+    if not all(shape):
+        return
+    places = []
+    for axis, part in zip(_AXES, box, strict=True):
+        centres = variable[axis].values
+        step = (centres[-1] - centres[0]) / (len(centres) - 1)
+        places.append((step, centres[0] + step * (part.start - 0.5)))
+    (height, top), (width, left) = places
+    transform = Affine(width, 0, left, 0, height, top)
+    if not hasattr(geometry, "bounds"):
+        west, south, east, north = geometry
+        ring = [(west, south), (east, south), (east, north), (west, north), (west, south)]
+        geometry = {"type": "Polygon", "coordinates": [ring]}
+    is_inside = rasterize([geometry], out_shape=shape, transform=transform).astype(bool)
+    dims = [d for d in variable.dims if d in _AXES]
+    if dims == ["x", "y"]:
+        is_inside = is_inside.T
+    rest = tuple(slice(None) if d in _AXES else None for d in variable.dims)
+    np.copyto(array, outside, where=~is_inside[rest])
