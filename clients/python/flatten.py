@@ -120,6 +120,12 @@ class _Flat(BackendArray):
         self.missing = _missing(tiles) if overlap and declared else None
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        # xarray cannot divide an empty slice that runs backwards.
+        parts = (
+            slice(0, 0) if isinstance(k, slice) and not range(*k.indices(n)) else k
+            for k, n in zip(key.tuple, self.shape, strict=True)
+        )
+        key = type(key)(tuple(parts))
         return indexing.explicit_indexing_adapter(
             key, self.shape, indexing.IndexingSupport.BASIC, self._read
         )

@@ -245,20 +245,6 @@ def test_sizes_and_directions_that_differ_are_refused(tmp_path: Path) -> None:
     assert "bottom-up" in caught.value.message
 
 
-def test_regular_cubes_do_not_grow_beyond_their_bounds(tmp_path: Path) -> None:
-    write_tiles(tmp_path / "a", *EVEN, **TILES_DIVIDE)
-    published(tmp_path)
-    write_tile(tmp_path / "b" / "t_20240101.tif", 0, 192, seed=9, **TILES_DIVIDE)
-    with pytest.raises(MismatchError) as caught:
-        append(
-            str(tmp_path / "b") + "/",
-            str(tmp_path / "repo"),
-            stitch=True,
-            datetime_pattern=r"_(\d{8})",
-        )
-    assert "bounds" in (caught.value.remedy or "")
-
-
 def test_a_gap_without_nodata_has_to_be_filled(tmp_path: Path) -> None:
     write_tiles(tmp_path / "a", *EVEN, without=((0, 0, 1),), nodata=None, **TILES_DIVIDE)
     with pytest.raises(MismatchError) as caught:

@@ -115,6 +115,12 @@ def test_selections(flat: xr.DataArray, expected: Any) -> None:
     assert np.array_equal(several.values.squeeze(), wanted[1, ::-1], equal_nan=True)
 
 
+@pytest.mark.parametrize("window", [np.s_[3:9:-1, 5:8], np.s_[5, 8:8:-2], np.s_[4:4, 9:3]])
+def test_empty_selections(window: Any, flat: xr.DataArray, expected: Any) -> None:
+    found = flat[(..., *window)]
+    assert found.values.shape == expected[(..., *window)].shape
+
+
 def test_some_of_the_tiles(repository: icechunk.Repository, expected: Any) -> None:
     tiles = opened(repository)["data"]
     left = flatten(tiles.isel(tile_x=slice(0, 2), tile_y=[0], time=0))

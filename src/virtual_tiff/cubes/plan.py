@@ -56,6 +56,14 @@ class ImageGrid:
 
 
 @dataclass(frozen=True, slots=True)
+class Existing:
+    """A level of a cube that images are added to: its grid, and how images continue each other."""
+
+    grid: ImageGrid
+    kind: GridKind | None
+
+
+@dataclass(frozen=True, slots=True)
 class Band:
     """One band of planar images: its index, and the axis and number of all bands."""
 

@@ -33,12 +33,13 @@ from virtual_tiff.cubes.plan import (
     Band,
     CubePlan,
     CubeVariable,
+    Existing,
     GridKind,
     ImageGrid,
     Rows,
     image_of_band,
 )
-from virtual_tiff.cubes.stitching import check_sizes, decided, tile_axes
+from virtual_tiff.cubes.stitching import check_sizes, decided, resized, tile_axes
 from virtual_tiff.cubes.survey import Problem, error_of, survey
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import Inventory
@@ -78,7 +79,7 @@ class CubeOptions:
         Greatest distance of an image from the lattice that all of them are on, in pixels.
     bounds
         Left, bottom, right and top of a stitched cube, in CRS units, to leave room for images that
-        are appended later; by default those of the images.
+        are appended later; by default those of the images. Later ones may lie beyond them.
     on_gap
         What to do about places without an image, of variables without a nodata value, which would
         read as pixels: `raise`, or `fill` them with `fill_value`. `append` takes the same.
@@ -183,14 +184,6 @@ def dimension_of(column: str) -> str:
 
 def _are_bounds(bounds: Sequence[float]) -> bool:
     return len(bounds) == 4 and bounds[0] < bounds[2] and bounds[1] < bounds[3]
-
-
-@dataclass(frozen=True, slots=True)
-class Existing:
-    """A level of a cube that images are added to: its grid, and how images continue each other."""
-
-    grid: ImageGrid
-    kind: GridKind | None
 
 
 def plan_cube(
@@ -436,7 +429,7 @@ def _cube(
         rows = level.members[label]
         if (mask := f"{label}{MASK}") in masks:
             plan = replace(plan, attributes={**plan.attributes, "ancillary_variables": mask})
-        image = plan if size is None else _of_size(plan, *size)
+        image = plan if size is None else resized(plan, *size)
         parts: dict[str, tuple[ArrayPlan, Band | None]] = {label: (image, None)}
         if options.split_bands:
             parts = _bands(label, image, alone=len(plans) == 1)
@@ -508,15 +501,6 @@ def _chunk(image: ArrayPlan) -> tuple[int, int]:
     """Return rows and columns of a chunk."""
     sizes = dict(zip(image.dimension_names, image.chunk_shape, strict=True))
     return sizes["y"], sizes["x"]
-
-
-def _of_size(image: ArrayPlan, height: int, width: int) -> ArrayPlan:
-    """Return the plan of an image of another size, without references."""
-    sizes = dict(zip(image.dimension_names, image.shape, strict=True))
-    shape = tuple((sizes | {"y": height, "x": width}).values())
-    grid = tuple(-(-s // c) for s, c in zip(shape, image.chunk_shape, strict=True))
-    nothing = np.broadcast_to(np.uint64(0), grid)
-    return replace(image, shape=shape, offsets=nothing, lengths=nothing, inline={})
 
 
 def _bands(

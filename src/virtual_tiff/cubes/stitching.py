@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from virtual_tiff.choices import Grid
 from virtual_tiff.cubes.lattice import Fitted
 from virtual_tiff.cubes.plan import Axis, GridKind, Rows
 from virtual_tiff.errors import MismatchError
+from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.planning.stacks import TILES
 
 #: Rows and columns of a chunk.
@@ -45,12 +47,11 @@ def decided(
     MismatchError
         The grid that the caller wants is not possible.
     """
-    reason = _not_regular(fit, chunks, keys)
+    reason = _not_regular(fit, chunks, keys, is_there=is_there)
     if is_there and reason is not None and choice == "regular":
         raise MismatchError(
             f"the images do not fit the regular grid of the cube: {reason}.",
-            remedy="Make the cube anew, with wider bounds if images lie outside, or put these "
-            "images into another group.",
+            remedy='Make the cube anew with grid="tiles", or put these images into another group.',
         )
     if choice != "tiles" and reason is None:
         return "regular", "images begin and end on multiples of their chunks"
@@ -62,14 +63,27 @@ def decided(
     return "tiles", reason or "the caller's choice"
 
 
-def _not_regular(fit: Fitted, chunks: Sequence[tuple[Rows, Chunk]], keys: Rows) -> str | None:
-    """Say what keeps images from being parts of one array; `None` if nothing does."""
+def _not_regular(
+    fit: Fitted, chunks: Sequence[tuple[Rows, Chunk]], keys: Rows, *, is_there: bool
+) -> str | None:
+    """Say what keeps images from being parts of one array; `None` if nothing does.
+
+    The grid of a cube that is there grows, if images lie outside.
+    """
     shape = np.array(fit.shape)
+    if is_there:
+        used = np.concatenate([rows for rows, _ in chunks])
+        shape = np.maximum(shape, (fit.corners + fit.sizes)[used].max(axis=0))
     for rows, chunk in chunks:
         corners = fit.corners[rows]
         ends = corners + fit.sizes[rows]
-        if ((corners < 0) | (ends > shape)).any():
-            return f"images lie outside its {shape[0]} rows and {shape[1]} columns"
+        cut = (shape > fit.shape) & (np.array(fit.shape) % chunk != 0)
+        if cut.any():
+            axis = "rows" if cut[0] else "columns"
+            return (
+                f"images lie beyond its last {axis}, which end within a chunk of {chunk[0]} × "
+                f"{chunk[1]}"
+            )
         if (corners % chunk).any():
             return f"images begin within a chunk of {chunk[0]} × {chunk[1]}"
         if ((ends % chunk != 0) & (ends != shape)).any():
@@ -138,3 +152,12 @@ def check_sizes(
                 remedy="Make a cube for each size, with a column for group.",
             )
     return int(tile[0]), int(tile[1])
+
+
+def resized(image: ArrayPlan, height: int, width: int) -> ArrayPlan:
+    """Return the plan of an image of another size, without references."""
+    sizes = dict(zip(image.dimension_names, image.shape, strict=True))
+    shape = tuple((sizes | {"y": height, "x": width}).values())
+    grid = tuple(-(-s // c) for s, c in zip(shape, image.chunk_shape, strict=True))
+    nothing = np.broadcast_to(np.uint64(0), grid)
+    return replace(image, shape=shape, offsets=nothing, lengths=nothing, inline={})

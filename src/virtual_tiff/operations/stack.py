@@ -32,7 +32,7 @@ from virtual_tiff.planning.names import check_apart
 from virtual_tiff.publishing.commit import Action, commit
 from virtual_tiff.publishing.containers import containers_for
 from virtual_tiff.publishing.cube import CubePart, existing_levels
-from virtual_tiff.publishing.fitting import without_unfit
+from virtual_tiff.publishing.extending.fitting import without_unfit
 from virtual_tiff.publishing.repository import Location
 from virtual_tiff.publishing.results import PublishResult
 from virtual_tiff.publishing.sources_table import Recorded

@@ -6,7 +6,7 @@ A cube with overviews is a group for each level, under the `multiscales` Zarr co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, prod, sqrt
 
 import icechunk
@@ -17,22 +17,14 @@ from virtual_tiff.choices import OnPresent, OutOfOrder
 from virtual_tiff.cubes.coordinate import as_text
 from virtual_tiff.cubes.grid import description
 from virtual_tiff.cubes.pages import ome_attributes
-from virtual_tiff.cubes.plan import CubePlan
-from virtual_tiff.cubes.stack import Existing
+from virtual_tiff.cubes.plan import CubePlan, Existing
 from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.pyramid import multiscales_attributes
 from virtual_tiff.planning.stacks import TILES
-from virtual_tiff.publishing.georeferencing import georeference, read_grid
-from virtual_tiff.publishing.levels import (
-    TAKEN,
-    CubeLevel,
-    dimensions_of,
-    extend_level,
-    is_variable,
-    write_frame,
-    write_level,
-)
+from virtual_tiff.publishing.extending.level import extend_level
+from virtual_tiff.publishing.georeferencing import georeference
+from virtual_tiff.publishing.levels import TAKEN, CubeLevel, existing_of, write_frame, write_level
 from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 from virtual_tiff.publishing.nodes import check_outside, get_json, key_prefix
 from virtual_tiff.publishing.parts import Part, Written
@@ -132,8 +124,7 @@ class CubePart(Part):
                 extend_level(session, level, each, recorded, self.on_present, self.out_of_order)
                 for level, each in _levels(self.path, self.cube).items()
             ]
-            if self.cube.overviews and self.cube.grid_kind == "tiles":
-                # The grid of all tiles is larger now.
+            if self.cube.overviews and any(level.is_larger for level in levels):
                 georeference(session.store, self.path)
         return [_written(self.path, levels)]
 
@@ -221,33 +212,6 @@ def existing_levels(store: IcechunkStore, path: str) -> tuple[Existing, ...]:
             return ()
         found.append(existing_of(group))
     return tuple(found)
-
-
-def existing_of(group: zarr.Group) -> Existing:
-    """Return the grid of the cube in a group; of tiles that of one, at the origin of all."""
-    arrays = dict(group.arrays())
-    array = next((each for name, each in arrays.items() if is_variable(name, each)), None)
-    if array is None:
-        raise RepositoryError(
-            "the group holds no cube.",
-            kind=ErrorKind.NOT_FOUND,
-            remedy="Publish a cube there first.",
-        )
-    names = dimensions_of(array)
-    sizes = dict(zip(names, array.shape, strict=True))
-    grid = read_grid(group, sizes["x"], sizes["y"])
-    if TILES[0] not in names:
-        return Existing(grid, "regular")
-    y, x = (dict(arrays[name].attrs) for name in TILES)
-    values = [_number(each.get(key)) for each in (x, y) for key in ("step", "origin")]
-    dx, left, dy, top = values
-    return Existing(replace(grid, transform=(dx, 0.0, left, 0.0, dy, top)), "tiles")
-
-
-def _number(value: object) -> float:
-    if not isinstance(value, float | int):
-        raise RepositoryError("the coordinates of the tiles do not say where their grid is.")
-    return float(value)
 
 
 def _levels(path: str, cube: CubePlan) -> dict[str, CubePlan]:

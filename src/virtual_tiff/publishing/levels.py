@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import icechunk
 import numpy as np
 import pyarrow as pa
 import zarr
 from icechunk import IcechunkStore
 from numpy.typing import NDArray
 
-from virtual_tiff.choices import OnPresent, OutOfOrder
-from virtual_tiff.cubes.coordinate import Merged, merge, positions
-from virtual_tiff.cubes.extending import check_order, without_present
+from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.cubes.gaps import PRESENT, presence, presence_axes
 from virtual_tiff.cubes.grid import GRID_MAPPING, frame
 from virtual_tiff.cubes.item_properties import item_property
-from virtual_tiff.cubes.plan import CubePlan, CubeVariable
+from virtual_tiff.cubes.plan import CubePlan, CubeVariable, Existing
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.json_type import JSON
-from virtual_tiff.planning.agreement import shared_attributes
 from virtual_tiff.planning.metadata import array_document, to_bytes
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.planning.stacks import TILES, order_of, stacked
 from virtual_tiff.publishing.coordinate import (
-    extended_properties,
-    read_coordinate,
     write_coordinate,
     write_presence,
     write_property,
     write_tiles,
 )
-from virtual_tiff.publishing.fitting import check_bands, check_fits, check_grid, check_pages
+from virtual_tiff.publishing.georeferencing import read_grid
 from virtual_tiff.publishing.nodes import (
     check_free,
     get_document,
@@ -45,15 +38,12 @@ from virtual_tiff.publishing.nodes import (
     write_group,
     write_parents,
 )
-from virtual_tiff.publishing.presence import PresenceUpdate
 from virtual_tiff.publishing.references import References, Task
-from virtual_tiff.publishing.sources_table import Recorded, Sources, modified_times
+from virtual_tiff.publishing.sources_table import Sources, modified_times
 from virtual_tiff.storage.run import run
 
 #: Number of images whose references are written in one task.
 TASK_IMAGES = 20_000
-#: Attributes of an array that come from its cube, not from its images.
-_OF_THE_CUBE = ("grid_mapping", "coordinates")
 TAKEN = "Append to it, or publish into another group."
 
 
@@ -63,9 +53,9 @@ class CubeLevel:
 
     `places` are, for each axis of `cube`, where its positions are in the arrays; `grown` is the
     number of new ones along the first axis, `arrays` the number of arrays that were made or
-    extended, and `skipped` the number of images that the group at `path` had already. `holders`
-    are, by name of the variable, the rows of the table of sources whose place each image takes, or
-    -1.
+    extended, and `skipped` the number of images that the group at `path` had already. `is_larger`
+    says that the images may lie beyond those that were there. `holders` are, by name of the
+    variable, the rows of the table of sources whose place each image takes, or -1.
     """
 
     path: str
@@ -74,6 +64,7 @@ class CubeLevel:
     grown: int = 0
     skipped: int = 0
     arrays: int = 0
+    is_larger: bool = False
     holders: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @property
@@ -193,15 +184,15 @@ def write_level(
     run(write_frame(store, path, beside))
     for name, variable in cube.variables.items():
         shown = [f"{name}{PRESENT}"] if name in gaps else []
-        _create(store, path, name, variable, cube.sizes, [*shown, *cube.item_properties])
-    group = _open_group(store, path)
+        create_variable(store, path, name, variable, cube.sizes, [*shown, *cube.item_properties])
+    group = open_cube(store, path)
     for axis in axes if gaps else cube.axes:
         write_coordinate(group, axis.name, axis.values)
     for name in cube.item_properties:
         if (values := item_property(cube, name)) is not None:
             write_property(group, name, cube.axes[0].name, values)
     if tiled:
-        _write_tiles(group, cube)
+        write_places_of_tiles(group, cube)
     for name, present in gaps.items():
         write_presence(group, f"{name}{PRESENT}", axes, present)
     sizes = list(cube.sizes.values())
@@ -209,107 +200,8 @@ def write_level(
     return CubeLevel(path, cube, places, grown=sizes[0] if sizes else 0, arrays=len(names))
 
 
-def extend_level(
-    session: icechunk.Session,
-    path: str,
-    cube: CubePlan,
-    recorded: Recorded,
-    on_present: OnPresent,
-    out_of_order: OutOfOrder,
-) -> CubeLevel:
-    """Make room for more images at one resolution, of which `recorded` has those that are there."""
-    store = session.store
-    group = _open_group(store, path)
-    existing = [read_coordinate(group, axis.name) for axis in cube.axes]
-    check_grid(group, cube)
-    check_pages(group, cube)
-    check_bands(group, path, cube)
-    check_fits(store, path, cube)
-    holders = _holders(path, cube, existing, recorded)
-    taken = {name: rows >= 0 for name, rows in holders.items()}
-    same = {name: _same(cube, name, rows, recorded) for name, rows in holders.items()}
-    cube, skipped = without_present(key_prefix(path), cube, taken, same, on_present)
-    if cube.images == 0:
-        return CubeLevel(
-            path, cube, tuple(np.empty(0, np.int64) for _ in cube.axes), skipped=skipped
-        )
-    together = [merge(there, axis.values) for there, axis in zip(existing, cube.axes, strict=True)]
-    for number, merged in enumerate(together):
-        check_order(cube, number, existing[number], merged, out_of_order)
-    sizes = {a.name: len(m.values) for a, m in zip(cube.axes, together, strict=True)}
-    arrays = _with_axes(group, list(sizes))
-    gaps = PresenceUpdate.read(group, cube, arrays, together)
-    holders = {n: r[~same[n]] for n, r in holders.items()} if on_present == "replace" else {}
-    replaced = {name: rows >= 0 for name, rows in holders.items() if name in cube.variables}
-    properties, notes = extended_properties(group, cube, together, replaced)
-    cube = replace(cube, notes=(*cube.notes, *notes))
-    for name in arrays:
-        variable = cube.variables.get(name)
-        shown = [f"{name}{PRESENT}"] if name in gaps.after else []
-        _resize(store, f"{key_prefix(path)}{name}", sizes, variable, [*shown, *properties])
-        _move(session, f"/{key_prefix(path)}{name}", arrays[name], sizes, together)
-    for name, variable in cube.variables.items():
-        if name not in arrays:
-            shown = [f"{name}{PRESENT}"] if name in gaps.after else []
-            _create(store, path, name, variable, sizes, [*shown, *properties])
-    for axis, merged in zip(cube.axes, together, strict=True):
-        write_coordinate(group, axis.name, merged.values)
-    for name, values in properties.items():
-        write_property(group, name, cube.axes[0].name, values)
-    if cube.grid_kind == "tiles" and "y" in group:
-        _write_tiles(group, cube)
-    gaps.write(group)
-    return CubeLevel(
-        path,
-        cube,
-        tuple(merged.new for merged in together),
-        grown=len(together[0].values) - len(existing[0]) if together else 0,
-        skipped=skipped,
-        arrays=len(cube.variables) + len(cube.axes) + len(properties),
-        holders=holders,
-    )
-
-
-def _holders(
-    path: str, cube: CubePlan, existing: Sequence[NDArray[Any]], recorded: Recorded
-) -> dict[str, NDArray[np.int64]]:
-    """Return the row of the table of sources that holds the place of each image, or -1.
-
-    The table is read only for images all of whose coordinates the cube has.
-    """
-    found = {}
-    there = [
-        # Values of another kind are refused when they are merged.
-        np.isin(axis.values, values)
-        if axis.values.dtype.kind == values.dtype.kind
-        else np.zeros(len(axis.values), bool)
-        for axis, values in zip(cube.axes, existing, strict=True)
-    ]
-    for name, variable in cube.variables.items():
-        candidates = np.ones(variable.rows.size, bool)
-        for number, known in enumerate(there):
-            candidates &= known[variable.places[:, number]]
-        rows = np.full(variable.rows.size, -1, np.int64)
-        if candidates.any():
-            texts = positions(cube.axes, variable.of(candidates), cube.grid_kind)
-            rows[candidates] = recorded.rows(f"{key_prefix(path)}{name}", texts)
-        found[name] = rows
-    return found
-
-
-def _same(
-    cube: CubePlan, name: str, holders: NDArray[np.int64], recorded: Recorded
-) -> NDArray[np.bool_]:
-    """Return which images are the very ones that hold their places."""
-    same = np.zeros(holders.size, bool)
-    for image in np.flatnonzero(holders >= 0).tolist():
-        row = int(holders[image])
-        source = cube.inventory.source(int(cube.variables[name].rows[image]))
-        same[image] = recorded.table.source(row).is_same(source)
-    return same
-
-
-def _write_tiles(group: zarr.Group, cube: CubePlan) -> None:
+def write_places_of_tiles(group: zarr.Group, cube: CubePlan) -> None:
+    """Write the pixel centres of the tiles of a group, which has their rows and columns."""
     assert cube.grid.transform is not None
     a, _, c, _, e, f = cube.grid.transform
     image = next(iter(cube.variables.values())).image
@@ -322,6 +214,33 @@ def _write_tiles(group: zarr.Group, cube: CubePlan) -> None:
     bottom, right = np.concatenate(ends).max(axis=0).tolist()
     write_tiles(group, "y", e, f, sizes["y"], bottom)
     write_tiles(group, "x", a, c, sizes["x"], right)
+
+
+def existing_of(group: zarr.Group) -> Existing:
+    """Return the grid of the cube in a group; of tiles that of one, at the origin of all."""
+    arrays = dict(group.arrays())
+    array = next((each for name, each in arrays.items() if is_variable(name, each)), None)
+    if array is None:
+        raise RepositoryError(
+            "the group holds no cube.",
+            kind=ErrorKind.NOT_FOUND,
+            remedy="Publish a cube there first.",
+        )
+    names = dimensions_of(array)
+    sizes = dict(zip(names, array.shape, strict=True))
+    grid = read_grid(group, sizes["x"], sizes["y"])
+    if TILES[0] not in names:
+        return Existing(grid, "regular")
+    y, x = (dict(arrays[name].attrs) for name in TILES)
+    values = [_number(each.get(key)) for each in (x, y) for key in ("step", "origin")]
+    dx, left, dy, top = values
+    return Existing(replace(grid, transform=(dx, 0.0, left, 0.0, dy, top)), "tiles")
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, float | int):
+        raise RepositoryError("the coordinates of the tiles do not say where their grid is.")
+    return float(value)
 
 
 async def write_frame(store: IcechunkStore, path: str, plan: GroupPlan) -> None:
@@ -342,35 +261,7 @@ async def write_frame(store: IcechunkStore, path: str, plan: GroupPlan) -> None:
         await task.write(store)
 
 
-def _move(
-    session: icechunk.Session,
-    array_path: str,
-    dimensions: Sequence[str],
-    sizes: Mapping[str, int],
-    together: Sequence[Merged],
-) -> None:
-    """Move the chunks of an array to the new positions along the axes."""
-    moves = {
-        dimensions.index(name): merged.old.tolist()
-        for name, merged in zip(sizes, together, strict=True)
-        if not merged.is_extension
-    }
-    if not moves:
-        return
-    back = {at: {new: old for old, new in enumerate(to)} for at, to in moves.items()}
-
-    def forward(index: Any) -> list[int]:
-        return [moves[at][i] if at in moves else i for at, i in enumerate(index)]
-
-    def backward(index: Any) -> list[int] | None:
-        if any(index[at] not in to for at, to in back.items()):
-            return None
-        return [back[at][i] if at in back else i for at, i in enumerate(index)]
-
-    session.reindex_array(array_path, forward, backward)
-
-
-def _create(
+def create_variable(
     store: IcechunkStore,
     path: str,
     name: str,
@@ -378,6 +269,7 @@ def _create(
     sizes: Mapping[str, int],
     beside: Sequence[str],
 ) -> None:
+    """Write the array of a variable, without references; `beside` names its coordinates."""
     plan = stacked(variable.image, sizes)
     named = beside_attributes(store, path, beside)
     # First, where the images do not say other things of a group of their own.
@@ -410,36 +302,6 @@ def beside_attributes(
     return found | ({"coordinates": " ".join(beside)} if beside else {})
 
 
-def _resize(
-    store: IcechunkStore,
-    array: str,
-    sizes: Mapping[str, int],
-    variable: CubeVariable | None,
-    beside: Sequence[str],
-) -> None:
-    """Resize an array; keep only the attributes that the new images have too."""
-    document = get_json(store, array)
-    if document is None:
-        raise RepositoryError(f"there is no array {array!r}.", kind=ErrorKind.NOT_FOUND)
-    for at, name in enumerate(document["dimension_names"]):
-        document["shape"][at] = sizes.get(name, document["shape"][at])
-    if variable is not None:
-        there = document["attributes"]
-        kept = {key: there[key] for key in _OF_THE_CUBE if key in there}
-        document["attributes"] = shared_attributes([there, variable.image.attributes]) | kept
-    if beside:
-        path = array.rpartition("/")[0]
-        there = document["attributes"]
-        document["attributes"] = {**there, **beside_attributes(store, path, beside, there)}
-    run(set_document(store, array, json.dumps(document, ensure_ascii=False).encode()))
-
-
-def _with_axes(group: zarr.Group, axes: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the dimensions of the variables of a cube that have all these axes, by name."""
-    found = {n: dimensions_of(each) for n, each in group.arrays() if is_variable(n, each)}
-    return {name: dimensions for name, dimensions in found.items() if {*axes} <= {*dimensions}}
-
-
 def is_variable(name: str, array: zarr.Array[Any]) -> bool:
     """Return whether an array of a cube holds images; else it is a coordinate."""
     return name not in ("y", "x") and {"y", "x"} <= set(dimensions_of(array))
@@ -451,7 +313,8 @@ def dimensions_of(array: zarr.Array[Any]) -> tuple[str, ...]:
     return tuple(name or "" for name in names)
 
 
-def _open_group(store: IcechunkStore, path: str) -> zarr.Group:
+def open_cube(store: IcechunkStore, path: str) -> zarr.Group:
+    """Open the group of a cube, to write it."""
     try:
         return zarr.open_group(store, path=path or None, mode="r+", zarr_format=3)
     except FileNotFoundError as error:

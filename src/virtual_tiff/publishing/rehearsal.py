@@ -141,6 +141,9 @@ class _Session:
     def reindex_array(self, *_: object) -> None:
         """Move nothing: only the documents are of interest."""
 
+    def shift_array(self, *_: object) -> None:
+        """Move nothing either."""
+
 
 def rehearse(target: Target, parts: Sequence[Part]) -> PublishResult:
     """Do all that a commit does, with all its checks, but write nothing.

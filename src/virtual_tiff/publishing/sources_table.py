@@ -7,7 +7,8 @@ image of each array, whatever published it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -160,6 +161,24 @@ def change_sources(store: IcechunkStore, added: Sources, dropped: Sequence[int] 
         array.resize((end + len(values) - filled.size,))
         if filled.size < len(values):
             array[end:] = values[filled.size :]
+
+
+def move_places(store: IcechunkStore, arrays: Collection[str], offset: Mapping[str, int]) -> None:
+    """Add an offset to the positions of all images of some arrays, by name of the dimension."""
+    group = _group(store)
+    if "array" not in group or "position" not in group:
+        return
+    names, column = (_column(group, name, 0) for name in ("array", "position"))
+    rows = np.flatnonzero(np.isin(np.asarray(names[:]).astype(object), list(arrays)))
+    if not rows.size:
+        return
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    positions = np.asarray(column[first:last])
+    for row in (rows - first).tolist():
+        place = json.loads(str(positions[row]))
+        place.update({name: place[name] + offset[name] for name in offset if name in place})
+        positions[row] = json.dumps(place, ensure_ascii=False)
+    column[first:last] = positions
 
 
 def _column(group: zarr.Group, name: str, count: int) -> Any:
