@@ -165,7 +165,7 @@ def _commits(
         raise InvalidOptionError(
             "whether a stitched cube has a time depends on all of its images, of which each commit "
             "has some.",
-            remedy='Pass along="datetime", or along=() for a mosaic without time.',
+            remedy='Pass along="datetime" if it has a time; without one, make one commit.',
         )
     if given.get("dry_run"):
         # A batch is checked against the cube that those before it have made.
