@@ -14,7 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from virtual_tiff.choices import Grid, OnDuplicate, OnGap, OnMismatch, check_choice
-from virtual_tiff.cubes.agreement import GRID, check_encodings, check_grids, shared_band_names
+from virtual_tiff.cubes.agreement import (
+    ENCODING,
+    GRID,
+    check_encodings,
+    check_grids,
+    shared_band_names,
+)
 from virtual_tiff.cubes.gaps import PRESENT, filled
 from virtual_tiff.cubes.item_properties import check_item_properties
 from virtual_tiff.cubes.lattice import Fitted, fitted, off_lattice
@@ -42,7 +48,7 @@ from virtual_tiff.cubes.plan import (
 from virtual_tiff.cubes.stitching import check_sizes, decided, resized, tile_axes
 from virtual_tiff.cubes.survey import Problem, error_of, survey
 from virtual_tiff.errors import InvalidOptionError, MismatchError
-from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.inventory.table import Inventory, rows_of
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import of_one_band
 from virtual_tiff.planning.names import check_name
@@ -56,6 +62,8 @@ DEFAULT_SNAP = 0.01
 #: Dimension of a cube that is stacked along the column `datetime`.
 TIME = "time"
 DEFAULT_VARIABLE = "data"
+#: Columns from which it is decided whether images can share an array.
+_SAID = ["url", "ifd", "bands", "band_names", *ENCODING, "attributes", "pages"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,6 +313,8 @@ def _problems(
 
 def _labels(images: Inventory, options: CubeOptions) -> tuple[list[str], Rows]:
     """Return the names of variables, and which of them each image belongs to."""
+    if options.variable is None and options.variable_pattern is None:
+        return [options.name], np.zeros(len(images), np.int64)
     names = np.array(
         variable_names(images, options.variable, options.variable_pattern, options.name),
         np.dtypes.StringDType(),
@@ -417,11 +427,10 @@ def _cube(
     """Make variables of images with known positions and equal grids."""
     images = level.images
     variables: dict[str, CubeVariable] = {}
-    # References are most of a table, and are not needed here.
-    said = images.table.drop_columns(["offsets", "lengths", "inline"])
+    said = images.table.select(_SAID)
     plans = {}
     for label, rows in level.members.items():
-        attributes = check_encodings(said.take(pa.array(rows)), stitched=options.stitch)
+        attributes = check_encodings(rows_of(said, rows), stitched=options.stitch)
         plans[label] = replace(images.plan(int(rows[0])), attributes=attributes)
     axes, places, kind, size, notes = _arranged(level, fit, plans, options, existing)
     masks = {f"{label}{MASK}" for label in plans} & plans.keys() if options.masks else set()
@@ -452,7 +461,7 @@ def _cube(
     else:
         grid = fit.grid
     of_images = [rows for label, rows in level.members.items() if label not in masks]
-    facts, odd = shared_facts(said.take(pa.array(np.concatenate(of_images))))
+    facts, odd = shared_facts(rows_of(said, np.concatenate(of_images)))
     cube = CubePlan(
         axes=axes,
         variables=variables,
@@ -465,7 +474,7 @@ def _cube(
     )
     if cube.bands:
         of_bands = [v.rows for v in variables.values() if "band" in v.image.dimension_names]
-        table = said.take(pa.array(np.concatenate(of_bands)))
+        table = rows_of(said, np.concatenate(of_bands))
         cube = replace(cube, band_names=shared_band_names(table))
     return cube
 
