@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+import tifffile
 import zarr
 import zarr.api.asynchronous
 from zarr.buffer import default_buffer_prototype
@@ -23,7 +26,24 @@ from tests.helpers.paged import PAGED
 from tests.helpers.read import local_registry, numcodecs_names
 from virtual_tiff import VirtualTIFF
 
-SERIES = PAGED | MICROSCOPES | {"gel": gel, "ndpi": ndpi, "plate": plate}
+
+def _axis(letter: str) -> Callable[[Path], None]:
+    """Return a function that writes three pages along one of tifffile's axes."""
+
+    def make(path: Path) -> None:
+        pixels = np.arange(3 * 40 * 50, dtype=np.uint16).reshape(3, 40, 50)
+        metadata = {"axes": f"{letter}YX"}
+        tifffile.imwrite(path, pixels, photometric="minisblack", metadata=metadata)
+
+    return make
+
+
+SERIES = {
+    **PAGED,
+    **MICROSCOPES,
+    **{"gel": gel, "ndpi": ndpi, "plate": plate},
+    **{f"axis-{letter}": _axis(letter) for letter in "IRAPHELVMQ"},
+}
 #: The formats that are recognised by the suffix of the file.
 _SUFFIXES = {"ndpi": ".ndpi", "lsm": ".lsm", "lsm-lzw": ".lsm"}
 
