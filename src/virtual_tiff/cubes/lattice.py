@@ -91,7 +91,8 @@ def fitted(
     lines, corners = [], np.empty_like(sizes)
     for axis, (scale, start) in enumerate(_PARTS):
         line = None if known is None else (known[start], known[scale])
-        origin, step, exact = _line(transforms[:, start], transforms[:, scale], line)
+        step = _usual(transforms[:, scale], sizes[:, axis])
+        origin, step, exact = _line(transforms[:, start], step, line)
         corners[:, axis] = np.rint(exact)
         lines.append((origin, step))
         # Not the opposite comparison, which a NaN would pass.
@@ -146,13 +147,11 @@ def _transforms(table: pa.Table) -> Floats:
 
 
 def _line(
-    origins: Floats, steps: Floats, known: tuple[float, float] | None
+    origins: Floats, step: float, known: tuple[float, float] | None
 ) -> tuple[float, float, Floats]:
     """Fit origin and pixel size along one axis; return the origins in pixels, nearly whole."""
     if known is not None:
         return *known, (origins - known[0]) / known[1]
-    found, counts = np.unique(steps, return_counts=True)
-    step = float(found[np.argmax(counts)])
     values, inverse = np.unique(origins, return_inverse=True)
     if step < 0:
         values, inverse = values[::-1], values.size - 1 - inverse
@@ -172,6 +171,16 @@ def _line(
             step = float(from_middle @ (values - values.mean()) / (from_middle @ from_middle))
         start = float(values.mean() - step * whole.mean())
     return start, step, ((values - start) / step)[inverse]
+
+
+def _usual(steps: Floats, sizes: NDArray[np.int64]) -> float:
+    """Return the pixel size of most images, whatever their order; of equally many, of the larger.
+
+    Sizes of levels are rounded, and so are their pixel sizes.
+    """
+    found, inverse, counts = np.unique(steps, return_inverse=True, return_counts=True)
+    pixels = np.bincount(inverse.reshape(-1), weights=sizes)
+    return float(found[np.lexsort((pixels, counts))[-1]])
 
 
 def _within(
@@ -197,7 +206,7 @@ def _is_one(
     one = all(same_crs(names[0], name) for name in names)
     for axis, (scale, _) in enumerate(_PARTS):
         steps = transforms[:, scale]
-        expected = steps[0] if known is None else known[scale]
+        expected = _usual(steps, sizes[:, axis]) if known is None else known[scale]
         apart = np.abs(steps / expected - 1) * sizes[:, axis]
         one = one and bool(apart.max() < _STRETCH)
     return one
