@@ -21,7 +21,7 @@ from tests.helpers.archive import (
     write_scenes,
 )
 from tests.helpers.read import numcodecs_names
-from virtual_tiff.cubes.stack import CubeOptions
+from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.errors import (
     ErrorKind,
     InvalidOptionError,
