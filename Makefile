@@ -4,8 +4,8 @@
 BIN := .venv/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo map test test-javascript test-map test-azure test-ome-zarr test-latest test-lowest lint format bench \
-	bench-quick bench-docs docs download-test-images fuzz constraints clean
+.PHONY: help env demo map test test-javascript test-map test-azure test-ome-zarr test-serve test-torch test-latest test-lowest lint format \
+	bench bench-quick bench-docs docs download-test-images fuzz constraints clean
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -43,6 +43,28 @@ test-ome-zarr: env ## open series of pages with validators and readers of OME-Za
 	rm -rf build/ome-zarr
 	$(BIN)python -m tests.ome_zarr.write build/ome-zarr
 	.venv-ome-zarr/bin/python tests/ome_zarr/check.py build/ome-zarr
+
+test-serve: env ## serve tiles of a cube with titiler-xarray, in .venv-serve
+	$(BIN)python -m venv .venv-serve
+	.venv-serve/bin/python -m pip install --quiet --disable-pip-version-check \
+	  icechunk==2.3.0 imagecodecs-zarr==2026.10.10 rasterio==1.5.2 titiler-xarray==2.4.0 uvicorn==0.54.0 zarr==3.4.2
+	rm -rf build/serve
+	mkdir -p build/serve
+	cp -r examples build/serve
+	cd build/serve && ../../$(BIN)virtual-tiff stack examples/reflectance_*.tif --to cube --quiet \
+	  --datetime-pattern '_(\d{8})_' --variable-pattern '_(red|nir)'
+	.venv-serve/bin/python tests/recipes/serve.py build/serve
+
+test-torch: env ## run the recipes for PyTorch and TorchGeo (6 GB; not part of .ci/run)
+	$(BIN)python -m venv .venv-torch
+	.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check \
+	  icechunk==2.3.0 imagecodecs-zarr==2026.10.10 'torch>=2.13' torchgeo==0.10.1 xarray==2026.9.0 zarr==3.4.2
+	rm -rf build/torch
+	mkdir -p build/torch
+	cp -r examples build/torch
+	cd build/torch && ../../$(BIN)virtual-tiff stack examples/reflectance_*.tif --to cube --quiet \
+	  --datetime-pattern '_(\d{8})_' --variable-pattern '_(red|nir)'
+	ICECHUNK_LOG=error .venv-torch/bin/python tests/recipes/train.py build/torch
 
 test-latest: ## run the tests with the newest releases of everything
 	@scripts/bootstrap.sh latest
@@ -86,4 +108,4 @@ constraints: ## pin the newest releases in constraints.txt
 	@scripts/bootstrap.sh constraints
 
 clean: ## remove everything the tasks made, environments included
-	rm -rf .venv .venv-latest .venv-lowest .uv .pixi build dist site examples/*/node_modules tests/*/node_modules clients/*/node_modules clients/*/wasm clients/*/licenses
+	rm -rf .venv .venv-serve .venv-torch .venv-latest .venv-lowest .uv .pixi build dist site examples/*/node_modules tests/*/node_modules clients/*/node_modules clients/*/wasm clients/*/licenses

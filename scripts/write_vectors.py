@@ -188,6 +188,13 @@ def predictors() -> Iterator[Vector]:
         [codec("imagecodecs_delta", axis=-1, dist=1), BANDS_FIRST, LITTLE],
         stored,
     )
+    yield vector(
+        "imagecodecs_delta: after a transpose",
+        "uint16",
+        (3, 4, 6),
+        [BANDS_FIRST, codec("imagecodecs_delta", axis=-2, dist=1), LITTLE],
+        stored,
+    )
     for dtype in ("float32", "float64"):
         data = wave(5, 7, dtype=dtype)
         yield vector(

@@ -17,7 +17,7 @@ from virtual_tiff import scan, stack
 from virtual_tiff.catalog.entries import archive, archives
 from virtual_tiff.catalog.search import tile_urls
 from virtual_tiff.cli import main
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError, VirtualTIFFError
 
 Output = pytest.CaptureFixture[str]
 WORLD = (-180.0, -90.0, 180.0, 90.0)
@@ -35,10 +35,15 @@ class Api:
     searches: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
     status: int = 200
+    #: Statuses of the first searches; then `status`.
+    faults: list[int] = field(default_factory=list)
+    #: Each search gets the same page, with a link to the next.
+    circle: bool = False
 
     def page(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a page of two Items; the last full page of `earth-search` has a next one."""
         start = int(str(body.get("token") or "next:x:0").rsplit(":", 1)[-1])
+        start = 0 if self.circle else start
         found = self.items[start : start + 2]
         answer: dict[str, Any] = {"type": "FeatureCollection", "features": found, "links": []}
         more = bool(found) if self.style == "earth-search" else start + 2 < len(self.items)
@@ -85,7 +90,8 @@ def api(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Api]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             served.searches.append(body)
-            self._answer(served.page(body), served.status)
+            status = served.faults.pop(0) if served.faults else served.status
+            self._answer(served.page(body), status)
 
         def _answer(self, document: dict[str, Any], status: int = 200) -> None:
             data = json.dumps(document).encode()
@@ -214,7 +220,71 @@ def test_wrong_places(api: Api, tmp_path: Path, bbox: tuple[float, ...]) -> None
     assert api.searches == []
 
 
-def test_wrong_times_and_servers_that_fail(api: Api, tmp_path: Path) -> None:
+def test_a_server_that_throttles_midway(api: Api, tmp_path: Path) -> None:
+    api.faults = [200, 429, 502]
+    inventory = scan(f"catalog:{write_entry(tmp_path, api.url)}", datetime="2024")
+    assert inventory.table["item"].to_pylist() == ["item-0", "item-1", "item-2", "item-3"]
+    assert len(api.searches) == (5 if api.style == "earth-search" else 4)
+
+
+def test_pages_that_repeat_items(api: Api, tmp_path: Path) -> None:
+    api.items.insert(2, api.items[1])
+    inventory = scan(f"catalog:{write_entry(tmp_path, api.url)}", datetime="2024")
+    assert inventory.table["item"].to_pylist() == ["item-0", "item-1", "item-2", "item-3"]
+
+
+def test_pages_without_an_end(api: Api, tmp_path: Path) -> None:
+    api.circle = True
+    with pytest.raises(SourceError) as caught:
+        scan(f"catalog:{write_entry(tmp_path, api.url)}", datetime="2024")
+    assert caught.value.kind == ErrorKind.STORAGE
+    assert caught.value.remedy
+    assert len(api.searches) == 2
+
+
+@pytest.mark.parametrize("assets", [None, {}, ...])
+def test_items_without_assets(api: Api, tmp_path: Path, assets: Any) -> None:
+    if assets is ...:
+        del api.items[1]["assets"]
+    else:
+        api.items[1]["assets"] = assets
+    entry = write_entry(tmp_path, api.url)
+    inventory = scan(f"catalog:{entry}", datetime="2024")
+    assert inventory.table["item"].to_pylist() == ["item-0", "item-2", "item-3"]
+
+
+@pytest.mark.parametrize("features", [None, [None], [{}], "text"])
+def test_answers_that_are_no_page(api: Api, tmp_path: Path, features: Any) -> None:
+    entry = write_entry(tmp_path, api.url)
+    page = api.page
+    api.page = lambda body: {**page(body), "features": features}  # type: ignore[method-assign]
+    with pytest.raises(VirtualTIFFError) as caught:
+        scan(f"catalog:{entry}", datetime="2024")
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("2024-01-01/..", "2024-01-01T00:00:00Z/.."),
+        ("../2024-01-31", "../2024-01-31T23:59:59Z"),
+        ("2024-01-02T03:04:05Z", "2024-01-02T03:04:05Z"),
+    ],
+)
+def test_open_intervals_and_the_antimeridian(
+    api: Api, tmp_path: Path, given: str, sent: str
+) -> None:
+    scan(f"catalog:{write_entry(tmp_path, api.url)}", bbox=(170, -20, -170, -10), datetime=given)
+    assert api.searches[0]["bbox"] == [170, -20, -170, -10]
+    assert (
+        api.searches[0]["datetime"].replace("2024-01-31T00:00:00Z", "2024-01-31T23:59:59Z") == sent
+    )
+
+
+def test_wrong_times_and_servers_that_fail(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIRTUAL_TIFF_RETRY_SECONDS", "0")
     entry = write_entry(tmp_path, api.url)
     with pytest.raises(InvalidOptionError):
         scan(f"catalog:{entry}", datetime="yesterday")

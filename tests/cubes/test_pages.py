@@ -17,7 +17,8 @@ from tests.helpers.make import Pixels
 from tests.helpers.paged import ramp
 from tests.helpers.range_server import RangeServer
 from virtual_tiff import VirtualTIFF, append, open_repository, publish, scan, stack
-from virtual_tiff.errors import ErrorKind, MismatchError, VirtualTIFFError
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError, MismatchError, VirtualTIFFError
+from virtual_tiff.tiff.ome_companion import companion_of
 from virtual_tiff.tiff.ome_places import places_of_planes
 
 COLUMNS = {"t": r"_t(\d+)", "c": r"_(c\d)"}
@@ -343,6 +344,60 @@ def test_an_image_in_several_files(tmp_path: Path) -> None:
     (tmp_path / names[3]).unlink()
     with pytest.raises(MismatchError):
         stack(str(tmp_path / "*.tif"), str(tmp_path / "s"))
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_metadata_in_a_file_of_its_own(by_name: bool, tmp_path: Path) -> None:
+    """OME-TIFFs that only name their companion, by the UUIDs or by the names in it."""
+    pixels = ramp(3, 2, 2, 20, 30)
+    planes = [{"t": t, "c": c, "z": z} for t in range(3) for c in range(2) for z in range(2)]
+    names = [f"{(7 * i) % 12:02} a.ome.tif" for i in range(12)]
+    text = ome_set(names, {"t": 3, "c": 2, "z": 2}, planes).replace("{own}", "companion")
+    companion = tmp_path / "the set.companion.ome"
+    companion.write_bytes(text.encode())
+    for name, place in zip(names, planes, strict=True):
+        own = "" if by_name else f' UUID="urn:uuid:{name}"'
+        binary = (
+            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"{own}>'
+            f'<BinaryOnly MetadataFile="{companion.name}" UUID="urn:uuid:companion"/></OME>'
+        )
+        data = pixels[place["t"], place["c"], place["z"]]
+        tifffile.imwrite(tmp_path / name, data, description=binary, metadata=None)
+    stack(str(tmp_path / "*.tif"), str(tmp_path / "r"))
+    array = array_of(tmp_path / "r")
+    assert names_of(array) == ("t", "c", "z", "y", "x")
+    assert np.array_equal(np.asarray(array[...]), pixels)
+    ome = ome_of(group_of(tmp_path / "r"))
+    assert [channel["label"] for channel in ome["omero"]["channels"]] == ["DAPI", "GFP"]
+    # Without one of the files, its plane is a gap.
+    gone = (tmp_path / names[3]).rename(tmp_path / "gone")
+    with pytest.raises(MismatchError):
+        stack(str(tmp_path / "*.tif"), str(tmp_path / "s"))
+    stack(str(tmp_path / "*.tif"), str(tmp_path / "s"), on_gap="fill", fill_value=9)
+    found = np.asarray(array_of(tmp_path / "s")[...])
+    expected = pixels.copy()
+    expected[tuple(planes[3].values())] = 9
+    assert np.array_equal(found, expected)
+    gone.rename(tmp_path / names[3])
+    # Without the companion, places are not known, and images are not taken for one another.
+    companion.unlink()
+    (row, *_) = scan([str(tmp_path / names[0])]).table.to_pylist()
+    assert "notes" in row["attributes"]
+    with pytest.raises(VirtualTIFFError):
+        stack(str(tmp_path / "*.tif"), str(tmp_path / "u"))
+
+
+def test_companions_of_web_servers() -> None:
+    text = '<OME><BinaryOnly MetadataFile="a b.ome"/></OME>'
+    found = companion_of(text, "https://example.com/a/b.ome.tif?key=c/d")
+    assert found == "https://example.com/a/a%20b.ome"
+
+
+@pytest.mark.parametrize("name", ["../x.ome", "/etc/passwd", "..", "", "a\\b", "http://h/x"])
+def test_companions_are_beside_their_files(name: str) -> None:
+    text = f'<OME><BinaryOnly MetadataFile="{name}"/></OME>'
+    with pytest.raises(InvalidTIFFError):
+        companion_of(text, "https://example.com/a/b.ome.tif")
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,39 @@ def test_a_lattice_does_not_depend_on_the_order_of_images(tmp_path: Path) -> Non
     assert found[0].corners.tolist() == found[1].corners[::-1].tolist()
 
 
+@pytest.mark.parametrize(("width", "missing"), [(128, None), (128, (1, 1)), (100, None)])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_tiles_of_one_array_are_joined(
+    width: int, missing: tuple[int, int] | None, rows: int, tmp_path: Path
+) -> None:
+    """As VirtualiZarr#882 and kerchunk#78 wanted them: rows, gaps, widths that do not divide."""
+    whole = np.arange(256 * 384, dtype="u2").reshape(256, 384)
+    expected = np.full((128 * rows, 3 * width), 65535, "u2")
+    for i, j in itertools.product(range(rows), range(3)):
+        if (i, j) != missing:
+            part = np.s_[i * 128 : (i + 1) * 128, j * width : (j + 1) * width]
+            expected[part] = whole[part]
+            transform = Affine(10, 0, 5e5 + 10 * width * j, 0, -10, 5e6 - 1280 * i)
+            options: dict[str, Any] = {
+                "TILED": "YES",
+                "BLOCKXSIZE": 64,
+                "BLOCKYSIZE": 64,
+                "COMPRESS": "DEFLATE",
+            }
+            (tmp_path / "a").mkdir(exist_ok=True)
+            write_with_rasterio(
+                tmp_path / "a" / f"t{i}{j}.tif",
+                whole[part],
+                transform=transform,
+                nodata=65535,
+                **options,
+            )
+    stack(str(tmp_path / "a"), str(tmp_path / "r"), stitch=True)
+    dataset = opened(open_repository(str(tmp_path / "r")))
+    assert ("tile_x" in dataset["data"].dims) == (width == 100)
+    assert np.array_equal(flat(dataset).values, expected)
+
+
 def test_rotated_images_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     transform = Affine(10, 1, 5, 1, -10, 6)

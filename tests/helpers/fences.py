@@ -221,6 +221,23 @@ def _tidy(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip("\n").splitlines()).rstrip("\n")
 
 
+def write_files(page: Path, folder: Path) -> list[str]:
+    """Write the Python fences of a page that are files: their first line is `# NAME.py`.
+
+    Returns
+    -------
+    list of str
+        Their names, in the order of the page.
+    """
+    names = []
+    for fence in fences(page):
+        named = re.match(r"# (\w+\.py)\n", fence.code)
+        if fence.language == "python" and named:
+            (folder / named[1]).write_text(fence.code, encoding="utf-8")
+            names.append(named[1])
+    return names
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the pages that are named."""
     for name in arguments:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 import warnings
 from collections.abc import Iterator
@@ -192,6 +193,49 @@ def test_every_entry_also_private_ones(tmp_path: Path) -> None:
     )
     assert (tags[65001].type, tags[65001].value) == ("RATIONAL", (3, 8))
     assert {tag.code for tag in second.tags} >= {254, 256, 257}
+
+
+def test_json_has_no_nan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    extra: list[Any] = [(65000, 12, 3, (1.5, math.nan, -math.inf), True)]
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((8, 8), "uint8"), extratags=extra, metadata=None)
+    assert main(["info", str(path), "--tags", "--json"]) == 0
+
+    def refuse(text: str) -> None:
+        raise AssertionError(text)
+
+    (document,) = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    values = [tag["value"] for tag in document["directories"][0]["tags"] if tag["code"] == 65000]
+    assert values == [[1.5, "nan", "-inf"]]
+
+
+@pytest.mark.parametrize("output", ["--tags", "--profile"])
+@pytest.mark.parametrize("form", ["", "--json"])
+def test_files_that_cannot_be_read_do_not_hide_others(
+    output: str, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.tif", "c.tif"):
+        tifffile.imwrite(tmp_path / name, np.zeros((8, 8), "uint8"))
+    (tmp_path / "b.tif").write_text("no TIFF")
+    assert main(["info", str(tmp_path), output, *([form] if form else [])]) == 1
+    shown = capsys.readouterr()
+    assert "a.tif" in shown.out
+    assert "c.tif" in shown.out
+    assert "b.tif" in shown.err
+
+
+@pytest.mark.parametrize("form", [[], ["--tags"]])
+def test_a_repository_is_called_one(
+    form: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((8, 8), "uint8"))
+    publish([path], tmp_path / "repository")
+    assert main(["info", str(tmp_path / "repository"), *form]) != 0
+    assert "virtual-tiff describe" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["info", str(tmp_path / "empty"), *form]) != 0
+    assert "virtual-tiff describe" not in capsys.readouterr().err
 
 
 def test_tags_and_profile_on_the_command_line(

@@ -18,7 +18,10 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 # Tasks that are about the environment, which pixi makes itself.
-MAKE_ONLY = {"clean", "constraints", "env", "help", "test-latest", "test-lowest", "test-ome-zarr"}
+MAKE_ONLY = {
+    *("clean", "constraints", "env", "help"),
+    *("test-latest", "test-lowest", "test-ome-zarr", "test-serve", "test-torch"),
+}
 REGISTRIES = re.compile(
     rb"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|yarnpkg\.com|anaconda\.(?:org|com)"
     rb"|prefix\.dev|crates\.io|deb\.debian\.org|proxy\.golang\.org|(?:extra-)?index-url *[=:]"

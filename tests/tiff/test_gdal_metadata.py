@@ -192,6 +192,8 @@ FAULTY = {
     "attribute-without-value": GOOD.replace('name="SOURCE"', 'foo name="SOURCE"'),
     "path-without-quotes": GOOD.replace('name="SOURCE"', "name=a/b"),
     "missing-quote": GOOD.replace('"SOURCE"', '"SOURCE'),
+    "element-within-a-scale": GOOD.replace("0.0001", "0.5<b>7</b>"),
+    "scale-within-an-element": GOOD.replace("0.0001", "<b>0.5</b>"),
     "inner-root": "<R>" + GOOD + "</R>",
 }
 #: Of these nothing is left out.

@@ -378,6 +378,39 @@ def test_keys_that_proj_rejects_are_kept_with_a_note() -> None:
     assert dict(result.unresolved)["EllipsoidInvFlatteningGeoKey"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (3034, "EPSG:3034"),
+        (3116, "EPSG:3116"),
+        (3408, "EPSG:3408"),
+        # Found equal, but not by name: the text has no codes of the parts.
+        (7415, None),
+        (5555, None),
+        (9707, None),
+    ],
+)
+def test_text_of_arcgis_has_heights_and_codes(
+    code: int, expected: str | None, tmp_path: Path
+) -> None:
+    """Axes to the north and south, which that text cannot have; heights that keys have too."""
+    file = tmp_path / "a.tif"
+    profile: dict[str, Any] = {"driver": "GTiff", "width": 8, "height": 8, "count": 1}
+    transform = rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)
+    options: dict[str, Any] = {"dtype": "uint8", "transform": transform}
+    with rasterio.open(
+        file, "w", **profile, **options, crs=f"EPSG:{code}", GEOTIFF_KEYS_FLAVOR="ESRI_PE"
+    ) as dataset:
+        dataset.write(np.ones((1, 8, 8), np.uint8))
+    with rasterio.Env(**GDAL_OPTIONS):
+        result = compare(file, "a")
+    assert result is not None
+    assert result.differences == ()
+    found = crs(read(file.read_bytes()).ifds[0])
+    assert found.note is None
+    assert found.authority == expected
+
+
 def test_esri_wkt_of_a_projected_model(tmp_path: Path) -> None:
     # GDAL takes the text for a name and makes a local system of it.
     keys = {**USER_DEFINED, GeoKey.PROJECTED_CITATION: "ESRI PE String = " + ESRI_WKT}

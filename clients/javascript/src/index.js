@@ -72,7 +72,7 @@ const CODECS = {
     (await import('./lzw.js')).decodeLZW(bytes, limit)),
   imagecodecs_packbits: toBytes('imagecodecs_packbits', async (bytes, limit) =>
     (await import('./packbits.js')).decodePackBits(bytes, limit)),
-  imagecodecs_delta: toArray(async (data, configuration) => (await samples()).delta(data, configuration)),
+  imagecodecs_delta: toArray(async (...input) => (await samples()).delta(...input)),
   imagecodecs_bitorder: toArray(async (data) => (await samples()).bitorder(data)),
   imagecodecs_floatpred: toChunk(async (...input) => (await samples()).floatpred(...input)),
   imagecodecs_packints: toChunk(async (...input) => (await samples()).packints(...input)),
@@ -103,6 +103,11 @@ const CODECS = {
 // zarrita.js before 0.7 says data_type.
 const normalised = ({ shape, codecs, dataType, data_type }) => ({ shape, codecs, dataType: dataType ?? data_type })
 
+/** A codec of Python that has no decoder here. */
+const WITHOUT_DECODER = {
+  imagecodecs_tiff: 'the chunk is a whole TIFF that only libtiff decodes. Read the array in Python, or publish the image converted',
+}
+
 /** Names of the codecs. */
 export const names = Object.freeze(Object.keys(CODECS))
 
@@ -126,6 +131,12 @@ export function register(registry, { wasm } = {}) {
       }
     }
     registry.set(name, async () => ({ fromConfig }))
+  }
+  for (const [name, reason] of Object.entries(WITHOUT_DECODER)) {
+    const fail = () => {
+      throw new Error(`${name}: ${reason}`)
+    }
+    registry.set(name, async () => ({ fromConfig: () => ({ kind: 'array_to_bytes', encode: fail, decode: fail }) }))
   }
   bound(registry, normalised)
 }

@@ -13,9 +13,17 @@ function distance(dist) {
 /**
  * Undo TIFF predictor 2 (TIFF 6.0 section 14): differences of neighbours along an axis.
  *
- * The chunk may be a transposed view, so its own strides are followed.
+ * The chunk may be a transposed view, so its own strides are followed. Where a transpose comes first in the chain,
+ * the axis is one of its result; zarrita.js passes the shape before it.
  */
-export function delta({ data, shape, stride }, { axis = -1, dist = 1 }) {
+export function delta(given, { axis = -1, dist = 1 }, meta) {
+  const { data } = given
+  const place = meta.codecs.findIndex(({ name }) => name === 'imagecodecs_delta')
+  const [before, after] = [meta.codecs.slice(0, place), meta.codecs.slice(place)].map((codecs) =>
+    codecs.filter(({ name }) => name === 'transpose'))
+  if (before.length && after.length) throw new RangeError('predictor 2: transposes before and after it')
+  const shape = before.length ? storedShape(meta) : given.shape
+  const stride = before.length ? strides(shape) : given.stride
   const at = axis < 0 ? axis + shape.length : axis
   const out = data.slice()
   const Type = BITS[data.constructor.name]
@@ -34,7 +42,7 @@ export function delta({ data, shape, stride }, { axis = -1, dist = 1 }) {
       index[i] = 0
     }
   }
-  return { data: out, shape, stride }
+  return { data: out, shape: given.shape, stride: given.stride }
 }
 
 /**
@@ -72,6 +80,12 @@ export function packints(bytes, { bitspersample: width, runlen, bitorder }, meta
   const run = runlen || out.length
   if (bytes.length < packedBytes(out.length, width, run)) {
     throw new RangeError(`packed samples: ${bytes.length} bytes for ${out.length} of ${width} bits`)
+  }
+  if (width === 16 || width === 32) {
+    // Whole words are not packed: they are little-endian, as imagecodecs takes them.
+    if (8 * out.BYTES_PER_ELEMENT !== width) throw new TypeError(`packed samples of ${width} bits for ${meta.dataType}`)
+    new Uint8Array(out.buffer).set(bytes.subarray(0, out.byteLength))
+    return chunk(out, meta)
   }
   const rowBytes = Math.ceil((run * width) / 8)
   for (let row = 0, i = 0; i < out.length; row++) {

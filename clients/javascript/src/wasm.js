@@ -14,6 +14,9 @@ const FILES = {
   'webp.wasm': () => new URL('../wasm/webp.wasm', import.meta.url),
 }
 
+/** Memory of an instance that is not kept. */
+const LARGE = 64 * 1024 * 1024
+
 const ONE_PIXEL = 'UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=='
 
 /** Call once; again after a failure, such as of the network. */
@@ -38,22 +41,22 @@ function check(name, { width, height }, samples, expected) {
  * `{ data, width, height, samples }`.
  */
 export function imageDecoders(locate = (name) => FILES[name]()) {
-  const openjpeg = once(async () => {
+  const openjpeg = async () => {
     const { default: factory } = await import('@cornerstonejs/codec-openjpeg/decodewasmjs')
     const wasmBinary = await readModule(locate('openjpeg.wasm'))
     // It logs a line for each image.
     return contained(() => factory({ print: () => {}, printErr: () => {}, wasmBinary }))
-  })
+  }
   const jxl = once(async () => {
     const module = await import('jxl-oxide-wasm')
     await module.default({ module_or_path: await readModule(locate('jxl.wasm')) })
     return module
   })
-  const jxr = once(async () => {
+  const jxr = async () => {
     const { default: factory } = await import('jpegxr')
     return contained(() => factory({ print: () => {}, printErr: () => {} }))
-  })
-  const webp = once(async () => {
+  }
+  const webp = async () => {
     const { default: factory } = await import('@jsquash/webp/codec/dec/webp_dec.js')
     const wasmBinary = await readModule(locate('webp.wasm'))
     return contained(async () => {
@@ -62,7 +65,7 @@ export function imageDecoders(locate = (name) => FILES[name]()) {
       module.decode(base64(ONE_PIXEL).buffer)
       return module
     })
-  })
+  }
   const lerc = once(async () => {
     const module = await import('lerc')
     const { href } = new URL(locate('lerc.wasm'), globalThis.location?.href)
@@ -70,11 +73,33 @@ export function imageDecoders(locate = (name) => FILES[name]()) {
     return module
   })
   return {
-    jpeg2000: async (bytes, expected) => decodeJPEG2000(await openjpeg(), bytes, expected),
+    jpeg2000: inFreshAfterFailure('JPEG 2000', openjpeg, decodeJPEG2000),
     jpegXL: async (bytes, expected) => decodeJPEGXL(await jxl(), bytes, expected),
-    jpegXR: async (bytes, expected) => decodeJPEGXR(await jxr(), bytes, expected),
-    webP: async (bytes, expected, alpha) => decodeWebP(await webp(), bytes, expected, alpha),
+    jpegXR: inFreshAfterFailure('JPEG XR', jxr, decodeJPEGXR),
+    webP: inFreshAfterFailure('WebP', webp, decodeWebP),
     lerc: async (bytes, expected) => decodeLERC(await lerc(), bytes, expected),
+  }
+}
+
+/**
+ * Decode in an instance of a module that is not used again after a failure: the stack and heap of one that threw
+ * are damaged, and it returns other pixels for good streams. One that has grown large is dropped with its memory.
+ */
+function inFreshAfterFailure(name, load, decode) {
+  let get = once(load)
+  return async (bytes, ...rest) => {
+    const module = await get()
+    let failed = true
+    try {
+      const image = decode(module, bytes, ...rest)
+      failed = false
+      return image
+    } catch (error) {
+      // C++ throws numbers.
+      throw error instanceof Error ? error : new Error(`${name}: the decoder failed (${error})`)
+    } finally {
+      if (failed || module.HEAPU8?.byteLength > LARGE) get = once(load)
+    }
   }
 }
 
@@ -127,7 +152,9 @@ function decodeJPEGXR(module, bytes, expected) {
     check('JPEG XR', size, 1, expected)
   }
   const { bytes: out, width, height, pixelInfo } = module.decode(bytes)
-  const { channels, bitDepth, bgr } = pixelInfo
+  const { channels, bitDepth, bgr, hasAlpha } = pixelInfo
+  // The decoder returns zeros for the plane of alpha.
+  if (hasAlpha) throw new RangeError('JPEG XR: alpha is not supported')
   check('JPEG XR', { width, height }, channels, expected)
   const Type = {
     8: Uint8Array,

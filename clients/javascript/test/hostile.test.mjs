@@ -73,6 +73,46 @@ test('images of another size than the chunk are refused before they are decoded'
   }
 })
 
+const FOUR_COMPONENTS =
+  '/0//UQAyAAAAAAAEAAAABAAAAAAAAAAAAAAABAAAAAQAAAAAAAAAAAAEBwEBBwEBBwEBBwEB/1IADAAAAAEAAAQEAAH/XAAEQED/' +
+  'ZAAlAAFDcmVhdGVkIGJ5IE9wZW5KUEVHIHZlcnNpb24gMi41LjT/kAAKAAAAAABkAAH/k8+0SBzEfvIOmEOL4/FUb0MmaQKPP8+0' +
+  'TAk85N61HPVwgCFu17LnyYc4k1/PtEwRiyNUeyJYzBol4h4PY1BtqIkfz7RIERvNYzK89LAllpuY5C/MnvpP/9k='
+
+test('a decoder that failed does not make other pixels of the next stream', async () => {
+  const bytes = new Uint8Array(Buffer.from(FOUR_COMPONENTS, 'base64'))
+  const failing = { ...small([{ name: 'imagecodecs_jpeg2k' }], bytes), chunk_shape: [4, 4, 4] }
+  const good = all.filter(({ codec }) => codec === 'imagecodecs_jpeg2k')
+  for (let round = 0; round < 8; round++) {
+    const error = await outcome(failing)
+    assert.match(`${error.message} ${error.cause?.message}`, /JPEG 2000: the decoder failed/)
+    for (const vector of good) assert.deepEqual(await read(zarr, storeOf(vector)), vector.decoded, vector.name)
+  }
+})
+
+test('JPEG XR with alpha is refused, not read with zeros', async () => {
+  // 2 × 2 pixels whose four samples are 9.
+  const stream =
+    'SUm8ASAAAAAtrcf1jWrdQ6eoopk1JhrpAAAAAAAAAAAKAAG8AQAQAAAACAAAAAK8BAABAAAAAAAAAIC8BAABAAAAAgAAAIG8BAABAAAA' +
+    'AgAAAIK8CwABAAAAAADAQoO8CwABAAAAAADAQsC8BAABAAAAngAAAMG8BAABAAAARAAAAMK8BAABAAAA4gAAAMO8BAABAAAADAEAAAAA' +
+    'AABXTVBIT1RPABEBwHEAAQABYADAAAAMAAAAwAAAAAAEb/8AAQAAAQDIIQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACOQFdNUEhPVE8A' +
+    'EQDAAQABAAEAgCAIAAAEb/8AAQAAAQCZwgAAAAAAAAAEgA=='
+  const bytes = new Uint8Array(Buffer.from(stream, 'base64'))
+  const error = await outcome({ ...small([{ name: 'imagecodecs_jpegxr' }], bytes), chunk_shape: [2, 2, 4] })
+  assert.match(`${error.message} ${error.cause?.message}`, /alpha/)
+})
+
+test('whole TIFFs are refused by the name of their codec', async () => {
+  const codecs = [{ name: 'imagecodecs_tiff', configuration: { index: 0 } }]
+  const error = await outcome(small(codecs, new Uint8Array(16)))
+  assert.match(`${error.message} ${error.cause?.message}`, /imagecodecs_tiff: the chunk is a whole TIFF/)
+})
+
+test('packed samples of whole words are little-endian, as imagecodecs takes them', async () => {
+  const codecs = [{ name: 'imagecodecs_packints', configuration: { bitspersample: 16, runlen: 2 } }]
+  const vector = { ...small(codecs, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8), 'uint16'), chunk_shape: [2, 2] }
+  assert.deepEqual([...(await outcome(vector))], [1, 2, 3, 4, 5, 6, 7, 8])
+})
+
 test('fax chunks whose shape does not fit are refused', async () => {
   const vector = find('imagecodecs_ccittfax4')
   await refused({ ...vector, chunk_shape: [2, 8, 40] })

@@ -238,6 +238,113 @@ def test_jpeg_as_by_default(case: str, tmp_path: Path) -> None:
     assert isinstance(outcome(lambda: default[...]), bytes) or case != "whole"
 
 
+# Chunks that decoders write into their place in the result.
+
+PLANAR = {
+    "planes": ((3, 40, 50), (3, 16, 16), (1, 2, 0)),
+    "pixels": ((40, 50, 3), (16, 16, 3), (0, 1, 2)),
+    "columns first": ((50, 40, 3), (16, 16, 3), (1, 0, 2)),
+}
+SELECTIONS: dict[str, Any] = {
+    "all": ...,
+    "window": (..., slice(3, 41), slice(2, 35)),
+    "one row": (..., 17, slice(None)),
+    "first": 0,
+    "steps": (..., slice(0, 40, 3), slice(1, 40, 2)),
+    "edge": (slice(2, None), ..., slice(1, None)),
+}
+
+
+def planar(case: str, folder: Path) -> tuple[Any, Any]:
+    """An array of JPEG tiles of three bands, whose chunks have the order of `case`."""
+    shape, chunks, order = PLANAR[case]
+    serializer = Jpeg(level=95, colorspace_jpeg="YCbCr", colorspace_data="RGB")
+    zarr.create_array(
+        folder,
+        shape=shape,
+        chunks=chunks,
+        dtype="u1",
+        filters=zarr.codecs.TransposeCodec(order=order),
+        serializer=serializer,
+        compressors=None,
+    )
+    for index in np.ndindex(*(-(-n // c) for n, c in zip(shape, chunks, strict=True))):
+        chunk = (np.indices(chunks).sum(axis=0) * 5 + 7 * sum(index)).astype("u1")
+        file = folder.joinpath("c", *map(str, index))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.ascontiguousarray(chunk.transpose(order))
+        file.write_bytes(imagecodecs.jpeg8_encode(pixels, level=95))
+    return both(lambda: zarr.open_array(folder, mode="r"))
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+@pytest.mark.parametrize("case", PLANAR)
+def test_interleaved_jpeg_in_any_order(case: str, selection: str, tmp_path: Path) -> None:
+    default, ours = planar(case, tmp_path)
+    chosen = SELECTIONS[selection]
+    expected = np.asarray(default[chosen])
+    assert expected.any()
+    assert same_bits(np.asarray(ours[chosen]), expected)
+
+
+def test_whole_chunks_are_decoded_into_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+    copy = _decoding._copy_planes
+
+    def spy(pixels: Any, place: Any) -> None:
+        assert place.base is not None
+        shapes.append(place.shape)
+        copy(pixels, place)
+
+    monkeypatch.setattr(_decoding, "_copy_planes", spy)
+    default, ours = planar("planes", tmp_path)
+    assert same_bits(np.asarray(ours[...]), np.asarray(default[...]))
+    # The rest are chunks at an edge, of which a part is copied.
+    assert shapes == [(16, 16, 3)] * 6
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_any_selection_of_any_chain(data: st.DataObject) -> None:
+    dtype = np.dtype(data.draw(st.sampled_from(["u1", "<u2", ">u2", "<i4", ">i8", "<f4"])))
+    ndim = data.draw(st.integers(1, 4))
+    sides = st.integers(1, 7)
+    shape = tuple(data.draw(st.lists(sides, min_size=ndim, max_size=ndim)))
+    chunks = tuple(data.draw(sides) for _ in shape)
+    filters: list[Any] = []
+    if data.draw(st.booleans()):
+        filters.append(zarr.codecs.TransposeCodec(order=data.draw(st.permutations(range(ndim)))))
+    if dtype.kind != "f" and data.draw(st.booleans()):
+        filters.append(Delta(axis=data.draw(st.integers(-ndim, ndim - 1))))
+        if data.draw(st.booleans()):
+            order = data.draw(st.permutations(range(ndim)))
+            filters.append(zarr.codecs.TransposeCodec(order=order))
+    values = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, 90, shape)
+    store: dict[str, Any] = {}
+    with numcodecs_names():
+        zarr.create_array(
+            store,
+            data=values.astype(dtype),
+            chunks=chunks,
+            filters=filters,
+            compressors=data.draw(st.sampled_from([None, Zlib(level=1), Lzw(), ZstdCodec()])),
+            serializer=BytesCodec(endian=data.draw(st.sampled_from(["little", "big"]))),
+        )
+    default, ours = both(lambda: zarr.open_array(store, mode="r"))
+    parts: list[Any] = []
+    for side in shape:
+        start = data.draw(st.integers(0, side - 1))
+        stop = data.draw(st.integers(start, side))
+        parts.append(data.draw(st.sampled_from([slice(None), slice(start, stop), start])))
+    for chosen in (..., tuple(parts)):
+        assert same_bits(np.asarray(ours[chosen]), np.asarray(default[chosen]))
+    picks = tuple(np.array(data.draw(st.lists(st.integers(0, n - 1), max_size=4))) for n in shape)
+    if all(len(one) for one in picks):
+        assert same_bits(ours.oindex[picks], default.oindex[picks])
+
+
 # What is not decoding.
 
 

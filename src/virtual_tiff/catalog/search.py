@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil, floor
 from typing import Any
 
 from virtual_tiff.catalog.entries import Archive
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
+from virtual_tiff.storage.retries import retry_seconds, timeout_seconds
 
 #: Items of a page.
 _PAGE = 100
+#: Seconds between two requests, at most.
+_LONGEST_WAIT = 10
 
 
 def check_bbox(bbox: Sequence[float]) -> tuple[float, float, float, float]:
@@ -31,14 +34,16 @@ def check_bbox(bbox: Sequence[float]) -> tuple[float, float, float, float]:
 def found_items(
     archive: Archive, bbox: Sequence[float] | None, datetime: str | None
 ) -> Iterator[dict[str, Any]]:
-    """Yield the Items of an archive as dictionaries, of all pages.
+    """Yield the Items of an archive as dictionaries, of all pages, each once.
+
+    Requests that fail or are throttled are repeated, as those of stores.
 
     Raises
     ------
     InvalidOptionError
         Neither place nor time is given; or pystac-client is not installed.
     SourceError
-        The API does not answer.
+        The API does not answer, or answers with anything else than pages of Items that end.
     """
     if bbox is None and datetime is None:
         raise InvalidOptionError(
@@ -48,6 +53,7 @@ def found_items(
     try:
         from pystac_client import Client
         from pystac_client.exceptions import APIError
+        from pystac_client.stac_api_io import StacApiIO
     except ImportError:
         raise InvalidOptionError(
             "a search needs pystac-client, which is not installed.",
@@ -57,7 +63,7 @@ def found_items(
 
     box = None if bbox is None else check_bbox(bbox)
     try:
-        client = Client.open(archive.endpoint)
+        client = Client.open(archive.endpoint, stac_io=_requests(StacApiIO))
         try:
             search = client.search(
                 collections=list(archive.collections), bbox=box, datetime=datetime, limit=_PAGE
@@ -65,12 +71,63 @@ def found_items(
         except Exception as error:
             # pystac-client raises `Exception` for times that it cannot read.
             raise InvalidOptionError(f"the search is refused: {error}.") from error
-        for item in search.items_as_dicts():
+        for item in _distinct(search.pages_as_dicts(), archive.endpoint):
             yield _rewritten(item, archive.rewrite)
     except (APIError, RequestException) as error:
-        raise SourceError(
-            f"the STAC API failed: {error}", kind=ErrorKind.STORAGE, url=archive.endpoint
+        raise _failed(f"it does not answer a request: {error}", archive.endpoint) from error
+    # A page without links or features, or no JSON at all, as of a login.
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidOptionError):
+            raise
+        raise _failed(
+            f"its answer is no page of Items ({type(error).__name__})", archive.endpoint
         ) from error
+
+
+def _requests(factory: Any) -> Any:
+    """Return what sends requests to a STAC API: with time limits, and repeated if throttled."""
+    from urllib3.util import Retry
+
+    seconds = retry_seconds()
+    retry = Retry(
+        # Waits 0, 1, 2, 4, 8 and then 10 seconds.
+        total=0 if seconds == 0 else 4 + int(seconds // _LONGEST_WAIT),
+        backoff_factor=0.5,
+        backoff_max=_LONGEST_WAIT,
+        status_forcelist=(429, 500, 502, 503, 504),
+        # A search is a POST, but changes nothing.
+        allowed_methods=None,
+    )
+    return factory(max_retries=retry, timeout=timeout_seconds())
+
+
+def _distinct(pages: Iterable[Mapping[str, Any]], url: str) -> Iterator[dict[str, Any]]:
+    """Yield each Item once: pages repeat some while an archive grows.
+
+    Raises
+    ------
+    SourceError
+        A page has no Item that is new, as where pages follow each other in a circle.
+    """
+    seen: set[tuple[object, object]] = set()
+    for page in pages:
+        before = len(seen)
+        for item in page["features"]:
+            name = (item.get("collection"), item["id"])
+            if name not in seen:
+                seen.add(name)
+                yield item
+        if len(seen) == before:
+            raise _failed("its pages repeat each other without an end", url)
+
+
+def _failed(reason: str, url: str) -> SourceError:
+    return SourceError(
+        f"the STAC API failed: {reason}.",
+        kind=ErrorKind.STORAGE,
+        url=url,
+        remedy="Nothing was written: try again, or search for a smaller box or a shorter time.",
+    )
 
 
 def _rewritten(item: dict[str, Any], rewrite: Sequence[str]) -> dict[str, Any]:
@@ -78,7 +135,7 @@ def _rewritten(item: dict[str, Any], rewrite: Sequence[str]) -> dict[str, Any]:
     if not rewrite:
         return item
     pattern, replacement = rewrite
-    assets: Mapping[str, Mapping[str, Any]] = item.get("assets", {})
+    assets: Mapping[str, Mapping[str, Any]] = item.get("assets") or {}
     changed = {
         key: {**asset, "href": re.sub(pattern, replacement, str(asset.get("href", "")))}
         for key, asset in assets.items()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from virtual_tiff.cli._common import say, sidecar_names
 from virtual_tiff.cli._options import Anonymous, Json, Sidecars, Sources, TableChoices, flattened
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError, joined
 
 if TYPE_CHECKING:
     from virtual_tiff.tiff.ifd import ImageFileDirectory, TagEntry
@@ -73,20 +76,37 @@ def info(
     if tms:
         _print_tile_matrix_set(sources, anonymous=anonymous, sidecars=kinds)
         return
-    if tags or profile:
-        of_each = _tags_of if tags else _profile_of
-        options = {"anonymous": anonymous, **({"sidecars": kinds} if sidecars else {})}
-        _print_each(sources, of_each, as_json, limit, table, options)
-        return
-    _print_info(
-        sources,
-        as_json=as_json,
-        anonymous=anonymous,
-        sidecars=kinds,
-        limit=limit,
-        concurrency=concurrency,
-        **table.arguments(),
-    )
+    with _repositories_are_named(sources):
+        if tags or profile:
+            of_each = _tags_of if tags else _profile_of
+            options = {"anonymous": anonymous, **({"sidecars": kinds} if sidecars else {})}
+            _print_each(sources, of_each, as_json, limit, table, options)
+            return
+        _print_info(
+            sources,
+            as_json=as_json,
+            anonymous=anonymous,
+            sidecars=kinds,
+            limit=limit,
+            concurrency=concurrency,
+            **table.arguments(),
+        )
+
+
+@contextmanager
+def _repositories_are_named(sources: Sequence[str]) -> Iterator[None]:
+    """Name the command for a repository where one was given in place of TIFFs."""
+    try:
+        yield
+    except InvalidOptionError as error:
+        if error.kind == ErrorKind.NO_SOURCES and len(sources) == 1:
+            # Imported here: it imports Icechunk.
+            from virtual_tiff.publishing.repository import exists, storage_at
+
+            with suppress(VirtualTIFFError):
+                if exists(storage_at(sources[0]), sources[0]):
+                    error.remedy = "It is a repository: virtual-tiff describe shows what is in it."
+        raise
 
 
 def _print_info(sources: Sequence[str], *, as_json: bool, **options: Any) -> None:
@@ -116,16 +136,24 @@ def _print_each(
     from virtual_tiff.storage.addresses import is_local, local_path
 
     urls = file_urls(sources, limit=limit, anonymous=options["anonymous"], **table.arguments())
-    documents = []
+    documents: list[dict[str, Any]] = []
+    failures = []
     for url in urls:
-        # Addresses of local files hold names verbatim.
-        found, lines = of_each(local_path(url) if is_local(url) else url, **options)
+        try:
+            # Addresses of local files hold names verbatim.
+            found, lines = of_each(local_path(url) if is_local(url) else url, **options)
+        except VirtualTIFFError as error:
+            # The others are shown.
+            failures.append(error)
+            continue
         documents.append({"url": redacted(url), **found})
         if not as_json:
             for line in (*([redacted(url)] if len(urls) > 1 else ()), *lines):
                 say(line)
-    if as_json:
+    if as_json and documents:
         _print_json(documents)
+    if failures:
+        raise joined(failures, len(urls))
 
 
 def _profile_of(source: str, **options: Any) -> tuple[dict[str, Any], list[str]]:
@@ -135,9 +163,7 @@ def _profile_of(source: str, **options: Any) -> tuple[dict[str, Any], list[str]]
     if found["crs"] is not None:
         found["crs"] = found["crs"].to_string()
     found["transform"] = list(found["transform"][:6])
-    if isinstance(found["nodata"], float) and not abs(found["nodata"]) < float("inf"):
-        # JSON has neither NaN nor infinity.
-        found["nodata"] = str(found["nodata"])
+    found["nodata"] = _number_as_json(found["nodata"])
     return found, [json.dumps(found, ensure_ascii=False)]
 
 
@@ -166,7 +192,9 @@ def _path(directory: ImageFileDirectory) -> str:
 def _as_json(tag: TagEntry) -> dict[str, Any]:
     value: Any = tag.value
     if isinstance(value, bytes | tuple):
-        value = list(value)
+        value = [_number_as_json(one) for one in value]
+    else:
+        value = _number_as_json(value)
     return {
         "code": tag.code,
         "name": tag.name,
@@ -174,6 +202,11 @@ def _as_json(tag: TagEntry) -> dict[str, Any]:
         "count": tag.count,
         "value": value,
     }
+
+
+def _number_as_json(value: Any) -> Any:
+    """Return a value that JSON has: it has neither NaN nor infinity."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _shortened(tag: TagEntry) -> str:
@@ -194,7 +227,7 @@ def _shortened(tag: TagEntry) -> str:
 
 
 def _print_json(value: Any) -> None:
-    say(json.dumps(value, ensure_ascii=False, indent=2), lines=True)
+    say(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False), lines=True)
 
 
 def _print_tile_matrix_set(sources: Sequence[str], **options: Any) -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from virtual_tiff.choices import Pages, check_choice
-from virtual_tiff.errors import InvalidOptionError, VirtualTIFFError, one_file
+from virtual_tiff.errors import (
+    ErrorKind,
+    InvalidOptionError,
+    InvalidTIFFError,
+    SourceError,
+    VirtualTIFFError,
+    one_file,
+)
 from virtual_tiff.inventory.pages import (
+    NO_COMPANION,
     NO_MASK,
     NO_ORDER,
     PageImage,
     noted,
+    ome_xml_of,
     page_images,
     places_in_set,
 )
@@ -24,13 +34,18 @@ from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.attributes import band_names
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.opening import open_source
 from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.tiff.gdal_metadata import parse_gdal_metadata
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.tiff.ome_companion import companion_of
 from virtual_tiff.tiff.reader import Following, find_following, header_of
 from virtual_tiff.tiff.relations import relate
 
 DEFAULT_CONCURRENCY = 256
+#: Largest OME-XML in a file of its own, in bytes, and how many are kept.
+_MAX_COMPANION = 32 * 1024 * 1024
+_COMPANIONS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +75,7 @@ class FileReader:
         parser = options.parser
         self.pages: Pages = "axes" if parser.ifd_layout == "pages" else options.pages
         self.parser = replace(parser, ifd_layout="flat")
+        self._companions: dict[str, asyncio.Future[bytes]] = {}
         self.pattern: re.Pattern[str] | None = None
         if options.datetime_pattern is not None:
             self.pattern = check_pattern(options.datetime_pattern)
@@ -87,10 +103,11 @@ class FileReader:
         if self.pages == "axes" or following.pages:
             try:
                 images = await self._by_pages(url, header, source)
-            except VirtualTIFFError:
-                if self.pages == "axes":
+            except VirtualTIFFError as error:
+                missing = error.kind == ErrorKind.NOT_FOUND
+                if self.pages == "axes" or (isinstance(error, SourceError) and not missing):
                     raise
-                notes = (NO_ORDER,)
+                notes = (NO_COMPANION if missing else NO_ORDER,)
             else:
                 if self.pages == "axes" or len(images) != 1 or not images[0].is_one_page:
                     return [self._page_row(url, header, image) for image in images]
@@ -131,7 +148,7 @@ class FileReader:
         chosen = parser.ifd if isinstance(parser.ifd, tuple | None) else (parser.ifd,)
         if chosen is not None:
             header = await header_of(source)
-        places = places_in_set(header, source.budget)
+        places = places_in_set(header, source.budget, await self._companion(header))
         if not places:
             series, plan = await replace(parser, ifd=None, ifd_layout="pages").series_async(
                 header, source
@@ -153,6 +170,28 @@ class FileReader:
                     )
                 )
         return images
+
+    async def _companion(self, header: Header) -> bytes | None:
+        """Fetch the OME-XML that is in a file of its own, once for all TIFFs that name it."""
+        text = ome_xml_of(header)
+        url = None if text is None else companion_of(text, header.source.url)
+        if url is None:
+            return None
+        if url not in self._companions:
+            if len(self._companions) >= _COMPANIONS:
+                self._companions.clear()
+            self._companions[url] = asyncio.ensure_future(self._fetch(url))
+        return await self._companions[url]
+
+    async def _fetch(self, url: str) -> bytes:
+        source = await open_source(url, self.registry, prefetch=_MAX_COMPANION)
+        if source.size > _MAX_COMPANION:
+            raise InvalidTIFFError(
+                f"it has {source.size} bytes, more than {_MAX_COMPANION}.",
+                kind=ErrorKind.HEADER_TOO_LARGE,
+                url=url,
+            )
+        return source.prefix
 
     def _page_row(self, url: str, header: Header, image: PageImage) -> Row:
         array = noted(image.array, *image.notes)

@@ -14,6 +14,7 @@ from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.storage.budget import Budget
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
+from virtual_tiff.tiff.ome_companion import as_own
 from virtual_tiff.tiff.ome_places import places_of_planes
 from virtual_tiff.tiff.ome_xml import check_ome_xml, is_ome_xml, parse_ome_xml
 from virtual_tiff.tiff.series import Channel, IFDPath, Series, Spacing
@@ -27,6 +28,10 @@ NO_ORDER = (
     'with pages="separate" and parser=VirtualTIFF() for all of them).'
 )
 
+NO_COMPANION = (
+    "the OME-XML of the image is in another file, which is not there: its place among others is "
+    "not known."
+)
 NO_MASK = (
     "the file has a mask, which is not in the array, so masked pixels are there (stack with "
     "masks=True)."
@@ -172,18 +177,30 @@ def noted(array: ArrayPlan, *added: str) -> ArrayPlan:
     return replace(array, attributes={**array.attributes, "notes": [*before, *added]})
 
 
-def places_in_set(header: Header, budget: Budget) -> dict[IFDPath, PageFacts]:
+def ome_xml_of(header: Header) -> str | None:
+    """Return the OME-XML of a file; `None` if it has none."""
+    text = header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION)
+    return text if isinstance(text, str) and is_ome_xml(text) else None
+
+
+def places_in_set(
+    header: Header, budget: Budget, companion: bytes | None = None
+) -> dict[IFDPath, PageFacts]:
     """Return the place of each directory of a file with planes of an image in several files.
 
-    Empty if all planes of its images are in the file, or it is no OME-TIFF.
+    Empty if all planes of its images are in the file, or it is no OME-TIFF. `companion` is the
+    document that the OME-XML of the file names.
     """
-    text = header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION)
-    if not isinstance(text, str) or not is_ome_xml(text):
+    text = ome_xml_of(header)
+    if text is None:
         return {}
     name = unquote(header.source.url).rpartition("/")[2]
+    if companion is not None:
+        check_ome_xml(companion.decode(errors="replace"), budget)
+        text = as_own(companion, text)
     check_ome_xml(text, budget)
     images = parse_ome_xml(text, name)
-    if not any(image.elsewhere for image in images):
+    if companion is None and not any(image.elsewhere for image in images):
         return {}
     return {
         (index,): PageFacts(

@@ -96,6 +96,14 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
         text = f"it throttled the requests, or is not available: {text}"
     elif "timed out" in lowered or "timedout" in lowered:
         text = f"the request timed out: {text}"
+    elif any(f"status code: {code}" in lowered for code in (500, 502, 504)):
+        text = f"the server has a fault of its own: {text}"
+    elif "content-range" in lowered or "content_range" in lowered or "requested " in lowered:
+        text = f"the server answered with another range of bytes: {text}"
+    elif "following redirect" in lowered or "status code: 30" in lowered:
+        text = f"the server names another address, which cannot be followed: {text}"
+    elif "error sending request" in lowered or "body error" in lowered:
+        text = f"the connection was refused or broken: {text}"
     return SourceError(f"the store failed: {text}", kind=ErrorKind.STORAGE, url=url)
 
 

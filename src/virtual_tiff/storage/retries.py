@@ -27,7 +27,7 @@ def retry_settings() -> dict[str, Any]:
     InvalidOptionError
         A variable is not a number of seconds.
     """
-    patience = _seconds(PATIENCE, _PATIENCE)
+    patience = retry_seconds()
     return {
         "retry_config": {
             # The time limits the retries, not their number.
@@ -39,8 +39,18 @@ def retry_settings() -> dict[str, Any]:
                 "base": 3,
             },
         },
-        "client_options": {"timeout": timedelta(seconds=_seconds(TIMEOUT, _TIMEOUT))},
+        "client_options": {"timeout": timedelta(seconds=timeout_seconds())},
     }
+
+
+def retry_seconds() -> float:
+    """Return the seconds for which a request is repeated."""
+    return _seconds(PATIENCE, _PATIENCE)
+
+
+def timeout_seconds() -> float:
+    """Return the seconds for one request."""
+    return _seconds(TIMEOUT, _TIMEOUT)
 
 
 def _seconds(variable: str, default: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from obspec import GetOptions, GetResult, GetResultAsync
 from obspec_utils.registry import ObjectStoreRegistry
 
-from virtual_tiff.errors import VirtualTIFFError
+from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.messages import redacted
 from virtual_tiff.storage.addresses import EPOCH
 from virtual_tiff.storage.errors import changed, storage_error
@@ -51,7 +51,7 @@ class FileVersion:
         except VirtualTIFFError:
             raise
         except Exception as error:
-            raise storage_error(error, self.source.url) from error
+            raise self._failed(error) from error
 
     def read_sync(self, start: int, end: int) -> bytes:
         """Do the same as `read`, from a thread other than that of the event loop."""
@@ -62,7 +62,7 @@ class FileVersion:
         except VirtualTIFFError:
             raise
         except Exception as error:
-            raise storage_error(error, self.source.url) from error
+            raise self._failed(error) from error
 
     async def get_range_async(self, path: str, *, start: int, end: int) -> bytes:
         """Serve a `ManifestStore`; `path` is ignored, since this object is one file."""
@@ -80,6 +80,13 @@ class FileVersion:
             options["if_unmodified_since"] = modified
         return options
 
+    def _failed(self, error: Exception) -> VirtualTIFFError:
+        found = storage_error(error, self.source.url)
+        if found.kind == ErrorKind.EMPTY_FILE:
+            # A server answers so to any range beyond the end.
+            return changed(self.source.url, "it ends before these bytes")
+        return found
+
     def _check_same(self, response: GetResult | GetResultAsync) -> None:
         """Compare what a server says of the file with the first GET: not all heed conditions."""
         meta, source = response.meta, self.source
@@ -89,6 +96,9 @@ class FileVersion:
         if etag is not None and source.etag is not None:
             if etag != source.etag:
                 raise changed(source.url, "its ETag is different")
+        elif source.etag is not None and (modified is None or modified <= EPOCH):
+            # As a page that asks for a login answers.
+            raise changed(source.url, "neither its ETag nor its time is told any more")
         elif source.last_modified is not None and modified != source.last_modified:
             raise changed(source.url, "its time of the last change is different")
 

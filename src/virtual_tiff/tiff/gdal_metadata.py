@@ -156,6 +156,7 @@ class _Items(Document):
         super().__init__("GDALMetadata")
         self._item: dict[str, str] | None = None
         self._text: list[str] = []
+        self._has_elements = False
         self._domains: dict[str, dict[str, str]] = {}
         self._bands: dict[int, dict[str, dict[str, str]]] = {}
         self._roles: dict[int, dict[str, str]] = {}
@@ -163,7 +164,9 @@ class _Items(Document):
     def opened(self, name: str, attributes: dict[str, str], depth: int) -> None:
         """Begin an item."""
         if depth == 2 and name == "item":
-            self._item, self._text = attributes, []
+            self._item, self._text, self._has_elements = attributes, [], False
+        elif self._item is not None:
+            self._has_elements = True
 
     def text(self, text: str) -> None:
         """Add text to the item."""
@@ -173,7 +176,12 @@ class _Items(Document):
     def closed(self, name: str, depth: int) -> None:
         """End an item."""
         if depth == 2 and self._item is not None:
-            self._add(self._item, "".join(self._text).lstrip())
+            # Of an item with elements in it, GDAL has no text.
+            text = "" if self._has_elements else "".join(self._text).lstrip()
+            if self._has_elements:
+                name = self._item.get("name", "")
+                self.notes[f"has elements in the item {name[:40]!r}, which are left out"] = None
+            self._add(self._item, text)
             self._item = None
 
     def _add(self, item: Mapping[str, str], value: str) -> None:

@@ -21,6 +21,7 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import zarr
 from zarr.abc.codec import (
     ArrayArrayCodec,
@@ -31,11 +32,13 @@ from zarr.abc.codec import (
     GetResult,
     SupportsSyncCodec,
 )
+from zarr.buffer import cpu
 from zarr.registry import register_pipeline
 
-from zarr_chunkwise._decoding import decode_chunk
+from zarr_chunkwise._decoding import Step, decode_chunk, plan_steps
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from zarr.abc.buffer import Buffer, NDBuffer
 
     type Codec = ArrayArrayCodec | ArrayBytesCodec | BytesBytesCodec
@@ -99,7 +102,10 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         items = list(batch_info)
         results: list[GetResult] = [GetResult(status="missing") for _ in items]
         most = zarr.config.get("async.concurrency") or max(1, len(items))
-        decoding = _Decoding(partial(self._place, out=out, drop_axes=drop_axes), most)
+        # By the identity of an ArraySpec, which `items` keep: those of a regular grid are one.
+        steps: dict[int, tuple[Step, ...]] = {}
+        place = partial(self._place, out=out, drop_axes=drop_axes, steps=steps)
+        decoding = _Decoding(place, most)
         waiting = iter(enumerate(items))
 
         async def work() -> None:
@@ -130,6 +136,7 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         out_selection: Any,
         out: NDBuffer,
         drop_axes: tuple[int, ...],
+        steps: dict[int, tuple[Step, ...]],
     ) -> None:
         """Decode a chunk into its part of `out`; parts of chunks do not overlap."""
         if chunk is None:
@@ -137,8 +144,16 @@ class ChunkwiseCodecPipeline(CodecPipeline):
             missing = spec.fill_value is None
             out[out_selection] = spec.dtype.default_scalar() if missing else spec.fill_value
             return
-        decoded = decode_chunk(self.codecs, self._names, chunk, spec)[chunk_selection]
-        out[out_selection] = decoded.squeeze(axis=drop_axes) if drop_axes else decoded
+        planned = steps.get(id(spec))
+        if planned is None:
+            planned = steps[id(spec)] = plan_steps(self.codecs, self._names, spec)
+        place = None
+        if not drop_axes and _is_whole(chunk_selection, spec.shape):
+            place = _part(out, out_selection, spec)
+        decoded = decode_chunk(planned, chunk, place)
+        if decoded is not None:
+            decoded = decoded[chunk_selection]
+            out[out_selection] = decoded.squeeze(axis=drop_axes) if drop_axes else decoded
 
     # Everything else is delegated to zarr-python's pipeline.
 
@@ -247,6 +262,26 @@ def _is_synchronous(codec: Codec) -> bool:
     return isinstance(codec, SupportsSyncCodec) and not isinstance(
         codec, ArrayBytesCodecPartialDecodeMixin
     )
+
+
+def _is_whole(selection: Any, shape: tuple[int, ...]) -> bool:
+    """Return whether `selection` selects a whole chunk, in order."""
+    return _is_slices(selection) and selection == tuple(slice(0, n, 1) for n in shape)
+
+
+def _is_slices(selection: Any) -> bool:
+    """Return whether `selection` is a tuple of slices; arrays cannot be compared."""
+    return isinstance(selection, tuple) and all(isinstance(part, slice) for part in selection)
+
+
+def _part(out: NDBuffer, selection: Any, spec: Any) -> NDArray[Any] | None:
+    """Return the part of `out` for a whole chunk as a view; `None` if it is not one."""
+    if type(out) is not cpu.NDBuffer or not _is_slices(selection):
+        return None
+    array = out.as_numpy_array()[selection]
+    if type(array) is not np.ndarray or array.shape != spec.shape:
+        return None
+    return array if array.dtype == spec.dtype.to_native_dtype() else None
 
 
 register_pipeline(ChunkwiseCodecPipeline)

@@ -136,6 +136,9 @@ def _resolve(keys: GeoKeys, revision: tuple[int, int]) -> CRSResult:
         horizontal = _local(keys)
     system, unit = horizontal, None
     vertical = vertical_keys(keys, revision)
+    if horizontal.get("type") == "CompoundCRS":
+        # The text of ArcGIS has the heights.
+        vertical, unit = Vertical(None, None, None), vertical_unit(horizontal)
     if horizontal.get("type") == "EngineeringCRS" and keys.code(GeoKey.PROJECTED_CRS) is None:
         # GDAL adds heights to a local system only if their unit is given.
         vertical = replace(vertical, code=None) if vertical.units else Vertical(None, None, None)
@@ -294,14 +297,15 @@ def _same_keys(crs: pyproj.CRS, candidate: pyproj.CRS) -> bool:
     """Return whether two systems are equal in everything that GeoKeys can express.
 
     GeoKeys cannot express the order of axes, and in planetary systems whether longitudes are
-    positive westwards; neither can WKT 1.
+    positive westwards; neither can WKT 1, and that of ArcGIS no directions of axes either.
     """
     if candidate.equals(crs, ignore_axis_order=True):
         return True
-    if not candidate.is_geographic:
+    version = WktVersion.WKT1_GDAL if candidate.is_geographic else WktVersion.WKT1_ESRI
+    if not candidate.is_geographic and not candidate.is_projected:
         return False
     try:
-        plain = pyproj.CRS.from_wkt(candidate.to_wkt(WktVersion.WKT1_GDAL))
+        plain = pyproj.CRS.from_wkt(candidate.to_wkt(version))
     except CRSError:
         return False
     return plain.equals(crs, ignore_axis_order=True)

@@ -68,6 +68,12 @@ def read_file_header(start: bytes) -> tuple[FileLayout, int]:
     layout = _LAYOUTS.get((start[:2], version))
     if layout is None and is_markup(start):
         raise web_page(None, "a TIFF")
+    if layout is None and start[:2] == b"\x1f\x8b":
+        raise InvalidTIFFError(
+            "this is compressed with gzip, by its name or by the server (Content-Encoding).",
+            kind=ErrorKind.NOT_A_TIFF,
+            remedy="Store it as it is: ranges of a compressed file are not those of the TIFF.",
+        )
     if layout is None:
         raise InvalidTIFFError(
             f"this is not a TIFF: it begins with {start[:4]!r}, not with II or MM and 42 or 43.",
