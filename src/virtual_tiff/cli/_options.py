@@ -426,6 +426,15 @@ class WorkChoices:
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder with which an interrupted scan can continue.")
     ] = None
+    images_per_commit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Several commits of about so many images of a table, which is read piece by "
+            "piece. The same command goes on after an interruption.",
+        ),
+    ] = None
 
 
 def flattened(function: Callable[..., None]) -> Callable[..., None]:

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
-from virtual_tiff.cubes.agreement import GRID, check_encodings, shared_band_names
+from virtual_tiff.cubes.agreement import ENCODING, GRID, check_encodings, shared_band_names
 from virtual_tiff.cubes.bands import bands_of
 from virtual_tiff.cubes.gaps import PRESENT
 from virtual_tiff.cubes.lattice import Fitted
@@ -28,10 +27,13 @@ from virtual_tiff.cubes.plan import (
 )
 from virtual_tiff.cubes.stitching import check_sizes, decided, resized, tile_axes
 from virtual_tiff.errors import InvalidOptionError, MismatchError
-from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.inventory.table import Inventory, rows_of
 from virtual_tiff.planning.names import check_name
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.planning.stacks import TILES
+
+#: Columns from which it is decided whether images can share an array.
+_SAID = ["url", "ifd", "bands", "band_names", *ENCODING, "attributes", "pages"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,11 +68,10 @@ def cube_of(
     """Make variables of images with known positions and equal grids."""
     images = level.images
     variables: dict[str, CubeVariable] = {}
-    # References are most of a table, and are not needed here.
-    said = images.table.drop_columns(["offsets", "lengths", "inline"])
+    said = images.table.select(_SAID)
     plans = {}
     for label, rows in level.members.items():
-        attributes = check_encodings(said.take(pa.array(rows)), stitched=options.stitch)
+        attributes = check_encodings(rows_of(said, rows), stitched=options.stitch)
         plans[label] = replace(images.plan(int(rows[0])), attributes=attributes)
     axes, places, kind, size, notes = _arranged(level, fit, plans, options, existing)
     masks = {f"{label}{MASK}" for label in plans} & plans.keys() if options.masks else set()
@@ -101,7 +102,7 @@ def cube_of(
     else:
         grid = fit.grid
     of_images = [rows for label, rows in level.members.items() if label not in masks]
-    facts, odd = shared_facts(said.take(pa.array(np.concatenate(of_images))))
+    facts, odd = shared_facts(rows_of(said, np.concatenate(of_images)))
     cube = CubePlan(
         axes=axes,
         variables=variables,
@@ -114,7 +115,7 @@ def cube_of(
     )
     if cube.bands:
         of_bands = [v.rows for v in variables.values() if "band" in v.image.dimension_names]
-        table = said.take(pa.array(np.concatenate(of_bands)))
+        table = rows_of(said, np.concatenate(of_bands))
         cube = replace(cube, band_names=shared_band_names(table))
     return cube
 
