@@ -29,6 +29,7 @@ NAMES = (
     "publish_archive",
     "publish_rows",
     "publish_tiles",
+    "archive_life",
     "read_series",
     "read_mosaic",
     "read_patches",

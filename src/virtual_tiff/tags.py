@@ -195,11 +195,13 @@ class PlanarConfiguration(IntEnum):
 
 
 class Predictor(IntEnum):
-    """Arithmetic applied before compression (TIFF 6.0 section 14, TIFF Technical Note 3)."""
+    """Arithmetic applied before compression (TIFF 6.0 section 14, TIFF Technical Note 3; DNG)."""
 
     NONE = 1
     HORIZONTAL = 2
     FLOATING_POINT = 3
+    FLOATING_POINT_X2 = 34894
+    FLOATING_POINT_X4 = 34895
 
 
 class SampleFormat(IntEnum):

@@ -118,6 +118,14 @@ REFUSALS: tuple[Refusal, ...] = (
         has_pixels=False,
     ),
     Refusal(
+        "24-bit integers of a big-endian file",
+        lambda: assemble(
+            [changed(PLAIN, BITS_PER_SAMPLE=short(24), STRIP_BYTE_COUNTS=long(60))],
+            data=bytes(range(60)),
+            order=">",
+        ),
+    ),
+    Refusal(
         "Predictor 2 with samples that are packed to the bit",
         lambda: _deflated(bytes(32), BITS_PER_SAMPLE=short(12), PREDICTOR=short(2)),
         has_pixels=False,

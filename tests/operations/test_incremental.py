@@ -219,6 +219,19 @@ def test_a_broken_file_does_not_hide_the_known_ones(folder: Path, repo: str) -> 
     assert len(paths) == 2
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_night_in_which_all_new_files_are_broken(dry_run: bool, folder: Path, repo: str) -> None:
+    write_scenes(folder, 2)
+    stack(f"{folder}/", repo, datetime_pattern=PATTERN)
+    bad = folder / "bad_20240601.tif"
+    bad.write_bytes(b"II*\0 nothing")
+    options: dict[str, Any] = {"datetime_pattern": PATTERN, "on_failed": "skip"}
+    result = append(f"{folder}/", repo, on_present="skip", dry_run=dry_run, **options)
+    assert (result.snapshot_id, result.images) == (None, 0)
+    assert list(result.failed) == [bad.as_uri()]
+    assert result.known == 2
+
+
 def test_trees_are_brought_up_to_date(
     folder: Path, repo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

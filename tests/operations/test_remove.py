@@ -398,3 +398,19 @@ def test_arrays_of_others_keep_their_steps(tmp_path: Path, repo: str) -> None:
     assert (dataset["data"].values[1] == 7).all()
     for number in itertools.chain((0, 2)):
         assert np.array_equal(dataset["data"].values[number], read_paths([paths[number]])[0])
+
+
+def test_the_root_names_the_groups_that_are_left(repo: str, tmp_path: Path) -> None:
+    paths = write_scenes(tmp_path / "a", 3)
+    publish([str(path) for path in paths], repo, names=["one", "two", "three"])
+
+    def said() -> str:
+        root = zarr.open_group(open_repository(repo).readonly_session("main").store, mode="r")
+        return str(root.attrs.get("description", ""))
+
+    assert "'one'" in said()
+    remove(paths[0].as_uri(), repo)
+    assert "'one'" not in said()
+    assert "'two'" in said()
+    remove([path.as_uri() for path in paths[1:]], repo)
+    assert said() == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -303,3 +304,133 @@ def test_planes_without_a_directory_are_reported(tmp_path: Path) -> None:
     )
     assert "3 planes" in json.loads(opened(path).attrs["notes"])[0]
     assert "3 planes" in info(str(path))[0].images[0].notes[0]
+
+
+@pytest.mark.parametrize(
+    ("compression", "encode"),
+    [(50000, imagecodecs.zstd_encode), (34925, lzma.compress), (8, zlib.compress)],
+    ids=["zstd", "lzma", "deflate"],
+)
+@pytest.mark.parametrize("surplus", [1, 100_000])
+def test_surplus_bytes_of_other_compressions(
+    tmp_path: Path, compression: int, encode: Callable[[bytes], Any], surplus: int
+) -> None:
+    """A hundred thousand equal bytes are a few in Zstandard."""
+    data = bytes(encode(PLAIN_DATA + bytes(surplus)))
+    path = written(tmp_path / "a.tif", data, COMPRESSION=short(compression))
+    if surplus == 1:
+        assert np.array_equal(opened(path)[...], GIVEN)
+    else:
+        assert refused(path) == ErrorKind.INVALID_SEGMENT
+
+
+def test_pixels_that_compress_well(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    pixels = np.zeros((3000, 1000), np.uint8)
+    tifffile.imwrite(path, pixels, compression="zstd", rowsperstrip=3000, photometric=1)
+    assert path.stat().st_size < 2000
+    assert np.array_equal(opened(path)[...], pixels)
+
+
+def test_a_short_strip_with_the_largest_dictionary_of_lzma(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    pixels = np.arange(2000, dtype=np.uint8).reshape(1, 50, 40)
+    with rasterio.open(
+        path,
+        "w",
+        **{"driver": "GTiff", "width": 40, "height": 50, "count": 1, "dtype": "uint8"},
+        **{"compress": "LZMA", "lzma_preset": 9, "blockysize": 32, "crs": "EPSG:4326"},
+        transform=rasterio.Affine(2, 0, 0, 0, -2, 0),
+    ) as file:
+        file.write(pixels)
+    assert np.array_equal(opened(path)[...], pixels[0])
+
+
+#: A row of 131 pixels by `tiffcp -c g3:2d:fill`.
+_FAX_ROW = bytes.fromhex("0001ea05f63040")
+
+
+@pytest.mark.parametrize("rows", [9, 15, 16])
+@pytest.mark.parametrize("fill_order", [1, 2])
+def test_a_short_strip_of_two_dimensional_fax(tmp_path: Path, rows: int, fill_order: int) -> None:
+    strips = [_FAX_ROW * 8, _FAX_ROW * (rows - 8)]
+    if fill_order == 2:
+        strips = [bytes(imagecodecs.bitorder_encode(strip)) for strip in strips]
+    path = written(
+        tmp_path / "a.tif",
+        b"".join(strips),
+        **{"IMAGE_WIDTH": short(131), "IMAGE_LENGTH": short(rows), "BITS_PER_SAMPLE": short(1)},
+        **{"ROWS_PER_STRIP": short(8), "COMPRESSION": short(3), "T4_OPTIONS": long(5)},
+        **{"PHOTOMETRIC_INTERPRETATION": short(1), "FILL_ORDER": short(fill_order)},
+        STRIP_OFFSETS=long(DATA_AT, DATA_AT + len(strips[0])),
+        STRIP_BYTE_COUNTS=long(*map(len, strips)),
+    )
+    array = opened(path)
+    assert array.chunks == (8, 131)
+    expected = tifffile.imread(path)
+    assert expected.any()
+    assert np.array_equal(array[...], expected)
+
+
+def test_webp_with_reversed_bits(tmp_path: Path) -> None:
+    """libtiff reverses the bits of WebP, unlike those of JPEG."""
+    pixels = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    stream = bytes(imagecodecs.webp_encode(pixels, lossless=True))
+    path = written(
+        tmp_path / "a.tif",
+        bytes(imagecodecs.bitorder_encode(stream)),
+        **{"COMPRESSION": short(50001), "FILL_ORDER": short(2), "BITS_PER_SAMPLE": short(8, 8, 8)},
+        **{"SAMPLES_PER_PIXEL": short(3), "PHOTOMETRIC_INTERPRETATION": short(2)},
+    )
+    with rasterio.open(path) as file:
+        assert np.array_equal(file.read(), np.moveaxis(pixels, -1, 0))
+    assert np.array_equal(opened(path)[...], np.moveaxis(pixels, -1, 0))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"COMPRESSION": short(65_000)},
+        {"COMPRESSION": short(4)},
+        {"COMPRESSION": short(5), "PREDICTOR": short(3)},
+    ],
+    ids=["unknown", "fax of 8 bits", "predictor 3 of integers"],
+)
+def test_an_image_of_which_nothing_was_stored(tmp_path: Path, fields: dict[str, Field]) -> None:
+    """Writers leave such files when their encoder refuses the pixels; readers fill them."""
+    path = written(
+        tmp_path / "a.tif", b"", STRIP_OFFSETS=long(0), STRIP_BYTE_COUNTS=long(0), **fields
+    )
+    assert np.array_equal(opened(path)[...], np.zeros((4, 5), np.uint8))
+
+
+@pytest.mark.parametrize("compression", [None, "deflate", "lzw"])
+def test_tiles_of_several_slices_in_an_image_of_one(
+    tmp_path: Path, compression: str | None
+) -> None:
+    path = tmp_path / "a.tif"
+    pixels = np.arange(20 * 30, dtype=np.uint16).reshape(1, 20, 30)
+    tifffile.imwrite(
+        path, pixels, tile=(4, 16, 16), volumetric=True, compression=compression, photometric=1
+    )
+    array = opened(path)
+    assert array.metadata.dimension_names == ("z", "y", "x")
+    assert np.array_equal(array[...], pixels)
+
+
+@pytest.mark.parametrize("predictor", [34894, 34895])
+@pytest.mark.parametrize("samples", [1, 3])
+def test_floating_point_predictors_of_dng(tmp_path: Path, predictor: int, samples: int) -> None:
+    path = tmp_path / "a.tif"
+    pixels = np.linspace(0, 1, 20 * 30 * samples, dtype=np.float32).reshape(20, 30, samples)
+    tifffile.imwrite(
+        path,
+        pixels.squeeze(),
+        compression="deflate",
+        predictor=predictor,
+        tile=(16, 16),
+        photometric="rgb" if samples == 3 else "minisblack",
+    )
+    expected = np.moveaxis(pixels, -1, 0).squeeze()
+    assert np.array_equal(opened(path)[...], expected)
+    assert np.array_equal(tifffile.imread(path).squeeze(), pixels.squeeze())

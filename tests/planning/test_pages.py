@@ -34,10 +34,8 @@ from virtual_tiff.planning.metadata import array_document, group_document, to_by
 from virtual_tiff.planning.pages.ome_zarr import omero_channels
 from virtual_tiff.tiff.series import Channel
 
-#: Letters of tifffile, and the names that are written.
-LETTERS = {"T": "t", "C": "c", "Z": "z", "I": "page", "R": "position", "Y": "y", "X": "x"}
 #: Order of the names, whatever the order of the pages.
-ORDER = ("t", "position", "page", "dim_0", "dim_1", "c", "band", "z", "y", "x")
+ORDER = ("t", "r", "i", "q", "q_1", "c", "s", "band", "z", "y", "x")
 
 
 def open_pages(path: Path, **options: Any) -> zarr.Group:
@@ -79,10 +77,10 @@ def expected_of(level: Any) -> tuple[tuple[str, ...], Pixels]:
     names: list[str] = []
     for code in level.axes:
         if code == "S":
-            taken = "C" in level.axes or level.kind == "geotiff"
-            names.append("band" if taken else "c")
+            names.append("band" if level.kind == "geotiff" else "s" if "C" in level.axes else "c")
         else:
-            names.append(LETTERS.get(code, f"dim_{len(names)}"))
+            # Names are unique, since axes of size 1 have none.
+            names.append("q_1" if code == "Q" and "q" in names else code.lower())
     kept = [i for i, n in enumerate(pixels.shape) if n > 1 or names[i] in ("y", "x")]
     pixels = pixels.reshape([pixels.shape[i] for i in kept])
     names = [names[i] for i in kept]
@@ -221,7 +219,7 @@ def test_copied_pages(tmp_path: Path) -> None:
     store = VirtualTIFF(on_unsupported="copy")(f"file://{path}", local_registry())
     group: Any = zarr.open_group(store, mode="r", zarr_format=3)
     flat = [np.asarray(group[str(i)][...]) for i in range(3)]
-    assert np.array_equal(found, np.stack(flat, axis=array.metadata.dimension_names.index("page")))
+    assert np.array_equal(found, np.stack(flat, axis=array.metadata.dimension_names.index("i")))
     assert "copied_because" in array.attrs
 
 
@@ -371,7 +369,7 @@ def test_images_are_valid_ome_zarr(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "dimensions"),
-    [("ome-cyx-rgb", ("c", "band", "y", "x")), ("shaped", ("dim_0", "dim_1", "y", "x"))],
+    [("ome-cyx-rgb", ("c", "s", "y", "x")), ("shaped", ("q", "q_1", "y", "x"))],
 )
 def test_what_ome_zarr_cannot_say(name: str, dimensions: tuple[str, ...], tmp_path: Path) -> None:
     """Two axes of channels, or two of a custom type."""
@@ -660,7 +658,7 @@ def test_attributes_that_hold_for_all_pages(tmp_path: Path) -> None:
         path, {"scale": 2, "description": "one"}, {"scale": 2, "description": "two"}
     )
     array = array_of(open_pages(path), "image")
-    assert names_of(array) == ("page", "y", "x")
+    assert names_of(array) == ("i", "y", "x")
     assert array.attrs["scale_factor"] == 2
     assert "long_name" not in array.attrs
     assert array.attrs["grid_mapping"] == "spatial_ref"
@@ -937,3 +935,23 @@ def _corpus_outcome(file: Path) -> str | None:
     except VirtualTIFFError as error:
         return str(error.kind)
     return "match" if found else None
+
+
+@pytest.mark.parametrize(
+    ("letter", "kind"),
+    [
+        *(("I", "page"), ("R", "position"), ("A", "angle"), ("P", "phase"), ("H", "lifetime")),
+        *(("E", "lambda"), ("L", "exposure"), ("V", "event"), ("M", "mosaic"), ("Q", "other")),
+        *(("T", "time"), ("C", "channel"), ("Z", "space")),
+    ],
+)
+def test_names_are_letters_and_types_are_words(letter: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    pixels = np.arange(3 * 5 * 6, dtype=np.uint8).reshape(3, 5, 6)
+    tifffile.imwrite(path, pixels, photometric="minisblack", metadata={"axes": f"{letter}YX"})
+    root = open_pages(path)
+    array = array_of(root, "image")
+    assert names_of(array) == (letter.lower(), "y", "x")
+    assert np.array_equal(np.asarray(array[...]), pixels)
+    (multiscale,) = ome_of(root)["multiscales"]
+    assert multiscale["axes"][0] == {"name": letter.lower(), "type": kind}

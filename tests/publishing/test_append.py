@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import pyarrow as pa
 import pytest
 import zarr
 from rasterio.transform import Affine
+from virtualizarr import open_virtual_mfdataset
+from zarr.buffer import default_buffer_prototype
 
 from tests.helpers.archive import (
     PATTERN,
@@ -20,8 +24,9 @@ from tests.helpers.archive import (
     scanned,
     write_scenes,
 )
-from tests.helpers.read import numcodecs_names
-from virtual_tiff.cubes.stack import CubeOptions
+from tests.helpers.read import local_registry, numcodecs_names
+from virtual_tiff import VirtualTIFF
+from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.errors import (
     ErrorKind,
     InvalidOptionError,
@@ -29,6 +34,7 @@ from virtual_tiff.errors import (
     RepositoryError,
     VirtualTIFFError,
 )
+from virtual_tiff.inventory.scan import scan
 from virtual_tiff.operations.stack import append, stack
 from virtual_tiff.publishing.cube import CubePart
 from virtual_tiff.publishing.repository import open_repository
@@ -355,26 +361,68 @@ def test_other_branch(tmp_path: Path, repo: str) -> None:
         assert zarr.open_array(session.store, path="data", mode="r").shape[0] == 2
 
 
-def test_work_is_shared_among_processes(tmp_path: Path, repo: str) -> None:
-    """Scan and references in a Dask cluster of two workers, one commit."""
+def test_work_is_shared_among_workers(tmp_path: Path) -> None:
+    """Scan and references in threads and in a Dask cluster of two workers: results are equal."""
     distributed = pytest.importorskip("distributed")
     import virtual_tiff.publishing.levels as cubes
 
     paths = write_scenes(tmp_path / "a", 5)
     later = write_scenes(tmp_path / "b", 3, first=5)
     options: dict[str, Any] = {"datetime_pattern": PATTERN}
+    kinds = ("alone", "threads", "dask")
+    repos = {kind: str(tmp_path / kind) for kind in kinds}
+    tables = {}
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", processes=True
         ) as cluster,
         distributed.Client(cluster) as client,
+        ThreadPoolExecutor(2) as threads,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(cubes, "TASK_IMAGES", 2)
-        stack(str(tmp_path / "a"), repo, executor=client, **options)
-        append(str(tmp_path / "b"), repo, executor=client, **options)
-    assert np.array_equal(read(repo)["data"].values, read_paths(paths + later))
-    assert read(repo)["time"].size == 8
-    assert len(snapshots(repo)) == 2
-    session = open_repository(repo).readonly_session("main")
-    assert len(read_sources_table(session.store)) == 8
+        for kind, executor in zip(kinds, (None, threads, client), strict=True):
+            found = scan(str(tmp_path / "a"), executor=executor, **options)
+            tables[kind] = found.table.drop_columns(["read_at"])
+            stack(str(tmp_path / "a"), repos[kind], executor=executor, **options)
+            append(str(tmp_path / "b"), repos[kind], executor=executor, **options)
+        virtual = [
+            open_virtual_mfdataset(
+                [path.as_uri() for path in paths],
+                registry=local_registry(),
+                parser=VirtualTIFF(ifd=0),
+                combine="nested",
+                concat_dim="time",
+                coords="minimal",
+                compat="override",
+                parallel=parallel,
+            )
+            for parallel in (False, "dask")
+        ]
+    assert tables["alone"].equals(tables["threads"])
+    assert tables["alone"].equals(tables["dask"])
+    contents = [_content(repo) for repo in repos.values()]
+    assert contents[0] == contents[1] == contents[2]
+    for repo in repos.values():
+        assert np.array_equal(read(repo)["data"].values, read_paths(paths + later))
+        assert read(repo)["time"].size == 8
+        assert len(snapshots(repo)) == 2
+        session = open_repository(repo).readonly_session("main")
+        assert len(read_sources_table(session.store)) == 8
+    alone, shared = (dataset["0"].data.manifest.dict() for dataset in virtual)
+    assert alone == shared
+
+
+def _content(repo: str) -> dict[str, object]:
+    """All documents and stored chunks of a repository, and the bytes of the others."""
+    store = open_repository(repo).readonly_session("main").store
+
+    async def collect() -> dict[str, object]:
+        prototype = default_buffer_prototype()
+        found: dict[str, object] = {}
+        async for key in store.list():
+            value = await store.get(key, prototype)
+            found[key] = None if value is None else value.to_bytes()
+        return found
+
+    return asyncio.run(collect())

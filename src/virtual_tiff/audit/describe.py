@@ -197,8 +197,9 @@ def describe(
                 path = array.rpartition("/")[0]
                 found.setdefault(path, GroupInfo(path=path, kind="other", dataset=path, files=0))
         chosen = _within(found, group_path(group))
+        images = Counter(sources["array"].tolist())
         detailed = {
-            path: _detailed(session.store, each, sources) if number < limit else each
+            path: _detailed(session.store, each, images) if number < limit else each
             for number, (path, each) in enumerate(chosen.items())
         }
         manifests = repository.list_manifest_files(snapshot)
@@ -297,10 +298,9 @@ def no_group(group: str, there: Sequence[str]) -> RepositoryError:
     )
 
 
-def _detailed(store: IcechunkStore, info: GroupInfo, sources: Sources) -> GroupInfo:
+def _detailed(store: IcechunkStore, info: GroupInfo, images: Mapping[str, int]) -> GroupInfo:
     group = zarr.open_group(store, path=info.dataset or None, mode="r", zarr_format=3)
     nodes = dict(group.arrays())
-    images = Counter(sources["array"].tolist())
     variables = {n: a for n, a in nodes.items() if info.kind == "file" or is_variable(n, a)}
     if info.kind == "file":
         variables = {n: a for n, a in nodes.items() if f"{key_prefix(info.dataset)}{n}" in images}

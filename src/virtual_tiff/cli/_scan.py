@@ -61,12 +61,12 @@ def scan(
 
     from virtual_tiff.inventory.checkpoint import Checkpoint
     from virtual_tiff.inventory.scan import scan as scan_sources
-    from virtual_tiff.operations.files import inventory_in
+    from virtual_tiff.inventory.table import Inventory, is_inventory
 
     folder = output.with_name(f".{output.name}.scan")
     if restart:
         Checkpoint(folder, "").remove()
-    known = None if restart else inventory_in(str(output))
+    known = None if restart or not is_inventory(output) else Inventory.read(output)
     started = datetime.now(UTC)
     with progress_bar(quiet=quiet) as progress, executor_named(executor) as workers:
         inventory = scan_sources(

@@ -149,5 +149,6 @@ def _arguments(
             "parser": scan.scan_parser(whole=cube.overviews or cube.masks),
             "executor": workers,
             "checkpoint": work.checkpoint,
+            "images_per_commit": work.images_per_commit,
             "progress": progress,
         }

@@ -22,6 +22,8 @@ from virtual_tiff.planning.plan import ArrayPlan, Codec
 
 #: Bytes that a segment may decode to beyond its chunk: padding of some writers, headers, masks.
 MAX_OVERHEAD = 64 * 1024
+#: Memory of a decoder of LZMA; preset 9 needs 65 MiB.
+_LZMA_BYTES = 72 * 1024 * 1024
 _ERRORS = (
     zlib.error,
     lzma.LZMAError,
@@ -120,7 +122,7 @@ def _zstd(data: bytes, count: int) -> bytes:
 
 
 def _lzma(data: bytes, count: int) -> bytes:
-    return lzma.LZMADecompressor(memlimit=64 * 1024 * 1024).decompress(data, count)
+    return lzma.LZMADecompressor(memlimit=_LZMA_BYTES).decompress(data, count)
 
 
 def _lzw(data: bytes, count: int) -> bytes:

@@ -99,8 +99,8 @@ def _decode(
         lambda: _decode_with_tifffile(directory, source),
         lambda: _decode_with_gdal(directory, source, limit),
     ]
-    if directory.compression == Compression.LERC:
-        # tifffile does not request masks.
+    if directory.compression == Compression.LERC or 24 in directory.bits_per_sample:
+        # tifffile does not request masks, and swaps four bytes of the three of big-endian integers.
         decoders = decoders[1:]
     failures = []
     for decoder in decoders:

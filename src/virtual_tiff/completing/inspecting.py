@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import lzma
 import math
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
-from virtual_tiff.completing.bounded import MAX_OVERHEAD
+from virtual_tiff.completing.bounded import MAX_OVERHEAD, first_bytes
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.encoding.stream_headers import frame_header, start_of_data
@@ -41,16 +42,37 @@ def _inflate(data: bytes, out: int | None = None) -> bytes:
     return decoded
 
 
-_ERRORS = (imagecodecs.LzwError, imagecodecs.PackbitsError, zlib.error)
+def _decompress(name: str) -> Callable[..., bytes]:
+    """Return a decoder of up to `out` bytes, or of a complete stream."""
+    whole: Callable[[bytes], Any] = lzma.decompress
+    if name == "zstd":
+        whole = imagecodecs.zstd_decode
+
+    def decode(data: bytes, out: int | None = None) -> bytes:
+        return bytes(whole(data)) if out is None else first_bytes(name, data, out)
+
+    return decode
+
+
+_ERRORS = (
+    imagecodecs.LzwError,
+    imagecodecs.PackbitsError,
+    imagecodecs.ZstdError,
+    lzma.LZMAError,
+    zlib.error,
+)
 _DECODERS: dict[str, Callable[..., Any]] = {
     "numcodecs.zlib": _inflate,
     "imagecodecs_lzw": imagecodecs.lzw_decode,
     "imagecodecs_packbits": imagecodecs.packbits_decode,
+    **{name: _decompress(name) for name in ("zstd", "numcodecs.lzma")},
 }
 _ENCODERS: dict[str, Callable[..., Any]] = {
     "numcodecs.zlib": zlib.compress,
     "imagecodecs_lzw": imagecodecs.lzw_encode,
     "imagecodecs_packbits": imagecodecs.packbits_encode,
+    "zstd": imagecodecs.zstd_encode,
+    "numcodecs.lzma": lzma.compress,
 }
 _JPEG_2000 = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")
 
@@ -200,8 +222,8 @@ def _cut_short(plan: ArrayPlan, index: ChunkIndex, error: InvalidTIFFError) -> I
     )
 
 
-#: Bytes that one byte of LZW, Deflate or PackBits can become: a code of LZW is up to 4,096 bytes.
-_MOST_EXPANSION = 4096
+#: Bytes that one byte can become: a code of LZW is up to 4,096 bytes.
+_MOST_EXPANSION = dict.fromkeys(_ENCODERS.keys() - {"zstd", "numcodecs.lzma"}, 4096)
 
 
 def sized_bytes(plan: ArrayPlan, data: bytes, whole: int) -> tuple[bytes, bool]:
@@ -209,9 +231,10 @@ def sized_bytes(plan: ArrayPlan, data: bytes, whole: int) -> tuple[bytes, bool]:
 
     A stream that is damaged after `whole` bytes is cut there, as libtiff does.
     """
-    decode = _DECODERS[str(plan.codecs[-1]["name"])]
+    name = str(plan.codecs[-1]["name"])
+    decode = _DECODERS[name]
     # Decoders allocate their limit, so a short segment of a huge chunk has a low one.
-    limit = min(2 * whole, _MOST_EXPANSION * len(data)) + MAX_OVERHEAD
+    limit = min(2 * whole, _MOST_EXPANSION.get(name, 2 * whole) * len(data)) + MAX_OVERHEAD
     try:
         if len(decode(data, out=limit)) >= limit:
             raise InvalidTIFFError(

@@ -10,6 +10,7 @@ import asyncio
 import math
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -242,9 +243,11 @@ def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[
     """
     if has_sizes(plan):
         return _pad_bytes(plan, segment, data)
-    is_jpeg = plan.codecs[-1]["name"] == "imagecodecs_jpeg"
-    if is_jpeg:
+    name = plan.codecs[-1]["name"]
+    if name == "imagecodecs_jpeg":
         return _pad_jpeg_strip(plan, segment, data)
+    if name == "imagecodecs_ccittfax3":
+        return _lengthen_fax(plan, segment, data)
     try:
         rows = decode(plan, segment.shape, data)
     except InvalidTIFFError:
@@ -293,6 +296,28 @@ def _pad_bytes(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[b
             kind=ErrorKind.INVALID_SEGMENT,
         )
     return resized(plan, decoded, whole), 0
+
+
+def _lengthen_fax(
+    plan: ArrayPlan, segment: PartialSegment, data: bytes
+) -> tuple[bytes, int] | None:
+    """Repeat a stream of Group 3 that the decoder cannot end before the last row of a chunk."""
+    rows = decode(plan, segment.shape, data)
+    with suppress(InvalidTIFFError):
+        decode(plan, plan.chunk_shape, data)
+        return None
+    repeated = data * math.ceil(math.prod(plan.chunk_shape) / math.prod(segment.shape))
+    try:
+        found = decode(plan, plan.chunk_shape, repeated)
+    except InvalidTIFFError:
+        found = np.zeros_like(rows)
+    if not np.array_equal(found[tuple(map(slice, segment.shape))], rows):
+        raise UnsupportedTIFFError(
+            f"the last strip has {segment.shape} of {plan.chunk_shape} elements, and its codec "
+            "cannot decode it.",
+            kind=ErrorKind.UNSUPPORTED_LAYOUT,
+        )
+    return repeated, 0
 
 
 def _pad_jpeg_strip(

@@ -72,7 +72,7 @@ def differences(table: pa.Table, columns: Sequence[str]) -> list[Difference]:
 def _distinct(column: pa.ChunkedArray) -> tuple[list[Any], NDArray[np.int64]]:
     """Return the distinct values of a column, and which of them each row has."""
     codes = codes_of(column)
-    first = np.unique(codes, return_index=True)[1]
+    first = np.unique(codes, return_index=True)[1] if codes.any() else np.arange(len(codes))[:1]
     return column.take(pa.array(first)).to_pylist(), codes
 
 
@@ -85,6 +85,8 @@ def codes_of(column: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
     kind = column.type
     if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
         matrix = _matrix(column)
+        if matrix is not None and (matrix == matrix[0]).all():
+            return np.zeros(len(column), np.int64)
         if matrix is None:
             keys = [None if value is None else tuple(value) for value in column.to_pylist()]
             numbers: dict[Hashable, int] = {}
@@ -93,8 +95,10 @@ def codes_of(column: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
         return inverse.reshape(-1).astype(np.int64)
     if not pa.types.is_dictionary(kind):
         column = column.dictionary_encode(null_encoding="encode")
-    indices = column.indices.fill_null(len(column.dictionary))
-    _, codes = np.unique(indices.to_numpy(zero_copy_only=False), return_inverse=True)
+    indices = column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
+    if indices.size and (indices == indices[0]).all():
+        return np.zeros(indices.size, np.int64)
+    _, codes = np.unique(indices, return_inverse=True)
     return codes.astype(np.int64)
 
 

@@ -21,6 +21,8 @@ def without_present(
     taken: Mapping[str, NDArray[np.bool_]],
     same: Mapping[str, NDArray[np.bool_]],
     on_present: OnPresent,
+    *,
+    resumes: bool = False,
 ) -> tuple[CubePlan, int]:
     """Leave out images whose place is taken, unless they replace others; count those left out.
 
@@ -36,6 +38,8 @@ def without_present(
     on_present
         Whether to `raise` for an image whose place is taken, to `skip` it, or to `replace` what is
         there, unless it is the same.
+    resumes
+        Whether images that are there themselves are skipped without an error.
 
     Raises
     ------
@@ -45,12 +49,18 @@ def without_present(
     if on_present == "replace":
         taken = same
     skipped = sum(int(places.sum()) for places in taken.values())
-    if skipped and on_present == "raise":
-        name = next(name for name, places in taken.items() if places.any())
-        first = int(np.flatnonzero(taken[name])[0])
+    refused = {
+        name: places & ~same[name] if resumes else places
+        for name, places in taken.items()
+        if on_present == "raise"
+    }
+    count = sum(int(places.sum()) for places in refused.values())
+    if count:
+        name = next(name for name, places in refused.items() if places.any())
+        first = int(np.flatnonzero(refused[name])[0])
         where = positions(cube.axes, cube.variables[name], cube.grid_kind)[first]
         raise InvalidOptionError(
-            f"{skipped} of {cube.images} images are in the cube already: {where.strip('{}')} of "
+            f"{count} of {cube.images} images are in the cube already: {where.strip('{}')} of "
             f"{prefix + name!r} is taken.",
             kind=ErrorKind.DUPLICATE,
             url=url_of(cube, cube.variables[name], first),

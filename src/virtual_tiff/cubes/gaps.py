@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtual_tiff.choices import OnGap
+from virtual_tiff.cubes.coordinate import ascends
 from virtual_tiff.cubes.plan import Axis, CubePlan, CubeVariable, Rows
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import row_is_sparse
@@ -50,7 +51,7 @@ class Presence:
         """Make one of places, shape `(images, axes)`."""
         if not shape:
             return cls((), np.zeros(min(1, len(places)), np.int64))
-        return cls(shape, np.unique(np.ravel_multi_index(tuple(places.T), shape)))
+        return cls(shape, _ascending(np.ravel_multi_index(tuple(places.T), shape)))
 
     @property
     def gaps(self) -> int:
@@ -80,8 +81,19 @@ class Presence:
         found[:, axis] += within
         return self.at(self.shape, found)
 
+    def only(self, axis: int, kept: Rows) -> Presence:
+        """Keep some positions of an axis, which ascend."""
+        places = self.places
+        places = places[np.isin(places[:, axis], kept)]
+        places[:, axis] = np.searchsorted(kept, places[:, axis])
+        return self.at((*self.shape[:axis], kept.size, *self.shape[axis + 1 :]), places)
+
+    def without(self, gone: NDArray[np.bool_]) -> Presence:
+        """Leave out some of the places, in the order of `places`."""
+        return Presence(self.shape, self.cells[~gone])
+
     def __or__(self, other: Presence) -> Presence:
-        return Presence(self.shape, np.union1d(self.cells, other.cells))
+        return Presence(self.shape, _ascending(np.concatenate([self.cells, other.cells])))
 
     def slab(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Return 1 where there is an image, else 0, from `start` to `stop` of the first axis."""
@@ -90,6 +102,11 @@ class Presence:
         found = np.zeros((stop - start) * inner, np.uint8)
         found[self.cells[first:end] - start * inner] = 1
         return found.reshape(stop - start, *self.shape[1:])
+
+
+def _ascending(cells: Rows) -> Rows:
+    """Return distinct numbers in order, at once where they are so already."""
+    return cells if ascends(cells) else np.unique(cells)
 
 
 def presence_axes(cube: CubePlan) -> tuple[Axis, ...]:

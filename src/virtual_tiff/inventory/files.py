@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Unpack, cast
+from typing import TYPE_CHECKING, Unpack
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.listing import each, is_file
 from virtual_tiff.storage.addresses import source_url
 
 if TYPE_CHECKING:
-    from virtual_tiff.inventory.source_options import AssetArguments, SourceArguments
-
-_STORES = ("registry", "anonymous")
+    from virtual_tiff.inventory.source_options import SourceArguments
 
 
 def file_urls(
@@ -52,10 +50,9 @@ def file_urls(
     from virtual_tiff.inventory.source_options import SourceOptions
     from virtual_tiff.inventory.sources import read_sources
 
-    fields = {name: value for name, value in options.items() if name not in _STORES}
     found = read_sources(
         several,
-        SourceOptions(**cast("AssetArguments", fields)),
+        SourceOptions.of(options),
         registry=options.get("registry"),
         anonymous=options.get("anonymous", False),
     )

@@ -22,7 +22,6 @@ from virtual_tiff.inventory.pages import (
     NO_MASK,
     NO_ORDER,
     PageImage,
-    noted,
     ome_xml_of,
     page_images,
     places_in_set,
@@ -31,7 +30,7 @@ from virtual_tiff.inventory.rows import Row, error_row, image_row
 from virtual_tiff.inventory.times import check_pattern, time_from_name, time_from_tag
 from virtual_tiff.json_type import JSON
 from virtual_tiff.parser import VirtualTIFF
-from virtual_tiff.planning.attributes import band_names
+from virtual_tiff.planning.attributes import band_names, noted
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.opening import open_source

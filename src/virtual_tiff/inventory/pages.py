@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import unquote
 
@@ -166,15 +166,6 @@ def page_images(
                 )
             )
     return found
-
-
-def noted(array: ArrayPlan, *added: str) -> ArrayPlan:
-    """Add notes to the attributes of an array."""
-    if not added:
-        return array
-    notes = array.attributes.get("notes")
-    before = notes if isinstance(notes, list) else []
-    return replace(array, attributes={**array.attributes, "notes": [*before, *added]})
 
 
 def ome_xml_of(header: Header) -> str | None:

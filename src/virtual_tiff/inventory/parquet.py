@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,8 +32,8 @@ _BATCH = 16_384
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
 
 
-def read_parquet(file: str | os.PathLike[str] | bytes) -> pa.Table:
-    """Read a table from a local file or from its content.
+def read_parquet(file: str | os.PathLike[str] | bytes, without: Collection[str] = ()) -> pa.Table:
+    """Read a table from a local file or from its content, `without` some of its columns.
 
     Raises
     ------
@@ -42,18 +42,31 @@ def read_parquet(file: str | os.PathLike[str] | bytes) -> pa.Table:
     OSError, pyarrow.ArrowException
         It cannot be read, or is not Parquet.
     """
+    parts = list(parquet_parts(file, _BATCH, without))
+    return pa.concat_tables(parts)
+
+
+def parquet_parts(
+    file: str | os.PathLike[str] | bytes, rows: int, without: Collection[str] = ()
+) -> Iterator[pa.Table]:
+    """Yield a table in parts of at most some rows, at least one; see `read_parquet`."""
     size = _check_footer(file)
     with pq.ParquetFile(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
         metadata, schema = opened.metadata, opened.schema_arrow
         if metadata.num_columns > _MOST_COLUMNS:
             raise _too_large(f"{metadata.num_columns} columns, more than {_MOST_COLUMNS}")
         texts = _check_claims(metadata, size)
+    fields = [field for field in schema if field.name not in without]
+    schema = pa.schema(fields, schema.metadata)
+    names = schema.names if without else None
     again = io.BytesIO(file) if isinstance(file, bytes) else file
     with pq.ParquetFile(again, read_dictionary=texts) as opened:
-        table = pa.Table.from_batches(
-            list(_batches(opened, size)), None if metadata.num_rows else opened.schema_arrow
-        )
-    return _with_types(table, schema)
+        if not metadata.num_rows:
+            yield schema.empty_table()
+        cost = _Cost(size)
+        for batch in opened.iter_batches(batch_size=min(rows, _BATCH), columns=names):
+            cost.add(batch.num_rows, sum(_nbytes(column) for column in batch.columns))
+            yield _with_types(pa.Table.from_batches([batch]), schema)
 
 
 def column_names(path: str | os.PathLike[str]) -> frozenset[str]:
@@ -94,13 +107,6 @@ def _check_claims(metadata: pq.FileMetaData, size: int) -> list[str]:
                 claimed += _WIDTHS.get(column.physical_type, 1) * column.num_values
         cost.add(group.num_rows, claimed)
     return list(texts)
-
-
-def _batches(file: pq.ParquetFile, size: int) -> Iterator[pa.RecordBatch]:
-    cost = _Cost(size)
-    for batch in file.iter_batches(batch_size=_BATCH):
-        cost.add(batch.num_rows, sum(_nbytes(column) for column in batch.columns))
-        yield batch
 
 
 class _Cost:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from virtual_tiff.choices import StacMetadata, check_choice
 from virtual_tiff.errors import InvalidOptionError
@@ -81,6 +81,11 @@ class SourceOptions:
     stac_metadata: StacMetadata = "use"
     bbox: Sequence[float] | None = None
     datetime: str | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Take the fields out of arguments, by their names."""
+        return cls(**{name: given[name] for name in cls.__dataclass_fields__ if name in given})
 
     def __post_init__(self) -> None:
         check_choice("stac_metadata", self.stac_metadata, StacMetadata)

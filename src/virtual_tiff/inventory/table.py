@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.arrow import (
@@ -28,7 +29,7 @@ from virtual_tiff.inventory.arrow import (
     without_secrets,
     without_views,
 )
-from virtual_tiff.inventory.parquet import read_parquet
+from virtual_tiff.inventory.parquet import column_names, parquet_parts, read_parquet
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.storage.addresses import check_no_secret
 from virtual_tiff.storage.errors import writing
@@ -87,6 +88,7 @@ EXTRA_GEOREFERENCING = ("gcps", "rpcs", "coordinate_epoch", "geo_keys", "crs_not
 
 #: Key of the metadata of a table that tells the options of its scan, if only they decided on rows.
 SCAN_OPTIONS = b"virtual_tiff.scan"
+_OUTLINES = ("bbox", "geometry")
 _SOURCE = ["url", "size", "etag", "last_modified", "header"]
 
 
@@ -187,7 +189,7 @@ class Inventory:
     @property
     def images(self) -> Inventory:
         """Inventory of the rows without an error."""
-        return self._part(self.table.filter(pc.is_null(self.table["error_kind"])))
+        return self.filter(pc.is_null(self.table["error_kind"]))
 
     @property
     def failed(self) -> pa.Table:
@@ -209,7 +211,14 @@ class Inventory:
             A `pyarrow.compute` expression such as `pc.field("cloud_cover") < 20`, or a boolean
             array with a value for each row.
         """
+        if not isinstance(condition, pc.Expression) and pc.all(condition, skip_nulls=False).as_py():
+            # A copy of a large table takes as much memory again.
+            return self
         return self._part(self.table.filter(condition))
+
+    def slice(self, start: int, count: int | None = None) -> Inventory:
+        """Keep `count` rows from `start` on, or all."""
+        return self._part(self.table.slice(start, count))
 
     def source(self, row: int) -> Source:
         """Return URL and metadata of the file of a row."""
@@ -250,8 +259,16 @@ class Inventory:
                 partial.unlink(missing_ok=True)
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Inventory:
+    def read(cls, path: str | os.PathLike[str], *, outlines: bool = True) -> Inventory:
         """Read a file of `write`, also if another program has rewritten it.
+
+        Parameters
+        ----------
+        path
+            Of the file.
+        outlines
+            Whether to read `bbox` and `geometry`, which are most of the file; else they are null.
+            Nothing is published from them.
 
         Raises
         ------
@@ -260,11 +277,30 @@ class Inventory:
             far more memory than a table of its size.
         """
         try:
-            return cls.from_arrow(read_parquet(path))
+            return cls._with_outlines(read_parquet(path, () if outlines else _OUTLINES))
         except (OSError, MemoryError, pa.ArrowException) as error:
             raise InvalidOptionError(
                 f"{os.fspath(path)} cannot be read as Parquet: {error}"
             ) from error
+
+    @classmethod
+    def read_batches(cls, path: str | os.PathLike[str], rows: int) -> Iterator[Inventory]:
+        """Read a file of `write` in pieces of at most some rows, without outlines; see `read`."""
+        try:
+            for part in parquet_parts(path, rows, _OUTLINES):
+                yield cls._with_outlines(part)
+        except (OSError, MemoryError, pa.ArrowException) as error:
+            raise InvalidOptionError(
+                f"{os.fspath(path)} cannot be read as Parquet: {error}"
+            ) from error
+
+    @classmethod
+    def _with_outlines(cls, table: pa.Table) -> Inventory:
+        """Make an inventory of a table that may have been read without outlines."""
+        for name in set(_OUTLINES) - set(table.column_names):
+            field = SCHEMA.field(name)
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+        return cls.from_arrow(table)
 
     @classmethod
     def from_arrow(cls, table: ArrowStream) -> Inventory:
@@ -293,6 +329,20 @@ class Inventory:
         said = given.schema.metadata or {}
         kept = {SCAN_OPTIONS: said[SCAN_OPTIONS]} if SCAN_OPTIONS in said else None
         return cls(pa.table(columns, schema=pa.schema(fields, kept)))
+
+
+def is_inventory(path: Path) -> bool:
+    """Return whether a file is Parquet with the columns of an inventory."""
+    if path.suffix not in (".parquet", ".geoparquet") or not path.is_file():
+        return False
+    return column_names(path) >= REQUIRED
+
+
+def rows_of(table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
+    """Take rows of a table, which is not copied if they are all of it, in order."""
+    if np.array_equal(rows, np.arange(table.num_rows)):
+        return table
+    return table.take(pa.array(rows))
 
 
 def row_is_sparse(table: pa.Table, row: int) -> bool:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from virtual_tiff.choices import OnFailed
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
-from virtual_tiff.inventory.table import REQUIRED, Inventory
+from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.inventory.url_columns import with_url_columns
+from virtual_tiff.operations.batches import inventory_files, joined_inventory
 from virtual_tiff.operations.options import Names
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.declared import Declared, completed_group
@@ -35,19 +34,15 @@ def as_inventory(sources: object, **scan_options: Any) -> Inventory:
 
 
 def inventory_in(sources: object) -> Inventory | None:
-    """Return the given inventory, or read it from a file; `None` for other sources."""
+    """Return the given inventory, or read it from its files; `None` for other sources."""
     if isinstance(sources, Inventory):
         return sources
     if isinstance(sources, list | tuple) and len(sources) == 1:
         return inventory_in(sources[0])
-    if isinstance(sources, str | os.PathLike):
-        path = Path(sources)
-        if path.suffix in (".parquet", ".geoparquet") and path.is_file():
-            from virtual_tiff.inventory.parquet import column_names
-
-            if column_names(path) >= REQUIRED:
-                return Inventory.read(path)
-    return None
+    files = inventory_files(sources)
+    if not files:
+        return None
+    return joined_inventory([Inventory.read(file, outlines=False) for file in files])
 
 
 def failed_in(inventory: Inventory, on_failed: OnFailed) -> dict[str, str]:

@@ -12,9 +12,9 @@ import pyarrow as pa
 from virtual_tiff.choices import OnPresent
 from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.cubes.grouping import group_paths, is_template
+from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.cubes.placing import variable_names
 from virtual_tiff.cubes.plan import CubePlan
-from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.headers import ScanOptions
 from virtual_tiff.inventory.listing import Listing
@@ -29,7 +29,6 @@ from virtual_tiff.publishing.nodes import key_prefix
 from virtual_tiff.publishing.sources_table import NO_TIME, Recorded, Sources
 from virtual_tiff.publishing.target import Target
 
-_NAMED = SourceOptions.__dataclass_fields__.keys()
 _READ = ("pages", "datetime_pattern", "datetime_tag", "concurrency")
 
 
@@ -38,7 +37,7 @@ def list_sources(sources: object, given: Mapping[str, Any]) -> Listed:
     read = {name: given[name] for name in _READ if name in given}
     return Listed.of(
         sources,
-        SourceOptions(**{name: given[name] for name in _NAMED if name in given}),
+        SourceOptions.of(given),
         ScanOptions(parser=given.get("parser") or VirtualTIFF(ifd=0), **read),
         given.get("columns"),
         registry=given.get("registry"),

@@ -21,7 +21,7 @@ from virtual_tiff.choices import (
     Pages,
     check_names,
 )
-from virtual_tiff.cubes.stack import CubeOptions
+from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.source_options import SourceArguments
 from virtual_tiff.parser import VirtualTIFF
@@ -84,6 +84,7 @@ class CubeArguments(CommitOptions, CubeFields, total=False):
     datetime_pattern: str | None
     datetime_tag: bool
     checkpoint: str | os.PathLike[str] | None
+    images_per_commit: int | None
     executor: Executor | None
 
 
@@ -197,6 +198,12 @@ MEANINGS = {
     "datetime_column": ("str", "Column of a table, or property of STAC Items, that is the time."),
     "datetime_pattern": ("str", "Finds the time in a URL, as for `scan`."),
     "datetime_tag": ("bool", "Whether the TIFF's DateTime is the time, as for `scan`."),
+    "images_per_commit": (
+        "int",
+        "Make several commits of about so many images each, for inventories that are larger than "
+        "memory: their files are read piece by piece. After an interruption the same call goes on "
+        "where it stopped. By default there is one commit, all or nothing.",
+    ),
     "checkpoint": ("str or path", "Folder that lets an interrupted scan go on."),
     "concurrency": ("int", "Headers in flight at once."),
     "executor": (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack, cast
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 import icechunk
 import pyarrow as pa
 
-from virtual_tiff.choices import IFDLayout, OnFailed, OnPresent, StacMetadata, check_choice
+from virtual_tiff.choices import IFDLayout, OnFailed, OnPresent, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
 from virtual_tiff.errors import InvalidOptionError, joined
 from virtual_tiff.inventory.declared import declared_in
 from virtual_tiff.inventory.listing import Listing
-from virtual_tiff.inventory.source_options import SourceOptions
+from virtual_tiff.inventory.source_options import AssetArguments, SourceOptions
 from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.inventory.url_columns import with_url_columns
@@ -145,15 +145,7 @@ async def _plan(
     group: str = "",
     names: Names | None = None,
     on_failed: OnFailed = "raise",
-    url_column: str = "url",
-    assets: Sequence[str] | None = None,
     columns: Mapping[str, str] | None = None,
-    asset_roles: Sequence[str] | None = None,
-    asset_gsd: float | None = None,
-    alternate: str | None = None,
-    stac_metadata: StacMetadata = "use",
-    bbox: Sequence[float] | None = None,
-    datetime: str | None = None,
     parser: VirtualTIFF | None = None,
     ifd_layout: IFDLayout | None = None,
     registry: ObjectStoreRegistry[Any] | None = None,
@@ -165,6 +157,7 @@ async def _plan(
     into_existing: bool = False,
     on_present: OnPresent = "raise",
     progress: Progress | None = None,
+    **named: Unpack[AssetArguments],
 ) -> Callable[[], PublishResult]:
     """Plan a group for each file, from their rows if they have any; return how to commit them."""
     check_choice("on_failed", on_failed, OnFailed)
@@ -190,19 +183,13 @@ async def _plan(
         await asyncio.to_thread(target.check, present.free)
         stores, known = registry, set[str]()
     else:
-        listing = SourceOptions(
-            url_column=url_column,
-            assets=assets,
-            asset_roles=asset_roles,
-            asset_gsd=asset_gsd,
-            alternate=alternate,
-            stac_metadata=stac_metadata,
-            bbox=bbox,
-            datetime=datetime,
-        )
         known_now: Listing = {}
         found = read_sources(
-            sources, listing, registry=registry, anonymous=anonymous, listing=known_now
+            sources,
+            SourceOptions.of(named),
+            registry=registry,
+            anonymous=anonymous,
+            listing=known_now,
         )
         urls = found["url"].to_pylist()
         names, group = _named(with_url_columns(found, columns), group, names)

@@ -16,7 +16,9 @@ from virtual_tiff.cubes.lattice import lattice_names
 from virtual_tiff.cubes.placing import stackable
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import plan_cube
+from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.operations.batches import batches_of, inventory_files
 from virtual_tiff.operations.files import as_inventory, failed_in, inventory_in
 from virtual_tiff.operations.incremental import clashing, known_in_cubes, list_sources
 from virtual_tiff.operations.options import (
@@ -31,10 +33,10 @@ from virtual_tiff.planning.attributes import attribute_notes
 from virtual_tiff.planning.names import check_apart
 from virtual_tiff.publishing.commit import Action, commit
 from virtual_tiff.publishing.containers import containers_for
-from virtual_tiff.publishing.cube import CubePart, existing_levels
+from virtual_tiff.publishing.cube import CubePart, existing_levels, has_cube
 from virtual_tiff.publishing.extending.fitting import without_unfit
 from virtual_tiff.publishing.repository import Location
-from virtual_tiff.publishing.results import PublishResult
+from virtual_tiff.publishing.results import PublishResult, combined
 from virtual_tiff.publishing.sources_table import Recorded
 from virtual_tiff.publishing.target import Target
 
@@ -90,7 +92,7 @@ def stack(
     into_existing = given.pop("into_existing", False)
     target = Target(repo, given.get("branch", "main"), into_existing=into_existing)
     part = partial(CubePart, coordinates=coordinates)
-    return _commit(target, sources, part, "publish", **given)
+    return _commits(target, sources, part, "publish", **given)
 
 
 @documented(AppendOptions)
@@ -135,7 +137,44 @@ def append(
     # A cube of other writers is one too.
     target = Target(repo, given.get("branch", "main"), create=False, into_existing=True)
     part = partial(CubePart, is_new=False, on_present=on_present, out_of_order=out_of_order)
-    return _commit(target, sources, part, "append", renews=on_present != "raise", **given)
+    return _commits(target, sources, part, "append", renews=on_present != "raise", **given)
+
+
+def _commits(
+    target: Target,
+    sources: object,
+    part: Callable[[str, CubePlan], CubePart],
+    action: Action,
+    *,
+    images_per_commit: int | None = None,
+    **given: Any,
+) -> PublishResult:
+    """Make one commit; or several, one for each batch of an inventory, and sum them up."""
+    if images_per_commit is None:
+        return _commit(target, sources, part, action, **given)
+    if images_per_commit < 1:
+        raise InvalidOptionError(f"images_per_commit is {images_per_commit}, but must be above 0.")
+    found = sources if isinstance(sources, Inventory) else inventory_files(sources)
+    if not found:
+        raise InvalidOptionError(
+            "several commits need an inventory, which tells all images before the first.",
+            remedy="Scan the files first, and pass the table instead of them.",
+        )
+    options = cube_options(dict(given))
+    if options.stitch and options.along is None:
+        raise InvalidOptionError(
+            "whether a stitched cube has a time depends on all of its images, of which each commit "
+            "has some.",
+            remedy='Pass along="datetime" if it has a time; without one, make one commit.',
+        )
+    if given.get("dry_run"):
+        # A batch is checked against the cube that those before it have made.
+        return _commit(target, sources, part, action, **given)
+    results = [
+        _commit(target, batch, part, action, resumes=True, **given)
+        for batch in batches_of(found, images_per_commit)
+    ]
+    return combined(results)
 
 
 def _commit(
@@ -150,9 +189,13 @@ def _commit(
     branch: str = "main",
     dry_run: bool = False,
     renews: bool = False,
+    resumes: bool = False,
     **given: Any,
 ) -> PublishResult:
-    """Read and plan all that is to be written, then commit it."""
+    """Read and plan all that is to be written, then commit it.
+
+    A commit that `resumes` others adds to cubes that are there.
+    """
     check_choice("on_failed", on_failed, OnFailed)
     group = checked_group(group)
     options = cube_options(given)
@@ -162,7 +205,7 @@ def _commit(
     incremental = renews and inventory_in(sources) is None
     skips = options.on_mismatch == "skip"
     reads = options.stitch or incremental or skips
-    store = target.store() if action == "append" and reads else None
+    store = target.store() if resumes or (action == "append" and reads) else None
     known: set[str] = set()
     if incremental and store is not None:
         recorded, listed = Recorded(store), list_sources(sources, given)
@@ -176,11 +219,24 @@ def _commit(
     else:
         inventory = as_inventory(sources, **given)
     failed = failed_in(inventory, on_failed)
+    if failed and not len(inventory.images) and (resumes or action == "append"):
+        # A night in which all new files are broken changes nothing.
+        return PublishResult(
+            snapshot_id=None,
+            branch=branch,
+            added={},
+            failed=failed,
+            known=len(known),
+            dry_run=dry_run,
+        )
 
     alone: dict[str, str] = {}
 
+    def is_new(path: str) -> bool:
+        return action == "publish" and not (resumes and store and has_cube(store, path))
+
     def plan(path: str, images: Inventory) -> CubePlan | None:
-        if action == "publish":
+        if is_new(path):
             return plan_cube(images, options)
         levels = existing_levels(store, path) if store and options.stitch else ()
         if store is None or not skips:
@@ -209,9 +265,21 @@ def _commit(
         registry=given.get("registry"),
         anonymous=given.get("anonymous", False),
     )
+    parts = [part(path, cube) for path, cube in cubes.items()]
+    if resumes:
+        parts = [
+            replace(
+                each,
+                resumes=True,
+                is_new=is_new(each.path),
+                # A cube that is made in one commit takes images in any order.
+                out_of_order="insert" if action == "publish" else each.out_of_order,
+            )
+            for each in parts
+        ]
     result = commit(
         target,
-        [part(path, cube) for path, cube in cubes.items()],
+        parts,
         message,
         action=action,
         containers=containers,

@@ -14,18 +14,31 @@ from virtual_tiff.tiff.ifd import ImageFileDirectory
 
 #: Name of the dimension of real and imaginary parts.
 PART = "part"
-#: Types of axes in OME-Zarr by name; others have a custom type.
-AXIS_TYPES = {
-    **{"t": "time", "time": "time", "c": "channel", "band": "channel"},
-    **{"z": "space", "y": "space", "x": "space"},
+#: Types of axes in OME-Zarr by name, which is tifffile's letter in lower case. Readers and schemas
+#: take an axis without a type for one of space, so those without a meaning have the type `other`.
+_TYPES = {
+    **{"t": "time", "time": "time", "c": "channel", "s": "channel", "band": "channel"},
+    **{"z": "space", "y": "space", "x": "space", "i": "page", "r": "position", "a": "angle"},
+    **{"p": "phase", "h": "lifetime", "e": "lambda", "l": "exposure", "v": "event", "m": "mosaic"},
 }
 #: Order of the types (OME-Zarr 0.5, section 3.4): time, then channel or custom, then space.
-_RANKS = {"time": 0, None: 1, "channel": 2, "space": 3}
+_RANKS = {"time": 0, "channel": 2, "space": 3}
+_CUSTOM = 1
 
 
 def place_of(dimension: str) -> int:
     """Return the rank of a dimension in OME-Zarr's order; equal ranks keep their order."""
-    return _RANKS[AXIS_TYPES.get(dimension)]
+    return _RANKS.get(type_of(dimension), _CUSTOM)
+
+
+def type_of(dimension: str) -> str:
+    """Return the type of a dimension as an axis of OME-Zarr."""
+    return _TYPES.get(dimension, "other")
+
+
+def is_custom(dimension: str) -> bool:
+    """Return whether a dimension has a type that OME-Zarr does not define."""
+    return type_of(dimension) not in _RANKS
 
 
 def axis_of(dimension: str) -> str:
@@ -40,7 +53,7 @@ class Axes:
     Parameters
     ----------
     planes
-        Number of bands or slices; if 1, there is no such dimension.
+        Number of bands or slices; if it and `chunk_planes` are 1, there is no such dimension.
     chunk_planes
         Number of planes in one segment.
     name
@@ -77,7 +90,7 @@ class Axes:
         bands
             Chosen bands, if not all.
         """
-        if directory.image_depth > 1:
+        if directory.image_depth > 1 or directory.tile_depth > 1:
             return cls(directory.image_depth, directory.tile_depth, "z")
         return cls(
             directory.samples_per_pixel if bands is None else len(bands),
@@ -85,15 +98,20 @@ class Axes:
             last=band_axis == "last",
         )
 
+    @property
+    def are_two(self) -> bool:
+        """Whether rows and columns are the only dimensions."""
+        return self.planes == 1 and self.chunk_planes == 1
+
     def arrange[T](self, plane: T, y: T, x: T) -> tuple[T, ...]:
         """Put one item for each dimension in order."""
-        if self.planes == 1:
+        if self.are_two:
             return (y, x)
         return (y, x, plane) if self.last else (plane, y, x)
 
     def arrange_grid(self, grid: NDArray[Any]) -> NDArray[Any]:
         """Put an array of shape `(planes, y, x)` in order."""
-        if self.planes == 1:
+        if self.are_two:
             first: NDArray[Any] = grid[0]
             return first
         if not self.last:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from virtual_tiff.errors import (
@@ -12,7 +12,7 @@ from virtual_tiff.errors import (
     VirtualTIFFError,
 )
 from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_pyramids
-from virtual_tiff.planning.attributes import describe, of_bands
+from virtual_tiff.planning.attributes import describe, noted, of_bands
 from virtual_tiff.planning.encoding.data_type import image_nodata
 from virtual_tiff.planning.image_plan import plan_image
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
@@ -71,7 +71,7 @@ def plan_header(
                 raise error.at(url=url, ifd=one.directory.index) from error.__cause__
             planned[id(one)] = image
         if found := notes.get(id(one.directory)):
-            image = replace(image, array=_with_notes(image.array, found))
+            image = replace(image, array=noted(image.array, *found))
         return image if name is None else replace(image, name=name)
 
     def is_readable(one: Related) -> bool:
@@ -95,17 +95,6 @@ def plan_header(
     if chosen is None:
         related = tuple([one for one in related if is_readable(one)])
     return arrange([plan_one(one) for one in related if chosen in (None, one.directory)], options)
-
-
-def _with_notes(array: ArrayPlan, notes: Sequence[str]) -> ArrayPlan:
-    known = array.attributes.get("notes", [])
-    return replace(
-        array,
-        attributes={
-            **array.attributes,
-            "notes": [*(known if isinstance(known, list) else []), *notes],
-        },
-    )
 
 
 def check_undamaged(header: Header, layout: str | None = None) -> None:
@@ -163,8 +152,7 @@ def _plan_one(
     array = copies.get((source.url, directory.index))
     if array is None:
         array = plan_image(directory, source, options.image)
-    if directory.notes:
-        array = _with_notes(array, directory.notes)
+    array = noted(array, *directory.notes)
     description = describe(
         directory,
         fill_value=image_nodata(directory, array.data_type, related.full, options.image.bands),

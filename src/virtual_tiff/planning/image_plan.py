@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from virtual_tiff.choices import BandAxis, ComplexIntegers
-from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.errors import InvalidOptionError, UnsupportedTIFFError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import list_of_bands
 from virtual_tiff.planning.axes import Axes
@@ -19,12 +19,19 @@ from virtual_tiff.planning.encoding.codec_chain import (
     is_cheap_to_inspect,
     is_compressed,
 )
-from virtual_tiff.planning.encoding.data_type import Scalar, band_nodata, image_nodata, sample_type
-from virtual_tiff.planning.encoding.image_codecs import CCITT, whole_stream
-from virtual_tiff.planning.plan import ArrayPlan, PartialSegment
+from virtual_tiff.planning.encoding.data_type import (
+    SampleType,
+    Scalar,
+    band_nodata,
+    image_nodata,
+    sample_type,
+)
+from virtual_tiff.planning.encoding.image_codecs import CCITT, is_fax_2d, whole_stream
+from virtual_tiff.planning.plan import ArrayPlan, Codec, PartialSegment
 from virtual_tiff.storage.source import Source
 from virtual_tiff.tags import (
     Compression,
+    PhotometricInterpretation,
     PlanarConfiguration,
     Predictor,
     SampleFormat,
@@ -64,7 +71,7 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
     if options.complex_integers == "parts" and _is_complex_integer(directory):
         directory, axes = _parts(directory), Axes.of_parts()
     sample = sample_type(directory)
-    codecs = codec_chain(directory, sample, bands_last=axes.last and axes.planes > 1)
+    codecs = _codecs(directory, sample, bands_last=axes.last and axes.planes > 1)
     grid = chunk_grid(
         directory,
         file_size=source.size,
@@ -93,6 +100,24 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
         inspection=inspection(directory, sample, source.size),
         attributes=_band_nodata(directory, grid, sample.data_type, options.bands),
     )
+
+
+def _codecs(
+    directory: ImageFileDirectory, sample: SampleType, *, bands_last: bool
+) -> tuple[Codec, ...]:
+    """Return the codecs of an image; any read one of which nothing was stored."""
+    try:
+        return codec_chain(directory, sample, bands_last=bands_last)
+    except UnsupportedTIFFError:
+        if directory.offsets.any() or directory.byte_counts.any():
+            raise
+    stored = replace(
+        directory,
+        compression=Compression.NONE,
+        predictor=Predictor.NONE,
+        photometric_interpretation=PhotometricInterpretation.BLACK_IS_ZERO,
+    )
+    return codec_chain(stored, sample, bands_last=bands_last)
 
 
 def _is_complex_integer(directory: ImageFileDirectory) -> bool:
@@ -169,7 +194,7 @@ def _select_bands(
 def _partial_segments(
     directory: ImageFileDirectory, grid: ChunkGrid, axes: Axes
 ) -> Iterator[PartialSegment]:
-    if not grid.partial_rows or directory.compression in CCITT:
+    if not grid.partial_rows or (directory.compression in CCITT and not is_fax_2d(directory)):
         return
     planes, down, _ = grid.offsets.shape
     for plane in range(planes):

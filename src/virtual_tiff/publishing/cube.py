@@ -24,7 +24,14 @@ from virtual_tiff.planning.pyramid import multiscales_attributes
 from virtual_tiff.planning.stacks import TILES
 from virtual_tiff.publishing.extending.level import extend_level
 from virtual_tiff.publishing.georeferencing import georeference
-from virtual_tiff.publishing.levels import TAKEN, CubeLevel, existing_of, write_frame, write_level
+from virtual_tiff.publishing.levels import (
+    TAKEN,
+    CubeLevel,
+    existing_of,
+    is_variable,
+    write_frame,
+    write_level,
+)
 from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 from virtual_tiff.publishing.nodes import check_outside, get_json, key_prefix
 from virtual_tiff.publishing.parts import Part, Written
@@ -62,6 +69,8 @@ class CubePart(Part):
     out_of_order
         Whether to `raise` for images that come before the last of the cube, or to `insert`
         them, for which the references after them are rewritten.
+    resumes
+        Whether images that have their places already are skipped, whatever `on_present` says.
     """
 
     path: str
@@ -70,6 +79,7 @@ class CubePart(Part):
     is_new: bool = True
     on_present: OnPresent = "raise"
     out_of_order: OutOfOrder = "raise"
+    resumes: bool = False
 
     @property
     def grows(self) -> Mapping[str, int]:
@@ -121,7 +131,15 @@ class CubePart(Part):
             self._check_levels(there or 1)
             recorded = Recorded(session.store)
             levels = [
-                extend_level(session, level, each, recorded, self.on_present, self.out_of_order)
+                extend_level(
+                    session,
+                    level,
+                    each,
+                    recorded,
+                    on_present=self.on_present,
+                    out_of_order=self.out_of_order,
+                    resumes=self.resumes,
+                )
                 for level, each in _levels(self.path, self.cube).items()
             ]
             if self.cube.overviews and any(level.is_larger for level in levels):
@@ -195,6 +213,15 @@ def level_count(store: IcechunkStore, path: str) -> int:
     document = get_json(store, path) or {}
     multiscales = document.get("attributes", {}).get("multiscales", {})
     return len(multiscales.get("layout", ()))
+
+
+def has_cube(store: IcechunkStore, path: str) -> bool:
+    """Return whether a group holds a cube, with or without overviews."""
+    try:
+        group = zarr.open_group(store, path=path or None, mode="r", zarr_format=3)
+    except FileNotFoundError:
+        return False
+    return level_count(store, path) > 0 or any(is_variable(*each) for each in group.arrays())
 
 
 def existing_levels(store: IcechunkStore, path: str) -> tuple[Existing, ...]:

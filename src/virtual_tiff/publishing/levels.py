@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import zarr
 from icechunk import IcechunkStore
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from virtual_tiff.cubes.grid import GRID_MAPPING, frame
 from virtual_tiff.cubes.item_properties import item_property
 from virtual_tiff.cubes.plan import CubePlan, CubeVariable, Existing
 from virtual_tiff.errors import ErrorKind, RepositoryError
+from virtual_tiff.inventory.table import rows_of
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.metadata import array_document, to_bytes
 from virtual_tiff.planning.plan import GroupPlan
@@ -39,7 +39,7 @@ from virtual_tiff.publishing.nodes import (
     write_parents,
 )
 from virtual_tiff.publishing.references import References, Task
-from virtual_tiff.publishing.sources_table import Sources, modified_times
+from virtual_tiff.publishing.sources_table import Sources, concatenated
 from virtual_tiff.storage.run import run
 
 #: Number of images whose references are written in one task.
@@ -122,26 +122,14 @@ class CubeLevel:
 
     def sources(self) -> Sources:
         """Return rows for the table of sources."""
-        arrays: list[str] = []
-        places: list[str] = []
-        bands: list[int] = []
-        rows = [np.empty(0, np.int64)]
+        tables = []
+        columns = self.cube.inventory.table.select(list(Sources.OF_FILES))
         for name, variable in self.cube.variables.items():
-            count = variable.rows.size
-            arrays += [f"{key_prefix(self.path)}{name}"] * count
-            places += positions(self.cube.axes, variable, self.cube.grid_kind)
-            bands += [-1 if variable.band is None else variable.band.index] * count
-            rows.append(variable.rows)
-        names = ("url", "ifd", "size", "etag", "header")
-        table = self.cube.inventory.table.select([*names, "last_modified"])
-        table = table.take(pa.array(np.concatenate(rows)))
-        return Sources.of(
-            array=arrays,
-            position=places,
-            band=bands,
-            last_modified=modified_times(table["last_modified"]),
-            **{name: table[name].to_pylist() for name in names},
-        )
+            places = positions(self.cube.axes, variable, self.cube.grid_kind)
+            band = -1 if variable.band is None else variable.band.index
+            array = f"{key_prefix(self.path)}{name}"
+            tables.append(Sources.of_rows(rows_of(columns, variable.rows), array, places, band))
+        return concatenated(tables)
 
 
 def _grids(variable: CubeVariable) -> NDArray[np.int64] | None:

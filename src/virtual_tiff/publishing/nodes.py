@@ -15,6 +15,7 @@ from zarr.buffer.cpu import Buffer, buffer_prototype
 
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.planning.metadata import array_document, group_document, to_bytes
+from virtual_tiff.planning.names import RESERVED
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.storage.run import run
 
@@ -92,6 +93,17 @@ async def describe_root(store: IcechunkStore, paths: Sequence[str]) -> None:
         attributes[_DESCRIPTION] = f"{_EMPTY_ROOT} {named}{more}. {_HOW_TO_LIST}"
     root["attributes"] = attributes
     await set_document(store, "", json.dumps(root, ensure_ascii=False).encode())
+
+
+async def describe_root_again(store: IcechunkStore) -> None:
+    """Name other groups in the attribute of `describe_root` after groups were removed."""
+    root = await get_document(store, "") or {}
+    if not str(root.get("attributes", {}).get(_DESCRIPTION, "")).startswith(_EMPTY_ROOT):
+        return
+    del root["attributes"][_DESCRIPTION]
+    await set_document(store, "", json.dumps(root, ensure_ascii=False).encode())
+    left = [name async for name in store.list_dir("") if name not in (RESERVED, "zarr.json")]
+    await describe_root(store, sorted(left))
 
 
 async def check_free(store: IcechunkStore, paths: Sequence[str], *, remedy: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from virtual_tiff.json_type import JSON
@@ -209,3 +209,37 @@ class PublishResult:
             "copied": {url: list(reasons) for url, reasons in self.copied.items()},
             "notes": {path: list(notes) for path, notes in self.notes.items()},
         }
+
+
+def combined(results: Sequence[PublishResult]) -> PublishResult:
+    """Sum up commits that followed each other; the snapshot is that of the last."""
+    added: dict[str, Added] = {}
+    for result in results:
+        for path, each in result.added.items():
+            added[path] = _together(added[path], each) if path in added else each
+    last = results[-1]
+    snapshots = [each.snapshot_id for each in results if each.snapshot_id is not None]
+    return replace(
+        last,
+        snapshot_id=snapshots[-1] if snapshots else None,
+        added=added,
+        failed={url: why for each in results for url, why in each.failed.items()},
+        mismatched={url: why for each in results for url, why in each.mismatched.items()},
+        unchecked=tuple(dict.fromkeys(url for each in results for url in each.unchecked)),
+        containers=tuple(dict.fromkeys(name for each in results for name in each.containers)),
+        notes={path: notes for each in results for path, notes in each.notes.items()},
+        known=sum(each.known for each in results),
+    )
+
+
+def _together(one: Added, other: Added) -> Added:
+    sums = ("images", "references", "stored", "steps", "skipped", "replaced", "removed")
+    return replace(
+        other if other.images else one,
+        **{name: getattr(one, name) + getattr(other, name) for name in sums},
+        arrays=max(one.arrays, other.arrays),
+        first=min(filter(None, (one.first, other.first)), default=""),
+        last=max(one.last, other.last),
+        variables=tuple(dict.fromkeys((*one.variables, *other.variables))),
+        notes=tuple(dict.fromkeys((*one.notes, *other.notes))),
+    )

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +58,9 @@ _DEFAULTS: Mapping[str, Any] = {"position": "{}", "band": -1, "last_modified": N
 class Sources:
     """Columns of the table, of equal length; see `COLUMNS`."""
 
+    #: Columns of an inventory that the table has too.
+    OF_FILES: ClassVar = ("url", "ifd", "size", "etag", "last_modified", "header")
+
     columns: Mapping[str, NDArray[Any]]
 
     def __post_init__(self) -> None:
@@ -71,6 +75,21 @@ class Sources:
         for name in ("etag", "header"):
             columns[name] = [value or "" for value in columns[name]]
         return cls({name: np.asarray(columns[name], _dtype(name)) for name in COLUMNS})
+
+    @classmethod
+    def of_rows(cls, table: pa.Table, array: str, position: Sequence[str], band: int) -> Sources:
+        """Make the rows of images of one array, with columns `OF_FILES` of an inventory."""
+        count = table.num_rows
+        return cls(
+            {
+                "array": np.full(count, array, _dtype("array")),
+                "position": np.asarray(position, _dtype("position")),
+                "band": np.full(count, band, _dtype("band")),
+                "size": table["size"].cast(pa.uint64()).to_numpy(),
+                "last_modified": modified_times(table["last_modified"]),
+                **{name: _texts(table[name]) for name in ("url", "ifd", "etag", "header")},
+            }
+        )
 
     def __len__(self) -> int:
         return len(self.columns["url"])
@@ -106,20 +125,32 @@ class Recorded:
         return read_sources_table(self._store)
 
     @cached_property
-    def _places(self) -> dict[tuple[str, str], int]:
-        places = zip(self.table["array"].tolist(), self.table["position"].tolist(), strict=True)
-        return {place: row for row, place in enumerate(places)}
+    def _places(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The columns `array` and `position`: less than the whole table."""
+        found = _read(self._store, ("array", "position"))
+        return found["array"], found["position"]
 
     def rows(self, array: str, positions: Sequence[str]) -> NDArray[np.int64]:
         """Return the rows of the images at positions of an array; -1 where there is none."""
-        found = [self._places.get((array, position), -1) for position in positions]
-        return np.array(found, np.int64)
+        arrays, places = self._places
+        wanted = dict.fromkeys(positions, -1)
+        rows = np.flatnonzero(arrays == array)
+        for row, place in zip(rows.tolist(), places[rows].tolist(), strict=True):
+            if place in wanted:
+                wanted[place] = row
+        return np.array([wanted[position] for position in positions], np.int64)
+
+    def take(self, rows: NDArray[np.int64]) -> Sources:
+        """Read some rows only."""
+        return Sources(_read(self._store, COLUMNS, rows))
 
 
 def concatenated(tables: Sequence[Sources]) -> Sources:
     """Concatenate tables."""
     if not tables:
         return Sources.of(**{name: [] for name in COLUMNS})
+    if len(tables) == 1:
+        return tables[0]
     return Sources({name: np.concatenate([t[name] for t in tables]) for name in COLUMNS})
 
 
@@ -131,6 +162,18 @@ def microseconds(time: datetime | None) -> int:
 def time_of(count: int) -> datetime | None:
     """The time that the table holds."""
     return None if count == NO_TIME else _EPOCH + timedelta(microseconds=count)
+
+
+def _texts(column: pa.ChunkedArray) -> NDArray[Any]:
+    """An Arrow column of text as the table holds it, with "" for null.
+
+    Few Python objects exist at a time, since they take several times the memory of the text.
+    """
+    found = np.empty(len(column), np.dtypes.StringDType())
+    for start in range(0, len(column), CHUNK_ROWS):
+        part = pc.fill_null(column.slice(start, CHUNK_ROWS), "")
+        found[start : start + CHUNK_ROWS] = part.to_numpy()
+    return found
 
 
 def modified_times(column: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -212,15 +255,25 @@ def _group(store: IcechunkStore) -> zarr.Group:
 
 def read_sources_table(store: IcechunkStore) -> Sources:
     """Read the table of a repository; return an empty one if there is none."""
-    try:
+    return Sources(_read(store, COLUMNS))
+
+
+def _read(
+    store: IcechunkStore, names: Collection[str], rows: NDArray[np.int64] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Read columns of the table, all their rows by default."""
+    found: dict[str, NDArray[Any]] = {}
+    count = 0
+    with suppress(FileNotFoundError):
         group = zarr.open_group(store, path=GROUP, mode="r", zarr_format=3)
-        found = {name: np.asarray(group[name][:]) for name in COLUMNS if name in group}  # type: ignore[index]
-    except FileNotFoundError:
-        found = {}
-    count = max(map(len, found.values()), default=0)
-    for name in COLUMNS.keys() - found.keys():
-        found[name] = np.full(count, _default(name), _dtype(name))
-    return Sources(found)
+        columns: dict[str, Any] = {name: group[name] for name in names if name in group}
+        count = max((column.shape[0] for column in columns.values()), default=0)
+        for name, column in columns.items():
+            found[name] = np.asarray(column[:] if rows is None else column.oindex[rows])
+    for name in set(names) - found.keys():
+        length = count if rows is None else rows.size
+        found[name] = np.full(length, _default(name), _dtype(name))
+    return found
 
 
 def _default(column: str) -> Any:

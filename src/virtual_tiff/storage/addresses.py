@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,8 @@ WEB_SCHEMES = ("http", "https")
 _ALIASES = {"s3a": "s3", "gcs": "gs", "azure": "az", "abfss": "abfs"}
 #: RFC 3986 section 3.3: characters of a path besides letters, digits and `-._~`.
 _PATH_CHARACTERS = "/!$&'()*+,;=:@"
+#: Addresses without a character that has, or needs, an escape.
+_LOCATION = re.compile(r"(?:file|https?|s3|gs|az)://[^/%?#]*/[\w./!$&'()*+,;=:@~-]*", re.ASCII)
 #: Servers that have no time for a file return this; or obstore does instead.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -205,6 +208,8 @@ def chunk_location(url: str) -> str:
     url
         Address of a file.
     """
+    if _LOCATION.fullmatch(url):
+        return url
     scheme, netloc, key = split_url(url)
     if scheme == "abfs":
         scheme, netloc = "az", split_account(netloc)[0]

@@ -15,7 +15,7 @@ from virtual_tiff.planning.attributes._bands import of_bands, of_one_band
 from virtual_tiff.planning.attributes._classes import Flag, flag_attributes
 from virtual_tiff.planning.attributes._colors import color_interpretation
 from virtual_tiff.planning.attributes._describe import Description, describe, image_metadata
-from virtual_tiff.planning.attributes._notes import attribute_notes, plan_notes, value_notes
+from virtual_tiff.planning.attributes._notes import attribute_notes, noted, plan_notes, value_notes
 from virtual_tiff.planning.attributes._spatial import (
     coordinate_attributes,
     coordinate_values,
@@ -42,6 +42,7 @@ __all__ = [
     "group_attributes",
     "image_metadata",
     "list_of_bands",
+    "noted",
     "of_bands",
     "of_one_band",
     "plan_notes",

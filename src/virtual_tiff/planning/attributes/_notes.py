@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import listed
-from virtual_tiff.planning.plan import GroupPlan
+from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 
 
 def attribute_notes(attributes: Mapping[str, JSON]) -> tuple[str, ...]:
@@ -42,6 +43,15 @@ def value_notes(attributes: Mapping[str, JSON]) -> tuple[str, ...]:
             "attribute band_nodata along the bands."
         )
     return tuple(notes)
+
+
+def noted(array: ArrayPlan, *added: str) -> ArrayPlan:
+    """Add notes to the attributes of an array."""
+    if not added:
+        return array
+    notes = array.attributes.get("notes")
+    before = notes if isinstance(notes, list) else []
+    return replace(array, attributes={**array.attributes, "notes": [*before, *added]})
 
 
 def plan_notes(plan: GroupPlan, path: str = "") -> dict[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from virtual_tiff.planning.encoding.image_codecs import (
     AMBIGUOUS,
     CCITT,
     IMAGE_COMPRESSIONS,
+    WEBP,
     image_codecs,
 )
 from virtual_tiff.planning.plan import Codec, Inspection
@@ -31,16 +32,12 @@ _BYTES_CODECS: dict[int, Codec] = {
     # FORMAT_XZ of Python's lzma module: libtiff writes .xz streams.
     Compression.LZMA: {"name": "numcodecs.lzma", "configuration": {"format": 1}},
 }
-#: Compressions whose segments may decode to more or fewer bytes than their chunk.
-_INSPECTED = frozenset(
-    {
-        Compression.ADOBE_DEFLATE,
-        Compression.DEFLATE,
-        Compression.DEFLATE_PIXTIFF,
-        Compression.LZW,
-        Compression.PACKBITS,
-    }
-)
+#: Distances in pixels between the bytes that are subtracted (predictor 3, and those of DNG).
+_DISTANCES = {
+    Predictor.FLOATING_POINT: 1,
+    Predictor.FLOATING_POINT_X2: 2,
+    Predictor.FLOATING_POINT_X4: 4,
+}
 _SMALL_FILE_BYTES = 1024 * 1024
 _SMALL_TILED_BYTES = 32 * 1024
 _MOST_DECODED_BYTES = 16 * 1024 * 1024
@@ -78,9 +75,11 @@ def codec_chain(
     if ifd.fill_order == 2 and _has_bit_order_codec(ifd, sample):
         chain.append({"name": "imagecodecs_bitorder"})
     chain += transpose
-    if predictor == Predictor.FLOATING_POINT:
+    if distance := _DISTANCES.get(predictor):
         axis = -2 if chunky or bands_last else -1
-        chain.append({"name": "imagecodecs_floatpred", "configuration": {"axis": axis, "dist": 1}})
+        chain.append(
+            {"name": "imagecodecs_floatpred", "configuration": {"axis": axis, "dist": distance}}
+        )
     else:
         chain.append(_serializer(ifd, sample))
     if ifd.compression != Compression.NONE:
@@ -93,7 +92,9 @@ def codec_chain(
 
 def _check_layout(ifd: ImageFileDirectory) -> None:
     """Refuse layouts that no codecs express."""
-    if ifd.image_depth > 1 and (ifd.samples_per_pixel > 1 or ifd.compression in IMAGE_COMPRESSIONS):
+    # tifffile writes tiles of several slices for an image of one, too.
+    is_volume = ifd.image_depth > 1 or ifd.tile_depth > 1
+    if is_volume and (ifd.samples_per_pixel > 1 or ifd.compression in IMAGE_COMPRESSIONS):
         raise ifd.unsupported(
             ErrorKind.UNSUPPORTED_LAYOUT,
             Tag.IMAGE_DEPTH,
@@ -125,7 +126,8 @@ def _has_bit_order_codec(ifd: ImageFileDirectory, sample: SampleType) -> bool:
 
 def inspection(ifd: ImageFileDirectory, sample: SampleType, file_size: int) -> Inspection | None:
     """Return what has to be inspected in the segments of an image."""
-    whole_images = IMAGE_COMPRESSIONS - CCITT
+    # libtiff reverses the bits of all others.
+    whole_images = IMAGE_COMPRESSIONS - CCITT - WEBP
     if (
         ifd.fill_order == 2
         and ifd.compression not in whole_images
@@ -153,7 +155,7 @@ def is_cheap_to_inspect(ifd: ImageFileDirectory, file_size: int) -> bool:
     bits = rows * columns * ifd.samples_per_segment * ifd.bits_per_sample[0]
     # Segments are decoded for it.
     is_small = file_size <= limit and bits <= 8 * _MOST_DECODED_BYTES
-    return is_small and ifd.compression in _INSPECTED
+    return is_small and ifd.compression in _BYTES_CODECS
 
 
 def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
@@ -180,8 +182,8 @@ def _predictor(ifd: ImageFileDirectory, sample: SampleType) -> Predictor:
     whole = not sample.is_packed and not sample.is_float24
     if ifd.predictor == Predictor.HORIZONTAL and whole and kind in "iuf":
         return Predictor.HORIZONTAL
-    if ifd.predictor == Predictor.FLOATING_POINT and whole and kind == "f":
-        return Predictor.FLOATING_POINT
+    if ifd.predictor in _DISTANCES and whole and kind == "f":
+        return Predictor(ifd.predictor)
     raise ifd.unsupported(
         ErrorKind.UNSUPPORTED_PREDICTOR,
         Tag.PREDICTOR,

@@ -65,6 +65,9 @@ def sample_type(ifd: ImageFileDirectory) -> SampleType:
         return SampleType(np.dtype(name), bits)
     if form == SampleFormat.FLOAT and bits == 24:
         return SampleType(np.dtype("float32"), bits)
+    if form == SampleFormat.UINT and bits == 24 and ifd.byte_order == "big":
+        # libtiff swaps their bytes when it writes and reads, tifffile and others do not.
+        raise _unsupported(ifd, "24-bit integers of big-endian files, whose bytes libtiff swaps")
     if form == SampleFormat.UINT and 0 < bits <= _MAX_PACKED_BITS:
         width = 8 if bits < 8 else 16 if bits < 16 else 32
         return SampleType(np.dtype(f"uint{width}"), bits)

@@ -34,12 +34,12 @@ _JPEG_2000 = frozenset(
 )
 _JPEG_XL = frozenset({Compression.JPEG_XL, Compression.JPEG_XL_OLD})
 _JPEG_XR = frozenset({Compression.JPEG_XR, Compression.JPEG_XR_NDPI})
-_WEBP = frozenset({Compression.WEBP, Compression.WEBP_OLD})
+WEBP = frozenset({Compression.WEBP, Compression.WEBP_OLD})
 #: CCITT compressions: decoders stop at the end of the data and leave further rows white.
 CCITT = frozenset({Compression.CCITT_RLE, Compression.CCITT_T4, Compression.CCITT_T6})
 
 IMAGE_COMPRESSIONS = (
-    _JPEG | _JPEG_2000 | _JPEG_XL | _JPEG_XR | CCITT | _WEBP | {Compression.PNG, Compression.LERC}
+    _JPEG | _JPEG_2000 | _JPEG_XL | _JPEG_XR | CCITT | WEBP | {Compression.PNG, Compression.LERC}
 )
 #: Compressions that do not tell what a segment holds: 33004 and 33007 are also raw YCbCr of Aperio,
 #: and old-style JPEG has several forms.
@@ -74,7 +74,7 @@ def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ..
         return (_jpeg(ifd),)
     if compression in _PLAIN:
         return ({"name": _PLAIN[compression]},)
-    if compression in _WEBP:
+    if compression in WEBP:
         if ifd.samples_per_segment not in (3, 4):
             raise ifd.unsupported(
                 ErrorKind.UNSUPPORTED_LAYOUT,
@@ -144,6 +144,12 @@ def _jpeg(ifd: ImageFileDirectory) -> Codec:
         configuration["colorspace_jpeg"] = stored
         configuration["colorspace_data"] = delivered
     return {"name": "imagecodecs_jpeg", "configuration": dict(configuration)}
+
+
+def is_fax_2d(ifd: ImageFileDirectory) -> bool:
+    """Return whether rows of Group 3 may be coded by differences from the row before (MR)."""
+    options = ifd.other_tags.get(Tag.T4_OPTIONS)
+    return ifd.compression == Compression.CCITT_T4 and isinstance(options, int) and options & 1 == 1
 
 
 def _ccitt(ifd: ImageFileDirectory) -> Codec:

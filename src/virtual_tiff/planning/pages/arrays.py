@@ -17,7 +17,7 @@ from virtual_tiff.errors import (
 )
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import disagreements
-from virtual_tiff.planning.attributes import Description
+from virtual_tiff.planning.attributes import Description, noted
 from virtual_tiff.planning.axes import place_of
 from virtual_tiff.planning.image_plan import ImageOptions, plan_image
 from virtual_tiff.planning.metadata import json_scalar
@@ -110,9 +110,9 @@ class Pages:
         attributes |= image.attributes
         if series.scale is not None:
             attributes["scale_factor"] = series.scale
-        if series.notes:
-            attributes["notes"] = [*series.notes]
-        array = replace(array, attributes=attributes)
+        # Planes without a directory are noted, but here they are there.
+        own = [] if series.contiguous else [note for page in there for note in page.notes]
+        array = noted(replace(array, attributes=attributes), *series.notes, *dict.fromkeys(own))
         return LevelPlan(array, description, level.size, level.factor)
 
     def _plan(self, page: ImageFileDirectory, *, merge_strips: bool = True) -> ArrayPlan:

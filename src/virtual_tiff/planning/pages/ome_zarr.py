@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from virtual_tiff.json_type import JSON
-from virtual_tiff.planning.axes import AXIS_TYPES, place_of
+from virtual_tiff.planning.axes import is_custom, place_of, type_of
 from virtual_tiff.tiff.series import Channel, Spacing, Well
 
 VERSION = "0.5"
@@ -21,12 +21,13 @@ _COLORS = ("FF0000", "00FF00", "0000FF", "FFFF00", "FF00FF", "00FFFF")
 
 def is_image(dimensions: Sequence[str]) -> bool:
     """Return whether OME-Zarr allows these dimensions in this order (section 3.4)."""
-    types = [AXIS_TYPES.get(dimension) for dimension in dimensions]
+    types = [type_of(dimension) for dimension in dimensions]
     places = [place_of(dimension) for dimension in dimensions]
     return (
         2 <= len(dimensions) <= 5
         and places == sorted(places)
-        and all(types.count(kind) <= 1 for kind in ("time", "channel", None))
+        and all(types.count(kind) <= 1 for kind in ("time", "channel"))
+        and sum(map(is_custom, dimensions)) <= 1
         and list(dimensions[-2:]) == ["y", "x"]
     )
 
@@ -48,8 +49,7 @@ def image_attributes(
     known = spacing or {}
     axes: list[JSON] = []
     for dimension in dimensions:
-        # Readers and schemas take an axis without a type for one of space.
-        axis: dict[str, JSON] = {"name": dimension, "type": AXIS_TYPES.get(dimension, "other")}
+        axis: dict[str, JSON] = {"name": dimension, "type": type_of(dimension)}
         if (found := known.get(dimension)) is not None and found.unit is not None:
             axis["unit"] = found.unit
         axes.append(axis)

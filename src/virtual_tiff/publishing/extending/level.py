@@ -14,7 +14,7 @@ from icechunk import IcechunkStore
 from numpy.typing import NDArray
 
 from virtual_tiff.choices import OnPresent, OutOfOrder
-from virtual_tiff.cubes.coordinate import Merged, merge, positions
+from virtual_tiff.cubes.coordinate import Merged, ascends, merge, positions
 from virtual_tiff.cubes.extending import check_order, without_present
 from virtual_tiff.cubes.gaps import PRESENT
 from virtual_tiff.cubes.growth import grown, growth_of, placed_on
@@ -58,8 +58,10 @@ def extend_level(
     path: str,
     cube: CubePlan,
     recorded: Recorded,
+    *,
     on_present: OnPresent,
     out_of_order: OutOfOrder,
+    resumes: bool = False,
 ) -> CubeLevel:
     """Make room for more images at one resolution, of which `recorded` has those that are there."""
     store = session.store
@@ -69,7 +71,9 @@ def extend_level(
     holders = _holders(path, cube, existing, recorded)
     taken = {name: rows >= 0 for name, rows in holders.items()}
     same = {name: _same(cube, name, rows, recorded) for name, rows in holders.items()}
-    cube, skipped = without_present(key_prefix(path), cube, taken, same, on_present)
+    cube, skipped = without_present(
+        key_prefix(path), cube, taken, same, on_present, resumes=resumes
+    )
     left_out = same if on_present == "replace" else taken
     renewing = {name: (rows >= 0)[~left_out[name]] for name, rows in holders.items()}
     if cube.images == 0:
@@ -142,7 +146,7 @@ def _holders(
     found = {}
     there = [
         # Values of another kind are refused when they are merged.
-        np.isin(axis.values, values)
+        _is_in(axis.values, values)
         if axis.values.dtype.kind == values.dtype.kind
         else np.zeros(len(axis.values), bool)
         for axis, values in zip(cube.axes, existing, strict=True)
@@ -159,15 +163,25 @@ def _holders(
     return found
 
 
+def _is_in(values: NDArray[Any], there: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values are among others."""
+    if not there.size or not ascends(there):
+        return np.isin(values, there)
+    places = np.minimum(np.searchsorted(there, values), there.size - 1)
+    found: NDArray[np.bool_] = there[places] == values
+    return found
+
+
 def _same(
     cube: CubePlan, name: str, holders: NDArray[np.int64], recorded: Recorded
 ) -> NDArray[np.bool_]:
     """Return which images are the very ones that hold their places."""
     same = np.zeros(holders.size, bool)
-    for image in np.flatnonzero(holders >= 0).tolist():
-        row = int(holders[image])
+    images = np.flatnonzero(holders >= 0)
+    before = recorded.take(holders[images])
+    for number, image in enumerate(images.tolist()):
         source = cube.inventory.source(int(cube.variables[name].rows[image]))
-        same[image] = recorded.table.source(row).is_same(source)
+        same[image] = before.source(number).is_same(source)
     return same
 
 

@@ -14,14 +14,16 @@ from icechunk import IcechunkStore
 from numpy.typing import NDArray
 
 from virtual_tiff.cubes.coordinate import fragments
-from virtual_tiff.cubes.gaps import PRESENT, PRESENT_ATTRIBUTES, gap_error
+from virtual_tiff.cubes.gaps import PRESENT, Presence, gap_error
 from virtual_tiff.cubes.plan import Axis
 from virtual_tiff.planning.metadata import chunk_key
 from virtual_tiff.planning.stacks import TILES
 from virtual_tiff.publishing.coordinate import (
     read_coordinate,
+    read_presence,
     read_properties,
     write_coordinate,
+    write_presence,
     write_property,
 )
 from virtual_tiff.publishing.levels import beside_attributes, dimensions_of, is_variable
@@ -191,32 +193,21 @@ def _mark(
         raise gap_error(name, len(cells) + len(regular), _REMEDY)
     shown = f"{name}{PRESENT}"
     axes = _axes(group, shown, steps, removed, kept)
-    values = np.ones([len(axis.values) for axis in axes], np.uint8)
-    if shown in group:
-        there: Any = group[shown]
-        values = np.asarray(there[...], np.uint8).copy()
-    for cell in cells:
-        values[cell] = 0
+    found = read_presence(group, shown, tuple(len(axis.values) for axis in axes))
     if regular:
         owners = _Owners(steps, [axis.name for axis in axes[:-2]], regular, kept)
         rows, columns = (axis.values.tolist() for axis in axes[-2:])
-        for *step, y, x in np.argwhere(values).tolist():
-            if owners.is_removed(tuple(step), rows[y], columns[x]):
-                values[(*step, y, x)] = 0
+        gone = [
+            owners.is_removed(tuple(step), rows[y], columns[x])
+            for *step, y, x in found.places.tolist()
+        ]
+        found = found.without(np.array(gone, bool))
         for axis in axes:
             write_coordinate(group, axis.name, axis.values)
-    if shown not in group:
-        group.create_array(
-            shown,
-            shape=values.shape,
-            chunks=values.shape,
-            dtype="uint8",
-            fill_value=0,
-            dimension_names=tuple(axis.name for axis in axes),
-            attributes=dict(PRESENT_ATTRIBUTES),
-        )
-    present: Any = group[shown]
-    present[...] = values
+    if cells:
+        removed_cells = Presence.at(found.shape, np.array(cells)).cells
+        found = found.without(np.isin(found.cells, removed_cells))
+    write_presence(group, shown, axes, found)
     document = get_json(store, f"{key_prefix(path)}{name}") or {}
     there = document["attributes"]
     document["attributes"] = {**there, **beside_attributes(store, path, [shown], there)}
@@ -334,9 +325,8 @@ def _shrink(
 
 def _shrink_presence(group: zarr.Group, name: str, axis: str, kept: NDArray[np.int64]) -> None:
     array: Any = group[name]
-    left = np.asarray(array[...], np.uint8).take(kept, dimensions_of(array).index(axis))
-    array.resize(left.shape)
-    array[...] = left
+    found = read_presence(group, name, array.shape)
+    write_presence(group, name, (), found.only(dimensions_of(array).index(axis), kept))
 
 
 def _reindex(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from virtual_tiff.cubes.masks import MASK
 from virtual_tiff.publishing.cube import level_count
-from virtual_tiff.publishing.nodes import has_arrays, key_prefix
+from virtual_tiff.publishing.nodes import describe_root_again, has_arrays, key_prefix
 from virtual_tiff.publishing.parts import Part, Written
 from virtual_tiff.publishing.removal.cube import LevelRows, remove_from_level
 from virtual_tiff.publishing.removal.tree import remove_frame, remove_group
@@ -58,6 +58,7 @@ class Removal(Part):
         for url, rows in files.items():
             path, gone = remove_group(store, sources, rows)
             written.append(_written(path, len(rows), gone, source=url))
+        run(describe_root_again(store))
         return written
 
 

@@ -30,11 +30,6 @@ from virtual_tiff.tiff.series import IFDPath, Level, Series
 MAX_PAGES = 2**20
 #: Formats whose pages are not images, or whose metadata is not bounded.
 _REFUSED = frozenset({"eer", "flimage"})
-#: tifffile's letters. Other dimensions get xarray's names for unnamed dimensions.
-_NAMES = {
-    **{"T": "t", "C": "c", "Z": "z", "I": "page", "S": "band", "R": "position", "A": "angle"},
-    **{"P": "phase", "H": "lifetime", "E": "lambda", "L": "exposure", "V": "event", "M": "mosaic"},
-}
 
 
 async def read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
@@ -274,15 +269,22 @@ def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, 
     sizes: dict[str, int] = {}
     for code, size in sized[:split]:
         if size > 1:
-            name = _NAMES.get(code, f"dim_{len(sizes)}")
+            name = _name(code)
             sizes[f"{name}_{len(sizes)}" if name in sizes else name] = size
-    # Image viewers call samples channels; in the other layouts, and if the pages are channels
-    # already, they are bands.
-    names = {"S": "band" if found.kind == "geotiff" or "c" in sizes else "c"}
-    samples = (_NAMES | names).get(within[0], "band") if within else "band"
+    # Image viewers call samples channels, unless the pages are channels already.
+    samples = _name(within[0]) if within else "band"
+    if samples == "s" and found.kind == "geotiff":
+        samples = "band"
+    elif samples == "s" and "c" not in sizes:
+        samples = "c"
     if samples in sizes:
         raise _unknown(f"pages of dimensions {axes}, of which two are called {samples!r}")
     return sizes, samples
+
+
+def _name(code: str) -> str:
+    """Return the name of a dimension: tifffile's letter in lower case, `q` for unknown ones."""
+    return code.lower() if code.isascii() and code.isalpha() else "q"
 
 
 def _is_contiguous(found: tifffile.TiffPageSeries, images: int) -> bool:

@@ -1,0 +1,121 @@
+"""The daily life of a cube of 10,000 to 1,000,000 images: publish, append, describe."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import virtual_tiff
+from benchmarks import data
+from benchmarks._measure import Sample, Timing
+from benchmarks._memory import MIB, Memory, memory_of
+from benchmarks._options import Options
+from benchmarks._report import Result, Target, rows
+from benchmarks._rows import header, repeated
+
+QUICK = "100,000 images instead of 1,000,000"
+#: Images of one commit; smaller cubes are published in one.
+_PER_COMMIT = 250_000
+_APPENDED = 100
+
+
+def publish(inventory: str, repository: str) -> Callable[[], object]:
+    """Publish a saved inventory in commits of some images."""
+    return lambda: virtual_tiff.stack(inventory, repository, images_per_commit=_PER_COMMIT)
+
+
+def append(inventory: str, repository: str) -> Callable[[], object]:
+    """Append a small inventory."""
+    return lambda: virtual_tiff.append(inventory, repository)
+
+
+def describe(_: str, repository: str) -> Callable[[], object]:
+    """Describe a repository."""
+    return lambda: virtual_tiff.describe(repository)
+
+
+WORK: dict[str, Callable[[str, str], Callable[[], object]]] = {
+    "publish": publish,
+    "append": append,
+    "describe": describe,
+}
+"""What `memory_of` can run in a process of its own, in this order on one repository."""
+
+
+def run(options: Options) -> list[Result]:
+    """A table for each kind of work, of cubes of several sizes."""
+    counts = options.pick((10_000, 100_000, 1_000_000), (10_000, 100_000), (10, 30))
+    rounds = min(options.rounds, options.pick(3, 1, 1))
+    found: dict[str, dict[int, list[tuple[Memory, Sample]]]]
+    found = {work: {count: [] for count in counts} for work in WORK}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (file,) = data.cogs(1, options.cache)
+        prefix = f"{folder.as_uri()}/scene_"
+        for count in counts:
+            repeated(header(file), count, prefix).write(folder / f"{count}.parquet")
+            more = repeated(header(file), _APPENDED, prefix, first=count)
+            more.write(folder / f"{count}-more.parquet")
+        for number in range(rounds):
+            for count in counts:
+                options.report(f"round {number + 1} of {rounds}: {count:,} images")
+                for work, measured in _one(folder, count, counts[0]):
+                    found[work][count].append(measured)
+    return [_result(work, measured) for work, measured in found.items()]
+
+
+def _one(folder: Path, count: int, least: int) -> Sequence[tuple[str, tuple[Memory, Sample]]]:
+    """Do all work on a new repository; before each, the same on a small one."""
+    repository, small = folder / "repository", folder / "small"
+    for place in (repository, small):
+        shutil.rmtree(place, ignore_errors=True)
+    measured = []
+    for work in WORK:
+        name = "{}-more.parquet" if work == "append" else "{}.parquet"
+        arguments = [str(folder / name.format(count)), str(repository)]
+        warm_up = [str(folder / name.format(least)), str(small)]
+        measured.append((work, memory_of(Path(__file__).stem, work, arguments, warm_up=warm_up)))
+    return measured
+
+
+def _result(work: str, measured: dict[int, list[tuple[Memory, Sample]]]) -> Result:
+    """Make the table of one kind of work: time an image, but that of appending as a whole."""
+    parts = {count: 1 if work == "append" else count for count in measured}
+    timings = {
+        count: Timing(
+            f"{count:,} images",
+            [Sample(s.wall / parts[count], s.cpu / parts[count]) for _, s in samples],
+        )
+        for count, samples in measured.items()
+    }
+    least, most = min(measured), max(measured)
+    peaks = {n: median(m.peak for m, _ in samples) / MIB for n, samples in measured.items()}
+    seconds = median(sample.wall for _, sample in measured[most])
+    ratio = timings[most].ratio(timings[least])
+    targets = [Target(f"memory of the process at {most:,}", peaks[most] / 1024, 2, "GiB")]
+    if work == "append":
+        targets.append(Target(f"time to append to {most:,}", seconds, 1.5, "s"))
+    else:
+        targets.append(Target(f"time an image at {most:,} against {least:,}", ratio, 1.2))
+    named = {timing.name: timing for timing in timings.values()}
+    return Result(
+        name=f"{Path(__file__).stem}-{work}",
+        title=f"{work.capitalize()} a cube of {least:,} to {most:,} images",
+        baseline=timings[least].name,
+        rows=rows(
+            named,
+            timings[least].name,
+            {timings[n].name: {"process MiB": f"{peak:.0f}"} for n, peak in peaks.items()},
+        ),
+        quantity="time" if work == "append" else "time an image",
+        targets=targets,
+        notes=[
+            "One row an image, with four chunks: the header of one COG under other names; "
+            f"commits of at most {_PER_COMMIT:,} images; {_APPENDED} images are appended. Every "
+            "run in a process of its own.",
+        ],
+        figures={"seconds": seconds, "memory_gib": peaks[most] / 1024, "ratio": ratio},
+    )
