@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from virtual_tiff.audit.report import Finding, Status, VerifyReport
     from virtual_tiff.audit.stac_item import stac_item
     from virtual_tiff.audit.verify import verify
-    from virtual_tiff.cubes.stack import CubeOptions
+    from virtual_tiff.cubes.options import CubeOptions
     from virtual_tiff.errors import ErrorKind, VirtualTIFFError
     from virtual_tiff.inspection.directories import read_directories
     from virtual_tiff.inspection.profile import profile
@@ -107,7 +107,7 @@ _HOMES = {
     "Container": "virtual_tiff.publishing.containers",
     "Added": "virtual_tiff.publishing.results",
     "Commit": "virtual_tiff.audit.history",
-    "CubeOptions": "virtual_tiff.cubes.stack",
+    "CubeOptions": "virtual_tiff.cubes.options",
     "ErrorKind": "virtual_tiff.errors",
     "FileInfo": "virtual_tiff.inspection.records",
     "Finding": "virtual_tiff.audit.report",

@@ -20,7 +20,7 @@ from tests.helpers.make import covering, write
 from virtual_tiff.audit import decoding
 from virtual_tiff.audit.report import Status, VerifyReport
 from virtual_tiff.audit.verify import verify
-from virtual_tiff.cubes.stack import CubeOptions
+from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.publish import publish

@@ -16,7 +16,7 @@ from tests.helpers.archive import opened, read_paths, scanned, write_scene, writ
 from virtual_tiff import cli
 from virtual_tiff.audit.history import log
 from virtual_tiff.audit.stac_item import stac_item
-from virtual_tiff.cubes.stack import CubeOptions
+from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.errors import ErrorKind, RepositoryError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.stack import stack

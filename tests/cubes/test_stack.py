@@ -29,8 +29,9 @@ from tests.helpers.make import write as write_tiff
 from tests.helpers.read import numcodecs_names, read_all
 from tests.helpers.special import names, write_special
 from virtual_tiff.cubes.agreement import codes_of, differences
+from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.cubes.plan import CubePlan
-from virtual_tiff.cubes.stack import CubeOptions, plan_cube
+from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.parser import VirtualTIFF

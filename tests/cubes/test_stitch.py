@@ -20,7 +20,8 @@ from tests.helpers.archive import opened, scanned
 from tests.helpers.make import pixels, write_with_rasterio
 from virtual_tiff import append, georeference, open_repository, publish, stack, verify
 from virtual_tiff.cubes.lattice import fitted
-from virtual_tiff.cubes.stack import CubeOptions, plan_cube
+from virtual_tiff.cubes.options import CubeOptions
+from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError
 from virtual_tiff.parser import VirtualTIFF
 

@@ -14,7 +14,8 @@ from rasterio.transform import Affine
 from tests.helpers.archive import PATTERN, scanned, write_scene, write_scenes
 from virtual_tiff import append, open_repository, stack
 from virtual_tiff.cli import main
-from virtual_tiff.cubes.stack import CubeOptions, plan_cube
+from virtual_tiff.cubes.options import CubeOptions
+from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError
 
 SHIFTED = Affine(10, 0, 500_010, 0, -10, 5_400_000)

@@ -30,7 +30,8 @@ from tests.helpers.archive import scanned
 from tests.helpers.make import Pixels, pixels, write_with_rasterio
 from virtual_tiff import stack
 from virtual_tiff.choices import Grid
-from virtual_tiff.cubes.stack import CubeOptions, plan_cube
+from virtual_tiff.cubes.options import CubeOptions
+from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, MismatchError
 from virtual_tiff.inventory.table import Inventory
 

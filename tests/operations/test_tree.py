@@ -21,7 +21,7 @@ from tests.helpers.read import local_registry, numcodecs_names
 from tests.helpers.special import names, write_special
 from virtual_tiff.audit.verify import verify
 from virtual_tiff.choices import IFDLayout
-from virtual_tiff.cubes.stack import CubeOptions
+from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
 from virtual_tiff.inventory.pages import NO_MASK
 from virtual_tiff.inventory.scan import scan

@@ -12,7 +12,8 @@ import pytest
 from tests.helpers.archive import PATTERN, scanned, write_scenes
 from virtual_tiff import publish
 from virtual_tiff.cli import main
-from virtual_tiff.cubes.stack import CubeOptions, plan_cube
+from virtual_tiff.cubes.options import CubeOptions
+from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.operations.stack import append, stack
 from virtual_tiff.planning.names import RESERVED, check_group_names, group_names, group_path

@@ -26,7 +26,7 @@ from tests.helpers.archive import (
 )
 from tests.helpers.read import local_registry, numcodecs_names
 from virtual_tiff import VirtualTIFF
-from virtual_tiff.cubes.stack import CubeOptions
+from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.errors import (
     ErrorKind,
     InvalidOptionError,

@@ -22,7 +22,8 @@ from tests.helpers.read import numcodecs_names
 from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.stac_item import stac_item
 from virtual_tiff.audit.verify import verify
-from virtual_tiff.cubes.stack import CubeOptions, plan_cube
+from virtual_tiff.cubes.options import CubeOptions
+from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError, RepositoryError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.stack import append, stack

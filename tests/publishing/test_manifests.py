@@ -12,7 +12,8 @@ import pytest
 
 from tests.helpers.archive import scanned, write_scene
 from virtual_tiff import Inventory, append, stack
-from virtual_tiff.cubes.stack import CubeOptions, plan_cube
+from virtual_tiff.cubes.options import CubeOptions
+from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.publishing.cube import CubePart
 from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 

@@ -29,7 +29,7 @@ from virtual_tiff import choices
 from virtual_tiff.cli._common import ifd_path
 
 if TYPE_CHECKING:
-    from virtual_tiff.cubes.stack import CubeOptions
+    from virtual_tiff.cubes.options import CubeOptions
     from virtual_tiff.parser import VirtualTIFF
 
 Sources = Annotated[
@@ -373,7 +373,7 @@ class CubeChoices:
 
     def options(self, *, coordinates: bool = True) -> CubeOptions:
         """Make the options of the cube."""
-        from virtual_tiff.cubes.stack import CubeOptions
+        from virtual_tiff.cubes.options import CubeOptions
 
         fields = asdict(self)
         on_mismatch: choices.OnMismatch = "skip" if fields.pop("skip_mismatched") else "raise"

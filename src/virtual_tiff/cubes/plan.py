@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
@@ -209,22 +209,3 @@ class CubePlan:
     def images(self) -> int:
         """Number of images."""
         return sum(v.rows.size for v in self.variables.values() if v.counts)
-
-
-def image_of_band(image: ArrayPlan, axis: int) -> ArrayPlan:
-    """Plan one band of a planar image, without references."""
-
-    def without[T](values: Sequence[T]) -> tuple[T, ...]:
-        return (*values[:axis], *values[axis + 1 :])
-
-    grid = without(image.grid_shape)
-    nothing = np.broadcast_to(np.uint64(0), grid)
-    return replace(
-        image,
-        shape=without(image.shape),
-        chunk_shape=without(image.chunk_shape),
-        dimension_names=without(image.dimension_names),
-        offsets=nothing,
-        lengths=nothing,
-        inline={},
-    )

@@ -12,9 +12,9 @@ import pyarrow as pa
 from virtual_tiff.choices import OnPresent
 from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.cubes.grouping import group_paths, is_template
+from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.cubes.placing import variable_names
 from virtual_tiff.cubes.plan import CubePlan
-from virtual_tiff.cubes.stack import CubeOptions
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.headers import ScanOptions
 from virtual_tiff.inventory.listing import Listing

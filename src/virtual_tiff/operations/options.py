@@ -21,7 +21,7 @@ from virtual_tiff.choices import (
     Pages,
     check_names,
 )
-from virtual_tiff.cubes.stack import CubeOptions
+from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.source_options import SourceArguments
 from virtual_tiff.parser import VirtualTIFF

@@ -22,8 +22,9 @@ from virtual_tiff.audit.states import States, find_changed, recorded_states
 from virtual_tiff.choices import OnFailed, check_choice
 from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.cubes.masks import MASK
+from virtual_tiff.cubes.options import DATETIME, TIME, CubeOptions
 from virtual_tiff.cubes.plan import CubePlan
-from virtual_tiff.cubes.stack import DATETIME, TIME, CubeOptions, plan_cube
+from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, MismatchError, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import Inventory

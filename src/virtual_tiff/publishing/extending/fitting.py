@@ -13,10 +13,11 @@ from icechunk import IcechunkStore
 
 from virtual_tiff.cubes.agreement import ENCODING, GRID, codes_of
 from virtual_tiff.cubes.extending import url_of
+from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.cubes.pages import page_coordinates
 from virtual_tiff.cubes.placing import stackable, variable_names
 from virtual_tiff.cubes.plan import CubePlan, Existing
-from virtual_tiff.cubes.stack import CubeOptions, plan_cube
+from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import MismatchError, shorten
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.planning.agreement import disagreements
