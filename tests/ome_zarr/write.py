@@ -38,7 +38,7 @@ def _axis(letter: str) -> Callable[[Path], None]:
     return make
 
 
-SERIES = {
+SERIES: dict[str, Callable[[Path], object]] = {
     **PAGED,
     **MICROSCOPES,
     **{"gel": gel, "ndpi": ndpi, "plate": plate},
