@@ -17,14 +17,14 @@ from obspec_utils.registry import ObjectStoreRegistry
 from virtual_tiff.choices import Pages, StacMetadata
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.checkpoint import Checkpoint
-from virtual_tiff.inventory.declared import complete_rows
 from virtual_tiff.inventory.headers import DEFAULT_CONCURRENCY, ScanOptions
 from virtual_tiff.inventory.listing import Listing
 from virtual_tiff.inventory.reading import Reading
 from virtual_tiff.inventory.rows import POSITION, Rows
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.sources import read_sources
-from virtual_tiff.inventory.stac_items import STAC_METADATA
+from virtual_tiff.inventory.stac.declared import complete_rows
+from virtual_tiff.inventory.stac.items import STAC_METADATA
 from virtual_tiff.inventory.table import SCAN_OPTIONS, SCHEMA, Inventory
 from virtual_tiff.inventory.unchanged import unchanged
 from virtual_tiff.inventory.url_columns import with_url_columns

@@ -41,7 +41,7 @@ from virtual_tiff.inventory.listing import (
 from virtual_tiff.inventory.parquet import read_parquet
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.source_tables import concatenated, table_of_files, url_table, with_time
-from virtual_tiff.inventory.stac_items import (
+from virtual_tiff.inventory.stac.items import (
     STAC_METADATA,
     StacRows,
     is_stac_table,

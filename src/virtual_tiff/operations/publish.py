@@ -14,10 +14,10 @@ import pyarrow as pa
 from virtual_tiff.choices import IFDLayout, OnFailed, OnPresent, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
 from virtual_tiff.errors import InvalidOptionError, joined
-from virtual_tiff.inventory.declared import declared_in
 from virtual_tiff.inventory.listing import Listing
 from virtual_tiff.inventory.source_options import AssetArguments, SourceOptions
 from virtual_tiff.inventory.sources import read_sources
+from virtual_tiff.inventory.stac.declared import declared_in
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.inventory.url_columns import with_url_columns
 from virtual_tiff.operations.files import (

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from virtual_tiff.errors import InvalidOptionError, shorten
 from virtual_tiff.inventory.source_options import SourceOptions
-from virtual_tiff.inventory.stac_metadata import metadata_of, plain_number
+from virtual_tiff.inventory.stac.metadata import metadata_of, plain_number
 from virtual_tiff.inventory.times import as_time
 from virtual_tiff.storage.addresses import check_reach, linked_url, source_url
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from virtual_tiff.errors import MismatchError
-from virtual_tiff.inventory.stac_items import STAC_METADATA
+from virtual_tiff.inventory.stac.items import STAC_METADATA
 from virtual_tiff.inventory.table import SCHEMA, row_is_sparse
 from virtual_tiff.planning.declared import Completed, Declared, complete
 from virtual_tiff.planning.metadata import json_scalar
