@@ -288,6 +288,23 @@ def test_an_image_that_covers_several_cells(tmp_path: Path, repo: str) -> None:
     assert_holds(repo, 2)
 
 
+def test_an_image_beside_one_that_begins_later(tmp_path: Path, repo: str) -> None:
+    """Pixels of the tall image lie after the beginning of another, on its left."""
+    folder = tmp_path / "a"
+    tiles = SHAPES["tiles"]
+    write_tile(folder / "upper.tif", 0, 0, seed=2, **tiles)
+    write_tile(folder / "lower.tif", 48, 0, seed=3, **tiles)
+    write_tile(folder / "tall.tif", 0, 64, seed=1, shape=(96, 64), **tiles)
+    stack(f"{folder}/", repo, stitch=True, grid="regular")
+    remove([str(folder / "tall.tif")], repo)
+    dataset = opened(open_repository(repo))
+    assert dataset["data_present"].values.tolist() == [[1, 0], [1, 0]]
+    assert (dataset["data"].values[:, 64:] == 7).all()
+    others = [folder / name for name in ("upper.tif", "lower.tif")]
+    assert np.array_equal(dataset["data"].values[:, :64], mosaic(others))
+    assert_holds(repo, 2)
+
+
 @pytest.mark.parametrize("overviews", [False, True])
 def test_masks_go_with_their_images(overviews: bool, tmp_path: Path) -> None:
     repo = tmp_path / "repo"

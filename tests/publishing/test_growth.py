@@ -247,3 +247,43 @@ def test_without_coordinates_the_transform_moves(tmp_path: Path) -> None:
     assert list(map(float, found.split())) == [500_000, 10, 0, 5_400_480, 0, -10]
     described = describe(repo)
     assert described is not None
+
+
+@pytest.mark.parametrize("shape", [(48, 32), (48, 128), (96, 128), (16, 16)])
+def test_a_tile_takes_the_place_of_one_of_its_size(shape: Any, tmp_path: Path) -> None:
+    """Neither chunks of the earlier one remain, nor are those of its neighbour replaced."""
+    repo = str(tmp_path / "repo")
+    tiles = [write(tmp_path / "a", 0, column, **DIVIDE) for column in (0, 64, 128)]
+    stack([str(tile) for tile in tiles], repo, grid="regular", **GIVEN)
+    before = opened(open_repository(repo))["data"].values
+    other = str(write(tmp_path / "b", 0, 64, shape=shape, **DIVIDE))
+    with pytest.raises(MismatchError) as caught:
+        append([other], repo, on_present="replace", **GIVEN)
+    assert caught.value.remedy
+    assert np.array_equal(opened(open_repository(repo))["data"].values, before)
+    # The remedy works where the new one is smaller.
+    remove([str(tiles[1])], repo)
+    if shape[1] > 64:
+        with pytest.raises(InvalidOptionError) as overlapping:
+            append([other], repo, **GIVEN)
+        assert overlapping.value.kind == ErrorKind.DUPLICATE
+        return
+    append([other], repo, **GIVEN)
+    dataset = opened(open_repository(repo))
+    assert np.array_equal(
+        flat(dataset).values, whole([tiles[0], tiles[2], Path(other)], dataset)[None]
+    )
+    assert_true(repo)
+
+
+def test_a_tile_of_its_size_takes_a_place_of_several_dates(tmp_path: Path) -> None:
+    repo = str(tmp_path / "repo")
+    places = [(day, column) for day in (1, 2) for column in (0, 64)]
+    tiles = [write(tmp_path / "a", 0, column, day=day, **DIVIDE) for day, column in places]
+    stack([str(tile) for tile in tiles], repo, grid="regular", **GIVEN)
+    other = tmp_path / "b" / tiles[3].name
+    write_tile(other, 0, 64, seed=99, **DIVIDE)
+    assert append([str(other)], repo, on_present="replace", **GIVEN).replaced == 1
+    dataset = opened(open_repository(repo))
+    for step, paths in enumerate(([tiles[0], tiles[1]], [tiles[2], other])):
+        assert np.array_equal(flat(dataset).values[step], whole(paths, dataset))

@@ -35,6 +35,7 @@ from virtual_tiff.publishing.extending.fitting import (
 )
 from virtual_tiff.publishing.extending.growth import check_growth, grow
 from virtual_tiff.publishing.extending.presence import PresenceUpdate
+from virtual_tiff.publishing.extending.replacing import check_extents
 from virtual_tiff.publishing.levels import (
     CubeLevel,
     beside_attributes,
@@ -80,6 +81,9 @@ def extend_level(
         return CubeLevel(
             path, cube, tuple(np.empty(0, np.int64) for _ in cube.axes), skipped=skipped
         )
+    if on_present == "replace" and cube.grid_kind == "regular":
+        ours = {name: rows[~same[name]] for name, rows in holders.items()}
+        check_extents(store, path, group, cube, existing, ours, recorded)
     together = [merge(there, axis.values) for there, axis in zip(existing, cube.axes, strict=True)]
     for number, merged in enumerate(together):
         check_order(cube, number, existing[number], merged, out_of_order)

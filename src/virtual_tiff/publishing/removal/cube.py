@@ -34,6 +34,8 @@ from virtual_tiff.storage.run import run
 
 #: Coordinates of an image, in the order of its axes: text of each as the table of sources has it.
 type Place = Mapping[str, Any]
+#: Positions along axes.
+type Cell = tuple[int, ...]
 
 _REMEDY = "Remove all images of the step, or of the whole cube."
 
@@ -164,11 +166,13 @@ def _clear(
         shape = [1 if axis in numbers else n for axis, n in zip(names, grid, strict=True)]
         run(delete_chunks(store, f"{key_prefix(path)}{name}", first, shape))
         cells.append(tuple(int(str(numbers[axis])) for axis in numbers))
+    owners = None
     if regular:
-        others = [each for each in kept if "y" in each[0]]
-        run(_delete_by_file(store, f"{key_prefix(path)}{name}", array, steps, regular, others))
+        axes = [axis for axis, _ in _stacked(regular[0][0])]
+        owners = _Owners(steps, axes, regular, [each for each in kept if "y" in each[0]])
+        run(_delete_owned(store, f"{key_prefix(path)}{name}", array, owners))
     if (cells or regular) and not _is_mask(group, name):
-        _mark(store, group, path, name, steps, [*removed], cells, regular, [*kept])
+        _mark(store, group, path, name, steps, [*removed], cells, owners, [*kept])
 
 
 def _is_mask(group: zarr.Group, name: str) -> bool:
@@ -184,18 +188,17 @@ def _mark(
     steps: _Steps,
     removed: Sequence[tuple[Place, str]],
     cells: Sequence[tuple[int, ...]],
-    regular: Sequence[tuple[Place, str]],
+    owners: _Owners | None,
     kept: Sequence[tuple[Place, str]],
 ) -> None:
     """Write that some places of a variable have no image any more."""
     array: Any = group[name]
     if "_FillValue" not in array.attrs:
-        raise gap_error(name, len(cells) + len(regular), _REMEDY)
+        raise gap_error(name, len(cells) + (owners.removed if owners else 0), _REMEDY)
     shown = f"{name}{PRESENT}"
     axes = _axes(group, shown, steps, removed, kept)
     found = read_presence(group, shown, tuple(len(axis.values) for axis in axes))
-    if regular:
-        owners = _Owners(steps, [axis.name for axis in axes[:-2]], regular, kept)
+    if owners:
         rows, columns = (axis.values.tolist() for axis in axes[-2:])
         gone = [
             owners.is_removed(tuple(step), rows[y], columns[x])
@@ -240,9 +243,11 @@ def _axes(
 
 
 class _Owners:
-    """Which image of a regular grid a pixel is of: the one that begins last before it.
+    """Which image of a regular grid a chunk is of, as far as it can be told.
 
-    The table of sources has no sizes of images.
+    The table of sources has no sizes of images. A chunk that refers to a file is of the image of
+    that file, if it has one only at this step; any other is of the image that begins last before
+    it. What `is_removed` said of chunks that exist, it says of the pixels there.
     """
 
     def __init__(
@@ -252,43 +257,58 @@ class _Owners:
         removed: Sequence[tuple[Place, str]],
         kept: Sequence[tuple[Place, str]],
     ) -> None:
-        self._begins: dict[tuple[int | None, ...], dict[tuple[int, int], bool]] = {}
+        self.axes = axes
+        self.removed = len(removed)
+        self._begins: dict[Cell, dict[Cell, bool]] = {}
+        self._files: dict[tuple[Cell, str], bool | None] = {}
+        self._known: dict[tuple[Cell, int, int], bool] = {}
+        affected = {self._step(steps, place) for place, _ in removed}
         for images, is_removed in ((kept, False), (removed, True)):
-            for place, _ in images:
-                step = tuple(steps.number(axis, place[axis]) for axis in axes)
+            for place, url in images:
+                step = self._step(steps, place)
+                if step not in affected:
+                    continue
                 corner = (int(place["y"]), int(place["x"]))
                 self._begins.setdefault(step, {})[corner] = is_removed
+                key = (step, chunk_location(url))
+                self._files[key] = None if key in self._files else is_removed
 
-    def is_removed(self, step: tuple[int, ...], y: int, x: int) -> bool:
-        """Whether the pixel at a step, row and column is of an image that is removed."""
-        firsts = self._begins.get(step, {})
-        before = [first for first in firsts if first[0] <= y and first[1] <= x]
-        return bool(before) and firsts[max(before)]
+    def _step(self, steps: _Steps, place: Place) -> Cell:
+        numbers = (steps.number(axis, place[axis]) for axis in self.axes)
+        return tuple(-1 if number is None else number for number in numbers)
+
+    def is_removed(self, step: Cell, y: int, x: int, location: str | None = None) -> bool:
+        """Whether the pixel at a step, row and column is of an image that is removed.
+
+        `location` is that of the chunk that begins there, if it is a reference.
+        """
+        firsts = self._begins.get(step)
+        if firsts is None:
+            return False
+        pixel = (step, y, x)
+        if location is None and pixel in self._known:
+            return self._known[pixel]
+        found = None if location is None else self._files.get((step, location), False)
+        if found is None:
+            before = [first for first in firsts if first[0] <= y and first[1] <= x]
+            found = bool(before) and firsts[max(before)]
+        self._known[pixel] = found
+        return found
 
 
-async def _delete_by_file(
-    store: IcechunkStore,
-    array_path: str,
-    array: zarr.Array[Any],
-    steps: _Steps,
-    images: Sequence[tuple[Place, str]],
-    others: Sequence[tuple[Place, str]],
+async def _delete_owned(
+    store: IcechunkStore, array_path: str, array: zarr.Array[Any], owners: _Owners
 ) -> None:
-    """Delete the chunks of images on a regular grid; references also have to be of their files."""
+    """Delete the chunks of images on a regular grid."""
     names = dimensions_of(array)
-    chunks = dict(zip(names, array.chunks, strict=True))
-    axes = [axis for axis, _ in _stacked(images[0][0])]
-    owners = _Owners(steps, axes, images, others)
-    files = {chunk_location(url) for _, url in images}
+    height, width = (array.chunks[names.index(name)] for name in ("y", "x"))
+    order = [names.index(name) for name in (*owners.axes, "y", "x")]
     doomed: list[tuple[int, ...]] = []
     async for found, kinds, locations, *_ in store.array_chunk_iterator(f"/{array_path}"):
-        for number, place in enumerate(found.tolist()):
-            at = dict(zip(names, place, strict=True))
-            step = tuple(at[axis] for axis in axes)
-            if kinds[number] == VIRTUAL and locations[number] not in files:
-                continue
-            if owners.is_removed(step, at["y"] * chunks["y"], at["x"] * chunks["x"]):
-                doomed.append(tuple(place))
+        for number, (*step, y, x) in enumerate(found[:, order].tolist()):
+            location = locations[number] if kinds[number] == VIRTUAL else None
+            if owners.is_removed(tuple(step), y * height, x * width, location):
+                doomed.append(tuple(found[number].tolist()))
     for index in doomed:
         await store.delete(f"{array_path}/{chunk_key(index)}")
 
