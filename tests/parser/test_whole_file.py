@@ -12,6 +12,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import rasterio
+import tifffile
 import zarr
 
 from tests.helpers.assemble import PLAIN, assemble, changed, long, short
@@ -173,3 +174,24 @@ def test_masked_integers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(VirtualTIFFError) as caught:
         planned(path)
     assert caught.value.kind == ErrorKind.UNSUPPORTED_MASK
+
+
+@pytest.mark.parametrize("photometric", ["cielab", "icclab", "itulab", "logluv"])
+def test_jpeg_of_colour_spaces_that_it_does_not_have(photometric: str, tmp_path: Path) -> None:
+    """libtiff does not convert the samples of such a stream, tifffile does: neither is right."""
+    path = tmp_path / "image.tif"
+    pixels = np.arange(3 * 32 * 32, dtype="uint8").reshape(32, 32, 3)
+    tifffile.imwrite(path, pixels, photometric=photometric, compression="jpeg")
+    with pytest.raises(VirtualTIFFError) as caught:
+        VirtualTIFF(ifd=0)(path.as_uri(), local_registry())
+    assert caught.value.kind == ErrorKind.UNSUPPORTED_COLOR
+    store = VirtualTIFF(ifd=0, band_axis="last", on_unsupported="copy")(
+        path.as_uri(), local_registry()
+    )
+    copied: Any = zarr.open_group(store, mode="r")["0"]
+    assert np.array_equal(copied[:], tifffile.imread(path))
+    # Others tell what they hold.
+    tifffile.imwrite(path, pixels, photometric=photometric, compression="deflate")
+    store = VirtualTIFF(ifd=0, band_axis="last")(path.as_uri(), local_registry())
+    referenced: Any = zarr.open_group(store, mode="r")["0"]
+    assert np.array_equal(referenced[:], pixels)

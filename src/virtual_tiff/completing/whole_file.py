@@ -41,8 +41,16 @@ _KINDS = frozenset(
         ErrorKind.UNSUPPORTED_PREDICTOR,
     }
 )
-#: Decoded as CIE XYZ by libtiff, and as 16-bit integers by GDAL.
-_COLOR_SPACES = frozenset({PhotometricInterpretation.LOG_LUV})
+#: Decoded as CIE XYZ by libtiff, and as 16-bit integers by GDAL; or, in JPEG, differently by other
+#: decoders.
+_COLOR_SPACES = frozenset(
+    {
+        PhotometricInterpretation.CIELAB,
+        PhotometricInterpretation.ICCLAB,
+        PhotometricInterpretation.ITULAB,
+        PhotometricInterpretation.LOG_LUV,
+    }
+)
 
 
 async def plan_whole_file(

@@ -46,6 +46,15 @@ IMAGE_COMPRESSIONS = (
 AMBIGUOUS = frozenset({Compression.JPEG_2000_ALT, Compression.JPEG_ALT, Compression.OLD_JPEG})
 #: Bit 2 of T4Options: fill bits come before end-of-line codes (TIFF 6.0 section 11).
 _FILL_BITS = 4
+#: Colour spaces that JPEG does not have.
+_NOT_OF_JPEG = frozenset(
+    {
+        PhotometricInterpretation.CIELAB,
+        PhotometricInterpretation.ICCLAB,
+        PhotometricInterpretation.ITULAB,
+        PhotometricInterpretation.LOG_LUV,
+    }
+)
 #: Codecs without a configuration.
 _PLAIN: dict[int, str] = {
     **dict.fromkeys(_JPEG_2000, "imagecodecs_jpeg2k"),
@@ -124,6 +133,13 @@ def _jpeg(ifd: ImageFileDirectory) -> Codec:
     stream. YCbCr is decoded to RGB.
     """
     samples = ifd.samples_per_segment
+    if samples == 3 and ifd.photometric_interpretation in _NOT_OF_JPEG:
+        # libtiff does not convert the samples, tifffile does if the stream has a JFIF marker.
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_COLOR,
+            Tag.PHOTOMETRIC_INTERPRETATION,
+            "JPEG of a Lab or Luv image, whose stream decoders convert in different ways.",
+        )
     ycbcr = ifd.photometric_interpretation == PhotometricInterpretation.YCBCR
     if samples == 3 and ycbcr:
         stored, delivered = "YCbCr", "RGB"
