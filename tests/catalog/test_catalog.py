@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
@@ -39,23 +40,33 @@ class Api:
     faults: list[int] = field(default_factory=list)
     #: Each search gets the same page, with a link to the next.
     circle: bool = False
+    #: Number of pages without Items before each that has some; all of them if negative.
+    empty: int = 0
 
     def page(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a page of two Items; the last full page of `earth-search` has a next one."""
-        start = int(str(body.get("token") or "next:x:0").rsplit(":", 1)[-1])
-        start = 0 if self.circle else start
+        _, done, begin = str(body.get("token") or "next:0:0").split(":")
+        start = 0 if self.circle else int(begin)
+        if self.empty and int(done) != self.empty:
+            link = self._next({**body, "token": f"next:{int(done) + 1}:{start}"})
+            return {"type": "FeatureCollection", "features": [], "links": [link]}
         found = self.items[start : start + 2]
         answer: dict[str, Any] = {"type": "FeatureCollection", "features": found, "links": []}
         more = bool(found) if self.style == "earth-search" else start + 2 < len(self.items)
-        following = {**body, "token": f"next:x:{start + 2}"}
+        following = {**body, "token": f"next:0:{start + 2}"}
         if self.style == "earth-search":
             answer |= {"numberMatched": len(self.items), "numberReturned": len(found)}
             answer["context"] = {"limit": 2, "matched": len(self.items)}
         if more:
-            link = {"rel": "next", "href": f"{self.url}/search", "method": "POST"}
-            merge = {"merge": False} if self.style == "earth-search" else {}
-            answer["links"] = [{**link, **merge, "body": following}]
+            answer["links"] = [self._next(following)]
         return answer
+
+    def _next(self, body: dict[str, Any]) -> dict[str, Any]:
+        link = {"rel": "next", "href": f"{self.url}/search"}
+        if self.style == "get":
+            return {**link, "href": f"{self.url}/search?{urlencode({'token': body['token']})}"}
+        merge = {"merge": False} if self.style == "earth-search" else {}
+        return {**link, "method": "POST", **merge, "body": body}
 
     def landing(self) -> dict[str, Any]:
         link = {"href": f"{self.url}/search", "type": "application/geo+json"}
@@ -73,22 +84,33 @@ class Api:
                 {"rel": "self", "href": self.url, "type": "application/json"},
                 {"rel": "root", "href": self.url, "type": "application/json"},
                 {"rel": "search", "method": "GET", **link},
-                {"rel": "search", "method": "POST", **link},
+                *([] if self.style == "get" else [{"rel": "search", "method": "POST", **link}]),
             ],
         }
 
 
-@pytest.fixture(params=["earth-search", "planetary-computer"])
+@pytest.fixture(params=["earth-search", "planetary-computer", "get"])
 def api(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Api]:
     paths = write_scenes(tmp_path, 4)
     served = Api([_item(path, i) for i, path in enumerate(paths)], request.param)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer(served.landing())
+            address = urlsplit(self.path)
+            if address.path != "/search":
+                self._answer(served.landing())
+                return
+            given = dict(parse_qsl(address.query))
+            lists = {
+                "collections": given.get("collections", "").split(","),
+                "bbox": [float(edge) for edge in given.get("bbox", "").split(",") if edge],
+            }
+            self._search({**given, **lists})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self._search(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def _search(self, body: dict[str, Any]) -> None:
             served.searches.append(body)
             status = served.faults.pop(0) if served.faults else served.status
             self._answer(served.page(body), status)
@@ -240,6 +262,29 @@ def test_pages_without_an_end(api: Api, tmp_path: Path) -> None:
     assert caught.value.kind == ErrorKind.STORAGE
     assert caught.value.remedy
     assert len(api.searches) == 2
+
+
+def test_pages_without_items(api: Api, tmp_path: Path) -> None:
+    entry = write_entry(tmp_path, api.url)
+    api.empty = 2
+    inventory = scan(f"catalog:{entry}", datetime="2024")
+    assert inventory.table["item"].to_pylist() == ["item-0", "item-1", "item-2", "item-3"]
+    api.empty = -1
+    with pytest.raises(SourceError) as caught:
+        scan(f"catalog:{entry}", datetime="2024")
+    assert caught.value.kind == ErrorKind.STORAGE
+    assert len(api.searches) < 150
+
+
+def test_signed_addresses_are_refused(api: Api, tmp_path: Path) -> None:
+    """They expire, and an inventory or a repository must not hold them."""
+    for item in api.items:
+        item["assets"]["red"]["href"] += "?st=2024&se=2025&sig=SECRET"
+    entry = write_entry(tmp_path, api.url, rewrite=["^https://elsewhere", "https://bucket"])
+    with pytest.raises(VirtualTIFFError) as caught:
+        scan(f"catalog:{entry}", datetime="2024")
+    assert "SECRET" not in str(caught.value)
+    assert caught.value.remedy
 
 
 @pytest.mark.parametrize("assets", [None, {}, ...])

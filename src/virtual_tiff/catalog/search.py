@@ -13,6 +13,8 @@ from virtual_tiff.storage.retries import retry_seconds, timeout_seconds
 
 #: Items of a page.
 _PAGE = 100
+#: Pages without Items that may follow each other.
+_EMPTY_PAGES = 100
 #: Seconds between two requests, at most.
 _LONGEST_WAIT = 10
 
@@ -53,7 +55,6 @@ def found_items(
     try:
         from pystac_client import Client
         from pystac_client.exceptions import APIError
-        from pystac_client.stac_api_io import StacApiIO
     except ImportError:
         raise InvalidOptionError(
             "a search needs pystac-client, which is not installed.",
@@ -63,10 +64,14 @@ def found_items(
 
     box = None if bbox is None else check_bbox(bbox)
     try:
-        client = Client.open(archive.endpoint, stac_io=_requests(StacApiIO))
+        client = Client.open(archive.endpoint, stac_io=_requests())
         try:
             search = client.search(
-                collections=list(archive.collections), bbox=box, datetime=datetime, limit=_PAGE
+                method=_method(client),
+                collections=list(archive.collections),
+                bbox=box,
+                datetime=datetime,
+                limit=_PAGE,
             )
         except Exception as error:
             # pystac-client raises `Exception` for times that it cannot read.
@@ -84,9 +89,38 @@ def found_items(
         ) from error
 
 
-def _requests(factory: Any) -> Any:
+def _method(client: Any) -> str:
+    """Return how an API is searched: by POST, unless its root offers only GET."""
+    links = client.get_links("search")
+    methods = {link.extra_fields.get("method") or "GET" for link in links}
+    return "GET" if methods == {"GET"} else "POST"
+
+
+def _requests() -> Any:
     """Return what sends requests to a STAC API: with time limits, and repeated if throttled."""
+    from pystac import Link
+    from pystac_client.exceptions import APIError
+    from pystac_client.stac_api_io import StacApiIO
     from urllib3.util import Retry
+
+    class Pages(StacApiIO):
+        """Follows links of pages without Items too, where pystac-client 0.9 ends a search."""
+
+        def get_pages(
+            self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
+        ) -> Iterator[dict[str, Any]]:
+            page = self.read_json(url, method=method, parameters=parameters)
+            empty = 0
+            while True:
+                empty = 0 if page["features"] else empty + 1
+                if not empty:
+                    yield page
+                following = [link for link in page.get("links") or () if link["rel"] == "next"]
+                if not following:
+                    return
+                if empty > _EMPTY_PAGES:
+                    raise APIError(f"{empty} pages without Items follow each other")
+                page = self.read_json(Link.from_dict(following[0]), parameters=parameters)
 
     seconds = retry_seconds()
     retry = Retry(
@@ -98,7 +132,7 @@ def _requests(factory: Any) -> Any:
         # A search is a POST, but changes nothing.
         allowed_methods=None,
     )
-    return factory(max_retries=retry, timeout=timeout_seconds())
+    return Pages(max_retries=retry, timeout=timeout_seconds())
 
 
 def _distinct(pages: Iterable[Mapping[str, Any]], url: str) -> Iterator[dict[str, Any]]:
