@@ -13,23 +13,50 @@ from icechunk import IcechunkStore
 
 from virtual_tiff.cubes.agreement import ENCODING, GRID, codes_of
 from virtual_tiff.cubes.extending import url_of
-from virtual_tiff.cubes.options import CubeOptions
+from virtual_tiff.cubes.options import DATETIME, TIME, CubeOptions
 from virtual_tiff.cubes.pages import page_coordinates
 from virtual_tiff.cubes.placing import stackable, variable_names
-from virtual_tiff.cubes.plan import CubePlan, Existing
+from virtual_tiff.cubes.plan import CubePlan, CubeVariable, Existing
 from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import MismatchError, shorten
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.planning.agreement import disagreements
 from virtual_tiff.planning.metadata import array_document
 from virtual_tiff.planning.same_grid import same_crs, same_transform
-from virtual_tiff.planning.stacks import stacked
+from virtual_tiff.planning.stacks import TILES, stacked
 from virtual_tiff.publishing.georeferencing import read_grid
+from virtual_tiff.publishing.levels import dimensions_of, is_variable
 from virtual_tiff.publishing.nodes import get_json, key_prefix
 
 _ANOTHER = "Publish the images as another variable, or as a separate cube."
+_STITCHED = "Pass stitch=True if the images are tiles of one grid, as those of the cube."
 #: Metadata of an array that has to be equal for images to be appended.
 _SAME = ("dimension_names", "data_type", "shape", "chunk_grid", "codecs", "fill_value")
+
+
+def check_axes(group: zarr.Group, cube: CubePlan) -> None:
+    """Refuse images that have positions along other axes than those of a cube."""
+    arrays = {name: dimensions_of(a) for name, a in group.arrays() if is_variable(name, a)}
+    shared = next((name for name in cube.variables if name in arrays), next(iter(arrays), None))
+    if shared is None:
+        return
+    image = next(iter(cube.variables.values())).image
+    theirs = [name for name in arrays[shared] if name not in image.dimension_names]
+    ours = [*cube.sizes]
+    if ours == theirs:
+        return
+    columns = [DATETIME if name == TIME else name for name in theirs if name not in TILES]
+    if not columns or {*TILES} <= {*theirs} - {*ours}:
+        remedy = "Pass stitch=True and leave along= out: the axes are then those of the cube."
+    else:
+        named = f'"{columns[0]}"' if len(columns) == 1 else str((*columns,)).replace("'", '"')
+        remedy = f"Pass along={named}, or append the images to another cube."
+    raise MismatchError(
+        f"the images have positions along {', '.join(ours) or 'no axis'}, but those of the cube "
+        f"along {', '.join(theirs) or 'none'}.",
+        url=url_of(cube, next(iter(cube.variables.values()))),
+        remedy=remedy,
+    )
 
 
 def check_fits(store: IcechunkStore, path: str, cube: CubePlan) -> None:
@@ -48,8 +75,22 @@ def check_fits(store: IcechunkStore, path: str, cube: CubePlan) -> None:
                 f"{what} of variable {name!r} is {shorten(found.value)}, but "
                 f"{shorten(found.expected)} in the cube.",
                 url=url,
-                remedy=_ANOTHER,
+                remedy=_remedy(found.key, cube, variable, document["attributes"]),
             )
+
+
+def _remedy(key: str, cube: CubePlan, variable: CubeVariable, attributes: Mapping[str, Any]) -> str:
+    """Return what can be done about a difference to the array of a cube."""
+    filled = attributes.get("_FillValue")
+    if key in ("fill_value", "_FillValue") and "_FillValue" not in variable.image.attributes:
+        if isinstance(filled, int | float):
+            return (
+                f'Pass on_gap="fill" and fill_value={filled}, if no pixel of the images has it: '
+                "they have no nodata value. Or publish them as a separate cube."
+            )
+    elif key == "shape" and cube.grid_kind is None:
+        return f"{_STITCHED} {_ANOTHER}"
+    return _ANOTHER
 
 
 def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
@@ -114,7 +155,9 @@ def check_grid(group: zarr.Group, cube: CubePlan) -> None:
             raise MismatchError(
                 f"the {name} is {shorten(str(one))}, but {shorten(str(other))} in the cube.",
                 url=url_of(cube, next(iter(cube.variables.values()))),
-                remedy="Images on other grids need a separate cube.",
+                remedy=f"{_STITCHED} Other grids need a separate cube."
+                if name == "transform" and cube.grid_kind is None
+                else "Images on other grids need a separate cube.",
             )
 
 

@@ -28,6 +28,7 @@ from virtual_tiff.publishing.coordinate import (
     write_property,
 )
 from virtual_tiff.publishing.extending.fitting import (
+    check_axes,
     check_bands,
     check_fits,
     check_grid,
@@ -67,6 +68,7 @@ def extend_level(
     """Make room for more images at one resolution, of which `recorded` has those that are there."""
     store = session.store
     group = open_cube(store, path)
+    check_axes(group, cube)
     existing = [read_coordinate(group, axis.name) for axis in cube.axes]
     cube = _checked(store, path, group, cube)
     holders = _holders(path, cube, existing, recorded)
