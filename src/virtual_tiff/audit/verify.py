@@ -90,7 +90,7 @@ def verify(
         sources = run(current(store, read_sources_table(store)))
         others: list[Reference] = []
         if not len(sources) or not is_published_here(repository, branch, alone=True):
-            others = run(unlisted(store, run(unlisted_arrays(store, sources))))
+            others = run(unlisted(store, run(unlisted_arrays(store, sources["array"].tolist()))))
     recorded = recorded_states(sources)
     urls = list(dict.fromkeys([*recorded, *(other.url for other in others)]))
     if not urls:
