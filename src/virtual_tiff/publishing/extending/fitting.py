@@ -41,19 +41,21 @@ def check_axes(group: zarr.Group, cube: CubePlan) -> None:
     if shared is None:
         return
     image = next(iter(cube.variables.values())).image
-    theirs = [name for name in arrays[shared] if name not in image.dimension_names]
-    ours = [*cube.sizes]
-    if ours == theirs:
+    of_cube = [name for name in arrays[shared] if name not in image.dimension_names]
+    of_images = [*cube.sizes]
+    if of_images == of_cube:
         return
-    columns = [DATETIME if name == TIME else name for name in theirs if name not in TILES]
-    if not columns or {*TILES} <= {*theirs} - {*ours}:
+    stacked_by = [DATETIME if name == TIME else name for name in of_cube if name not in TILES]
+    if not stacked_by or {*TILES} <= {*of_cube} - {*of_images}:
         remedy = "Pass stitch=True and leave along= out: the axes are then those of the cube."
     else:
-        named = f'"{columns[0]}"' if len(columns) == 1 else str((*columns,)).replace("'", '"')
+        named = (
+            f'"{stacked_by[0]}"' if len(stacked_by) == 1 else str((*stacked_by,)).replace("'", '"')
+        )
         remedy = f"Pass along={named}, or append the images to another cube."
     raise MismatchError(
-        f"the images have positions along {', '.join(ours) or 'no axis'}, but those of the cube "
-        f"along {', '.join(theirs) or 'none'}.",
+        f"the images have positions along {', '.join(of_images) or 'no axis'}, but those of the cube "
+        f"along {', '.join(of_cube) or 'none'}.",
         url=url_of(cube, next(iter(cube.variables.values()))),
         remedy=remedy,
     )
