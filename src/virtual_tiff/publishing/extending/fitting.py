@@ -37,25 +37,25 @@ _SAME = ("dimension_names", "data_type", "shape", "chunk_grid", "codecs", "fill_
 def check_axes(group: zarr.Group, cube: CubePlan) -> None:
     """Refuse images that have positions along other axes than those of a cube."""
     arrays = {name: dimensions_of(a) for name, a in group.arrays() if is_variable(name, a)}
-    shared = next((name for name in cube.variables if name in arrays), next(iter(arrays), None))
-    if shared is None:
+    like = next((name for name in cube.variables if name in arrays), next(iter(arrays), None))
+    if like is not None:
+        image = next(iter(cube.variables.values())).image
+        _check_same_axes(cube, [n for n in arrays[like] if n not in image.dimension_names])
+
+
+def _check_same_axes(cube: CubePlan, axes: Sequence[str]) -> None:
+    if axes == [*cube.sizes]:
         return
-    image = next(iter(cube.variables.values())).image
-    of_cube = [name for name in arrays[shared] if name not in image.dimension_names]
-    of_images = [*cube.sizes]
-    if of_images == of_cube:
-        return
-    stacked_by = [DATETIME if name == TIME else name for name in of_cube if name not in TILES]
-    if not stacked_by or {*TILES} <= {*of_cube} - {*of_images}:
+    stacked_by = [DATETIME if axis == TIME else axis for axis in axes if axis not in TILES]
+    if not stacked_by or {*TILES} <= {*axes} - {*cube.sizes}:
         remedy = "Pass stitch=True and leave along= out: the axes are then those of the cube."
     else:
-        named = (
-            f'"{stacked_by[0]}"' if len(stacked_by) == 1 else str((*stacked_by,)).replace("'", '"')
-        )
+        named = ", ".join(f'"{column}"' for column in stacked_by)
+        named = f"({named})" if len(stacked_by) > 1 else named
         remedy = f"Pass along={named}, or append the images to another cube."
     raise MismatchError(
-        f"the images have positions along {', '.join(of_images) or 'no axis'}, but those of the cube "
-        f"along {', '.join(of_cube) or 'none'}.",
+        f"the images have positions along {', '.join(cube.sizes) or 'no axis'}, but those of the "
+        f"cube along {', '.join(axes) or 'none'}.",
         url=url_of(cube, next(iter(cube.variables.values()))),
         remedy=remedy,
     )
