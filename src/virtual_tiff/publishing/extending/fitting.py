@@ -16,11 +16,11 @@ from virtual_tiff.cubes.extending import url_of
 from virtual_tiff.cubes.options import DATETIME, TIME, CubeOptions
 from virtual_tiff.cubes.pages import page_coordinates
 from virtual_tiff.cubes.placing import stackable, variable_names
-from virtual_tiff.cubes.plan import CubePlan, CubeVariable, Existing
+from virtual_tiff.cubes.plan import CubePlan, CubeVariable, Existing, GridKind
 from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import MismatchError, shorten
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.planning.agreement import disagreements
+from virtual_tiff.planning.agreement import Disagreement, disagreements, readable
 from virtual_tiff.planning.metadata import array_document
 from virtual_tiff.planning.same_grid import same_crs, same_transform
 from virtual_tiff.planning.stacks import TILES, stacked
@@ -72,27 +72,30 @@ def check_fits(store: IcechunkStore, path: str, cube: CubePlan) -> None:
         encodings = disagreements([_of_images(document, cube), _of_images(wanted, cube)], _SAME)
         meanings = disagreements([document["attributes"], variable.image.attributes])
         for found in (*encodings, *meanings):
-            what = f"the {found.key.replace('_', ' ')}" if found.key in _SAME else found.key
-            raise MismatchError(
-                f"{what} of variable {name!r} is {shorten(found.value)}, but "
-                f"{shorten(found.expected)} in the cube.",
-                url=url,
-                remedy=_remedy(found.key, cube, variable, document["attributes"]),
-            )
+            raise _difference(found, name, variable, url, cube.grid_kind)
 
 
-def _remedy(key: str, cube: CubePlan, variable: CubeVariable, attributes: Mapping[str, Any]) -> str:
-    """Return what can be done about a difference to the array of a cube."""
-    filled = attributes.get("_FillValue")
-    if key in ("fill_value", "_FillValue") and "_FillValue" not in variable.image.attributes:
-        if isinstance(filled, int | float):
-            return (
-                f'Pass on_gap="fill" and fill_value={filled}, if no pixel of the images has it: '
-                "they have no nodata value. Or publish them as a separate cube."
+def _difference(
+    found: Disagreement, name: str, variable: CubeVariable, url: str, kind: GridKind | None
+) -> MismatchError:
+    """Make the error of images that differ from the array of a cube."""
+    what = f"the {found.key.replace('_', ' ')}" if found.key in _SAME else found.key
+    remedy = _ANOTHER
+    if found.key == "shape" and kind is None:
+        remedy = f"{_STITCHED} {_ANOTHER}"
+    elif found.key in ("fill_value", "_FillValue"):
+        value = readable("_FillValue", found.expected)
+        if "_FillValue" not in variable.image.attributes and isinstance(value, int | float):
+            remedy = (
+                f'Pass on_gap="fill" and fill_value={value}, if no pixel of the images has it: '
+                f"they have no nodata value. {_ANOTHER}"
             )
-    elif key == "shape" and cube.grid_kind is None:
-        return f"{_STITCHED} {_ANOTHER}"
-    return _ANOTHER
+    return MismatchError(
+        f"{what} of variable {name!r} is {shorten(found.value)}, but {shorten(found.expected)} in "
+        "the cube.",
+        url=url,
+        remedy=remedy,
+    )
 
 
 def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
@@ -154,12 +157,13 @@ def check_grid(group: zarr.Group, cube: CubePlan) -> None:
         ),
     ):
         if not same:
+            remedy = "Images on other grids need a separate cube."
+            if name == "transform" and cube.grid_kind is None:
+                remedy = f"{_STITCHED} Other grids need a separate cube."
             raise MismatchError(
                 f"the {name} is {shorten(str(one))}, but {shorten(str(other))} in the cube.",
                 url=url_of(cube, next(iter(cube.variables.values()))),
-                remedy=f"{_STITCHED} Other grids need a separate cube."
-                if name == "transform" and cube.grid_kind is None
-                else "Images on other grids need a separate cube.",
+                remedy=remedy,
             )
 
 
