@@ -10,7 +10,7 @@ _ITS_FILES = (
     "Name the TIFFs that it lists (SourceFilename) themselves; --stitch joins tiles of one grid."
 )
 _ARRAYS = "VirtualiZarr has parsers for HDF5 and netCDF; GDAL converts single variables."
-#: First bytes, what such a file is, and the remedy.
+#: First bytes (`HEADER_BYTES` at most), what such a file is, and the remedy.
 _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (b"<VRTDataset", "a GDAL VRT, which lists files", _ITS_FILES),
     (
@@ -20,7 +20,7 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     ),
     (b"PK\x03\x04", "a ZIP archive", "Unpack it: a TIFF in it is usually compressed once more."),
     (
-        b"version https://git-lfs",
+        b"version https://",
         "a pointer of Git LFS, not the file",
         "Fetch the file with git lfs pull.",
     ),
