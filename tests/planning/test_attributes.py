@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -224,7 +225,7 @@ def test_rounded_nodata_masks_what_rioxarray_masks(
     assert np.isnan(theirs.values[0, 0, 0])
 
 
-@pytest.mark.parametrize("text", ["-9999", "1e40", "foo", "3.5"])
+@pytest.mark.parametrize("text", ["-9999", "1e40", "255.5"])
 def test_nodata_that_no_pixel_can_equal_is_kept_as_text(text: str, tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(
@@ -785,3 +786,35 @@ def test_a_palette_that_gdal_added_to_a_gray_image(tmp_path: Path) -> None:
         expected = [dataset.colormap(1)[i][:3] for i in range(256)]
     colors = np.reshape(attributes["color_map"], (-1, 3)) >> 8
     assert [tuple(color) for color in colors.tolist()] == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "values"),
+    [
+        (Tag.GDAL_NODATA, 2, "none"),
+        (Tag.GDAL_NODATA, 2, "-nan"),
+        (Tag.MODEL_PIXEL_SCALE, 12, (10.0, 10.0, 0.0)),
+        (Tag.RPC_COEFFICIENT, 12, (math.nan,) * 92),
+    ],
+)
+def test_tags_that_no_attribute_expresses_are_noted(
+    code: Tag, kind: int, values: str | tuple[float, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.tif"
+    count = len(values) + isinstance(values, str)
+    tifffile.imwrite(
+        path, pixels("uint8"), extratags=[(code, kind, count, values, True)], metadata=None
+    )
+    assert len(described(path).notes) == 1
+
+
+def test_zero_masks_where_nodata_text_is_no_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        pixels("uint8"),
+        extratags=[(Tag.GDAL_NODATA, 2, 5, "none", True)],
+        metadata=None,
+    )
+    with rasterio.open(path) as dataset:
+        assert described(path).array_attributes["_FillValue"] == dataset.nodata == 0

@@ -131,6 +131,17 @@ def test_samples_without_a_data_type(
         ("1.#INF", "float32", math.inf),
         ("-1.#INF000", "float32", -math.inf),
         ("5", "complex64", 5 + 0j),
+        # GDAL's masks have the integer that C makes of a fraction, and 0 for what is no number.
+        ("0.5", "uint8", 0),
+        ("3.5", "uint8", 3),
+        ("-0.5", "int16", 0),
+        ("-1.5", "int32", -1),
+        ("none", "uint8", 0),
+        ("n/a", "float32", 0.0),
+        (" ", "float64", 0.0),
+        ("NA", "int64", 0),
+        ("nan", "int64", 0),
+        (".5", "uint64", 0),
     ],
 )
 def test_nodata(text: str, data_type: str, value: complex) -> None:
@@ -154,11 +165,11 @@ def test_nodata_that_is_not_a_number(text: str, data_type: str) -> None:
     [
         (None, "uint8"),
         ("", "uint8"),
-        ("none", "uint8"),
-        ("\0255", "uint8"),
+        ("\x00255", "uint8"),
         ("-1", "uint8"),
         ("256", "uint8"),
-        ("0.5", "uint8"),
+        ("-0.5", "uint8"),
+        ("255.5", "uint8"),
         ("nan", "int16"),
         ("inf", "int16"),
         ("-10000", "uint16"),

@@ -218,7 +218,7 @@ class _Items(Document):
     def _number(self, index: int, role: str) -> float | None:
         text = self._roles.get(index, {}).get(role)
         number = finite_number(text)
-        if text and number is None:
+        if text is not None and number is None:
             self.notes[f"has no number, but {text[:40]!r}, as {role} of band {index + 1}"] = None
         return number
 

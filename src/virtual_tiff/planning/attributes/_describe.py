@@ -10,7 +10,7 @@ from virtual_tiff.planning.attributes._array import (
     array_attributes,
     band_names,
 )
-from virtual_tiff.planning.attributes._notes import attribute_notes
+from virtual_tiff.planning.attributes._notes import attribute_notes, tag_notes
 from virtual_tiff.planning.attributes._spatial import group_attributes, spatial_ref_attributes
 from virtual_tiff.tiff.gdal_metadata import GDALMetadata, parse_gdal_metadata
 from virtual_tiff.tiff.geokeys import CRSResult, GeoTransform, crs, geotransform, overview_transform
@@ -86,6 +86,8 @@ def describe(
     attributes = array_attributes(ifd, metadata, system=system, fill_value=fill_value, full=full)
     if metadata.note is not None:
         attributes["metadata_note"] = metadata.note
+    if found := tag_notes(source):
+        attributes["notes"] = found
     notes = (*(() if system.note is None else (system.note,)), *attribute_notes(attributes))
     if spatial_ref is not None:
         attributes["grid_mapping"] = "spatial_ref"

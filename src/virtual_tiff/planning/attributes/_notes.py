@@ -7,7 +7,11 @@ from dataclasses import replace
 
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import listed
+from virtual_tiff.planning.encoding.data_type import nodata_note
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.tags import Tag
+from virtual_tiff.tiff.geokeys import gcps, geotransform, rpcs
+from virtual_tiff.tiff.ifd import ImageFileDirectory
 
 
 def attribute_notes(attributes: Mapping[str, JSON]) -> tuple[str, ...]:
@@ -43,6 +47,22 @@ def value_notes(attributes: Mapping[str, JSON]) -> tuple[str, ...]:
             "attribute band_nodata along the bands."
         )
     return tuple(notes)
+
+
+def tag_notes(ifd: ImageFileDirectory) -> list[JSON]:
+    """Return what tags say that no attribute can, one line each."""
+    notes: list[JSON] = []
+    if (nodata := nodata_note(ifd)) is not None:
+        notes.append(nodata)
+    places = (ifd.model_pixel_scale, ifd.model_tiepoint, ifd.model_transformation)
+    if any(places) and geotransform(ifd) is None and gcps(ifd) is None:
+        notes.append(
+            "ModelPixelScale, ModelTiepoint or ModelTransformation are there, but make no affine "
+            "transform that can be inverted: the image has no coordinates."
+        )
+    if Tag.RPC_COEFFICIENT in ifd.other_tags and rpcs(ifd) is None:
+        notes.append("RPCCoefficientTag has not 92 finite numbers, and is left out.")
+    return notes
 
 
 def noted(array: ArrayPlan, *added: str) -> ArrayPlan:

@@ -158,17 +158,17 @@ def nodata_value(text: str | None, data_type: np.dtype[np.generic]) -> Scalar | 
     Returns
     -------
     scalar or None
-        `None` if there is no text, if it is not a number, or if the data type cannot hold it, so
-        that no pixel can equal it.
+        `None` if there is no text, or if the data type cannot hold the number, so that no pixel
+        can equal it. 0 for text that is no number, as in GDAL; `nodata_note` says so.
     """
-    if text is None:
+    text = (text or "").partition("\0")[0]
+    if not text:
         return None
-    text = text.partition("\0")[0]
     if data_type.kind in "iu":
         return _integer_nodata(text, data_type)
     number = leading_number(text)
     if number is None:
-        return None
+        number = 0.0
     if data_type.kind == "c":
         return complex(number)
     if not math.isfinite(number):
@@ -194,15 +194,30 @@ def _fill_meant(number: float, data_type: np.dtype[np.generic]) -> float | None:
     return None
 
 
+def nodata_note(ifd: ImageFileDirectory) -> str | None:
+    """Return a note about nodata text that is no number; `None` if it is one, or absent."""
+    beside = () if ifd.auxiliary is None else tuple(ifd.auxiliary.nodata.values())
+    wide = ifd.bits_per_sample[0] == 64 and ifd.sample_format[0] != SampleFormat.FLOAT
+    for text in beside or (ifd.gdal_nodata,):
+        text = (text or "").partition("\0")[0]
+        number = leading_integer(text) if wide else leading_number(text)
+        if text and number is None:
+            return f"the nodata text {text[:40]!r} is no number: 0 is no data, as in GDAL."
+        if text.lstrip().lower().startswith("-nan"):
+            return f"the nodata text {text[:40]!r} is NaN, where GDAL takes 0."
+    return None
+
+
 def _integer_nodata(text: str, data_type: np.dtype[np.generic]) -> int | None:
     limits = np.iinfo(data_type.name)
     if data_type.itemsize == 8:
         # Not through a float, in which 64-bit values lose digits; like C, keep to the limits.
-        value = leading_integer(text)
-        if value is None or (value < 0 and not limits.min):
+        value = leading_integer(text) or 0
+        if value < 0 and not limits.min:
             return None
         return min(max(value, int(limits.min)), int(limits.max))
     number = leading_number(text)
-    if number is None or not number.is_integer():
-        return None
+    if number is None:
+        return 0
+    # GDAL masks the integer that a number with a fraction becomes in C, without its fraction.
     return int(number) if limits.min <= number <= limits.max else None

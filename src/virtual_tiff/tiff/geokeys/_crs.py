@@ -133,7 +133,7 @@ def _resolve(keys: GeoKeys, revision: tuple[int, int]) -> CRSResult:
     except InvalidTIFFError as error:
         # GDAL makes a local system if it cannot determine the type; so do we, with a note.
         note = note or error.message
-        horizontal = _local(keys)
+        horizontal = _coded(keys) or _local(keys)
     system, unit = horizontal, None
     vertical = vertical_keys(keys, revision)
     if horizontal.get("type") == "CompoundCRS":
@@ -205,6 +205,17 @@ def _horizontal(keys: GeoKeys) -> Object:
             "the GeodeticCRSGeoKey."
         )
     return _local(keys)
+
+
+def _coded(keys: GeoKeys) -> Object | None:
+    """Return the registered projected CRS beside text that cannot be read."""
+    code = keys.code(GeoKey.PROJECTED_CRS)
+    if code is None or registered(code) is None:
+        return None
+    try:
+        return projected_crs(keys)
+    except InvalidTIFFError:
+        return None
 
 
 def _local(keys: GeoKeys) -> Object:

@@ -52,7 +52,7 @@ def projected_crs(keys: GeoKeys) -> Object:
     if known is not None and known.get("type") != "ProjectedCRS":
         return known  # a geographic code in the wrong key
     if known is not None and not any(key in keys.values for key in _REDEFINING):
-        return _in_unit(known, linear_unit(keys))
+        return _in_unit(known, linear_unit(keys, known))
     name = cited_name(keys, GeoKey.PROJECTED_CITATION, GeoKey.GT_CITATION)
     if known is None and name in _WEB_MERCATORS:
         return dict(pyproj.CRS.from_user_input(_WEB_MERCATORS[name]).to_json_dict())
@@ -62,8 +62,8 @@ def projected_crs(keys: GeoKeys) -> Object:
     implied = known.get("base_crs") if known is not None else None
     base = base_crs(keys, implied if isinstance(implied, dict) else None)
     if known is not None and base is implied and operation is known.get("conversion"):
-        return _in_unit(known, linear_unit(keys))
-    unit = linear_unit(keys) or METRE
+        return _in_unit(known, linear_unit(keys, known))
+    unit = linear_unit(keys, known) or METRE
     built: Object = {
         "type": "ProjectedCRS",
         "name": name if known is None else known["name"],
@@ -92,7 +92,7 @@ def _operation(keys: GeoKeys, known: Object | None) -> Object | None:
         return found
     method = keys.short(GeoKey.PROJ_METHOD)
     if method not in (None, 0, USER_DEFINED):
-        made = conversion(method, keys, projection_units(keys))
+        made = conversion(method, keys, projection_units(keys, known))
         if made is not None:
             return made
     if found is not None:

@@ -90,12 +90,27 @@ def _cited_unit(keys: GeoKeys) -> Unit | None:
     return None
 
 
-def linear_unit(keys: GeoKeys) -> Unit | None:
-    """Return the unit of the map (ProjLinearUnitsGeoKey); `None` if not given."""
-    return _cited_unit(keys) or _unit_of_keys(keys)
+def linear_unit(keys: GeoKeys, known: Object | None = None) -> Unit | None:
+    """Return the unit of the map (ProjLinearUnitsGeoKey); `None` if not given.
+
+    Parameters
+    ----------
+    keys
+        The keys.
+    known
+        The registered projected CRS that the keys name, whose unit holds unless they give another.
+    """
+    return _cited_unit(keys) or _unit_of_keys(keys, known)
 
 
-def _unit_of_keys(keys: GeoKeys) -> Unit | None:
+def _unit_of_keys(keys: GeoKeys, known: Object | None) -> Unit | None:
+    if known is not None:
+        # GDAL reads a size, and units of geocentric coordinates, for user-defined systems alone.
+        found = unit_of_code(keys.code(GeoKey.PROJ_LINEAR_UNITS), angular=False)
+        metres = keys.double(GeoKey.PROJ_LINEAR_UNIT_SIZE)
+        if keys.short(GeoKey.PROJ_LINEAR_UNITS) == USER_DEFINED and metres and metres > 0:
+            return Unit("unknown", metres, angular=False)
+        return found or _registered_unit(known)
     for code, size in (
         (GeoKey.PROJ_LINEAR_UNITS, GeoKey.PROJ_LINEAR_UNIT_SIZE),
         (GeoKey.GEOG_LINEAR_UNITS, GeoKey.GEOG_LINEAR_UNIT_SIZE),
@@ -109,17 +124,32 @@ def _unit_of_keys(keys: GeoKeys) -> Unit | None:
     return None
 
 
-def projection_units(keys: GeoKeys) -> Units:
-    """Return the units of the parameters of a user-defined projection.
+def _registered_unit(crs: Object) -> Unit | None:
+    """Return the unit of the axes of a registered projected CRS."""
+    unit = axis_unit(crs)
+    if unit == METRE.json:
+        return METRE
+    if not isinstance(unit, dict):
+        return None
+    factor = unit.get("conversion_factor")
+    known = next((u for u in _units().values() if u.name == unit.get("name")), None)
+    if known is None and isinstance(factor, int | float):
+        return Unit(str(unit.get("name")), factor, angular=False)
+    return known
+
+
+def projection_units(keys: GeoKeys, known: Object | None = None) -> Units:
+    """Return the units of the parameters of a projection from keys.
 
     GeoTIFF 1.1 section 7.5.2: angles are in GeogAngularUnits, azimuths in GeogAzimuthUnits,
     lengths in ProjLinearUnits; a unit in a citation is that of coordinates alone, as in GDAL.
+    `known` is that of `linear_unit`.
     """
     azimuth = unit_of_code(keys.code(GeoKey.GEOG_AZIMUTH_UNITS), angular=True)
     return Units(
         angle=angular_unit(keys) or DEGREE,
         azimuth=azimuth or DEGREE,
-        length=_unit_of_keys(keys) or METRE,
+        length=_unit_of_keys(keys, known) or METRE,
     )
 
 
