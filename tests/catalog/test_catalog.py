@@ -450,6 +450,14 @@ def test_more_wrong_entries(tmp_path: Path) -> None:
         {"layout": "cube"},
         {"rewrite": ["(", ""]},
         {"collections": []},
+        {"collections": [1]},
+        {"rewrite": ["a"]},
+        {"rewrite": ["a", r"\1"]},
+        {"corner": "middle"},
+        {"kind": "tiles", "template": "{latitude}"},
+        {"kind": "tiles", "template": "{latitude}", "tile_size": -1},
+        {"kind": "tiles", "template": "{place}", "tile_size": 10},
+        {"kind": "tiles", "template": "{latitude}", "tile_size": 10, "longitude": "{degrees:y}"},
     ]
     for more in wrong:
         with pytest.raises(InvalidOptionError):
@@ -474,8 +482,33 @@ def test_tiles_of_a_template() -> None:
         ["00N", "170E.tif"],
         ["00N", "180W.tif"],
     ]
+    for box, names in [
+        ((10, 50, 10, 50), ["10E_60N"]),
+        ((180, 90, 180, 90), ["170E_90N"]),
+        ((-180, -90, -180, -90), ["180W_80S"]),
+        ((10, 40, 20, 50), ["10E_50N"]),
+    ]:
+        points = tile_urls(archive("jrc-gsw-occurrence"), box)
+        assert [url.rsplit("/", 1)[1] for url in points] == [
+            f"occurrence_{name}v1_4_2021.tif" for name in names
+        ]
     with pytest.raises(InvalidOptionError):
         tile_urls(archive("jrc-gsw-occurrence"), None)
+
+
+def test_wrong_catalogues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each error names the variable."""
+    (tmp_path / "empty").mkdir()
+    bad = tmp_path / "bad.toml"
+    for content in (b"title = [", b"title = 'x'", b"\xff\xfe"):
+        bad.write_bytes(content)
+        for place in (tmp_path / "empty", tmp_path / "absent.toml", bad, tmp_path):
+            monkeypatch.setenv("VIRTUAL_TIFF_CATALOG", str(place))
+            assert main(["catalog", "list"]) == 2
+            with pytest.raises(InvalidOptionError, match="VIRTUAL_TIFF_CATALOG"):
+                archive("es-naip")
+    with pytest.raises(InvalidOptionError):
+        archive(str(bad))
 
 
 def test_a_listing_cannot_be_searched(tmp_path: Path) -> None:

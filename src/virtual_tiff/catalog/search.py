@@ -221,22 +221,24 @@ def tile_urls(archive: Archive, bbox: Sequence[float] | None) -> list[str]:
         )
     west, south, east, north = check_bbox(bbox)
     size = archive.tile_size
-    below = range(floor(south / size) * size, max(ceil(north / size) * size, 1 - 90), size)
+    rows = _edges(south, north, size, 90)
     parts = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-    columns = [
-        left
-        for first, last in parts
-        for left in range(floor(first / size) * size, ceil(last / size) * size, size)
-    ]
+    columns = [left for first, last in parts for left in _edges(first, last, size, 180)]
     shift = size if archive.corner == "north-west" else 0
     return [
         archive.template.format(
             latitude=_formatted(archive.latitude, bottom + shift, "NS"),
             longitude=_formatted(archive.longitude, left, "EW"),
         )
-        for bottom in reversed(below)
+        for bottom in reversed(rows)
         for left in columns
     ]
+
+
+def _edges(first: float, last: float, size: int, end: int) -> range:
+    """Return the lower edges of tiles between two degrees; one for a point, also on an edge."""
+    start = min(floor(first / size) * size, end - size)
+    return range(start, max(ceil(last / size) * size, start + size), size)
 
 
 def _formatted(form: str, degrees: int, hemispheres: str) -> str:
