@@ -190,8 +190,8 @@ function decodeLERC(module, bytes, expected) {
   const input = bytes.slice().buffer
   const info = module.getBlobInfo(input)
   check('LERC', info, info.depthCount * info.bandCount, expected)
-  const { pixels, width, height, depthCount } = module.decode(input, { returnInterleaved: true })
-  if (pixels.length === 1) return { data: pixels[0], width, height, samples: depthCount }
+  const { pixels, mask, width, height, depthCount } = module.decode(input, { returnInterleaved: true })
+  if (pixels.length === 1) return { data: pixels[0], mask, width, height, samples: depthCount }
   if (depthCount > 1) throw new RangeError('LERC: several bands of several values are not supported')
   const samples = pixels.length
   const data = new pixels[0].constructor(samples * width * height)
