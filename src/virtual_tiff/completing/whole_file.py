@@ -99,8 +99,8 @@ def is_candidate(
 def _is_ambiguous(directory: ImageFileDirectory) -> bool:
     """Return whether libtiff's pixels depend on how it is asked: by image, or by strip as GDAL.
 
-    libtiff converts YCbCr to RGB in the order of Orientation, that of the image or of each strip. It converts
-    the last columns of 4 × 4 subsampling to other values in one of both ways.
+    libtiff converts YCbCr to RGB in the order of Orientation, that of the image or of each strip.
+    It converts the last columns of 4 × 4 subsampling to other values in one of both ways.
     """
     if directory.photometric_interpretation != PhotometricInterpretation.YCBCR:
         return False
