@@ -29,13 +29,18 @@ _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 
+_WITHOUT_TEXT = frozenset({bool, int, float, type(None)})
+
 
 def redacted(text: str) -> str:
     """Replace passwords, signatures and tokens of URLs in a text."""
-    if "@" in text:
-        text = _USER.sub(_without_user, text)
-    may_have = "=" in text or "%3" in text or "\\u003d" in text.lower()
-    return _PARAMETER.sub(r"\1\2…", text) if may_have else text
+    if not _may_have_secret(text):
+        return text
+    return _PARAMETER.sub(r"\1\2…", _USER.sub(_without_user, text))
+
+
+def _may_have_secret(text: str) -> bool:
+    return "@" in text or "=" in text or "%3" in text or "\\u003d" in text.lower()
 
 
 def _without_user(found: re.Match[str]) -> str:
@@ -58,7 +63,18 @@ def redacted_links[T](value: T) -> T:
     str, list, dict, …
         `value` itself if there are none.
     """
-    return _redacted_links(value)  # type: ignore[no-any-return]
+    return _redacted_links(value) if _may_have_link(value) else value
+
+
+def _may_have_link(value: Any) -> bool:
+    """Whether a JSON value has a text to look into. Few have, and all attributes come here."""
+    if type(value) in _WITHOUT_TEXT:
+        return False
+    if isinstance(value, str):
+        return ("//" in value or "\\/" in value) and _may_have_secret(value)
+    if isinstance(value, Mapping):
+        return any(map(_may_have_link, value)) or any(map(_may_have_link, value.values()))
+    return isinstance(value, list | tuple) and any(map(_may_have_link, value))
 
 
 def _redacted_links(value: Any) -> Any:

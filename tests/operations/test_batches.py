@@ -211,3 +211,17 @@ def test_stitched_cubes(grid: Grid, size: int, repo: str, tmp_path: Path) -> Non
     whole, several = (opened(open_repository(r)) for r in (str(tmp_path / "whole"), repo))
     assert whole.identical(several)
     assert verify(repo).exit_status == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"images_per_commit": 2}])
+def test_an_inventory_without_rows(options: dict[str, Any], repo: str, tmp_path: Path) -> None:
+    inventory = scanned(*write_scenes(tmp_path / "a", 2))
+    stack(inventory, repo)
+    empty = inventory.slice(0, 0)
+    empty.write(tmp_path / "empty.parquet")
+    for sources in (empty, tmp_path / "empty.parquet"):
+        for operation in (stack, append, publish)[: 2 if options else 3]:
+            with pytest.raises(InvalidOptionError) as caught:
+                operation(sources, repo, **options)
+            assert caught.value.kind == ErrorKind.NO_SOURCES
+    assert commits(repo) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,15 @@ def test_steps_of_a_cube(gone: list[int], tmp_path: Path, repo: str) -> None:
         ({"where": "time=2024-02-01"}, [0, 1, 3, 4, 5]),
         ({"where": "time!=2024-02-01"}, [2]),
         ({"where": ["time>=2024-01-31", "time<2024-02-03T12:00"]}, [0, 5]),
+        ({"where": "time>2024-02-01T00:00Z"}, [0, 1, 2]),
+        ({"where": "time<2024-02-01T00:00:00-02:00"}, [3, 4, 5]),
+        ({"where": "time<2024-02-01 01:00+0200"}, [2, 3, 4, 5]),
+        ({"before": "2024-02-01T02:00:00+02:00"}, [2, 3, 4, 5]),
+        ({"before": datetime(2024, 2, 1, 2, tzinfo=timezone(timedelta(hours=2)))}, [2, 3, 4, 5]),
+        ({"where": "time>2024-01"}, [0, 1]),
+        ({"where": "time=2024-02*"}, [0, 1]),
+        ({"where": "size<1000"}, [0, 1, 2, 3, 4, 5]),
+        ({"where": ["band=-1", "size>=1e3", "time<=2024-01-31"]}, [2, 3, 4, 5]),
         ({"where": "url=*_20240203.tif"}, [0, 1, 2, 3, 5]),
         ({"urls": ["*0130.tif", "*/scene_2024020[12].tif"]}, [1, 4, 5]),
         ({"urls": "*", "where": "variable=other"}, [0, 1, 2, 3, 4, 5]),
@@ -109,6 +119,11 @@ def test_conditions(arguments: dict[str, Any], left: list[int], tmp_path: Path, 
         {},
         {"where": "tile=33UVP"},
         {"where": "time"},
+        {"where": "time=garbage"},
+        {"where": "time<20240131"},
+        {"where": "time<2024-01-31Z"},
+        {"where": "size>=10kB"},
+        {"where": "band=first"},
         {"before": "yesterday"},
         {"urls": ["nowhere.tif"]},
         {"urls": "*", "group": "_virtual_tiff"},
@@ -348,6 +363,11 @@ def test_a_cube_without_images_is_gone(tmp_path: Path, repo: str) -> None:
     store = open_repository(repo).readonly_session("main").store
     assert len(read_sources_table(store)) == 0
     assert list(zarr.open_group(store, mode="r").array_keys()) == []
+    assert_holds(repo, 0)
+    with pytest.raises(VirtualTIFFError) as caught:
+        append(scanned(tmp_path / "a"), repo)
+    assert caught.value.kind == ErrorKind.NOT_FOUND
+    assert "stack" in (caught.value.remedy or "")
     # The place is free again.
     stack(scanned(tmp_path / "a"), repo, group="a/b")
     stack(scanned(tmp_path / "a"), repo)

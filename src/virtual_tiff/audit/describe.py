@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ import numpy as np
 import zarr
 from icechunk import IcechunkStore
 
+from virtual_tiff.audit.files import RecordedFiles
 from virtual_tiff.audit.history import snapshot_of
 from virtual_tiff.audit.samples import unlisted_arrays
 from virtual_tiff.audit.stac_item import stac_item
@@ -35,7 +35,6 @@ from virtual_tiff.publishing.repository import (
     open_repository,
     text_of,
 )
-from virtual_tiff.publishing.sources_table import Sources, read_sources_table
 from virtual_tiff.storage.run import run
 
 #: Groups that are described in detail.
@@ -189,15 +188,15 @@ def describe(
         snapshot = snapshot_of(repository, branch if version is None else version)
         session = repository.readonly_session(snapshot_id=snapshot)
         said = repository.lookup_snapshot(snapshot)
-        sources = read_sources_table(session.store)
-        found = _groups(session.store, sources)
+        files = RecordedFiles.read(session.store)
+        found = _groups(session.store, files)
         listed = set(found)
         if not listed or not is_published_here(repository, branch, alone=True):
-            for array in run(unlisted_arrays(session.store, sources)):
+            for array in run(unlisted_arrays(session.store, files.arrays)):
                 path = array.rpartition("/")[0]
                 found.setdefault(path, GroupInfo(path=path, kind="other", dataset=path, files=0))
         chosen = _within(found, group_path(group))
-        images = Counter(sources["array"].tolist())
+        images = files.images
         detailed = {
             path: _detailed(session.store, each, images) if number < limit else each
             for number, (path, each) in enumerate(chosen.items())
@@ -206,7 +205,6 @@ def describe(
         tags = {name: repository.lookup_tag(name) for name in sorted(repository.list_tags())}
         branches = tuple(sorted(repository.list_branches()))
     containers = tuple(c.prefix for c in stored_containers(repository.config))
-    sizes = dict(zip(sources["url"].tolist(), sources["size"].tolist(), strict=True))
     return RepositoryInfo(
         location=location,
         branch=branch,
@@ -214,8 +212,8 @@ def describe(
         written_at=said.written_at,
         message=redacted(said.message),
         groups=detailed,
-        files=len(sizes),
-        file_bytes=sum(sizes.values()),
+        files=len(files.urls),
+        file_bytes=files.size,
         references=sum(manifest.num_chunk_refs for manifest in manifests),
         metadata_bytes=sum(manifest.size_bytes for manifest in manifests),
         containers=containers,
@@ -242,24 +240,19 @@ def stac_items(repo: Location, *, group: str = "", branch: str = "main") -> dict
     }
 
 
-def _groups(store: IcechunkStore, sources: Sources) -> dict[str, GroupInfo]:
+def _groups(store: IcechunkStore, files: RecordedFiles) -> dict[str, GroupInfo]:
     """Return the cubes and the groups of files that the table of sources names."""
-    files: dict[str, set[str]] = defaultdict(set)
-    trees: dict[str, set[str]] = defaultdict(set)
-    columns = (sources[name].tolist() for name in ("array", "position", "url"))
-    for array, position, url in zip(*columns, strict=True):
-        (trees if position == "{}" else files)[array.rpartition("/")[0]].add(url)
     found: dict[str, GroupInfo] = {}
-    for path, urls in files.items():
+    for path, (count, _) in files.by_group(alone=False).items():
         above, _, name = path.rpartition("/")
         levels = level_count(store, above) if name.isdecimal() else 0
         if levels and name != "0":
             continue
         cube = above if levels else path
         found[cube] = GroupInfo(
-            path=cube, kind="cube", dataset=path, files=len(urls), levels=max(levels, 1)
+            path=cube, kind="cube", dataset=path, files=count, levels=max(levels, 1)
         )
-    for path, urls in trees.items():
+    for path, (count, url) in files.by_group(alone=True).items():
         above, _, name = path.rpartition("/")
         of_level = name.isdecimal() and above and (above in found or level_count(store, above))
         own = above if of_level else path
@@ -270,8 +263,8 @@ def _groups(store: IcechunkStore, sources: Sources) -> dict[str, GroupInfo]:
                 path=own,
                 kind="file",
                 dataset=path,
-                files=len(urls),
-                source=next(iter(urls)) if len(urls) == 1 else None,
+                files=count,
+                source=url if count == 1 else None,
                 levels=max(levels, 1),
             )
     return found

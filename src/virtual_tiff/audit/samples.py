@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from urllib.parse import unquote
@@ -131,12 +131,12 @@ async def unlisted(store: IcechunkStore, arrays: Iterable[str]) -> list[Referenc
     return found
 
 
-async def unlisted_arrays(store: IcechunkStore, sources: Sources) -> list[str]:
+async def unlisted_arrays(store: IcechunkStore, listed: Collection[str]) -> list[str]:
     """Paths of the arrays that other writers may have made.
 
-    The arrays beside one that is in the table of sources are its coordinates.
+    The arrays beside one that is `listed`, in the table of sources, are its coordinates.
     """
-    listed = set(sources["array"].tolist())
+    listed = set(listed)
     ours = {array.rpartition("/")[0] for array in listed}
     found: list[str] = []
     pending = [""]

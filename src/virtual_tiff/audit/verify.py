@@ -22,13 +22,14 @@ from virtual_tiff.audit.states import find_changed, find_refused, recorded_state
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.progress import Progress
 from virtual_tiff.publishing.containers import store_settings, stored_containers
+from virtual_tiff.publishing.nodes import get_json
 from virtual_tiff.publishing.repository import (
     Location,
     icechunk_errors,
     is_published_here,
     open_repository,
 )
-from virtual_tiff.publishing.sources_table import read_sources_table
+from virtual_tiff.publishing.sources_table import GROUP, read_sources_table
 from virtual_tiff.storage.run import run
 from virtual_tiff.storage.stores import registry_for
 
@@ -90,9 +91,11 @@ def verify(
         sources = run(current(store, read_sources_table(store)))
         others: list[Reference] = []
         if not len(sources) or not is_published_here(repository, branch, alone=True):
-            others = run(unlisted(store, run(unlisted_arrays(store, sources))))
+            others = run(unlisted(store, run(unlisted_arrays(store, sources["array"].tolist()))))
     recorded = recorded_states(sources)
     urls = list(dict.fromkeys([*recorded, *(other.url for other in others)]))
+    if not urls and get_json(store, GROUP) is not None:
+        return VerifyReport(findings=())  # all images were removed
     if not urls:
         raise RepositoryError(
             "the repository refers to no files.",

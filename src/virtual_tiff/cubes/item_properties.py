@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from virtual_tiff.cubes.coordinate import as_text, times_attributes
-from virtual_tiff.cubes.plan import CubePlan, Rows
+from virtual_tiff.cubes.plan import Axis, CubePlan, Rows
 from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.json_type import JSON
 
@@ -165,7 +165,7 @@ def joined(
     there: Property,
     added: Property,
     replaced: NDArray[np.bool_],
-    steps: list[str],
+    axis: Axis,
 ) -> Property:
     """Join the values that a cube has with those of images that are added, on one axis.
 
@@ -177,8 +177,8 @@ def joined(
         At all steps of the axis.
     replaced
         Steps with images that take the place of others, whose new values count.
-    steps
-        Texts of the steps, for errors.
+    axis
+        All steps.
 
     Raises
     ------
@@ -190,8 +190,9 @@ def joined(
     odd = np.flatnonzero(both & (there.values != added.values))
     if odd.size:
         a, b = (as_text(each.values[odd[:1]])[0] for each in (there, added))
+        step = as_text(axis.values[odd[:1]])[0]
         raise MismatchError(
-            f"{name!r} is {b!r} at {steps[odd[0]]}, but {a!r} in the cube.",
+            f"{name!r} is {b!r} at {axis.name} {step}, but {a!r} in the cube.",
             remedy='Pass on_present="replace" with all images of the step.',
         )
     values = np.where(added.missing, there.values, added.values)

@@ -34,15 +34,28 @@ def as_inventory(sources: object, **scan_options: Any) -> Inventory:
 
 
 def inventory_in(sources: object) -> Inventory | None:
-    """Return the given inventory, or read it from its files; `None` for other sources."""
+    """Return the given inventory, or read it from its files; `None` for other sources.
+
+    Raises
+    ------
+    InvalidOptionError
+        With kind `no-sources`: it has no rows.
+    """
     if isinstance(sources, Inventory):
+        if not len(sources):
+            raise no_rows()
         return sources
     if isinstance(sources, list | tuple) and len(sources) == 1:
         return inventory_in(sources[0])
     files = inventory_files(sources)
     if not files:
         return None
-    return joined_inventory([Inventory.read(file, outlines=False) for file in files])
+    return inventory_in(joined_inventory([Inventory.read(each, outlines=False) for each in files]))
+
+
+def no_rows() -> InvalidOptionError:
+    """Return the error for an inventory of nothing."""
+    return InvalidOptionError("the inventory has no rows.", kind=ErrorKind.NO_SOURCES)
 
 
 def failed_in(inventory: Inventory, on_failed: OnFailed) -> dict[str, str]:

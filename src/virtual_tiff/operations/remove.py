@@ -42,11 +42,12 @@ def remove(
     repo
         The repository, or its location.
     before
-        Only images with a time before this one (UTC).
+        Only images with a time before this one, in UTC if it has no offset.
     where
         Conditions such as `tile=33UVP` or `time>=2024-06-01`, all of which have to hold: axes of a
         cube, `variable`, and the columns `url`, `array`, `ifd`, `band`, `size` and `etag` of the
-        table of sources. With `=` and `!=`, `*` stands for any text, and a date for its whole day.
+        table of sources. With `=` and `!=`, `*` stands for any text. A date stands for its whole
+        day; times are in UTC if they have no offset.
     group
         Only images in this group, or below it.
     branch

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from fnmatch import translate
 from typing import Any
@@ -30,7 +31,8 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 #: Columns of the table of sources that a condition may name; `variable` is the name of the array.
 _COLUMNS = ("array", "url", "ifd", "band", "size", "etag")
-_GIVEN_TIME = re.compile(r"\d{4}(-\d{2}(-\d{2}(T[\d:.]*)?)?)?")
+_NUMBERS = ("band", "size")
+_GIVEN_TIME = re.compile(r"(\d{4}(?:-\d{2}(?:-\d{2}(?:[T ][\d:.]+)?)?)?)(Z|[+-]\d{2}:?\d{2})?")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}(T[\d:.]*)?")
 
 
@@ -50,8 +52,8 @@ def selection(
         Images with a time before it.
     where
         Conditions such as `tile=33UVP` or `time>=2024-06`: axes of cubes, and columns of the table
-        of sources; `variable` is the name of the array. With `=` and `!=`, `*` stands for any text,
-        and a date for all times of that day.
+        of sources; `variable` is the name of the array. With `=` and `!=`, `*` stands for any text.
+        A date stands for all times of that day.
     group
         Only images in this group, or in groups below it.
 
@@ -69,7 +71,8 @@ def selection(
     conditions = [_parsed(text) for text in where]
     if before is not None:
         time = before.isoformat() if isinstance(before, datetime) else before
-        conditions.append(("*time", "<", _as_time(time.removesuffix("+00:00").removesuffix("Z"))))
+        _as_time(time)
+        conditions.append(("*time", "<", time))
     named = [url if "*" in url else source_url(url) for url in urls]
     # A pattern may be the end of an address, or a local path.
     named += [source_url(url) for url in urls if "*" in url and "://" not in url]
@@ -99,16 +102,22 @@ def _parsed(text: str) -> tuple[str, str, str]:
     return match[1], match[2], match[3]
 
 
-def _as_time(text: str) -> str:
+def _as_time(text: str) -> np.datetime64:
+    """Return a time in UTC, which it is without an offset, as exact as it is written."""
+    match = _GIVEN_TIME.fullmatch(text)
     try:
-        if not _GIVEN_TIME.fullmatch(text):
+        if match is None or (match[2] and ":" not in match[1]):
             raise ValueError(text)
-        np.datetime64(text)
+        time = np.datetime64(match[1])
     except ValueError as error:
         raise InvalidOptionError(
-            f"{text!r} is no time.", remedy="Write it as 2024-06-01 or 2024-06-01T12:00:00."
+            f"{text!r} is no time.",
+            remedy="Write it as 2024-06-01, 2024-06-01T12:00:00 or 2024-06-01T12:00:00+02:00.",
         ) from error
-    return text
+    if match[2] in (None, "Z"):
+        return time
+    minutes = 60 * int(match[2][1:3]) + int(match[2][-2:])
+    return time - np.timedelta64(-minutes if match[2][0] == "-" else minutes, "m")
 
 
 def _at(urls: Sequence[str], named: Sequence[str]) -> NDArray[np.bool_]:
@@ -142,8 +151,10 @@ def _holds(sources: Sources, name: str, sign: str, value: str) -> NDArray[np.boo
                 remedy=f"Use one of {', '.join((*axes, 'variable', *_COLUMNS))}.",
             )
         found = [members[place] for place in places]
-    results = {each: each is not None and _compare(each, sign, value) for each in set(found)}
-    return np.array([results[each] for each in found], bool)
+    values = set(found) - {None}
+    holds = _comparison(values, sign, value, is_number=name in _NUMBERS)
+    results = {each: holds(each) for each in values}
+    return np.array([results.get(each, False) for each in found], bool)
 
 
 def _member(place: Mapping[str, Any], name: str) -> Any:
@@ -154,20 +165,34 @@ def _member(place: Mapping[str, Any], name: str) -> Any:
     return next(times, None)
 
 
-def _compare(found: Any, sign: str, value: str) -> bool:
-    one: Any = found
-    other: Any = value
-    if isinstance(found, str) and _TIME.fullmatch(found) and re.match(r"\d{4}(-|$)", value):
-        other = np.datetime64(_as_time(value))
-        one = np.datetime64(found)
-        if sign in ("=", "!="):
-            one = one.astype(other.dtype)
-    elif sign in ("=", "!=") and "*" in value:
-        matches = re.fullmatch(translate(value), str(found)) is not None
-        return matches == (sign == "=")
-    else:
-        try:
-            one, other = float(found), float(value)
-        except ValueError:
-            one, other = str(found), value
-    return bool(_COMPARE[sign](one, other))
+def _comparison(
+    values: Collection[Any], sign: str, value: str, *, is_number: bool
+) -> Callable[[Any], bool]:
+    """Return the comparison with a value: of times or of numbers, if all are, else of texts."""
+    if sign in ("=", "!=") and "*" in value:
+        pattern = re.compile(translate(value))
+        return lambda found: (pattern.fullmatch(str(found)) is not None) == (sign == "=")
+    compare = _COMPARE[sign]
+    if values and all(isinstance(each, str) and _TIME.fullmatch(each) for each in values):
+        time = _as_time(value)
+        # A date is its whole day, a month all of it.
+        return lambda found: bool(compare(np.datetime64(found).astype(time.dtype), time))
+    if is_number or (values and all(isinstance(each, int | float) for each in values)):
+        number = _as_number(value)
+        return lambda found: bool(compare(found, number))
+    return lambda found: bool(compare(*_alike(str(found), value)))
+
+
+def _alike(one: str, other: str) -> tuple[Any, Any]:
+    """Return two texts as numbers, if both are."""
+    try:
+        return float(one), float(other)
+    except ValueError:
+        return one, other
+
+
+def _as_number(text: str) -> int | float:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    raise InvalidOptionError(f"{text!r} is no number.", remedy="Write it as 12 or 0.5.")

@@ -19,7 +19,7 @@ from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.operations.batches import batches_of, inventory_files
-from virtual_tiff.operations.files import as_inventory, failed_in, inventory_in
+from virtual_tiff.operations.files import as_inventory, failed_in, inventory_in, no_rows
 from virtual_tiff.operations.incremental import clashing, known_in_cubes, list_sources
 from virtual_tiff.operations.options import (
     AppendOptions,
@@ -155,7 +155,7 @@ def _commits(
     if images_per_commit < 1:
         raise InvalidOptionError(f"images_per_commit is {images_per_commit}, but must be above 0.")
     found = sources if isinstance(sources, Inventory) else inventory_files(sources)
-    if not found:
+    if not isinstance(found, Inventory) and not found:
         raise InvalidOptionError(
             "several commits need an inventory, which tells all images before the first.",
             remedy="Scan the files first, and pass the table instead of them.",
@@ -174,6 +174,8 @@ def _commits(
         _commit(target, batch, part, action, resumes=True, **given)
         for batch in batches_of(found, images_per_commit)
     ]
+    if not results:
+        raise no_rows()
     return combined(results)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from virtual_tiff.cubes.coordinate import EPOCH, UNITS, Merged, as_text, encoded
+from virtual_tiff.cubes.coordinate import EPOCH, UNITS, Merged, encoded
 from virtual_tiff.cubes.gaps import PRESENT_ATTRIBUTES, Presence
 from virtual_tiff.cubes.item_properties import ITEM_PROPERTY, Property, item_property, joined
 from virtual_tiff.cubes.plan import Axis, CubePlan
@@ -81,10 +81,11 @@ def extended_properties(
     axis, merged = cube.axes[0], together[0]
     size = len(merged.values)
     there = read_properties(group, axis.name)
+    if not (there or cube.item_properties):
+        return {}, []
     steps = np.zeros(size, bool)
     for name, images in replaced.items():
         steps[merged.new[cube.variables[name].places[images, 0]]] = True
-    texts = [f"{axis.name} {text}" for text in as_text(merged.values)]
     found, notes = {}, []
     for name in dict.fromkeys([*there, *cube.item_properties]):
         before = there.get(name, Property.nothing(merged.old.size))
@@ -96,7 +97,11 @@ def extended_properties(
         elif name not in there:
             notes.append(f"{name!r} is missing at the steps that the cube had")
         found[name] = joined(
-            name, before.at(merged.old, size), added.at(merged.new, size), steps, texts
+            name,
+            before.at(merged.old, size),
+            added.at(merged.new, size),
+            steps,
+            Axis(axis.name, merged.values),
         )
     return found, notes
 

@@ -306,8 +306,13 @@ def open_cube(store: IcechunkStore, path: str) -> zarr.Group:
     try:
         return zarr.open_group(store, path=path or None, mode="r+", zarr_format=3)
     except FileNotFoundError as error:
-        raise RepositoryError(
-            f"the repository has no group {path or '/'!r}.",
-            kind=ErrorKind.NOT_FOUND,
-            remedy="Publish a cube there first.",
-        ) from error
+        raise no_cube(path) from error
+
+
+def no_cube(path: str) -> RepositoryError:
+    """Return the error for a group that is not there, or of which no image is left."""
+    return RepositoryError(
+        f"the repository has no cube {path or '/'!r}.",
+        kind=ErrorKind.NOT_FOUND,
+        remedy="Publish one there first, with virtual_tiff.stack or virtual-tiff stack.",
+    )

@@ -127,7 +127,7 @@ class Recorded:
     @cached_property
     def _places(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """The columns `array` and `position`: less than the whole table."""
-        found = _read(self._store, ("array", "position"))
+        found = read_columns(self._store, ("array", "position"))
         return found["array"], found["position"]
 
     def rows(self, array: str, positions: Sequence[str]) -> NDArray[np.int64]:
@@ -142,7 +142,7 @@ class Recorded:
 
     def take(self, rows: NDArray[np.int64]) -> Sources:
         """Read some rows only."""
-        return Sources(_read(self._store, COLUMNS, rows))
+        return Sources(read_columns(self._store, COLUMNS, rows))
 
 
 def concatenated(tables: Sequence[Sources]) -> Sources:
@@ -255,10 +255,10 @@ def _group(store: IcechunkStore) -> zarr.Group:
 
 def read_sources_table(store: IcechunkStore) -> Sources:
     """Read the table of a repository; return an empty one if there is none."""
-    return Sources(_read(store, COLUMNS))
+    return Sources(read_columns(store, COLUMNS))
 
 
-def _read(
+def read_columns(
     store: IcechunkStore, names: Collection[str], rows: NDArray[np.int64] | None = None
 ) -> dict[str, NDArray[Any]]:
     """Read columns of the table, all their rows by default."""

@@ -43,6 +43,7 @@ from virtual_tiff.publishing.levels import (
     dimensions_of,
     existing_of,
     is_variable,
+    no_cube,
     open_cube,
     write_places_of_tiles,
 )
@@ -67,6 +68,8 @@ def extend_level(
     """Make room for more images at one resolution, of which `recorded` has those that are there."""
     store = session.store
     group = open_cube(store, path)
+    if not any(is_variable(*each) for each in group.arrays()):
+        raise no_cube(path)
     existing = [read_coordinate(group, axis.name) for axis in cube.axes]
     cube = _checked(store, path, group, cube)
     holders = _holders(path, cube, existing, recorded)

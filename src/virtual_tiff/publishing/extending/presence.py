@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, Self
 
 import numpy as np
@@ -94,6 +95,11 @@ class PresenceUpdate:
         for name in {**dict.fromkeys(arrays), **cube.variables}:
             if name in masks:
                 continue
+            has_gaps = f"{name}{PRESENT}" in group
+            # Else all places of the cube would be listed only to find that none is empty.
+            is_full = name in arrays and not has_gaps and cube.grid_kind != "regular"
+            if is_full and not _gaps_beside(cube.variables.get(name), axes):
+                continue
             found = Presence(shape, np.empty(0, np.int64))
             if name in arrays:
                 found = read_presence(group, f"{name}{PRESENT}", before)
@@ -114,7 +120,7 @@ class PresenceUpdate:
                 if cube.grid_kind == "regular" and name in arrays:
                     _check_apart(cube, name, variable, renewing[name], found, all_axes)
                 found = found | presence(cube, variable, all_axes)
-            if not found.gaps and f"{name}{PRESENT}" not in group:
+            if not found.gaps and not has_gaps:
                 continue
             after[name] = found
             gaps = found.gaps
@@ -131,6 +137,22 @@ class PresenceUpdate:
             write_coordinate(group, axis.name, axis.values)
         for name, values in self.after.items():
             write_presence(group, f"{name}{PRESENT}", self.axes, values)
+
+
+def _gaps_beside(variable: CubeVariable | None, axes: Sequence[Merged]) -> int:
+    """Count the gaps that images leave in a variable that has had none, without listing places."""
+    shape = tuple(len(merged.values) for merged in axes)
+    empty = prod(shape) - prod(merged.old.size for merged in axes)
+    if variable is None or not empty:
+        return empty
+    places = [merged.new[variable.places[:, i]] for i, merged in enumerate(axes)]
+    taken = np.ones(variable.rows.size, bool)
+    for merged, along in zip(axes, places, strict=True):
+        known = np.zeros(len(merged.values), bool)
+        known[merged.old] = True
+        taken &= known[along]
+    filled = Presence.at(shape, np.stack([along[~taken] for along in places], axis=1))
+    return empty - filled.cells.size
 
 
 def _check_apart(

@@ -17,7 +17,8 @@ from virtual_tiff.cubes.masks import MASK
 from virtual_tiff.publishing.cube import level_count
 from virtual_tiff.publishing.nodes import describe_root_again, has_arrays, key_prefix
 from virtual_tiff.publishing.parts import Part, Written
-from virtual_tiff.publishing.removal.cube import LevelRows, remove_from_level
+from virtual_tiff.publishing.removal.cube import remove_from_level
+from virtual_tiff.publishing.removal.rows import Image, LevelRows
 from virtual_tiff.publishing.removal.tree import remove_frame, remove_group
 from virtual_tiff.publishing.results import Added
 from virtual_tiff.publishing.sources_table import Recorded, Sources, concatenated
@@ -106,7 +107,7 @@ def _by_group(
                 # Masks go with their images.
                 of_image = (path, name.removesuffix(MASK), place, url)
                 gone = (path, name, place, url) in claimed or of_image in claimed
-                rows.add(name, row, json.loads(place), url, removed=gone)
+                rows.add(name, row, Image(json.loads(place), url), removed=gone)
                 break
     return dict(cubes), dict(files)
 

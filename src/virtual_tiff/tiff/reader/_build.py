@@ -308,7 +308,8 @@ def whole_numbers(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.in
     # BYTE values are bytes.
     given = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else np.asarray(value)
     values = np.atleast_1d(given)
-    if values.size and (values.dtype.kind not in "iu" or values.min() < 0):
+    kind = values.dtype.kind
+    if kind != "u" and values.size and (kind != "i" or values.min() < 0):
         raise _invalid(f"{tag.title} holds something other than integers from 0.", tag, index)
     return values
 
