@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import icechunk
@@ -28,6 +29,7 @@ from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, MismatchError, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.operations.added_meaning import Unchanged, added_meaning, with_meaning
 from virtual_tiff.operations.files import failed_in
 from virtual_tiff.operations.selecting import within
 from virtual_tiff.parser import VirtualTIFF
@@ -47,6 +49,10 @@ from virtual_tiff.storage.run import run
 from virtual_tiff.storage.stores import registry_for
 
 DEFAULT_CONCURRENCY = 128
+_REMEDY = (
+    'Call append with on_present="replace" and the options of the cube, remove the images, or '
+    "publish them as a separate cube."
+)
 
 
 def renew(
@@ -122,22 +128,28 @@ def renew(
         )
     first = all(ifd == "0" for ifd in sources["ifd"].tolist())
     parser = VirtualTIFF(ifd=0) if first else VirtualTIFF()
-    inventory = scan(sorted(changed), parser=parser, registry=stores, progress=progress)
+    read = partial(scan, parser=parser, registry=stores)
+    inventory = read(sorted(changed), progress=progress)
     failed = failed_in(inventory, on_failed)
     images = _images(store, sources, changed - failed.keys())
     parts = [
         CubePart(path, cube, is_new=False, on_present="replace")
-        for path, cube in _planned(store, images, inventory)
+        for path, cube in _planned(store, images, inventory, Unchanged(sources, {*states}, read))
     ]
-    result = commit(
-        target,
-        parts,
-        message,
-        action="append",
-        containers=containers_for(sorted(changed), registry=stores, anonymous=anonymous),
-        progress=progress,
-        dry_run=dry_run,
-    )
+    try:
+        result = commit(
+            target,
+            parts,
+            message,
+            action="append",
+            containers=containers_for(sorted(changed), registry=stores, anonymous=anonymous),
+            progress=progress,
+            dry_run=dry_run,
+        )
+    except MismatchError as error:
+        # Remedies of `append` name options that `renew` has not.
+        error.remedy = _REMEDY
+        raise
     return replace(result, failed={**others, **failed}, known=known)
 
 
@@ -207,7 +219,10 @@ def _images(store: IcechunkStore, sources: Sources, urls: set[str]) -> dict[_Ali
 
 
 def _planned(
-    store: IcechunkStore, images: Mapping[_Alike, Sequence[_Image]], inventory: Inventory
+    store: IcechunkStore,
+    images: Mapping[_Alike, Sequence[_Image]],
+    inventory: Inventory,
+    unchanged: Unchanged,
 ) -> Iterator[tuple[str, CubePlan]]:
     """Plan changed images for the places that they have."""
     table = inventory.images.table
@@ -241,6 +256,9 @@ def _planned(
             chosen = pa.concat_tables([chosen, others], promote_options="default")
         existing = existing_levels(store, alike.cube) if stitched else ()
         cube = plan_cube(Inventory(chosen), options, existing)
+        if added := added_meaning(group, full, _renamed(cube, dict(alike.names)), unchanged):
+            chosen, options = with_meaning(chosen, options, added)
+            cube = plan_cube(Inventory(chosen), options, existing)
         _check_places(cube, {(url, place) for url, _, place in members})
         yield alike.cube, _renamed(cube, dict(alike.names))
 
