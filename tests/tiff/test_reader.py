@@ -80,6 +80,28 @@ def spread(pages: int) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"<VRTDataset rasterXSize='1'/>",
+        b"PK\x03\x04" + bytes(30),
+        b"\x89HDF\r\n\x1a\n" + bytes(30),
+        b"version https://git-lfs.github.com/spec/v1\n",
+        b"/annex/objects/SHA256E-s1--0.tif\n",
+    ],
+)
+def test_other_formats_are_named(start: bytes) -> None:
+    def raised(data: bytes) -> InvalidTIFFError:
+        with pytest.raises(InvalidTIFFError) as caught:
+            header_of(data)
+        assert caught.value.kind == ErrorKind.NOT_A_TIFF
+        return caught.value
+
+    # Not what an unknown file, or a page of a server in its place, gets.
+    for other in (b"nothing known, \0", b"<!DOCTYPE html><p>Log in"):
+        assert raised(start).remedy != raised(other).remedy
+
+
 def test_directories_between_planes_are_read_in_small_blocks() -> None:
     data = spread(60)
     store, registry, _ = recording(data)

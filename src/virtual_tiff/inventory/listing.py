@@ -8,6 +8,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import batched
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,6 +40,8 @@ _LONGEST_TEXT = 8 * 1024 * 1024
 _ASTRAL = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 _ASTRAL_FIRST = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 _MOST_ASTRAL = 500_000
+#: Files of a part of a listing that a pattern chooses.
+_PART = 1_000
 _GLOB = frozenset("*?[")
 _STAC_API = re.compile(r"/(collections/[^/]+/items(/[^/]+)?|search)/?$")
 _TIFFS = (".tif", ".tiff", ".TIF", ".TIFF")
@@ -85,17 +88,27 @@ type Listing = dict[str, ObjectMeta]
 
 def listed(url: str, registry: ObjectStoreRegistry[Any], suffixes: tuple[str, ...]) -> Listing:
     """Return the files below a prefix whose names end in one of the suffixes, sorted."""
-    _check_listing(url)
-    store, prefix = _lister(*resolve_store(url, registry))
-    root = url[: len(url) - len(prefix)] if prefix else url
-    root = root if root.endswith("/") else root + "/"
     found: Listing = {}
+    for part in listed_parts(url, registry):
+        found |= {name: e for name, e in part.items() if name.lower().endswith(suffixes)}
+    return dict(sorted(found.items()))
+
+
+def listed_parts(url: str, registry: ObjectStoreRegistry[Any]) -> Iterator[Listing]:
+    """Yield the files below a prefix, or that match a pattern, as the store lists them."""
+    _check_listing(url)
+    store, path = _lister(*resolve_store(url, registry))
+    root = url[: len(url) - len(path)] if path else url
+    root = root if root.endswith("/") else root + "/"
     try:
-        for batch in cast(List, store).list(prefix=prefix or None):
-            found |= {e["path"]: e for e in batch if e["path"].lower().endswith(suffixes)}
+        if is_glob(url):
+            for some in batched(glob_objects(cast(List, store), path), _PART):
+                yield {root + entry["path"]: entry for entry in some}
+            return
+        for batch in cast(List, store).list(prefix=path or None):
+            yield {root + entry["path"]: entry for entry in batch}
     except Exception as error:
         raise storage_error(error, url) from error
-    return {root + path: found[path] for path in sorted(found)}
 
 
 def globbed(url: str, registry: ObjectStoreRegistry[Any]) -> Listing | list[str]:

@@ -30,10 +30,11 @@ def is_markup(start: bytes) -> bool:
 def web_page(url: str | None, wanted: str) -> InvalidTIFFError:
     """Return the error for a web page in place of a file."""
     return InvalidTIFFError(
-        f"this is a web page (HTML or XML), not {wanted}: the server may want a login.",
+        f"this is a web page (HTML) or XML, not {wanted}; a server that wants a login gives one.",
         kind=ErrorKind.NOT_A_TIFF,
         url=url,
-        remedy="Open the address in a browser; name the object in its bucket, with credentials.",
+        remedy="Look into it: open the file in an editor, or the address in a browser. Name the "
+        "object in its bucket, with credentials.",
     )
 
 
