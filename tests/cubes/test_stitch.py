@@ -416,6 +416,42 @@ def test_dates_and_tiles_are_appended(shape: str, tmp_path: Path) -> None:
     assert_true(repo)
 
 
+def test_a_smaller_last_tile_is_appended_alone(tmp_path: Path) -> None:
+    wide = write_tiles(tmp_path / "a", [0], [0, 64], **TILES_DIVIDE)[0]
+    data = published(tmp_path, grid="tiles")
+    assert data["data"].sizes["x"] == 64
+    last = tmp_path / "b" / "t02_20240101.tif"
+    write_tile(last, 0, 128, seed=9, shape=(48, 32), **TILES_DIVIDE)
+    append(str(tmp_path / "b"), str(tmp_path / "repo"), stitch=True)
+    found = flat(opened(open_repository(str(tmp_path / "repo"))))
+    assert np.array_equal(found.values, mosaic([*wide, last]))
+
+
+def test_appended_levels_are_those_of_the_cube(tmp_path: Path) -> None:
+    """A level that the cube left out, since it could not be stitched, is left out again."""
+
+    def write(path: Path, column: int) -> Path:
+        write_tile(path, 0, column, seed=column, shape=(48, 62), **TILES_DIVIDE)
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2, 4], rasterio.enums.Resampling.nearest)
+        return path
+
+    # Pixels of the smallest level are 38.75 m, of which a hole of 20 m is no whole number.
+    for column in (0, 64, 126):
+        write(tmp_path / "a" / f"t{column}.tif", column)
+    repo = str(tmp_path / "repo")
+    given: dict[str, Any] = {"stitch": True, "overviews": True, "group": "cube"}
+    notes = stack(str(tmp_path / "a"), repo, **given).added["cube"].notes
+    assert sum("level 2" in note for note in notes) == 1
+    last = write(tmp_path / "b" / "t188.tif", 188)
+    notes = append(str(tmp_path / "b"), repo, **given).added["cube"].notes
+    assert sum("level 2" in note for note in notes) == 1
+    for level, width in (("0", 62), ("1", 31)):
+        found = flat(opened(open_repository(repo), f"cube/{level}"))
+        with rasterio.open(last, overview_level=0 if level == "1" else None) as file:
+            assert np.array_equal(found.values[:, -width:], file.read(1))
+
+
 def test_levels_are_stitched(tmp_path: Path) -> None:
     ((*paths,),) = write_tiles(tmp_path / "a", *EVEN, **TILES_DIVIDE)
     for path in paths:

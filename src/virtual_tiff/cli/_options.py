@@ -297,7 +297,8 @@ class CubeChoices:
         list[str] | None,
         typer.Option(
             help="Column along which images are stacked; may be repeated. By default datetime; "
-            "with --stitch none, unless two images claim one place.",
+            "with --stitch none, unless two images claim one place, or the axes of the cube that "
+            "images are appended to.",
             show_default=False,
         ),
     ] = None

@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from typer.models import OptionInfo
 
@@ -54,6 +54,14 @@ def options_of(command: str) -> dict[str, str]:
     return options
 
 
+@cache
+def _repeated(command: str) -> frozenset[str]:
+    """Return the parameters of a command whose option may be repeated."""
+    hints = get_type_hints(COMMANDS[command])
+    kinds = {name: (hint, *get_args(hint)) for name, hint in hints.items()}
+    return frozenset(n for n, each in kinds.items() if any(get_origin(k) is list for k in each))
+
+
 def _declared(info: OptionInfo) -> str | None:
     # Within Annotated, the first declaration looks like the default.
     declared = (info.default, *(info.param_decls or ()))
@@ -83,7 +91,8 @@ def _translated(text: str, command: str) -> tuple[str, bool]:
     def spelled(match: re.Match[str]) -> str:
         name = match["name"] or match["bare"]
         if name in options and (value := _value(match["value"])) is not None:
-            return f"{options[name]} {value}".rstrip()
+            values = value.split(",") if name in _repeated(command) else [value]
+            return " ".join(f"{options[name]} {each}".rstrip() for each in values)
         if name in options or name in foreign:
             left.append(name)
         return match[0]

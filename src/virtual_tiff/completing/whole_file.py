@@ -93,8 +93,21 @@ def is_candidate(
         and len(directory.index) == 1
         and directory.image_depth == 1
         and directory.photometric_interpretation not in _COLOR_SPACES
+        and not _is_ambiguous(directory)
         and _is_cheap(directory, file_bytes)
     )
+
+
+def _is_ambiguous(directory: ImageFileDirectory) -> bool:
+    """Return whether libtiff's pixels depend on how it is asked: by image, or by strip as GDAL.
+
+    libtiff converts YCbCr to RGB in the order of Orientation, that of the image or of each strip.
+    It converts the last columns of 4 × 4 subsampling to other values in one of both ways.
+    """
+    if directory.photometric_interpretation != PhotometricInterpretation.YCBCR:
+        return False
+    orientation = directory.other_tags.get(Tag.ORIENTATION, 1)
+    return orientation not in (0, 1) or directory.other_tags.get(Tag.YCBCR_SUBSAMPLING) == (4, 4)
 
 
 def _is_cheap(directory: ImageFileDirectory, file_bytes: int) -> bool:

@@ -27,7 +27,7 @@ class CubeOptions:
     along
         Columns along whose values images are stacked, a dimension for each of them; `datetime`
         makes the dimension `time`. By default `datetime`; with `stitch`, no column as long as no
-        two images claim one place.
+        two images claim one place, and the axes of the cube that images are appended to.
     stitch
         Whether images continue each other along y and x, as tiles of one grid do. Their pixels
         are not resampled: they have to be on one lattice.

@@ -57,10 +57,14 @@ class ImageGrid:
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """A level of a cube that images are added to: its grid, and how images continue each other."""
+    """A level of a cube that images are added to: its grid, and how images continue each other.
+
+    `dimensions` are those of its variables.
+    """
 
     grid: ImageGrid
     kind: GridKind | None
+    dimensions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from virtual_tiff.cubes.agreement import check_grids
 from virtual_tiff.cubes.gaps import filled
 from virtual_tiff.cubes.item_properties import check_item_properties
 from virtual_tiff.cubes.lattice import Fitted, fitted, off_lattice
-from virtual_tiff.cubes.options import DATETIME, CubeOptions, dimension_of
+from virtual_tiff.cubes.options import DATETIME, TIME, CubeOptions, dimension_of
 from virtual_tiff.cubes.overviews import overview_rows
 from virtual_tiff.cubes.pages import with_places
 from virtual_tiff.cubes.placing import (
@@ -38,6 +38,7 @@ from virtual_tiff.cubes.variables import Level, cube_of
 from virtual_tiff.errors import MismatchError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.planning.pages.ome_zarr import factors_of
+from virtual_tiff.planning.stacks import TILES
 
 
 def plan_cube(
@@ -110,7 +111,9 @@ def _positions(
         check_grids(images.table)
     corners = [] if fit is None else list(fit.corners.T)
     columns = options.columns
-    if options.along is None and of_places:
+    if options.along is None and existing:
+        columns = _columns_of(existing[0], images)
+    elif options.along is None and of_places:
         columns = of_places
     if columns is None:
         columns = _columns(images, [of_label, *corners])
@@ -207,6 +210,24 @@ def _columns(images: Inventory, claims: Sequence[Rows]) -> tuple[str, ...]:
     return (DATETIME,) if timed and not alone else ()
 
 
+def _columns_of(existing: Existing, images: Inventory) -> tuple[str, ...]:
+    """Return the columns that a cube is stacked along: what its images do not have themselves."""
+    own = {*images.table["dimensions"][0].as_py(), *TILES}
+    return tuple(
+        DATETIME if name == TIME else name for name in existing.dimensions if name not in own
+    )
+
+
+def _level_like(images: Inventory, levels: Sequence[Existing]) -> Existing | None:
+    """Return the next level of a cube, if its pixels have about the size of those of images."""
+    size = images.table["transform"][0].as_py()
+    known = levels[0].grid.transform if levels else None
+    if size is None or known is None:
+        return None
+    # Sizes of levels are rounded, and those of their pixels with them.
+    return levels[0] if 3 / 4 < abs(size[0] / known[0]) < 4 / 3 else None
+
+
 def _with_overviews(
     cube: CubePlan,
     inventory: Inventory,
@@ -228,7 +249,11 @@ def _with_overviews(
             factors = factors_of(sizes, (cube.grid.height, cube.grid.width))
             overviews.append(replace(smaller, factors=factors))
             continue
-        there = existing[len(overviews) + 1] if len(existing) > len(overviews) + 1 else None
+        there = _level_like(images, existing[len(overviews) + 1 :])
+        if existing and there is None:
+            # It could not be stitched when the cube was made.
+            notes.append(f"level {number} of the overviews is left out: the cube has none")
+            continue
         try:
             grid = None if there is None else there.grid
             fit = fitted(images.table, options.snap, options.bounds, grid)

@@ -123,16 +123,22 @@ def tile_axes(fit: Fitted, used: Rows) -> tuple[tuple[Axis, Axis], Rows]:
 
 
 def check_sizes(
-    fit: Fitted, chunks: Sequence[tuple[Rows, Chunk]], places: Rows, urls: Sequence[str]
+    fit: Fitted,
+    chunks: Sequence[tuple[Rows, Chunk]],
+    places: Rows,
+    urls: Sequence[str],
+    there: tuple[int, int] = (0, 0),
 ) -> tuple[int, int]:
     """Return the size of a tile; smaller ones may only be last, and must end on a chunk.
+
+    `there` is the size of a tile of the cube that the images are added to.
 
     Raises
     ------
     MismatchError
         Tiles have several sizes.
     """
-    tile = fit.sizes.max(axis=0)
+    tile = np.maximum(fit.sizes.max(axis=0), there)
     smaller = fit.sizes < tile
     last = places == places.max(axis=0)
     for rows, chunk in chunks:

@@ -143,7 +143,8 @@ def _arranged(
     used = np.unique(np.concatenate([*level.members.values()]))
     tiles, where = tile_axes(fit, used)
     urls = level.images.table["url"]
-    size = check_sizes(fit, chunks, where, urls.to_pylist())
+    there = (0, 0) if existing is None else (existing.grid.height, existing.grid.width)
+    size = check_sizes(fit, chunks, where, urls.to_pylist(), there)
     return (*level.axes, *tiles), np.concatenate([level.places, where], 1), kind, size, notes
 
 

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import icechunk
@@ -18,7 +19,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.audit.history import snapshot_of
 from virtual_tiff.audit.report import Status
-from virtual_tiff.audit.states import States, find_changed, recorded_states
+from virtual_tiff.audit.states import RecordedStates, States, find_changed
 from virtual_tiff.choices import OnFailed, check_choice
 from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.cubes.masks import MASK
@@ -28,6 +29,7 @@ from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, MismatchError, VirtualTIFFError
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.operations.added_meaning import Unchanged, added_meaning, with_meaning
 from virtual_tiff.operations.files import failed_in
 from virtual_tiff.operations.selecting import within
 from virtual_tiff.parser import VirtualTIFF
@@ -47,6 +49,10 @@ from virtual_tiff.storage.run import run
 from virtual_tiff.storage.stores import registry_for
 
 DEFAULT_CONCURRENCY = 128
+_REMEDY = (
+    'Call append with on_present="replace" and the options of the cube, remove the images, or '
+    "publish them as a separate cube."
+)
 
 
 def renew(
@@ -109,35 +115,42 @@ def renew(
         snapshot = snapshot_of(repository, branch, only="branch")
         store = repository.readonly_session(snapshot_id=snapshot).store
         sources = _of_cubes(read_sources_table(store), group_path(group))
-        recorded = recorded_states(sources)
+        recorded = RecordedStates.of(sources)
         settings = {c.prefix: store_settings(c) for c in stored_containers(repository.config)}
-    stores = registry_for(list(recorded), registry, anonymous=anonymous, settings=settings)
-    states = run(find_changed(recorded, stores, concurrency, progress))
+    stores = registry_for(recorded.urls, registry, anonymous=anonymous, settings=settings)
+    count = len(recorded.urls)
+    states = run(find_changed(recorded.items(), count, stores, concurrency, progress))
     changed = {url for url, (status, _) in states.items() if status == Status.CHANGED}
     others = _without_answer(states, on_failed)
-    known = len(recorded) - len(states)
+    known = count - len(states)
     if not changed:
         return PublishResult(
             snapshot_id=None, branch=branch, added={}, failed=others, known=known, dry_run=dry_run
         )
     first = all(ifd == "0" for ifd in sources["ifd"].tolist())
     parser = VirtualTIFF(ifd=0) if first else VirtualTIFF()
-    inventory = scan(sorted(changed), parser=parser, registry=stores, progress=progress)
+    read = partial(scan, parser=parser, registry=stores)
+    inventory = read(sorted(changed), progress=progress)
     failed = failed_in(inventory, on_failed)
     images = _images(store, sources, changed - failed.keys())
     parts = [
         CubePart(path, cube, is_new=False, on_present="replace")
-        for path, cube in _planned(store, images, inventory)
+        for path, cube in _planned(store, images, inventory, Unchanged(sources, {*states}, read))
     ]
-    result = commit(
-        target,
-        parts,
-        message,
-        action="append",
-        containers=containers_for(sorted(changed), registry=stores, anonymous=anonymous),
-        progress=progress,
-        dry_run=dry_run,
-    )
+    try:
+        result = commit(
+            target,
+            parts,
+            message,
+            action="append",
+            containers=containers_for(sorted(changed), registry=stores, anonymous=anonymous),
+            progress=progress,
+            dry_run=dry_run,
+        )
+    except MismatchError as error:
+        # Remedies of `append` name options that `renew` has not.
+        error.remedy = _REMEDY
+        raise
     return replace(result, failed={**others, **failed}, known=known)
 
 
@@ -207,7 +220,10 @@ def _images(store: IcechunkStore, sources: Sources, urls: set[str]) -> dict[_Ali
 
 
 def _planned(
-    store: IcechunkStore, images: Mapping[_Alike, Sequence[_Image]], inventory: Inventory
+    store: IcechunkStore,
+    images: Mapping[_Alike, Sequence[_Image]],
+    inventory: Inventory,
+    unchanged: Unchanged,
 ) -> Iterator[tuple[str, CubePlan]]:
     """Plan changed images for the places that they have."""
     table = inventory.images.table
@@ -241,6 +257,9 @@ def _planned(
             chosen = pa.concat_tables([chosen, others], promote_options="default")
         existing = existing_levels(store, alike.cube) if stitched else ()
         cube = plan_cube(Inventory(chosen), options, existing)
+        if added := added_meaning(group, full, _renamed(cube, dict(alike.names)), unchanged):
+            chosen, options = with_meaning(chosen, options, added)
+            cube = plan_cube(Inventory(chosen), options, existing)
         _check_places(cube, {(url, place) for url, _, place in members})
         yield alike.cube, _renamed(cube, dict(alike.names))
 

@@ -161,7 +161,7 @@ def _commits(
             remedy="Scan the files first, and pass the table instead of them.",
         )
     options = cube_options(dict(given))
-    if options.stitch and options.along is None:
+    if options.stitch and options.along is None and action == "publish":
         raise InvalidOptionError(
             "whether a stitched cube has a time depends on all of its images, of which each commit "
             "has some.",

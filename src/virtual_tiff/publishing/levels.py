@@ -218,11 +218,11 @@ def existing_of(group: zarr.Group) -> Existing:
     sizes = dict(zip(names, array.shape, strict=True))
     grid = read_grid(group, sizes["x"], sizes["y"])
     if TILES[0] not in names:
-        return Existing(grid, "regular")
+        return Existing(grid, "regular", names)
     y, x = (dict(arrays[name].attrs) for name in TILES)
     values = [_number(each.get(key)) for each in (x, y) for key in ("step", "origin")]
     dx, left, dy, top = values
-    return Existing(replace(grid, transform=(dx, 0.0, left, 0.0, dy, top)), "tiles")
+    return Existing(replace(grid, transform=(dx, 0.0, left, 0.0, dy, top)), "tiles", names)
 
 
 def _number(value: object) -> float:

@@ -13,23 +13,52 @@ from icechunk import IcechunkStore
 
 from virtual_tiff.cubes.agreement import ENCODING, GRID, codes_of
 from virtual_tiff.cubes.extending import url_of
-from virtual_tiff.cubes.options import CubeOptions
+from virtual_tiff.cubes.options import DATETIME, TIME, CubeOptions
 from virtual_tiff.cubes.pages import page_coordinates
 from virtual_tiff.cubes.placing import stackable, variable_names
-from virtual_tiff.cubes.plan import CubePlan, Existing
+from virtual_tiff.cubes.plan import CubePlan, CubeVariable, Existing, GridKind
 from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import MismatchError, shorten
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.planning.agreement import disagreements
+from virtual_tiff.planning.agreement import Disagreement, disagreements, readable
 from virtual_tiff.planning.metadata import array_document
 from virtual_tiff.planning.same_grid import same_crs, same_transform
-from virtual_tiff.planning.stacks import stacked
+from virtual_tiff.planning.stacks import TILES, stacked
 from virtual_tiff.publishing.georeferencing import read_grid
+from virtual_tiff.publishing.levels import dimensions_of, is_variable
 from virtual_tiff.publishing.nodes import get_json, key_prefix
 
 _ANOTHER = "Publish the images as another variable, or as a separate cube."
+_STITCHED = "Pass stitch=True if the images are tiles of one grid, as those of the cube."
 #: Metadata of an array that has to be equal for images to be appended.
 _SAME = ("dimension_names", "data_type", "shape", "chunk_grid", "codecs", "fill_value")
+
+
+def check_axes(group: zarr.Group, cube: CubePlan) -> None:
+    """Refuse images that have positions along other axes than those of a cube."""
+    arrays = {name: dimensions_of(a) for name, a in group.arrays() if is_variable(name, a)}
+    like = next((name for name in cube.variables if name in arrays), next(iter(arrays), None))
+    if like is not None:
+        image = next(iter(cube.variables.values())).image
+        _check_same_axes(cube, [n for n in arrays[like] if n not in image.dimension_names])
+
+
+def _check_same_axes(cube: CubePlan, axes: Sequence[str]) -> None:
+    if axes == [*cube.sizes]:
+        return
+    stacked_by = [DATETIME if axis == TIME else axis for axis in axes if axis not in TILES]
+    if not stacked_by or {*TILES} <= {*axes} - {*cube.sizes}:
+        remedy = "Pass stitch=True and leave along= out: the axes are then those of the cube."
+    else:
+        named = ", ".join(f'"{column}"' for column in stacked_by)
+        named = f"({named})" if len(stacked_by) > 1 else named
+        remedy = f"Pass along={named}, or append the images to another cube."
+    raise MismatchError(
+        f"the images have positions along {', '.join(cube.sizes) or 'no axis'}, but those of the "
+        f"cube along {', '.join(axes) or 'none'}.",
+        url=url_of(cube, next(iter(cube.variables.values()))),
+        remedy=remedy,
+    )
 
 
 def check_fits(store: IcechunkStore, path: str, cube: CubePlan) -> None:
@@ -43,13 +72,30 @@ def check_fits(store: IcechunkStore, path: str, cube: CubePlan) -> None:
         encodings = disagreements([_of_images(document, cube), _of_images(wanted, cube)], _SAME)
         meanings = disagreements([document["attributes"], variable.image.attributes])
         for found in (*encodings, *meanings):
-            what = f"the {found.key.replace('_', ' ')}" if found.key in _SAME else found.key
-            raise MismatchError(
-                f"{what} of variable {name!r} is {shorten(found.value)}, but "
-                f"{shorten(found.expected)} in the cube.",
-                url=url,
-                remedy=_ANOTHER,
+            raise _difference(found, name, variable, url, cube.grid_kind)
+
+
+def _difference(
+    found: Disagreement, name: str, variable: CubeVariable, url: str, kind: GridKind | None
+) -> MismatchError:
+    """Make the error of images that differ from the array of a cube."""
+    what = f"the {found.key.replace('_', ' ')}" if found.key in _SAME else found.key
+    remedy = _ANOTHER
+    if found.key == "shape" and kind is None:
+        remedy = f"{_STITCHED} {_ANOTHER}"
+    elif found.key in ("fill_value", "_FillValue"):
+        value = readable("_FillValue", found.expected)
+        if "_FillValue" not in variable.image.attributes and isinstance(value, int | float):
+            remedy = (
+                f'Pass on_gap="fill" and fill_value={value}, if no pixel of the images has it: '
+                f"they have no nodata value. {_ANOTHER}"
             )
+    return MismatchError(
+        f"{what} of variable {name!r} is {shorten(found.value)}, but {shorten(found.expected)} in "
+        "the cube.",
+        url=url,
+        remedy=remedy,
+    )
 
 
 def check_bands(group: zarr.Group, path: str, cube: CubePlan) -> None:
@@ -111,10 +157,13 @@ def check_grid(group: zarr.Group, cube: CubePlan) -> None:
         ),
     ):
         if not same:
+            remedy = "Images on other grids need a separate cube."
+            if name == "transform" and cube.grid_kind is None:
+                remedy = f"{_STITCHED} Other grids need a separate cube."
             raise MismatchError(
                 f"the {name} is {shorten(str(one))}, but {shorten(str(other))} in the cube.",
                 url=url_of(cube, next(iter(cube.variables.values()))),
-                remedy="Images on other grids need a separate cube.",
+                remedy=remedy,
             )
 
 

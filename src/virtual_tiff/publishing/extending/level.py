@@ -28,6 +28,7 @@ from virtual_tiff.publishing.coordinate import (
     write_property,
 )
 from virtual_tiff.publishing.extending.fitting import (
+    check_axes,
     check_bands,
     check_fits,
     check_grid,
@@ -70,6 +71,7 @@ def extend_level(
     group = open_cube(store, path)
     if not any(is_variable(*each) for each in group.arrays()):
         raise no_cube(path)
+    check_axes(group, cube)
     existing = [read_coordinate(group, axis.name) for axis in cube.axes]
     cube = _checked(store, path, group, cube)
     holders = _holders(path, cube, existing, recorded)
