@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -139,32 +139,47 @@ def renew(
     failed = failed_in(inventory, on_failed)
     unchanged = Unchanged(sources, {*states}, read)
     containers = containers_for(sorted(changed), registry=stores, anonymous=anonymous)
-    mismatched: dict[str, str] = {}
-    while True:
-        images = _images(store, sources, changed - failed.keys() - mismatched.keys())
+
+    def write(urls: set[str], *, dry_run: bool) -> PublishResult:
+        images = _images(store, sources, urls)
+        parts = [
+            CubePart(path, cube, is_new=False, on_present="replace")
+            for path, cube in _planned(store, images, inventory, unchanged)
+        ]
+        return commit(
+            target,
+            parts,
+            message,
+            action="append",
+            containers=containers,
+            progress=progress,
+            dry_run=dry_run,
+        )
+
+    readable = changed - failed.keys()
+    odd: dict[str, str] = {}
+    try:
+        result = write(readable, dry_run=dry_run)
+    except MismatchError as error:
+        if on_mismatch == "skip":
+            odd = _unfit(readable, partial(write, dry_run=True))
+        if not odd:
+            # Remedies of `append` name options that `renew` has not.
+            error.remedy = _REMEDY
+            raise
+        result = write(readable - odd.keys(), dry_run=dry_run)
+    return replace(result, failed={**others, **failed}, mismatched=odd, known=known)
+
+
+def _unfit(urls: set[str], write: Callable[[set[str]], object]) -> dict[str, str]:
+    """Return why files do not fit, by URL: each is tried alone, since two may not fit together."""
+    found = {}
+    for url in sorted(urls):
         try:
-            parts = [
-                CubePart(path, cube, is_new=False, on_present="replace")
-                for path, cube in _planned(store, images, inventory, unchanged)
-            ]
-            result = commit(
-                target,
-                parts,
-                message,
-                action="append",
-                containers=containers,
-                progress=progress,
-                dry_run=dry_run,
-            )
+            write({url})
         except MismatchError as error:
-            url = error.url
-            if on_mismatch == "raise" or url not in changed or url in mismatched:
-                # Remedies of `append` name options that `renew` has not.
-                error.remedy = _REMEDY
-                raise
-            mismatched[url] = error.message
-            continue
-        return replace(result, failed={**others, **failed}, mismatched=mismatched, known=known)
+            found[url] = error.message
+    return found
 
 
 def _without_answer(states: States, on_failed: OnFailed) -> dict[str, str]:
