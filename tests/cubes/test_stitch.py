@@ -24,6 +24,8 @@ from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError
 from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.publishing.cube import CubePart
+from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 
 STRIPS_1: dict[str, Any] = {"TILED": "NO", "BLOCKYSIZE": 1}
 STRIPS_DIVIDE: dict[str, Any] = {"TILED": "NO", "BLOCKYSIZE": 16}
@@ -450,6 +452,35 @@ def test_appended_levels_are_those_of_the_cube(tmp_path: Path) -> None:
         found = flat(opened(open_repository(repo), f"cube/{level}"))
         with rasterio.open(last, overview_level=0 if level == "1" else None) as file:
             assert np.array_equal(found.values[:, -width:], file.read(1))
+
+
+def test_tiles_far_apart(tmp_path: Path) -> None:
+    """What a commit costs depends on the tiles, not on the places between them."""
+    paths = [tmp_path / "a" / "t0.tif", tmp_path / "a" / "t1.tif"]
+    for path, first in zip(paths, (0, 64 * 30_000), strict=True):
+        write_tile(path, first, first, seed=first, **TILES_DIVIDE)
+    inventory = scanned(tmp_path / "a")
+    part = CubePart("", plan_cube(inventory, CubeOptions(stitch=True)))
+    sizes = {"y": 16 * 7_501, "x": 30_001 * 4}
+    squares = [sizes[n] * count / MANIFEST_REFERENCES for n, count in part.grows.items()]
+    assert np.prod(squares) < 5_000
+    data = published(tmp_path, grid="auto")["data"]
+    assert data.dims == ("y", "x")
+    for path, corner in zip(paths, ((0, 0), (-48, -64)), strict=True):
+        rows, columns = (slice(c, c + n or None) for c, n in zip(corner, SIZE, strict=True))
+        with rasterio.open(path) as file:
+            assert np.array_equal(data[rows, columns].values, file.read(1))
+
+
+def test_a_grid_too_large_for_coordinates_has_tiles(tmp_path: Path) -> None:
+    write_tiles(tmp_path / "a", *EVEN, **TILES_DIVIDE)
+    wide: Any = (-1e12, -1e12, 1e12, 1e12)
+    inventory = scanned(tmp_path / "a")
+    found = plan_cube(inventory, CubeOptions(stitch=True, bounds=wide))
+    assert found.grid_kind == "tiles"
+    with pytest.raises(MismatchError) as caught:
+        plan_cube(inventory, CubeOptions(stitch=True, bounds=wide, grid="regular"))
+    assert caught.value.kind == ErrorKind.MISMATCH
 
 
 def test_levels_are_stitched(tmp_path: Path) -> None:
