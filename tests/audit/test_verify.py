@@ -329,3 +329,38 @@ def test_a_sampled_file_is_of_one_version(tmp_path: Path, repo: str) -> None:
     assert all(store.conditional[2:])
     assert len(store.conditional) == len(store.requests) > 2
     assert set(faults(report).values()) == {Status.CHANGED}
+
+
+@pytest.mark.parametrize("pattern", ["", "*.tif", "scene_202402*"])
+def test_a_listing_finds_what_requests_find(pattern: str, tmp_path: Path, repo: str) -> None:
+    folder = tmp_path / "a"
+    paths = write_scenes(folder, 6)
+    stack(scanned(folder), repo)
+    listing = f"{folder}/{pattern}" if pattern else str(folder)
+    report = verify(repo, listing=listing)
+    assert report == verify(repo)
+    assert report.exit_status == 0
+    (folder / "new.tif").write_bytes(paths[0].read_bytes())
+    paths[1].unlink()
+    os.utime(paths[2], (1, 1))
+    write_scene(paths[3], seed=99)
+    paths[4].unlink()
+    paths[4].mkdir()
+    (paths[4] / "inside.tif").write_bytes(b"")
+    report = verify(repo, listing=[listing, str(folder)])
+    assert report == verify(repo)
+    assert [finding.status for finding in report.findings] == [
+        *("ok", "missing", "changed", "changed", "missing", "ok")
+    ]
+
+
+@pytest.mark.parametrize("listing", ["a/scene_20240130.tif", "b/", "https://example.org/*.tif"])
+def test_listings_that_are_none(
+    listing: str, tmp_path: Path, repo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scenes(tmp_path / "a", 1)
+    (tmp_path / "b").mkdir()
+    stack(scanned(tmp_path / "a"), repo)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidOptionError):
+        verify(repo, listing=listing)

@@ -254,6 +254,11 @@ HOSTILE: dict[str, tuple[bytes, set[str]]] = {
     "half-a-header": (b"II*\0\x08", {ErrorKind.TRUNCATED}),
     "two-bytes": (b"II", {ErrorKind.NOT_A_TIFF, ErrorKind.TRUNCATED}),
     "a-picture-of-another-kind": (b"\x89PNG\r\n\x1a\n" + bytes(100), {ErrorKind.NOT_A_TIFF}),
+    "a-vrt": (b'<VRTDataset rasterXSize="1" rasterYSize="1"/>', {ErrorKind.NOT_A_TIFF}),
+    "a-pointer-of-git-lfs": (
+        b"version https://git-lfs.github.com/spec/v1\n",
+        {ErrorKind.NOT_A_TIFF},
+    ),
     "a-big-tiff-with-offsets-of-4-bytes": (
         b"II+\0\4\0\0\0" + bytes(24),
         {ErrorKind.NOT_A_TIFF},

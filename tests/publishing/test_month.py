@@ -171,6 +171,24 @@ def test_a_month(server: Counting, tmp_path: Path, capsys: pytest.CaptureFixture
     server.take("/scenes/")
     assert night()["snapshot_id"] is None
     assert server.take("/scenes/") == ["LIST"]
+    assert run("verify", REPO, "--sample", "0", "--listing", SOURCES, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["counts"] == {"ok": len(archive.right)}
+    assert server.take("/scenes/") == ["LIST"]
+    # Only what the listing does not show unchanged is asked for.
+    key, other = archive.key(8, "red"), archive.key(9, "nir")
+    content = (tmp_path / key).read_bytes()
+    obstore.put(archive.store, key, content[:-1] + bytes([content[-1] ^ 1]))
+    obstore.delete(archive.store, other)
+    server.take("/scenes/")
+    assert run("verify", REPO, "--sample", "0", "--listing", f"{SOURCES}scene_*.tif", "--json") == 1
+    faults = json.loads(capsys.readouterr().out)["faults"]
+    assert {fault["url"]: fault["status"] for fault in faults} == {
+        f"{SOURCES}{key}": "changed",
+        f"{SOURCES}{other}": "missing",
+    }
+    assert server.take("/scenes/") == sorted(["LIST", f"HEAD {key}", f"HEAD {other}"])
+    for name in (key, other):
+        obstore.put(archive.store, name, (tmp_path / name).read_bytes())
 
     commits = len(log(REPO))
     assert commits == 1 + NIGHTS + 1

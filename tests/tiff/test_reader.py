@@ -80,6 +80,28 @@ def spread(pages: int) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"<VRTDataset rasterXSize='1'/>",
+        b"PK\x03\x04" + bytes(30),
+        b"\x89HDF\r\n\x1a\n" + bytes(30),
+        b"version https://git-lfs.github.com/spec/v1\n",
+        b"/annex/objects/SHA256E-s1--0.tif\n",
+    ],
+)
+def test_other_formats_are_named(start: bytes) -> None:
+    def raised(data: bytes) -> InvalidTIFFError:
+        with pytest.raises(InvalidTIFFError) as caught:
+            header_of(data)
+        assert caught.value.kind == ErrorKind.NOT_A_TIFF
+        return caught.value
+
+    # Not what an unknown file, or a page of a server in its place, gets.
+    for other in (b"nothing known, \0", b"<!DOCTYPE html><p>Log in"):
+        assert raised(start).remedy != raised(other).remedy
+
+
 def test_directories_between_planes_are_read_in_small_blocks() -> None:
     data = spread(60)
     store, registry, _ = recording(data)
@@ -323,6 +345,14 @@ def test_defaults_of_tiff_6() -> None:
     assert (ifd.rows_per_strip, ifd.planar_configuration, ifd.fill_order) == (4, 1, 1)
     assert (ifd.predictor, ifd.sample_format, ifd.new_subfile_type) == (1, (1,), 0)
     assert (ifd.extra_samples, ifd.sub_ifds, ifd.color_map) == ((), (), None)
+
+
+@pytest.mark.parametrize("number", [0.5, 1e300, float("nan"), float("inf")])
+def test_numbers_that_are_no_integers(number: float) -> None:
+    with pytest.raises(InvalidTIFFError) as caught:
+        header_of(plain(EXTRA_SAMPLES=double(number, number)))
+    assert (caught.value.kind, caught.value.tag) == (ErrorKind.INVALID_TAG, Tag.EXTRA_SAMPLES)
+    assert header_of(plain(EXTRA_SAMPLES=double(2.0, 1.0))).ifds[0].extra_samples == (2,)
 
 
 def test_tags_whose_value_is_zero_are_not_dropped() -> None:

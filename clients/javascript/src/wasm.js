@@ -3,7 +3,7 @@
 
 import { contained, readModule } from '#platform'
 import { base64 } from './chain.js'
-import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfJPEGXR, sizeOfWebP } from './headers.js'
+import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfJPEGXR, sizeOfLERC, sizeOfWebP } from './headers.js'
 import { decodePNG } from './png.js'
 
 // Literal, so that bundlers find the files.
@@ -187,11 +187,16 @@ function decodeWebP(module, bytes, expected, alpha) {
 }
 
 function decodeLERC(module, bytes, expected) {
+  // The library reserves memory for each value of a pixel before it tells their number.
+  const claimed = sizeOfLERC(bytes)
+  if (claimed && expected % (claimed.width * claimed.height * claimed.samples) !== 0) {
+    check('LERC', claimed, claimed.samples, expected)
+  }
   const input = bytes.slice().buffer
   const info = module.getBlobInfo(input)
   check('LERC', info, info.depthCount * info.bandCount, expected)
-  const { pixels, width, height, depthCount } = module.decode(input, { returnInterleaved: true })
-  if (pixels.length === 1) return { data: pixels[0], width, height, samples: depthCount }
+  const { pixels, mask, width, height, depthCount } = module.decode(input, { returnInterleaved: true })
+  if (pixels.length === 1) return { data: pixels[0], mask, width, height, samples: depthCount }
   if (depthCount > 1) throw new RangeError('LERC: several bands of several values are not supported')
   const samples = pixels.length
   const data = new pixels[0].constructor(samples * width * height)

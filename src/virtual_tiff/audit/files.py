@@ -41,8 +41,8 @@ class RecordedFiles:
     @classmethod
     def read(cls, store: IcechunkStore) -> Self:
         """Read what is needed of the table, a column at a time."""
-        arrays, of_array = _numbered(read_columns(store, ["array"])["array"])
-        urls, of_url = _numbered(read_columns(store, ["url"])["url"])
+        arrays, of_array = numbered(read_columns(store, ["array"])["array"])
+        urls, of_url = numbered(read_columns(store, ["url"])["url"])
         found = read_columns(store, ["position", "size"])
         sizes = np.zeros(len(urls), np.uint64)
         # Of a file that was recorded twice, the last row counts.
@@ -76,7 +76,7 @@ class RecordedFiles:
         }
 
 
-def _numbered(texts: NDArray[Any]) -> tuple[pa.Array, NDArray[np.int64]]:
+def numbered(texts: NDArray[Any]) -> tuple[pa.Array, NDArray[np.int64]]:
     """Distinct texts in the order in which they come, and the number of each text among them."""
     found = pa.array(texts.tolist(), pa.large_string()).dictionary_encode()
     return found.dictionary, found.indices.to_numpy().astype(np.int64)

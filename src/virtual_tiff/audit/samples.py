@@ -10,10 +10,12 @@ from functools import cache, partial
 from urllib.parse import unquote
 
 import numpy as np
+import pyarrow as pa
 import zarr
 from icechunk import IcechunkStore
 
 from virtual_tiff.audit.decoding import Sample
+from virtual_tiff.audit.files import numbered
 from virtual_tiff.cubes.coordinate import fragments
 from virtual_tiff.planning.metadata import chunk_key
 from virtual_tiff.planning.names import RESERVED
@@ -43,14 +45,17 @@ class Reference:
 
 async def current(store: IcechunkStore, sources: Sources) -> Sources:
     """Return the rows that count: the last of each place, in arrays that are still there."""
-    arrays, places = sources["array"].tolist(), sources["position"].tolist()
-    last = {place: row for row, place in enumerate(zip(arrays, places, strict=True))}
-    there = {array: await store.exists(f"{array}/zarr.json") for array in dict.fromkeys(arrays)}
-    return sources.take([row for (array, _), row in sorted(last.items(), key=_row) if there[array]])
-
-
-def _row(item: tuple[tuple[str, str], int]) -> int:
-    return item[1]
+    arrays, of_array = numbered(sources["array"])
+    places, of_place = numbered(sources["position"])
+    pairs = pa.array(of_array * max(1, len(places)) + of_place).dictionary_encode()
+    of_pair = pairs.indices.to_numpy()
+    rows = np.arange(len(sources))
+    last = np.empty(len(pairs.dictionary), np.int64)
+    # Of equal indices, NumPy assigns the last value.
+    last[of_pair] = rows
+    there = [await store.exists(f"{array}/zarr.json") for array in arrays.to_pylist()]
+    kept = np.flatnonzero((last[of_pair] == rows) & np.array(there, bool)[of_array])
+    return sources if kept.size == rows.size else sources.take(kept)
 
 
 def samples_of(store: IcechunkStore, sources: Sources, rows: list[int]) -> Iterator[Sample]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import cast
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self, cast
 
 import icechunk
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from obspec import HeadAsync, ObjectMeta
 from zarr.abc.store import RangeByteRequest
 from zarr.buffer.cpu import buffer_prototype
 
+from virtual_tiff.audit.files import numbered
 from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.samples import Reference
-from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
+from virtual_tiff.inventory.listing import is_folder, is_glob, listed_parts
+from virtual_tiff.inventory.unchanged import compared, table_of
 from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.publishing.sources_table import Sources
 from virtual_tiff.storage.concurrency import in_flight
@@ -21,6 +29,8 @@ from virtual_tiff.storage.header_checksum import header_checksum, ranges_of
 from virtual_tiff.storage.resolve import AddressRegistry, resolve_store
 from virtual_tiff.storage.source import Source
 
+#: A file, and what was recorded of it.
+type Recorded = tuple[str, Sequence[Source]]
 #: Status and description by URL.
 type States = dict[str, tuple[Status, str]]
 
@@ -33,27 +43,83 @@ _STATUSES = {
 }
 
 
-def recorded_states(sources: Sources) -> dict[str, tuple[Source, ...]]:
-    """Return what was recorded of each file, by URL; more than one if it was published twice."""
-    found: dict[str, dict[Source, None]] = {}
-    for row in range(len(sources)):
-        source = sources.source(row)
-        found.setdefault(source.url, {})[source] = None
-    return {url: tuple(states) for url, states in found.items()}
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedStates:
+    """What was recorded of each file: more than one state if it was published twice.
+
+    Parameters
+    ----------
+    sources
+        Rows of the table of sources.
+    urls
+        Files in the order of their first rows.
+    of_url
+        Shape `(rows,)`: number of the file of each row.
+    """
+
+    sources: Sources
+    urls: list[str]
+    of_url: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sources: Sources) -> Self:
+        """Find the files of rows."""
+        urls, of_url = numbered(sources["url"])
+        return cls(sources, urls.to_pylist(), of_url)
+
+    def items(self, without: NDArray[np.bool_] | None = None) -> Iterator[Recorded]:
+        """Yield each file with its states, but those of a mask."""
+        order = np.argsort(self.of_url, kind="stable")
+        ends = np.cumsum(np.bincount(self.of_url, minlength=len(self.urls))).tolist()
+        start = 0
+        for number, end in enumerate(ends):
+            if without is None or not without[number]:
+                rows = order[start:end].tolist()
+                states = dict.fromkeys(self.sources.source(row) for row in rows)
+                yield self.urls[number], tuple(states)
+            start = end
+
+    def unchanged(self, listings: Sequence[str], registry: AddressRegistry) -> NDArray[np.bool_]:
+        """Return which files listings show as they were recorded; shape `(files,)`.
+
+        Raises
+        ------
+        InvalidOptionError
+            An address is no folder and no pattern, or no file is below it.
+        """
+        parts = [table_of([], {})]
+        for listing in listings:
+            self._check_listing(listing)
+            parts += [table_of(list(part), part) for part in listed_parts(listing, registry)]
+        _, same = compared(self.sources.files(), pa.concat_tables(parts))
+        changed = np.bincount(self.of_url[~same], minlength=len(self.urls)) > 0
+        return ~changed
+
+    def _check_listing(self, url: str) -> None:
+        if not (is_folder(url) or is_glob(url)):
+            raise InvalidOptionError(
+                "this is no folder, prefix or pattern to list.",
+                url=url,
+                remedy="Prefixes end in a slash.",
+            )
+        start = re.split(r"[*?[]", url, maxsplit=1)[0] if is_glob(url) else url
+        if not any(each.startswith(start) for each in self.urls):
+            raise InvalidOptionError("the repository refers to no file there.", url=url)
 
 
 async def find_changed(
-    recorded: Mapping[str, Sequence[Source]],
+    recorded: Iterable[Recorded],
+    count: int,
     registry: AddressRegistry,
     concurrency: int,
     progress: Progress | None,
 ) -> States:
-    """Compare every file with what was recorded, and return the status of those that differ."""
+    """Compare `count` files with what was recorded, and return the status of those that differ."""
     wrong: States = {}
     report = progress or no_progress
     done = 0
 
-    async def check(item: tuple[str, Sequence[Source]]) -> None:
+    async def check(item: Recorded) -> None:
         nonlocal done
         url, states = item
         try:
@@ -63,9 +129,9 @@ async def find_changed(
         except VirtualTIFFError as error:
             wrong[url] = (_STATUSES.get(error.kind, Status.UNREACHABLE), error.message)
         done += 1
-        report("check", done, len(recorded), len(wrong))
+        report("check", done, count, len(wrong))
 
-    await in_flight(recorded.items(), concurrency, check)
+    await in_flight(recorded, concurrency, check)
     return wrong
 
 

@@ -23,6 +23,8 @@ VERIFY_EXAMPLES = """
     [bold]Example[/bold]
 
     virtual-tiff verify repository --sample 100 || mail -s 'archive changed' me
+
+    virtual-tiff verify s3://mine/archive --listing s3://scenes/
     """
 LOG_EXAMPLES = """
     [bold]Example[/bold]
@@ -41,6 +43,15 @@ def verify(
     ] = 20,
     chunks: Annotated[int, typer.Option(min=1, help="Number of chunks of each of them.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the random sample.")] = 0,
+    listing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PREFIX",
+            help="List this folder, prefix or pattern instead of a request to each of its files; "
+            "may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write a row for each file (.parquet or .csv)."),
@@ -66,6 +77,7 @@ def verify(
             sample=None if sample < 0 else sample,
             chunks=chunks,
             seed=seed,
+            listing=listing or (),
             anonymous=anonymous,
             concurrency=concurrency,
             progress=progress,

@@ -51,10 +51,26 @@ def unchanged(recorded: pa.Table, urls: Sequence[str], listing: Listing) -> NDAr
     numpy.ndarray
         Shape `(urls,)`; false for files that have no row, or that no listing tells of.
     """
-    now = _as_table(urls, listing)
-    place = pc.fill_null(pc.index_in(recorded["url"], value_set=now["url"]), -1).to_numpy()
-    rows = np.flatnonzero(place >= 0)
-    place = place[rows]
+    place, same = compared(recorded, table_of(urls, listing))
+    good = np.bincount(place[same & (place >= 0)], minlength=len(urls)) > 0
+    bad = np.bincount(place[~same & (place >= 0)], minlength=len(urls)) > 0
+    return good & ~bad
+
+
+def compared(recorded: pa.Table, now: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Compare what was recorded of files with a table of what is known now; see `unchanged`.
+
+    Returns
+    -------
+    place : numpy.ndarray
+        Shape `(rows,)`: the row of `now` that is of the same file; -1 for files that it lacks.
+    same : numpy.ndarray
+        Shape `(rows,)`: whether the file is certainly what it was.
+    """
+    found = pc.fill_null(pc.index_in(recorded["url"], value_set=now["url"]), -1)
+    all_places: NDArray[np.int64] = found.to_numpy().astype(np.int64)
+    rows = np.flatnonzero(all_places >= 0)
+    place = all_places[rows]
     before, after = recorded.take(pa.array(rows)), now.take(pa.array(place))
     same = _equal(before["size"], after["size"])
     tags = [_text(table["etag"]) for table in (before, after)]
@@ -66,12 +82,13 @@ def unchanged(recorded: pa.Table, urls: Sequence[str], listing: Listing) -> NDAr
     strong = tagged & ~_is_weak(before)
     same &= strong | ~timed | _equal(*times)
     same &= tagged | timed
-    good = np.bincount(place[same], minlength=len(urls)) > 0
-    bad = np.bincount(place[~same], minlength=len(urls)) > 0
-    return good & ~bad
+    all_same = np.zeros(all_places.size, bool)
+    all_same[rows] = same
+    return all_places, all_same
 
 
-def _as_table(urls: Sequence[str], listing: Listing) -> pa.Table:
+def table_of(urls: Sequence[str], listing: Listing) -> pa.Table:
+    """Make a table of what is known of files now: `url`, `size`, `etag` and `last_modified`."""
     found = [metadata_now(url, listing) or {} for url in urls]
     sizes = [each.get("size", -1) for each in found]
     tags = [each.get("e_tag") for each in found]

@@ -26,7 +26,7 @@ from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.planning.names import names_of
 from virtual_tiff.planning.plan import GroupPlan
 from virtual_tiff.publishing.nodes import key_prefix
-from virtual_tiff.publishing.sources_table import NO_TIME, Recorded, Sources
+from virtual_tiff.publishing.sources_table import Recorded, Sources
 from virtual_tiff.publishing.target import Target
 
 _READ = ("pages", "datetime_pattern", "datetime_tag", "concurrency")
@@ -42,20 +42,6 @@ def list_sources(sources: object, given: Mapping[str, Any]) -> Listed:
         given.get("columns"),
         registry=given.get("registry"),
         anonymous=given.get("anonymous", False),
-    )
-
-
-def as_table(sources: Sources, rows: Sequence[int]) -> pa.Table:
-    """Return rows of the table of sources as `unchanged` takes them."""
-    chosen = sources.take(rows)
-    times = chosen["last_modified"]
-    return pa.table(
-        {
-            "url": pa.array(chosen["url"].tolist(), pa.string()),
-            "size": pa.array(chosen["size"].astype(np.int64)),
-            "etag": pa.array(chosen["etag"].tolist(), pa.string()),
-            "last_modified": pa.array(times, pa.timestamp("us", "UTC"), mask=times == NO_TIME),
-        }
     )
 
 
@@ -83,7 +69,7 @@ def known_in_cubes(
         inside = holder == above if exact else f"{holder}/".startswith(key_prefix(above))
         if inside and (name_wanted is None or name == name_wanted):
             rows.append(row)
-    same = unchanged(as_table(sources, rows), urls, listed.listing)
+    same = unchanged(sources.files(rows), urls, listed.listing)
     return {url for url, is_same in zip(urls, same.tolist(), strict=True) if is_same}
 
 
@@ -220,7 +206,7 @@ class Present:
         if not self.is_certain:
             return set()
         rows = [row for found in self.rows.values() for row in found]
-        same = unchanged(as_table(self.sources, rows), list(self.rows), listing)
+        same = unchanged(self.sources.files(rows), list(self.rows), listing)
         return {url for url, is_same in zip(self.rows, same.tolist(), strict=True) if is_same}
 
     def is_same(self, url: str, plan: GroupPlan) -> bool:

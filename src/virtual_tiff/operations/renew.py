@@ -19,7 +19,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.audit.history import snapshot_of
 from virtual_tiff.audit.report import Status
-from virtual_tiff.audit.states import States, find_changed, recorded_states
+from virtual_tiff.audit.states import RecordedStates, States, find_changed
 from virtual_tiff.choices import OnFailed, check_choice
 from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.cubes.masks import MASK
@@ -115,13 +115,14 @@ def renew(
         snapshot = snapshot_of(repository, branch, only="branch")
         store = repository.readonly_session(snapshot_id=snapshot).store
         sources = _of_cubes(read_sources_table(store), group_path(group))
-        recorded = recorded_states(sources)
+        recorded = RecordedStates.of(sources)
         settings = {c.prefix: store_settings(c) for c in stored_containers(repository.config)}
-    stores = registry_for(list(recorded), registry, anonymous=anonymous, settings=settings)
-    states = run(find_changed(recorded, stores, concurrency, progress))
+    stores = registry_for(recorded.urls, registry, anonymous=anonymous, settings=settings)
+    count = len(recorded.urls)
+    states = run(find_changed(recorded.items(), count, stores, concurrency, progress))
     changed = {url for url, (status, _) in states.items() if status == Status.CHANGED}
     others = _without_answer(states, on_failed)
-    known = len(recorded) - len(states)
+    known = count - len(states)
     if not changed:
         return PublishResult(
             snapshot_id=None, branch=branch, added={}, failed=others, known=known, dry_run=dry_run

@@ -97,9 +97,25 @@ class Sources:
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.columns[column]
 
-    def take(self, rows: Sequence[int]) -> Sources:
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Sources:
         """Keep these rows."""
-        return Sources({name: values[list(rows)] for name, values in self.columns.items()})
+        chosen = np.asarray(rows, np.int64)
+        return Sources({name: values[chosen] for name, values in self.columns.items()})
+
+    def files(self, rows: Sequence[int] | None = None) -> pa.Table:
+        """Return what was recorded of the files of rows, for Arrow's functions."""
+        chosen = slice(None) if rows is None else list(rows)
+        url, size, etag, times = (
+            self[name][chosen] for name in ("url", "size", "etag", "last_modified")
+        )
+        return pa.table(
+            {
+                "url": pa.array(url.tolist(), pa.string()),
+                "size": pa.array(size.astype(np.int64)),
+                "etag": pa.array(etag.tolist(), pa.string()),
+                "last_modified": pa.array(times, pa.timestamp("us", "UTC"), mask=times == NO_TIME),
+            }
+        )
 
     def source(self, row: int) -> Source:
         """Return what was recorded of the file of a row."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
-from virtual_tiff.storage.errors import is_markup, web_page
+from virtual_tiff.tiff.reader._other_formats import not_a_tiff
 
 #: Size of the larger of both headers in bytes.
 HEADER_BYTES = 16
@@ -66,20 +66,8 @@ def read_file_header(start: bytes) -> tuple[FileLayout, int]:
         raise InvalidTIFFError("the file is empty.", kind=ErrorKind.EMPTY_FILE)
     version = int.from_bytes(start[2:4], "big" if start[:2] == b"MM" else "little")
     layout = _LAYOUTS.get((start[:2], version))
-    if layout is None and is_markup(start):
-        raise web_page(None, "a TIFF")
-    if layout is None and start[:2] == b"\x1f\x8b":
-        raise InvalidTIFFError(
-            "this is compressed with gzip, by its name or by the server (Content-Encoding).",
-            kind=ErrorKind.NOT_A_TIFF,
-            remedy="Store it as it is: ranges of a compressed file are not those of the TIFF.",
-        )
     if layout is None:
-        raise InvalidTIFFError(
-            f"this is not a TIFF: it begins with {start[:4]!r}, not with II or MM and 42 or 43.",
-            kind=ErrorKind.NOT_A_TIFF,
-            remedy="Check that the file is what its name says.",
-        )
+        raise not_a_tiff(start)
     if layout.big_tiff and start[4:8] != struct.pack(layout.order + "HH", 8, 0):
         raise InvalidTIFFError(
             "a BigTIFF whose offsets are not 8 bytes wide.", kind=ErrorKind.NOT_A_TIFF
