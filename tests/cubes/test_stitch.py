@@ -454,6 +454,15 @@ def test_appended_levels_are_those_of_the_cube(tmp_path: Path) -> None:
             assert np.array_equal(found.values[:, -width:], file.read(1))
 
 
+def test_a_regular_grid_that_cannot_grow_says_so(tmp_path: Path) -> None:
+    write_tiles(tmp_path / "a", [0], [0], **TILES_DANGLE)
+    write_tiles(tmp_path / "b", [0], [0], **TILES_DIVIDE)
+    for folder, cannot in (("a", True), ("b", False)):
+        cube = plan_cube(scanned(tmp_path / folder), CubeOptions(stitch=True))
+        assert cube.grid_kind == "regular"
+        assert ("appended" in cube.notes[0]) == cannot
+
+
 def test_tiles_far_apart(tmp_path: Path) -> None:
     """What a commit costs depends on the tiles, not on the places between them."""
     paths = [tmp_path / "a" / "t0.tif", tmp_path / "a" / "t1.tif"]
@@ -549,3 +558,13 @@ def test_columns_from_urls(tmp_path: Path) -> None:
     for wrong in ({"z": "z"}, {"z": "(~~)"}, {"width": "(z)"}):
         with pytest.raises(InvalidOptionError):
             scanned(tmp_path / "a", columns=wrong, datetime_pattern=None)
+
+
+def test_long_numbers_in_urls_are_text(tmp_path: Path) -> None:
+    for number in (1, 2):
+        path = tmp_path / "a" / f"t{number}_2024{number:016}.tif"
+        write_tile(path, 0, 0, seed=number, **TILES_DIVIDE)
+    repo = str(tmp_path / "repo")
+    stack(str(tmp_path / "a"), repo, along="id", columns={"id": r"_(\d+)\.tif"})
+    values = opened(open_repository(repo))["id"].values.tolist()
+    assert values == ["20240000000000000001", "20240000000000000002"]

@@ -56,6 +56,12 @@ def decided(
             remedy='Make the cube anew with grid="tiles", or put these images into another group.',
         )
     if choice != "tiles" and reason is None:
+        ends = [(fit.corners[rows] + fit.sizes[rows]) % chunk for rows, chunk in chunks]
+        if any(end.any() for end in ends):
+            return "regular", (
+                "images begin on multiples of their chunks; the last ones end within a chunk, so "
+                "none can be appended beyond them"
+            )
         return "regular", "images begin and end on multiples of their chunks"
     if choice == "regular":
         raise MismatchError(
