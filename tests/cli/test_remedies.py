@@ -29,7 +29,7 @@ PACKAGE = Path(virtual_tiff.__file__).parent
 #: Arguments that are words of sentences too. Where an argument is meant, `name=` is written.
 WORDS = {
     *("along", "assets", "bands", "branch", "checkpoint", "chunks", "coordinates", "executor"),
-    "datetime",
+    *("datetime", "listing"),
     *(
         "group",
         "ifd",

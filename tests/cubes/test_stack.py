@@ -364,7 +364,12 @@ def test_printed_code_opens_times_that_nanoseconds_cannot_express(tmp_path: Path
     result = stack(moved, location, datetime_pattern=r"_(\d{8})")
     added = result.added[""]
     code = reading_code(
-        location, result.containers, branch="main", group="", first=added.first, last=added.last
+        location,
+        result.containers,
+        version={"branch": "main"},
+        group="",
+        first=added.first,
+        last=added.last,
     )
     found: dict[str, Any] = {}
     exec(code, found)
