@@ -23,7 +23,7 @@ from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.plan import ArrayPlan, Codec
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.source import Source
-from virtual_tiff.tags import PhotometricInterpretation, Tag
+from virtual_tiff.tags import Compression, PhotometricInterpretation, Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 
 #: Largest file in bytes, and largest decoded image.
@@ -88,6 +88,8 @@ def is_candidate(
     """Return whether an image that was refused may be planned as one chunk, by its directory."""
     return (
         reason.kind in _KINDS
+        # libtiff ignores a predictor, others undo it.
+        and not (reason.tag == Tag.PREDICTOR and directory.compression == Compression.PACKBITS)
         and len(directory.index) == 1
         and directory.image_depth == 1
         and directory.photometric_interpretation not in _COLOR_SPACES
