@@ -482,6 +482,9 @@ def test_what_info_takes(tmp_path: Path) -> None:
     file = tmp_path / "bomb.tif"
     file.write_bytes(_shared_value("GDAL_METADATA", FieldType.ASCII, document, len(document)))
     assert _parse(file, "flat", _INFO) == ErrorKind.TIME_LIMIT
+    # Each image keeps its codecs, with tables of JPEG.
+    file.write_bytes(_shared_tables())
+    assert _parse(file, "flat", _INFO) == ErrorKind.HEADER_TOO_LARGE
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

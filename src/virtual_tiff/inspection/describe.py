@@ -9,6 +9,7 @@ import numpy as np
 from virtual_tiff.errors import UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.inspection.bands import georeferencing
 from virtual_tiff.inspection.records import FileInfo, ImageInfo, Kind, SeriesInfo
+from virtual_tiff.json_type import memory
 from virtual_tiff.messages import redacted
 from virtual_tiff.planning.encoding.readers import readers
 from virtual_tiff.planning.hierarchy import array_name
@@ -49,15 +50,17 @@ def describe(
     Raises
     ------
     InvalidTIFFError
-        With kind `time-limit`: it takes more time than `budget` allows.
+        With kind `time-limit` or `header-too-large`: it takes more than `budget` allows.
     """
     images = []
     for one in (*relate(header.ifds), *relate_sidecars(header)):
         if budget is not None:
             budget.add_directory()
-            budget.check()
         source = one.source or header.source
-        images.append(describe_image(one.directory, source, one.prefix, one.full))
+        image = describe_image(one.directory, source, one.prefix, one.full)
+        if budget is not None:
+            budget.keep(memory([*(image.codecs or ())]))
+        images.append(image)
     metadata = header.ifds[0].auxiliary if header.ifds else None
     return FileInfo(
         url=redacted(header.source.url),
