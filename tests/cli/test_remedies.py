@@ -42,7 +42,7 @@ WORDS = {
         "overviews",
         "parser",
     ),
-    *("bounds", "columns", "grid", "masks", "pages", "stitch"),
+    *("bounds", "columns", "grid", "listing", "masks", "pages", "stitch"),
     *("progress", "sample", "sidecars", "sources", "url", "variable"),
 }
 

@@ -419,6 +419,12 @@ print(json.dumps([outcome, peak, time.process_time()]))
 """
 
 
+#: As `_PARSE`, for what `info` describes.
+_INFO = _PARSE.replace(
+    "VirtualTIFF(ifd_layout=layout, sidecars=sidecars)(url, registry_for([url]))",
+    "from virtual_tiff import info; info(url)",
+)
+
 #: Name → ending of a sidecar, its first bytes, its size (`None`: that of these) and the outcome.
 SIDECAR_BOMBS: dict[str, tuple[str, Callable[[], bytes], int | None, str]] = {
     "metadata of 1 GB": (".aux.xml", lambda: b"<PAMDataset>", 10**9, ErrorKind.INVALID_SIDECAR),
@@ -466,6 +472,19 @@ def test_bomb(name: str, tmp_path: Path) -> None:
     file = tmp_path / "bomb.tif"
     file.write_bytes(make())
     assert _parse(file, layout) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_info_takes(tmp_path: Path) -> None:
+    """A thousand directories share a document, which is parsed for each."""
+    items = "".join(f'<Item name="a{i}">b{i}</Item>' for i in range(20_000))
+    document = f"<GDALMetadata>{items}</GDALMetadata>\0".encode()
+    file = tmp_path / "bomb.tif"
+    file.write_bytes(_shared_value("GDAL_METADATA", FieldType.ASCII, document, len(document)))
+    assert _parse(file, "flat", _INFO) == ErrorKind.TIME_LIMIT
+    # Each image keeps its codecs, with tables of JPEG.
+    file.write_bytes(_shared_tables())
+    assert _parse(file, "flat", _INFO) == ErrorKind.HEADER_TOO_LARGE
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -8,6 +8,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
+import rasterio
 import tifffile
 import zarr
 
@@ -143,3 +144,26 @@ def test_predictors_of_packbits_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, RGB, photometric="rgb", compression="packbits", predictor=True)
     assert refused(path) == ErrorKind.UNSUPPORTED_PREDICTOR
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_lerc_with_reversed_bits(tmp_path: Path, masked: bool) -> None:
+    """Libtiff reverses the bits of LERC, and the reversed bytes may mask pixels as any others."""
+    valid = np.ones(RGB.shape[:2], bool)
+    valid[3, 4] = not masked
+    stream = bytes(imagecodecs.lerc_encode(RGB, masks=valid if masked else None))
+    path = streams(
+        tmp_path / "a.tif",
+        bytes(imagecodecs.bitorder_encode(stream)),
+        COMPRESSION=short(34887),
+        LERC_PARAMETERS=long(4, 0),
+        PHOTOMETRIC_INTERPRETATION=short(2),
+        FILL_ORDER=short(2),
+    )
+    if masked:
+        assert refused(path) == ErrorKind.UNSUPPORTED_MASK
+        return
+    with rasterio.open(path) as dataset:
+        expected = dataset.read()
+    assert np.array_equal(expected.transpose(1, 2, 0), RGB)
+    assert np.array_equal(opened(path)[...], RGB)

@@ -176,14 +176,15 @@ function decodeWebP(module, bytes, expected, alpha) {
   const decoded = module.decode(bytes.slice().buffer)
   if (!decoded) throw new Error('WebP: damaged stream')
   const { data: rgba, width, height } = decoded
-  if (alpha) return { data: new Uint8Array(rgba.buffer, rgba.byteOffset, rgba.length), width, height, samples }
-  const data = new Uint8Array(width * height * 3)
-  for (let i = 0, j = 0; i < data.length; j++) {
-    data[i++] = rgba[j++]
-    data[i++] = rgba[j++]
-    data[i++] = rgba[j++]
+  const data = new Uint8Array(rgba.buffer, rgba.byteOffset, rgba.length)
+  if (alpha) return { data, width, height, samples }
+  // In place: large images need no memory for a copy.
+  for (let i = 0, j = 0; j < data.length; i += 3, j += 4) {
+    data[i] = data[j]
+    data[i + 1] = data[j + 1]
+    data[i + 2] = data[j + 2]
   }
-  return { data, width, height, samples }
+  return { data: data.subarray(0, 3 * width * height), width, height, samples }
 }
 
 function decodeLERC(module, bytes, expected) {

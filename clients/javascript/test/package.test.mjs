@@ -13,7 +13,7 @@ import { promisify } from 'node:util'
 
 import { build } from 'esbuild'
 import { chromium } from 'playwright-core'
-import { build as buildByVite } from 'vite'
+import { build as buildByVite, createServer as createViteServer } from 'vite'
 
 import { bombs, damaged } from './bombs.mjs'
 import { vectors } from './vectors.mjs'
@@ -116,6 +116,30 @@ test('Chromium decodes every vector with what Vite built', async () => {
   await page.goto(`http://127.0.0.1:${server.address().port}/vite/index.html`)
   await page.waitForFunction(() => 'decode' in globalThis)
   await decodesEveryVector()
+})
+
+test("Chromium decodes every vector from Vite's development server", async () => {
+  // As the README says.
+  const needed = ['@cornerstonejs/codec-openjpeg/decodewasmjs', 'jpegxr'].map((name) => `zarrita-tiff-codecs > ${name}`)
+  const vite = await createViteServer({
+    root: folder,
+    configFile: false,
+    logLevel: 'error',
+    optimizeDeps: { exclude: ['zarrita-tiff-codecs'], include: needed, entries: ['index.html'] },
+    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
+  })
+  try {
+    await vite.listen()
+    const printed = messages.length
+    await page.goto(vite.resolvedUrls.local[0])
+    await page.waitForFunction(() => 'decode' in globalThis)
+    await decodesEveryVector()
+    // Its own client prints that it connects.
+    messages.length = printed
+  } finally {
+    await page.goto('about:blank')
+    await vite.close()
+  }
 })
 
 const CONSUMER = `

@@ -128,8 +128,7 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     headers: dict[ChunkIndex, LercHeader] = {}
 
     async def read(index: ChunkIndex) -> None:
-        length = min(int(plan.lengths[index]), head_bytes)
-        data = await source.read_uncached(int(plan.offsets[index]), length)
+        data = await _segment(plan, source, index, head_bytes)
         headers[index] = lerc_header(first_bytes(outer, data, HEADER_BYTES))
 
     async def hides_pixels(index: ChunkIndex, head: LercHeader) -> bool:
@@ -143,20 +142,23 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
                 f"{plan.chunk_shape}.",
                 kind=ErrorKind.INVALID_SEGMENT,
             )
-        data = await source.read_uncached(int(plan.offsets[index]), int(plan.lengths[index]))
+        data = await _segment(plan, source, index)
         mask = await asyncio.to_thread(_lerc_mask, data, outer, nbytes)
         return not bool(mask[..., :rows, :columns].all())
 
     present = [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
+    present += plan.inline
     await in_flight(present, CONCURRENCY, read)
     samples = samples_of(plan)
     nbytes = decoded_bytes(plan, plan.chunk_shape)
     lengths = plan.lengths.copy()
+    inline = dict(plan.inline)
     fill_is_nan = isinstance(plan.fill_value, float) and math.isnan(plan.fill_value)
     for index in present:
         head = headers[index]
         if head.is_empty and fill_is_nan:
             lengths[index] = 0
+            inline.pop(index, None)
             continue
         if head.samples != samples:
             what = f"holds {head.samples} values per pixel for {samples} samples"
@@ -168,7 +170,19 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
             f"the LERC segment of chunk {index} {what}; decoders return what is masked as 0.",
             kind=ErrorKind.UNSUPPORTED_MASK,
         )
-    return replace(plan, lengths=lengths)
+    return replace(plan, lengths=lengths, inline=inline)
+
+
+async def _segment(
+    plan: ArrayPlan, source: ByteSource, index: ChunkIndex, count: int | None = None
+) -> bytes:
+    """Return the first bytes of a segment, or all."""
+    stored = plan.inline.get(index)
+    if stored is not None:
+        return stored[:count]
+    length = int(plan.lengths[index])
+    length = length if count is None else min(length, count)
+    return await source.read_uncached(int(plan.offsets[index]), length)
 
 
 def _inside(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:

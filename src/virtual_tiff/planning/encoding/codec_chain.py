@@ -128,7 +128,7 @@ def _has_bit_order_codec(ifd: ImageFileDirectory, sample: SampleType) -> bool:
 def inspection(ifd: ImageFileDirectory, sample: SampleType, file_size: int) -> Inspection | None:
     """Return what has to be inspected in the segments of an image."""
     # libtiff reverses the bits of all others.
-    whole_images = IMAGE_COMPRESSIONS - CCITT - WEBP
+    whole_images = IMAGE_COMPRESSIONS - CCITT - WEBP - {Compression.LERC}
     if (
         ifd.fill_order == 2
         and ifd.compression not in whole_images
