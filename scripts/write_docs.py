@@ -111,19 +111,18 @@ def _examples(epilog: str) -> Iterator[str]:
 
 
 def refusals() -> str:
-    """Every refused encoding, with the error that its file brings."""
+    """Every refused encoding, with the kind of the error that its file brings, and why."""
     from tests.helpers.read import MEMORY_URL, in_memory
     from tests.helpers.refusals import REFUSALS
     from virtual_tiff import VirtualTIFF
     from virtual_tiff.errors import UnsupportedTIFFError
 
-    lines = ["| encoding | `kind` | message | with `copy` |", "|---|---|---|---|"]
+    lines = ["| encoding | why | `kind` | with `copy` |", "|---|---|---|---|"]
     for refusal in REFUSALS:
         registry = in_memory(refusal.make())
         try:
             VirtualTIFF().plan(MEMORY_URL, registry)
         except UnsupportedTIFFError as error:
-            message = _tidy(error.message)
             kind = error.kind
         else:
             raise AssertionError(f"{refusal.what} is not refused any more")
@@ -131,7 +130,7 @@ def refusals() -> str:
         if refusal.has_pixels:
             VirtualTIFF(on_unsupported="copy").plan(MEMORY_URL, registry)
             copied = "yes"
-        lines.append(f"| {refusal.what} | `{kind}` | {message} | {copied} |")
+        lines.append(f"| {refusal.what} | {refusal.why} | `{kind}` | {copied} |")
     return "\n".join(lines) + "\n"
 
 

@@ -24,6 +24,7 @@ import tifffile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tests.helpers.assemble import PLAIN, assemble, changed, long, short
 from tests.helpers.microscopes import restarted_jpeg
 from tests.helpers.vectors import VECTORS, Vector, decode
 
@@ -528,10 +529,105 @@ def images() -> Iterator[Vector]:
     )
 
 
+def whole_files(folder: Path) -> Iterator[Vector]:
+    """Images that libtiff decodes, in files of two segments."""
+
+    def one(name: str, pixels: tuple[int, ...], data: bytes, dtype: str = "uint8") -> Vector:
+        chain = [codec("imagecodecs_tiff", index=0)]
+        return vector(f"imagecodecs_tiff: {name}", dtype, pixels, chain, data)
+
+    def file(segments: list[bytes], first: bytes = b"", order: str = "<", **fields: Any) -> bytes:
+        starts = np.cumsum([8 + len(first), *map(len, segments)])[:-1].tolist()
+        strips = {
+            "STRIP_OFFSETS": long(*starts),
+            "STRIP_BYTE_COUNTS": long(*map(len, segments)),
+        }
+        entries = changed(PLAIN, **(strips | fields))
+        return assemble([entries], data=first + b"".join(segments), order=order)
+
+    colour = {
+        "BITS_PER_SAMPLE": short(8, 8, 8),
+        "SAMPLES_PER_PIXEL": short(3),
+        "PHOTOMETRIC_INTERPRETATION": short(6),
+    }
+    size = {"IMAGE_WIDTH": short(11), "IMAGE_LENGTH": short(13), "ROWS_PER_STRIP": short(8)}
+    for across, down in ((2, 2), (4, 1), (1, 2)):
+        units = [-(-11 // across) * -(-rows // down) * (across * down + 2) for rows in (8, 5)]
+        strips = [noise(n).tobytes() for n in units]
+        sampling = colour | size | {"YCBCR_SUBSAMPLING": short(across, down)}
+        name = f"YCbCr {across}, {down}"
+        yield one(name, (13, 11, 3), file(strips, **sampling))
+        packed = [bytes(imagecodecs.lzw_encode(strip)) for strip in strips]
+        narrow = {
+            "COMPRESSION": short(5),
+            "REFERENCE_BLACK_WHITE": long(16, 235, 128, 240, 128, 240),
+        }
+        yield one(
+            f"{name}, LZW, big-endian", (13, 11, 3), file(packed, order=">", **sampling, **narrow)
+        )
+
+    def stream(rows: slice) -> tuple[bytes, bytes]:
+        data = np.ascontiguousarray(wave(29, 21, 3)[rows])
+        found = bytes(
+            imagecodecs.jpeg8_encode(
+                data, colorspace="YCBCR", outcolorspace="YCBCR", subsampling="420"
+            )
+        )
+        end = found.index(b"\xff\xda") + 14
+        return found[:end], found[end:-2]
+
+    old = colour | {"COMPRESSION": short(6), "IMAGE_WIDTH": short(21), "IMAGE_LENGTH": short(29)}
+    header, scan = stream(slice(None))
+    yield one(
+        "old-style JPEG, a stream",
+        (29, 21, 3),
+        file([header + scan], ROWS_PER_STRIP=short(29), **old),
+    )
+    scans = [stream(rows)[1] for rows in (slice(16), slice(16, None))]
+    interchange = {
+        "JPEG_INTERCHANGE_FORMAT": long(8),
+        "JPEG_INTERCHANGE_FORMAT_LENGTH": long(len(header)),
+    }
+    data = file(scans, header, ROWS_PER_STRIP=short(16), **interchange, **old)
+    yield one("old-style JPEG, header and strips", (29, 21, 3), data)
+
+    light = noise(4, 5, dtype="int16")
+    rows = [
+        bytes([5, *(row >> 8 & 255).tolist(), 130, row[0] & 255, 1, row[4] & 255]) for row in light
+    ]
+    luminance = {
+        "BITS_PER_SAMPLE": short(16),
+        "SAMPLE_FORMAT": short(2),
+        "COMPRESSION": short(34676),
+        "PHOTOMETRIC_INTERPRETATION": short(32844),
+        "ROWS_PER_STRIP": short(2),
+    }
+    strips = [rows[0] + rows[1], rows[2] + rows[3]]
+    yield one("SGI LogL", (4, 5), file(strips, **luminance), "int16")
+    for dtype, compress in (("float32", "LERC"), ("float64", "LERC_DEFLATE")):
+        path = folder / f"{dtype}.tif"
+        values = wave(9, 11, dtype=dtype)
+        values[2:5, 3:7] = np.nan
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            width=11,
+            height=9,
+            count=1,
+            dtype=dtype,
+            COMPRESS=compress,
+            BLOCKYSIZE=4,
+        ) as out:
+            out.write(values, 1)
+        yield one(f"{compress} with a mask", (9, 11), path.read_bytes(), dtype)
+
+
 def main() -> None:
     VECTORS.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         found = [*compressions(), *predictors(), *widths(), *fax(Path(folder)), *jpeg(), *images()]
+        found += whole_files(Path(folder))
         by_codec: dict[str, list[str]] = {}
         for i, one in enumerate(found):
             expected = decode(one, Path(folder) / str(i))

@@ -42,6 +42,10 @@ class Api:
     circle: bool = False
     #: Number of pages without Items before each that has some; all of them if negative.
     empty: int = 0
+    #: Members of each page that count the Items of all.
+    count: dict[str, Any] = field(default_factory=dict)
+    #: Number of pages after which there is no link to the next; negative for none.
+    ends: int = -1
 
     def page(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a page of two Items; the last full page of `earth-search` has a next one."""
@@ -54,12 +58,13 @@ class Api:
         answer: dict[str, Any] = {"type": "FeatureCollection", "features": found, "links": []}
         more = bool(found) if self.style == "earth-search" else start + 2 < len(self.items)
         following = {**body, "token": f"next:0:{start + 2}"}
-        if self.style == "earth-search":
-            answer |= {"numberMatched": len(self.items), "numberReturned": len(found)}
-            answer["context"] = {"limit": 2, "matched": len(self.items)}
-        if more:
+        if self.style == "earth-search" and not self.count:
+            matched = len({item["id"] for item in self.items})
+            answer |= {"numberMatched": matched, "numberReturned": len(found)}
+            answer["context"] = {"limit": 2, "matched": matched}
+        if more and len(self.searches) != self.ends:
             answer["links"] = [self._next(following)]
-        return answer
+        return answer | self.count
 
     def _next(self, body: dict[str, Any]) -> dict[str, Any]:
         link = {"rel": "next", "href": f"{self.url}/search"}
@@ -264,6 +269,61 @@ def test_pages_without_an_end(api: Api, tmp_path: Path) -> None:
     assert len(api.searches) == 2
 
 
+@pytest.mark.parametrize("count", [{"numberMatched": 4}, {"context": {"matched": 4}}])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pytest.param({"ends": 1}, id="ends"),
+        pytest.param({"items": []}, id="empty"),
+        # The third Item is lost where the second comes twice, as of a page by number.
+        pytest.param({"items": [0, 1, 1, 3]}, id="twice"),
+    ],
+)
+def test_pages_that_end_early(
+    api: Api, tmp_path: Path, count: dict[str, Any], loss: dict[str, Any]
+) -> None:
+    """A search that misses Items of which the API counts more is an error, and no inventory."""
+    api.count = count
+    api.ends = loss.get("ends", -1)
+    api.items = [api.items[i] for i in loss.get("items", range(4))]
+    entry = write_entry(tmp_path, api.url)
+    with pytest.raises(SourceError) as caught:
+        scan(f"catalog:{entry}", datetime="2024")
+    assert caught.value.kind == ErrorKind.STORAGE
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        # Fewer than there are: Items came during the search, or went.
+        {"numberMatched": 3},
+        {"numberMatched": None, "context": None},
+        {"numberMatched": "many", "context": {"matched": None}},
+        {"numberMatched": True},
+        {"numberMatched": float("inf")},
+    ],
+)
+def test_counts_that_say_no_loss(api: Api, tmp_path: Path, count: dict[str, Any]) -> None:
+    api.count = count
+    inventory = scan(f"catalog:{write_entry(tmp_path, api.url)}", datetime="2024")
+    assert inventory.table["item"].to_pylist() == ["item-0", "item-1", "item-2", "item-3"]
+
+
+def test_archives_that_change_during_a_search(api: Api, tmp_path: Path) -> None:
+    """Counts of later pages include what came, and not what went."""
+    page = api.page
+    for counts in ([4, 9, 9], [9, 4, 4], [4, 4, 0]):
+        left = list(counts)
+        api.count = {"numberMatched": None}
+        api.page = lambda body, left=left: {  # type: ignore[method-assign, misc]
+            **page(body),
+            "numberMatched": left.pop(0),
+        }
+        inventory = scan(f"catalog:{write_entry(tmp_path, api.url)}", datetime="2024")
+        assert inventory.table["item"].to_pylist() == ["item-0", "item-1", "item-2", "item-3"]
+
+
 def test_pages_without_items(api: Api, tmp_path: Path) -> None:
     entry = write_entry(tmp_path, api.url)
     api.empty = 2
@@ -276,11 +336,20 @@ def test_pages_without_items(api: Api, tmp_path: Path) -> None:
     assert len(api.searches) < 150
 
 
-def test_signed_addresses_are_refused(api: Api, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        pytest.param(["^https://elsewhere", "https://bucket"], id="web"),
+        pytest.param(["^https://elsewhere.example", "abfs://c@a.dfs.core.windows.net"], id="az"),
+        pytest.param(["^https://elsewhere.example/data", "file://"], id="file"),
+        pytest.param(["^https://elsewhere.example/data", ""], id="path"),
+    ],
+)
+def test_signed_addresses_are_refused(api: Api, tmp_path: Path, rewrite: list[str]) -> None:
     """They expire, and an inventory or a repository must not hold them."""
     for item in api.items:
         item["assets"]["red"]["href"] += "?st=2024&se=2025&sig=SECRET"
-    entry = write_entry(tmp_path, api.url, rewrite=["^https://elsewhere", "https://bucket"])
+    entry = write_entry(tmp_path, api.url, rewrite=rewrite)
     with pytest.raises(VirtualTIFFError) as caught:
         scan(f"catalog:{entry}", datetime="2024")
     assert "SECRET" not in str(caught.value)
@@ -381,6 +450,14 @@ def test_more_wrong_entries(tmp_path: Path) -> None:
         {"layout": "cube"},
         {"rewrite": ["(", ""]},
         {"collections": []},
+        {"collections": [1]},
+        {"rewrite": ["a"]},
+        {"rewrite": ["a", r"\1"]},
+        {"corner": "middle"},
+        {"kind": "tiles", "template": "{latitude}"},
+        {"kind": "tiles", "template": "{latitude}", "tile_size": -1},
+        {"kind": "tiles", "template": "{place}", "tile_size": 10},
+        {"kind": "tiles", "template": "{latitude}", "tile_size": 10, "longitude": "{degrees:y}"},
     ]
     for more in wrong:
         with pytest.raises(InvalidOptionError):
@@ -405,8 +482,33 @@ def test_tiles_of_a_template() -> None:
         ["00N", "170E.tif"],
         ["00N", "180W.tif"],
     ]
+    for box, names in [
+        ((10, 50, 10, 50), ["10E_60N"]),
+        ((180, 90, 180, 90), ["170E_90N"]),
+        ((-180, -90, -180, -90), ["180W_80S"]),
+        ((10, 40, 20, 50), ["10E_50N"]),
+    ]:
+        points = tile_urls(archive("jrc-gsw-occurrence"), box)
+        assert [url.rsplit("/", 1)[1] for url in points] == [
+            f"occurrence_{name}v1_4_2021.tif" for name in names
+        ]
     with pytest.raises(InvalidOptionError):
         tile_urls(archive("jrc-gsw-occurrence"), None)
+
+
+def test_wrong_catalogues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each error names the variable."""
+    (tmp_path / "empty").mkdir()
+    bad = tmp_path / "bad.toml"
+    for content in (b"title = [", b"title = 'x'", b"\xff\xfe"):
+        bad.write_bytes(content)
+        for place in (tmp_path / "empty", tmp_path / "absent.toml", bad, tmp_path):
+            monkeypatch.setenv("VIRTUAL_TIFF_CATALOG", str(place))
+            assert main(["catalog", "list"]) == 2
+            with pytest.raises(InvalidOptionError, match="VIRTUAL_TIFF_CATALOG"):
+                archive("es-naip")
+    with pytest.raises(InvalidOptionError):
+        archive(str(bad))
 
 
 def test_a_listing_cannot_be_searched(tmp_path: Path) -> None:

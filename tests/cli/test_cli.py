@@ -109,7 +109,7 @@ BAD: dict[str, tuple[Callable[[Path], str], str, str]] = {
     "missing": (_missing, "there is no such file", "Check the spelling"),
     "directory": (_directory, "there are no TIFFs", "names that end in .tif"),
     "empty": (_empty, "the file is empty", "Upload it again"),
-    "png": (_png, "this is not a TIFF", "Check that the file is what its name says"),
+    "png": (_png, "this is a PNG, not a TIFF", "Convert it"),
     "truncated header": (
         _truncated_header,
         "beyond the end of the file",
@@ -238,7 +238,7 @@ def test_bad_files_can_be_left_out(tmp_path: Path, capsys: Output) -> None:
     bad = Path(_png(folder)).rename(folder / "b.tif")
     arguments = ("publish", f"{folder}/", "--to", repository, "--skip-failed", "--quiet")
     assert run(*arguments) == 1
-    assert "this is not a TIFF" in one_line_error(capsys)
+    assert "this is a PNG, not a TIFF" in one_line_error(capsys)
     assert not repository.exists()
     write_plain(folder / "a.tif")
     write_plain(folder / "c.tif")
@@ -246,7 +246,7 @@ def test_bad_files_can_be_left_out(tmp_path: Path, capsys: Output) -> None:
     out = capsys.readouterr().out
     assert out.startswith("Published 2 TIFFs")
     assert "1 file left out" in out
-    assert f"{bad.as_uri()}: this is not a TIFF" in out
+    assert f"{bad.as_uri()}: this is a PNG, not a TIFF" in out
     store = open_repository(str(repository)).readonly_session("main").store
     groups = zarr.open_group(store, mode="r")
     assert {name for name, _ in groups.members()} == {"a", "c", RESERVED}

@@ -29,7 +29,7 @@ PACKAGE = Path(virtual_tiff.__file__).parent
 #: Arguments that are words of sentences too. Where an argument is meant, `name=` is written.
 WORDS = {
     *("along", "assets", "bands", "branch", "checkpoint", "chunks", "coordinates", "executor"),
-    "datetime",
+    *("datetime", "listing"),
     *(
         "group",
         "ifd",
@@ -42,7 +42,7 @@ WORDS = {
         "overviews",
         "parser",
     ),
-    *("bounds", "columns", "grid", "masks", "pages", "stitch"),
+    *("bounds", "columns", "grid", "listing", "masks", "pages", "stitch"),
     *("progress", "sample", "sidecars", "sources", "url", "variable"),
 }
 

@@ -97,7 +97,13 @@ STACKED = {
     "lattices": Case(MISMATCH, [*SQUARE, (0.5, 0, "20240101", "e_p1")], STITCHED),
     "not regular": Case(MISMATCH, SQUARE, {**DATED, "grid": "regular"}, written=TILES_DANGLE),
     "batches of a mosaic": Case(
-        ErrorKind.INVALID_OPTION, SQUARE, {**STITCHED, "images_per_commit": 2}
+        ErrorKind.INVALID_OPTION, SQUARE, {**STITCHED, "grid": "regular", "images_per_commit": 2}
+    ),
+    "batches of any grid": Case(
+        ErrorKind.INVALID_OPTION,
+        SQUARE,
+        {**DATED, "images_per_commit": 1},
+        written=TILES_DANGLE,
     ),
 }
 

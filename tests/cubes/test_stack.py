@@ -364,7 +364,12 @@ def test_printed_code_opens_times_that_nanoseconds_cannot_express(tmp_path: Path
     result = stack(moved, location, datetime_pattern=r"_(\d{8})")
     added = result.added[""]
     code = reading_code(
-        location, result.containers, branch="main", group="", first=added.first, last=added.last
+        location,
+        result.containers,
+        version={"branch": "main"},
+        group="",
+        first=added.first,
+        last=added.last,
     )
     found: dict[str, Any] = {}
     exec(code, found)
@@ -372,3 +377,19 @@ def test_printed_code_opens_times_that_nanoseconds_cannot_express(tmp_path: Path
         "1500-01-01",
         "2300-01-01",
     ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([1.0, float("nan")]),
+        pa.array([float("inf"), 1.0]),
+        pa.array([1, 2_000], pa.timestamp("ns")),
+    ],
+)
+def test_values_that_are_no_positions_are_refused(values: pa.Array, tmp_path: Path) -> None:
+    urls = [str(path) for path in write_scenes(tmp_path, 2)]
+    inventory = scanned(pa.table({"url": urls, "step": values}))
+    with pytest.raises(InvalidOptionError) as caught:
+        plan_cube(inventory, CubeOptions(along="step"))
+    assert caught.value.kind == ErrorKind.INVALID_OPTION

@@ -24,6 +24,8 @@ from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, MismatchError
 from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.publishing.cube import CubePart
+from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 
 STRIPS_1: dict[str, Any] = {"TILED": "NO", "BLOCKYSIZE": 1}
 STRIPS_DIVIDE: dict[str, Any] = {"TILED": "NO", "BLOCKYSIZE": 16}
@@ -452,6 +454,44 @@ def test_appended_levels_are_those_of_the_cube(tmp_path: Path) -> None:
             assert np.array_equal(found.values[:, -width:], file.read(1))
 
 
+def test_a_regular_grid_that_cannot_grow_says_so(tmp_path: Path) -> None:
+    write_tiles(tmp_path / "a", [0], [0], **TILES_DANGLE)
+    write_tiles(tmp_path / "b", [0], [0], **TILES_DIVIDE)
+    for folder, cannot in (("a", True), ("b", False)):
+        cube = plan_cube(scanned(tmp_path / folder), CubeOptions(stitch=True))
+        assert cube.grid_kind == "regular"
+        assert ("appended" in cube.notes[0]) == cannot
+
+
+def test_tiles_far_apart(tmp_path: Path) -> None:
+    """What a commit costs depends on the tiles, not on the places between them."""
+    paths = [tmp_path / "a" / "t0.tif", tmp_path / "a" / "t1.tif"]
+    for path, first in zip(paths, (0, 64 * 30_000), strict=True):
+        write_tile(path, first, first, seed=first, **TILES_DIVIDE)
+    inventory = scanned(tmp_path / "a")
+    part = CubePart("", plan_cube(inventory, CubeOptions(stitch=True)))
+    sizes = {"y": 16 * 7_501, "x": 30_001 * 4}
+    squares = [sizes[n] * count / MANIFEST_REFERENCES for n, count in part.grows.items()]
+    assert np.prod(squares) < 5_000
+    data = published(tmp_path, grid="auto")["data"]
+    assert data.dims == ("y", "x")
+    for path, corner in zip(paths, ((0, 0), (-48, -64)), strict=True):
+        rows, columns = (slice(c, c + n or None) for c, n in zip(corner, SIZE, strict=True))
+        with rasterio.open(path) as file:
+            assert np.array_equal(data[rows, columns].values, file.read(1))
+
+
+def test_a_grid_too_large_for_coordinates_has_tiles(tmp_path: Path) -> None:
+    write_tiles(tmp_path / "a", *EVEN, **TILES_DIVIDE)
+    wide: Any = (-1e12, -1e12, 1e12, 1e12)
+    inventory = scanned(tmp_path / "a")
+    found = plan_cube(inventory, CubeOptions(stitch=True, bounds=wide))
+    assert found.grid_kind == "tiles"
+    with pytest.raises(MismatchError) as caught:
+        plan_cube(inventory, CubeOptions(stitch=True, bounds=wide, grid="regular"))
+    assert caught.value.kind == ErrorKind.MISMATCH
+
+
 def test_levels_are_stitched(tmp_path: Path) -> None:
     ((*paths,),) = write_tiles(tmp_path / "a", *EVEN, **TILES_DIVIDE)
     for path in paths:
@@ -518,3 +558,13 @@ def test_columns_from_urls(tmp_path: Path) -> None:
     for wrong in ({"z": "z"}, {"z": "(~~)"}, {"width": "(z)"}):
         with pytest.raises(InvalidOptionError):
             scanned(tmp_path / "a", columns=wrong, datetime_pattern=None)
+
+
+def test_long_numbers_in_urls_are_text(tmp_path: Path) -> None:
+    for number in (1, 2):
+        path = tmp_path / "a" / f"t{number}_2024{number:016}.tif"
+        write_tile(path, 0, 0, seed=number, **TILES_DIVIDE)
+    repo = str(tmp_path / "repo")
+    stack(str(tmp_path / "a"), repo, along="id", columns={"id": r"_(\d+)\.tif"})
+    values = opened(open_repository(repo))["id"].values.tolist()
+    assert values == ["20240000000000000001", "20240000000000000002"]

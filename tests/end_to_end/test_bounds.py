@@ -115,6 +115,22 @@ def _shared(tag: str, kind: FieldType, size: int = 1) -> bytes:
     return assemble([changed(PLAIN, **{tag: field})] * 1000, data=b"x" * 8_000_000)
 
 
+def _shared_value(tag: str, kind: FieldType, data: bytes, count: int, **others: Field) -> bytes:
+    """A thousand directories of few pixels with one value."""
+    fields = changed(PLAIN, **{tag: Field(kind, b"12345678" * 2, count=count, offset=8)}, **others)
+    return assemble([fields] * 1000, data=data)
+
+
+_ONE_PIXEL = {"IMAGE_WIDTH": short(1), "IMAGE_LENGTH": short(1), "ROWS_PER_STRIP": short(1)}
+_BANDS = {**_ONE_PIXEL, "SAMPLES_PER_PIXEL": short(60_000), "STRIP_BYTE_COUNTS": long(60_000)}
+
+
+def _shared_tables() -> bytes:
+    tables = bytes(imagecodecs.jpeg8_encode(np.zeros((16, 16), np.uint8))) + bytes(100_000)
+    kind = FieldType.UNDEFINED
+    return _shared_value("JPEG_TABLES", kind, tables, len(tables), COMPRESSION=short(7))
+
+
 def _strips(
     compression: int, last: bytes, *, rows: int = 16, width: int = 16, **others: Field
 ) -> bytes:
@@ -230,6 +246,52 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str, str]] = {
         lambda: _shared("MODEL_TIEPOINT", FieldType.DOUBLE, 8),
         "flat",
         ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "shared colours": (
+        lambda: _shared_value(
+            "COLOR_MAP",
+            FieldType.SHORT,
+            bytes(range(256)) * 1536,
+            196_608,
+            PHOTOMETRIC_INTERPRETATION=short(3),
+            BITS_PER_SAMPLE=short(16),
+            STRIP_BYTE_COUNTS=long(40),
+        ),
+        "flat",
+        ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "shared bits of 60,000 bands": (
+        lambda: _shared_value(
+            "BITS_PER_SAMPLE", FieldType.SHORT, b"\x08\0" * 60_000, 60_000, **_BANDS
+        ),
+        "flat",
+        ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "60,000 bands": (
+        lambda: assemble([changed(PLAIN, **_BANDS)] * 1000, data=bytes(60_000)),
+        "flat",
+        ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "shared further samples": (
+        lambda: _shared_value("EXTRA_SAMPLES", FieldType.SHORT, bytes(131_070), 65_535),
+        "flat",
+        "parsed",
+    ),
+    "shared further samples of 2 ** 900": (
+        lambda: _shared_value("EXTRA_SAMPLES", FieldType.DOUBLE, b"x" * 60_000, 7500),
+        "flat",
+        ErrorKind.INVALID_TAG,
+    ),
+    "shared parameters of LERC": (
+        lambda: _shared_value("LERC_PARAMETERS", FieldType.LONG, bytes(400_000), 100_000),
+        "flat",
+        "parsed",
+    ),
+    "shared tables of JPEG": (_shared_tables, "flat", ErrorKind.HEADER_TOO_LARGE),
+    "a shared resolution": (
+        lambda: _shared_value("X_RESOLUTION", FieldType.DOUBLE, b"12345678" * 50_000, 50_000),
+        "pages",
+        "parsed",
     ),
     "shared offsets": (
         lambda: _shared("STRIP_OFFSETS", FieldType.LONG, 4),
@@ -357,6 +419,12 @@ print(json.dumps([outcome, peak, time.process_time()]))
 """
 
 
+#: As `_PARSE`, for what `info` describes.
+_INFO = _PARSE.replace(
+    "VirtualTIFF(ifd_layout=layout, sidecars=sidecars)(url, registry_for([url]))",
+    "from virtual_tiff import info; info(url)",
+)
+
 #: Name → ending of a sidecar, its first bytes, its size (`None`: that of these) and the outcome.
 SIDECAR_BOMBS: dict[str, tuple[str, Callable[[], bytes], int | None, str]] = {
     "metadata of 1 GB": (".aux.xml", lambda: b"<PAMDataset>", 10**9, ErrorKind.INVALID_SIDECAR),
@@ -404,6 +472,19 @@ def test_bomb(name: str, tmp_path: Path) -> None:
     file = tmp_path / "bomb.tif"
     file.write_bytes(make())
     assert _parse(file, layout) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_info_takes(tmp_path: Path) -> None:
+    """A thousand directories share a document, which is parsed for each."""
+    items = "".join(f'<Item name="a{i}">b{i}</Item>' for i in range(20_000))
+    document = f"<GDALMetadata>{items}</GDALMetadata>\0".encode()
+    file = tmp_path / "bomb.tif"
+    file.write_bytes(_shared_value("GDAL_METADATA", FieldType.ASCII, document, len(document)))
+    assert _parse(file, "flat", _INFO) == ErrorKind.TIME_LIMIT
+    # Each image keeps its codecs, with tables of JPEG.
+    file.write_bytes(_shared_tables())
+    assert _parse(file, "flat", _INFO) == ErrorKind.HEADER_TOO_LARGE
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -477,6 +558,10 @@ LIST_BOMBS: dict[str, Callable[[], bytes]] = {
     "objects.json": lambda: _json_of(b'{"a":1},'),
     "arrays.json": lambda: _json_of(b"[],"),
     "numbers.json": lambda: _json_of(b"1.5,"),
+    "emoji.json": lambda: _json_of(b'{"a":"\xf0\x9f\x98\x80"},' + b" " * 500),
+    "many-emoji.json": lambda: _json_of(b'{"a":"' + b"\xf0\x9f\x98\x80" * 20_000 + b'"},'),
+    "long.json": lambda: _json_of(b'{"a":"' + b"a" * 30_000_000 + b'\xf0\x9f\x98\x80"},'),
+    "emoji.txt": lambda: b"/a" * 100_000_000 + b"\xf0\x9f\x98\x80\n",
     "short.txt": lambda: b"a\n" * 25_000_000,
     "empty.txt": lambda: b"\n" * 50_000_000,
     "short.csv": lambda: b"url\n" + b"a\n" * 25_000_000,

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.fuzz.images import image
 from tests.fuzz.seeds import flavour, seeds
 from tests.fuzz.structures import structure
 from virtual_tiff.tags import Tag
@@ -16,8 +17,9 @@ _EDGES = (0, 1, 2, 3, 7, 8, 255, 256, 65_535, 65_536, 2**31 - 1, 2**31, 2**32 - 
 _BIG_EDGES = (*_EDGES, 2**32, 2**40, 2**63 - 1, 2**63, 2**64 - 1)
 _KINDS = (0, *range(1, 20), 99, 129, 65_535)
 _TAGS = tuple(int(tag) for tag in Tag)
-#: Part of the files that begin as a structure, instead of a sound TIFF.
-_STRUCTURES = 0.5
+#: Parts of the files that begin as a structure or as an image of an odd form; the rest are TIFFs
+#: of common writers.
+_STRUCTURES, _IMAGES = 0.35, 0.3
 _COMPRESSIONS = (
     *(*range(10), 32_766, 32_773, 32_809, 32_946, 33_003, 34_676, 34_712, 34_887, 34_925),
     *(34_933, 34_934, 50_000, 50_001, 50_002, 52_546, 65_535),
@@ -95,9 +97,13 @@ def _header(data: bytes) -> _Header | None:
 def mutate(number: int, *, campaign: int = 0) -> Mutation:
     """Return mutation `number` of a campaign: a pure function of the two."""
     rng = random.Random(f"{campaign}/{number}")
-    if rng.random() < _STRUCTURES:
+    kind = rng.random()
+    if kind < _STRUCTURES:
         name, data = structure(rng)
         repeats = rng.choice((0, 0, 0, 1, 2))
+    elif kind < _STRUCTURES + _IMAGES:
+        name, data = "image", image(rng)
+        repeats = rng.choice((0, 0, 0, 0, 0, 1))
     else:
         names = list(seeds())
         name = names[number % len(names)]

@@ -553,17 +553,20 @@ def test_two_collections_share_no_array(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "complete"),
+    ("rel", "more", "complete"),
     [
-        ({}, False),
-        ({"numberMatched": 7}, False),
-        ({"numberMatched": 1}, True),
-        ({"context": {"matched": 1}}, True),
+        ("next", {}, False),
+        ("next", {"numberMatched": 7}, False),
+        ("next", {"numberMatched": 1}, True),
+        ("next", {"context": {"matched": 1}}, True),
+        ("self", {}, True),
+        ("self", {"numberMatched": 7}, False),
+        ("self", {"context": {"matched": 7}}, False),
     ],
 )
-def test_a_page_is_not_the_whole(more: Item, complete: bool, tmp_path: Path) -> None:
+def test_a_page_is_not_the_whole(rel: str, more: Item, complete: bool, tmp_path: Path) -> None:
     write_scene(tmp_path / "a.tif")
-    links = [{"rel": "next", "href": "https://example.org/search", "method": "POST", "body": {}}]
+    links = [{"rel": rel, "href": "https://example.org/search", "method": "POST", "body": {}}]
     file = collected(tmp_path, item(0, {"a": asset("a.tif")}), links=links, **more)
     if complete:
         assert len(found(file)) == 1

@@ -354,6 +354,13 @@ def test_changed_files_are_renewed_without_a_word_on_options(folder: Path, repo:
     with pytest.raises(VirtualTIFFError) as caught:
         renew(repo)
     assert caught.value.kind == ErrorKind.MISMATCH
+    later(paths[3], seed=34)
+    skipped = renew(repo, on_mismatch="skip")
+    assert (skipped.replaced, list(skipped.mismatched)) == (2, [paths[1].as_uri()])
+    found = opened(open_repository(repo), "a")["red"]
+    assert np.array_equal(found[3].values, read_paths([paths[3]])[0])
+    again = renew(repo, on_mismatch="skip")
+    assert (again.snapshot_id, list(again.mismatched)) == (None, [paths[1].as_uri()])
     paths[1].write_bytes(b"II*\0 nothing")
     with pytest.raises(VirtualTIFFError):
         renew(repo, group="a")

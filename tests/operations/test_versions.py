@@ -177,6 +177,23 @@ def test_what_a_repository_holds(paths: list[Path], tmp_path: Path, repo: str) -
     assert not any(group.arrays for group in describe(repo, limit=0).groups.values())
 
 
+def test_code_opens_the_version_that_is_described(paths: list[Path], repo: str) -> None:
+    first = head(repo)
+    tag(repo, "now")
+    remove(paths[0].as_uri(), repo)
+    for version, named in ((None, "main"), ("now", "now"), (first, first), ("main", "main")):
+        info = describe(repo, version=version)
+        steps = info.groups[""].axes["time"].size
+        (item,) = stac_items(repo, version=version)["features"]
+        for code in (info.code, item["assets"]["cube"]["description"]):
+            names: dict[str, xr.Dataset] = {}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                exec(code, names)
+                assert names["dataset"].sizes["time"] == steps == 3 - (named == "main")
+        assert list(info.version.values()) == [named]
+
+
 def test_a_pyramid_is_one_group(tmp_path: Path, repo: str) -> None:
     import rasterio
 

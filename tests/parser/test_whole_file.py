@@ -32,11 +32,13 @@ _YCBCR = {
 }
 
 
-def subsampled(directories: int = 1) -> bytes:
+def subsampled(directories: int = 1, **fields: Any) -> bytes:
     """Images of 4 × 4 pixels, chroma halved both ways; the last has the pixels that differ."""
     data = bytes(range(10, 58))
     images = [
-        changed(PLAIN, **_YCBCR, STRIP_OFFSETS=long(8 + 24 * i), STRIP_BYTE_COUNTS=long(24))
+        changed(
+            PLAIN, **(_YCBCR | fields), STRIP_OFFSETS=long(8 + 24 * i), STRIP_BYTE_COUNTS=long(24)
+        )
         for i in range(directories)
     ]
     return assemble(images, data=data)
@@ -150,6 +152,25 @@ def test_large_files_are_refused(
     with pytest.raises(VirtualTIFFError) as caught:
         planned(path)
     assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"ORIENTATION": short(n)} for n in range(2, 9)),
+        {"YCBCR_SUBSAMPLING": short(4, 4)},
+    ],
+    ids=str,
+)
+def test_colours_that_depend_on_how_libtiff_is_asked_are_refused(
+    tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    """libtiff turns images, GDAL through it each strip; 4 × 4 subsampling has two conversions."""
+    path = tmp_path / "a.tif"
+    path.write_bytes(subsampled(**fields))
+    with pytest.raises(VirtualTIFFError) as caught:
+        planned(path)
+    assert caught.value.kind == ErrorKind.UNSUPPORTED_COLOR
 
 
 def test_masked_integers_are_refused(tmp_path: Path) -> None:

@@ -707,6 +707,10 @@ HOSTILE: dict[str, tuple[str, ErrorKind]] = {
     "no-number": (ome_text(planes='<TiffData PlaneCount="many"/>'), ErrorKind.INVALID_TAG),
     "negative": (ome_text(planes='<TiffData IFD="-7"/>'), ErrorKind.INVALID_TAG),
     "zero": (ome_text(t=0), ErrorKind.INVALID_TAG),
+    "rows-and-columns-twice": (
+        ome_text().replace("XYCZT", "XYXYX"),
+        ErrorKind.UNSUPPORTED_LAYOUT,
+    ),
     "entities": (
         ome_text(doctype='<!DOCTYPE OME [<!ENTITY a "aaaaaaaa">]>'),
         ErrorKind.INVALID_TAG,

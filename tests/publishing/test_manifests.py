@@ -75,11 +75,11 @@ def test_blocks_of_tiles_and_dates(
 def test_a_date_more_rewrites_little(tmp_path: Path) -> None:
     repo = tmp_path / "r"
     options: dict[str, Any] = {"stitch": True, "along": "datetime"}
-    stack(tiles(tmp_path, 16, range(14), 16), str(repo), grid="tiles", **options)
+    stack(tiles(tmp_path, 32, range(14), 16), str(repo), grid="tiles", **options)
     before = {path for path in repo.rglob("*") if path.is_file()}
     manifests = list((repo / "manifests").iterdir())
-    assert len(manifests) < 30
+    assert len(manifests) < 60
     assert max(path.stat().st_size for path in manifests) < 400_000
-    append(tiles(tmp_path, 16, range(14, 15), 16), str(repo), **options)
+    append(tiles(tmp_path, 32, range(14, 15), 16), str(repo), **options)
     new = [path for path in repo.rglob("*") if path.is_file() and path not in before]
-    assert sum(path.stat().st_size for path in new) < 250_000
+    assert sum(path.stat().st_size for path in new) < 1_000_000

@@ -233,7 +233,7 @@ def test_properties_of_stac_items(tmp_path: Path) -> None:
     inventory = scan(item)
     check_bytes("inventory", repr(inventory.table.to_pydict()).encode())
     repo = str(tmp_path / "repository")
-    stack(inventory, repo)
+    stack(inventory, repo, item_properties=["source"])
     check_folder(tmp_path / "repository")
     check_repository(repo)
     check_bytes("item", json.dumps(stac_item(repo)).encode())
@@ -247,7 +247,9 @@ def test_properties_of_stac_items(tmp_path: Path) -> None:
 def test_what_commands_print(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     write_with_secrets(path, 1)
-    repo = str(tmp_path / "repository")
+    (tmp_path / "out").mkdir()
+    repo, cube = str(tmp_path / "repository"), str(tmp_path / "out" / "cube")
+    log_ = str(tmp_path / "out" / "log")
     for arguments in (
         ["info", str(path)],
         ["info", "--json", str(path)],
@@ -257,20 +259,32 @@ def test_what_commands_print(tmp_path: Path) -> None:
         ["log", repo, "--json"],
         ["verify", repo],
         ["info", repo],
+        ["describe", repo],
+        ["describe", repo, "--json"],
+        ["stack", str(path), "--to", cube, "--along", "url", "--message", TEXT],
+        ["describe", cube, "--stac"],
+        ["describe", SECRETS[3]],
+        ["preview", str(path), "-o", str(tmp_path / "out" / "a.png")],
+        ["preview", SECRETS[4], "-o", str(tmp_path / "out" / "b.png")],
+        ["tag", repo, f"see {SECRETS[5]}"],
+        ["remove", SECRETS[6], "--from", repo],
+        ["append", str(path), "--to", cube, "--along", "url"],
         ["publish", SECRETS[0], "--to", repo],
         ["publish", str(path), "--to", SECRETS[3]],
         ["verify", SECRETS[3]],
-        ["scan", SECRETS[8], "--to", str(tmp_path / "never.parquet")],
+        ["scan", SECRETS[8], "-o", str(tmp_path / "never.parquet")],
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "virtual_tiff.cli", *arguments],
+            [sys.executable, "-m", "virtual_tiff.cli", *arguments, "--log-file", log_],
             capture_output=True,
             timeout=120,
             check=False,
         )
         assert b"Traceback" not in done.stderr, arguments
         check_bytes(" ".join(arguments)[:40], done.stdout + done.stderr)
+        assert b"no such option" not in done.stderr.lower(), arguments
     check_folder(tmp_path / "repository")
+    assert check_folder(tmp_path / "out") > 5
 
 
 def test_credentials_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

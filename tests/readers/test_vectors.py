@@ -21,6 +21,8 @@ def test_zarr_python_decodes_the_vector(vector: Vector, tmp_path: Path) -> None:
 def test_every_persisted_codec_has_vectors_and_a_page() -> None:
     table = from_json(DATA.read_text(encoding="utf-8"))
     persisted = {name for chain in table.codecs.values() for name in chain} - _CORE
+    # For encodings that no writer of the matrix has.
+    persisted.add("imagecodecs_tiff")
     assert {vector.name.partition(": ")[0] for vector in vectors()} == persisted
     for name in persisted:
         assert (_PAGES / f"{name}.md").exists(), name

@@ -198,6 +198,7 @@ def test_key_files_of_google(
     """The key itself names the server, so that requests show that it was read."""
     for name in [name for name in os.environ if name.startswith("GOOGLE_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("GOOGLE_ALLOW_HTTP", "true")
     key = json.dumps(
         {
             "gcs_base_url": f"http://127.0.0.1:{listener.server_address[1]}",

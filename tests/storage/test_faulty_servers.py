@@ -22,7 +22,7 @@ import zarr
 
 from virtual_tiff import VirtualTIFF
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
-from virtual_tiff.storage.retries import PATIENCE, TIMEOUT
+from virtual_tiff.storage.settings import RETRY_SECONDS, TIMEOUT_SECONDS
 from virtual_tiff.storage.stores import registry_for
 
 _BUFFER = io.BytesIO()
@@ -141,8 +141,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server]:
-    monkeypatch.setenv(PATIENCE, "0")
-    monkeypatch.setenv(TIMEOUT, "1")
+    monkeypatch.setenv(RETRY_SECONDS, "0")
+    monkeypatch.setenv(TIMEOUT_SECONDS, "1")
     server = _Server(("127.0.0.1", 0), _Handler)
     server.ended = threading.Event()
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from urllib.request import Request, urlopen
 
 import obstore
 import pyarrow as pa
@@ -23,7 +24,7 @@ from tests.helpers.range_server import RangeServer
 from tests.helpers.s3 import make_bucket, moto_server, s3_environment
 from virtual_tiff import VirtualTIFF, append, publish, scan, tile_matrix_set, verify
 from virtual_tiff.audit.report import Status
-from virtual_tiff.errors import ErrorKind
+from virtual_tiff.errors import ErrorKind, SourceError
 from virtual_tiff.inspection.read import info
 from virtual_tiff.operations.stack import stack
 from virtual_tiff.storage.addresses import chunk_location
@@ -189,6 +190,69 @@ def _unreadable(folder: Path) -> dict[str, str]:
     expected["cycle.tif"] = str(ErrorKind.NOT_FOUND)
     (folder / "loop").symlink_to(".")
     return expected
+
+
+#: Keys of S3, of which the first is found by every wrong reading of a sign.
+KEYS = [
+    *("%0A.tif", "%.tif", "%zz.tif", "back\\slash.tif", "c1\x85.tif", "\u2028.tif", "\u202e.tif"),
+    *("\xa0.tif", " .tif", "\U0001f600.tif", "e\u0301.tif", "\xe9.tif", '"<&amp;>^|`{}.tif'),
+    "L" * (1024 - len("d/.tif")) + ".tif",
+]
+#: Keys that obstore does not read.
+UNREADABLE = ["tab\t.tif", "bell\x07.tif", "esc\x1b]0;t\x07.tif", "del\x7f.tif", "return\r.tif"]
+UNREADABLE += ["/first.tif", "a//b.tif", "./a.tif", "a/../b.tif"]
+
+
+def put(endpoint: str, key: str, data: bytes) -> None:
+    """Put an object by a plain request, since obstore refuses some keys."""
+    name = quote(key, safe="/")
+    kind = {"Content-Type": "image/tiff"}
+    with urlopen(Request(f"{endpoint}/{BUCKET}/d/{name}", data, kind, method="PUT"), timeout=30):
+        pass
+
+
+@pytest.fixture(scope="module")
+def keys(files: Path) -> Iterator[str]:
+    """The endpoint of a bucket with a folder of odd keys."""
+    with moto_server() as endpoint, pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_environment(endpoint).items():
+            patch.setenv(name, value)
+        make_bucket(endpoint, BUCKET)
+        for name, file in zip(KEYS, sorted(files.iterdir()), strict=False):
+            put(endpoint, name, file.read_bytes())
+        yield endpoint
+
+
+def test_keys_of_s3(keys: str, tmp_path: Path) -> None:
+    urls = sorted(f"s3://{BUCKET}/d/{name}" for name in KEYS)
+    assert sorted(scan(f"s3://{BUCKET}/d/").images.table["url"].to_pylist()) == urls
+    publish(f"s3://{BUCKET}/d/", str(tmp_path / "folder"))
+    assert sorted(verified(str(tmp_path / "folder"))) == urls
+    for number, url in enumerate(urls):
+        repo = str(tmp_path / str(number))
+        publish([url], repo)
+        assert verified(repo) == [url]
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_keys_that_cannot_be_read(name: str, keys: str, tmp_path: Path) -> None:
+    url = f"s3://{BUCKET}/d/{name}"
+    rows = scan([url, f"s3://{BUCKET}/d/{KEYS[0]}"]).table
+    assert rows["error_kind"].to_pylist() == [str(ErrorKind.NOT_A_FILE), None]
+    assert all(text is None or text.isprintable() for text in rows["error"].to_pylist())
+    result = publish([url, f"s3://{BUCKET}/d/{KEYS[0]}"], str(tmp_path / "r"), on_failed="skip")
+    assert (len(result.added), len(result.failed)) == (1, 1)
+
+
+def test_a_folder_with_a_key_that_cannot_be_read(keys: str, tmp_path: Path) -> None:
+    """obstore lists nothing of such a folder, so that the error has to name the key."""
+    put(keys, "sub/bell\x07.tif", plain())
+    for address in (f"s3://{BUCKET}/d/sub/", f"s3://{BUCKET}/d/sub/*.tif"):
+        with pytest.raises(SourceError) as caught:
+            scan(address)
+        assert caught.value.kind == ErrorKind.NOT_A_FILE
+        assert str(caught.value).isprintable()
+        assert "d/sub/bell" in str(caught.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")

@@ -11,7 +11,8 @@ import pytest
 from tests.helpers.range_server import RangeServer
 from virtual_tiff import VirtualTIFF
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
-from virtual_tiff.storage.retries import PATIENCE, TIMEOUT, retry_settings
+from virtual_tiff.storage.retries import retry_settings
+from virtual_tiff.storage.settings import RETRY_SECONDS, TIMEOUT_SECONDS
 from virtual_tiff.storage.stores import registry_for
 
 
@@ -33,7 +34,7 @@ def test_they_outlast_a_throttled_minute() -> None:
 
 
 def test_an_error_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PATIENCE, "1")
+    monkeypatch.setenv(RETRY_SECONDS, "1")
     (tmp_path / "a.tif").write_bytes(b"II*")
     with RangeServer(tmp_path, error_rate=1.0) as server:
         url = f"{server.url}/a.tif"
@@ -41,7 +42,7 @@ def test_an_error_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             VirtualTIFF().plan(url, registry_for([url]))
         assert len(server.requests) > 1
         server.configure(error_rate=0, latency=5)
-        monkeypatch.setenv(TIMEOUT, "0.2")
+        monkeypatch.setenv(TIMEOUT_SECONDS, "0.2")
         with pytest.raises(SourceError) as late:
             VirtualTIFF().plan(url, registry_for([url]))
     for error, word in ((throttled.value, "throttled"), (late.value, "timed out")):
@@ -50,7 +51,7 @@ def test_an_error_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_no_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PATIENCE, "0")
+    monkeypatch.setenv(RETRY_SECONDS, "0")
     with RangeServer(tmp_path, error_rate=1.0) as server:
         url = f"{server.url}/a.tif"
         with pytest.raises(SourceError):
@@ -60,6 +61,6 @@ def test_no_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("value", ["soon", "-1", "inf", "nan"])
 def test_values_that_are_no_seconds(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PATIENCE, value)
+    monkeypatch.setenv(RETRY_SECONDS, value)
     with pytest.raises(InvalidOptionError):
         registry_for(["https://example.org/a.tif"])

@@ -27,6 +27,12 @@ SECRETS = [
     f"az://container/a.tif?sv=2020&sig={_SECRET}",
     f"gs://bucket/a.tif?X-Goog-Signature={_SECRET}",
 ]
+#: Names of downloads.
+LOCAL = [
+    f"file:///data/a.tif?sv=2020&sig={_SECRET}",
+    f"file:///data/a.tif%3Fsig={_SECRET}",
+    f"/data/a.tif?X-Amz-Signature={_SECRET}",
+]
 HARMLESS = [
     "https://host/a%20b=c.tif",
     "s3://bucket/year=2020/k%20?#.tif",
@@ -35,7 +41,7 @@ HARMLESS = [
 ]
 
 
-@pytest.mark.parametrize("url", SECRETS)
+@pytest.mark.parametrize("url", SECRETS + LOCAL)
 def test_a_secret_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(InvalidOptionError) as caught:
         source_url(url)
@@ -58,8 +64,10 @@ def test_other_addresses_are_taken(url: str) -> None:
 
 
 def test_links_and_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InvalidOptionError):
-        linked_url("s3://bucket/item.json", f"a.tif?X-Amz-Signature={_SECRET}")
+    for base in ("s3://bucket/item.json", "file:///data/item.json"):
+        for href in (f"a.tif?X-Amz-Signature={_SECRET}", f"/b/a.tif?X-Amz-Signature={_SECRET}"):
+            with pytest.raises(InvalidOptionError):
+                linked_url(base, href)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://user:{_SECRET}@minio")
     with pytest.raises(InvalidOptionError) as caught:
         s3_settings({})

@@ -15,7 +15,10 @@ from tests.helpers.range_server import RangeServer
 from virtual_tiff import VirtualTIFF, info, scan
 from virtual_tiff.cli import main
 from virtual_tiff.errors import InvalidOptionError
-from virtual_tiff.storage.settings import MEANINGS
+from virtual_tiff.publishing.containers import s3_settings
+from virtual_tiff.publishing.repository import storage_at
+from virtual_tiff.storage.settings import MEANINGS, own_server
+from virtual_tiff.storage.stores import registry_for
 
 PACKAGE = Path(virtual_tiff.__file__).parent
 
@@ -59,7 +62,7 @@ def test_concurrency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["PREFETCH", "CONCURRENCY", "LOG"])
-@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5"])
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "9" * 30])
 def test_wrong_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
@@ -69,6 +72,106 @@ def test_wrong_values(
     if name != "LOG":
         with pytest.raises(InvalidOptionError):
             info(path)
+
+
+@pytest.mark.parametrize("name", ["RETRY_SECONDS", "TIMEOUT_SECONDS"])
+@pytest.mark.parametrize("value", ["-1", "x", "nan", "inf", "1e300", "10s"])
+def test_wrong_seconds(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"VIRTUAL_TIFF_{name}", value)
+    with pytest.raises(InvalidOptionError, match=name):
+        registry_for(["https://host/a.tif"])
+
+
+def test_no_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 is no repetition, but no time for a request is a mistake."""
+    monkeypatch.setenv("VIRTUAL_TIFF_RETRY_SECONDS", "0")
+    registry_for(["https://host/a.tif"])
+    for value in ("0", "-0.0"):
+        monkeypatch.setenv("VIRTUAL_TIFF_TIMEOUT_SECONDS", value)
+        with pytest.raises(InvalidOptionError, match="TIMEOUT_SECONDS"):
+            registry_for(["https://host/a.tif"])
+
+
+#: Addresses of servers to which obstore sends no request, but panics.
+NO_SERVERS = [
+    *("localhost:9000", "minio", "", "//minio:9000", "ftp://host", "http://", "https://a b"),
+    *("http://host:99999", "http://[::1", "http:host", "https://host/?x=1", "http://hôst"),
+]
+
+
+@pytest.mark.parametrize("address", NO_SERVERS)
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("AWS_ENDPOINT_URL", "s3://b/a.tif"),
+        ("AWS_ENDPOINT_URL_S3", "s3://b/a.tif"),
+        ("AWS_ENDPOINT", "s3://b/a.tif"),
+        ("VIRTUAL_TIFF_SOURCE_ENDPOINT", "s3://b/a.tif"),
+        ("AZURE_STORAGE_ENDPOINT", "az://c/a.tif"),
+    ],
+)
+def test_addresses_that_are_no_servers(
+    monkeypatch: pytest.MonkeyPatch, address: str, variable: str, url: str
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    if variable.startswith("VIRTUAL") and not address:
+        pytest.skip("an empty variable of ours is not set")
+    monkeypatch.setenv(variable, address)
+    for read in (info, scan):
+        with pytest.raises(InvalidOptionError, match=variable) as caught:
+            read([url], anonymous=True)
+        assert caught.value.remedy
+    if url.startswith("s3://"):
+        with pytest.raises(InvalidOptionError, match=variable):
+            s3_settings({"endpoint": own_server(variable)} if "VIRTUAL" in variable else {})
+    if not variable.startswith("VIRTUAL"):
+        with pytest.raises(InvalidOptionError, match=variable):
+            storage_at(url)
+
+
+@pytest.mark.parametrize("address", NO_SERVERS[:-4])
+def test_options_that_are_no_servers(address: str, tmp_path: Path) -> None:
+    (path,) = write_scenes(tmp_path, 1)
+    repo = str(tmp_path / "repo")
+    command = ["publish", str(path), "--to", repo]
+    assert main([*command, "--source-endpoint", address]) == 2
+    assert main([*command, "--repository-endpoint", address]) == 2
+
+
+def test_the_repository_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIRTUAL_TIFF_REPOSITORY_ENDPOINT", "localhost:9000")
+    with pytest.raises(InvalidOptionError, match="REPOSITORY_ENDPOINT"):
+        storage_at("s3://bucket/repository")
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("AWS_REQUEST_PAYER", "s3://b/a.tif"),
+        ("AWS_SKIP_SIGNATURE", "s3://b/a.tif"),
+        ("AWS_ALLOW_HTTP", "s3://b/a.tif"),
+        ("GOOGLE_SKIP_SIGNATURE", "gs://b/a.tif"),
+        ("AZURE_SKIP_SIGNATURE", "abfs://c@a.dfs.core.windows.net/a.tif"),
+        # Only obstore reads these.
+        ("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "s3://b/a.tif"),
+        ("AWS_TIMEOUT", "s3://b/a.tif"),
+    ],
+)
+@pytest.mark.parametrize("value", ["maybe", "2", " true"])
+def test_wrong_switches(
+    monkeypatch: pytest.MonkeyPatch, variable: str, url: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidOptionError, match=variable):
+        scan([url])
+
+
+def test_all_words_for_who_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What obstore takes for yes when it reads headers, the repository tells its readers."""
+    for word, pays in [("requester", True), ("1", True), ("Yes", True), ("no", False)]:
+        monkeypatch.setenv("AWS_REQUEST_PAYER", word)
+        registry_for(["s3://b/a.tif"], anonymous=True)
+        assert s3_settings({})["requester_pays"] is pays
 
 
 def test_log(

@@ -347,6 +347,14 @@ def test_defaults_of_tiff_6() -> None:
     assert (ifd.extra_samples, ifd.sub_ifds, ifd.color_map) == ((), (), None)
 
 
+@pytest.mark.parametrize("number", [0.5, 1e300, float("nan"), float("inf")])
+def test_numbers_that_are_no_integers(number: float) -> None:
+    with pytest.raises(InvalidTIFFError) as caught:
+        header_of(plain(EXTRA_SAMPLES=double(number, number)))
+    assert (caught.value.kind, caught.value.tag) == (ErrorKind.INVALID_TAG, Tag.EXTRA_SAMPLES)
+    assert header_of(plain(EXTRA_SAMPLES=double(2.0, 1.0))).ifds[0].extra_samples == (2,)
+
+
 def test_tags_whose_value_is_zero_are_not_dropped() -> None:
     (ifd,) = header_of(
         plain(

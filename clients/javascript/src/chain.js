@@ -25,6 +25,12 @@ export function typedArray(dataType) {
   throw new TypeError(`data type ${dataType} has no typed array in JavaScript`)
 }
 
+/** Bytes of a sample; `undefined` where they depend on its value, as for strings. */
+const sampleBytes = (dataType) => (dataType === 'string' ? undefined : dataType === 'bool' ? 1 : typedArray(dataType).BYTES_PER_ELEMENT)
+
+/** Most bytes of a chunk of strings. */
+const MOST_TEXT = 2 ** 26
+
 export const base64 = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0))
 
 export const product = (numbers) => numbers.reduce((a, b) => a * b, 1)
@@ -66,17 +72,19 @@ export function decodedBytes(meta, name) {
   const samples = product(meta.shape)
   const before = meta.codecs[meta.codecs.findIndex((codec) => codec.name === name) - 1]
   const { bitspersample, runlen } = before?.configuration ?? {}
+  const width = sampleBytes(meta.dataType)
+  if (width === undefined) return { size: MOST_TEXT, exact: false }
   switch (before?.name) {
     case 'bytes':
     case 'imagecodecs_floatpred':
-      return { size: samples * typedArray(meta.dataType).BYTES_PER_ELEMENT, exact: true }
+      return { size: samples * width, exact: true }
     case 'imagecodecs_packints':
       return { size: packedBytes(samples, bitspersample, runlen || samples), exact: true }
     case 'imagecodecs_float24':
       return { size: 3 * samples, exact: true }
     default:
       // A stream that is larger than twice its samples is none that an encoder writes.
-      return { size: 2 * samples * typedArray(meta.dataType).BYTES_PER_ELEMENT + 65536, exact: false }
+      return { size: 2 * samples * width + 65536, exact: false }
   }
 }
 

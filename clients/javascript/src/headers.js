@@ -130,3 +130,14 @@ export function sizeOfJPEGXL(bytes) {
   const depth = float ? bits.u32([32, 0], [16, 0], [24, 0], [1, 6]) : bits.u32([8, 0], [10, 0], [12, 0], [1, 6])
   return { ...size, depth, float }
 }
+
+/** Size of a LERC blob, version 2; `undefined` of version 1, which has one value for each pixel. */
+export function sizeOfLERC(bytes) {
+  if (text(bytes, 0, 6) !== 'Lerc2 ' || bytes.length < 26) return undefined
+  const view = viewOf(bytes)
+  const version = view.getUint32(6, true)
+  // Behind a checksum, from version 3 on.
+  const at = version < 3 ? 10 : 14
+  const samples = version < 4 ? 1 : view.getUint32(at + 8, true)
+  return { height: view.getUint32(at, true), width: view.getUint32(at + 4, true), samples }
+}

@@ -98,15 +98,12 @@ const CODECS = {
     (await decoders()).webP(bytes, expected, hasalpha)),
   imagecodecs_lerc: image('LERC', async (bytes, expected, _, decoders) =>
     (await decoders()).lerc(bytes, expected)),
+  imagecodecs_tiff: image('TIFF', async (bytes, expected, { index = 0 }, decoders) =>
+    (await import('./tiff/index.js')).decodeTIFF(bytes, expected, index, decoders)),
 }
 
 // zarrita.js before 0.7 says data_type.
 const normalised = ({ shape, codecs, dataType, data_type }) => ({ shape, codecs, dataType: dataType ?? data_type })
-
-/** A codec of Python that has no decoder here. */
-const WITHOUT_DECODER = {
-  imagecodecs_tiff: 'the chunk is a whole TIFF that only libtiff decodes. Read the array in Python, or publish the image converted',
-}
 
 /** Names of the codecs. */
 export const names = Object.freeze(Object.keys(CODECS))
@@ -131,12 +128,6 @@ export function register(registry, { wasm } = {}) {
       }
     }
     registry.set(name, async () => ({ fromConfig }))
-  }
-  for (const [name, reason] of Object.entries(WITHOUT_DECODER)) {
-    const fail = () => {
-      throw new Error(`${name}: ${reason}`)
-    }
-    registry.set(name, async () => ({ fromConfig: () => ({ kind: 'array_to_bytes', encode: fail, decode: fail }) }))
   }
   bound(registry, normalised)
 }

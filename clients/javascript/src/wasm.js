@@ -3,7 +3,7 @@
 
 import { contained, readModule } from '#platform'
 import { base64 } from './chain.js'
-import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfJPEGXR, sizeOfWebP } from './headers.js'
+import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfJPEGXR, sizeOfLERC, sizeOfWebP } from './headers.js'
 import { decodePNG } from './png.js'
 
 // Literal, so that bundlers find the files.
@@ -176,22 +176,28 @@ function decodeWebP(module, bytes, expected, alpha) {
   const decoded = module.decode(bytes.slice().buffer)
   if (!decoded) throw new Error('WebP: damaged stream')
   const { data: rgba, width, height } = decoded
-  if (alpha) return { data: new Uint8Array(rgba.buffer, rgba.byteOffset, rgba.length), width, height, samples }
-  const data = new Uint8Array(width * height * 3)
-  for (let i = 0, j = 0; i < data.length; j++) {
-    data[i++] = rgba[j++]
-    data[i++] = rgba[j++]
-    data[i++] = rgba[j++]
+  const data = new Uint8Array(rgba.buffer, rgba.byteOffset, rgba.length)
+  if (alpha) return { data, width, height, samples }
+  // In place: large images need no memory for a copy.
+  for (let i = 0, j = 0; j < data.length; i += 3, j += 4) {
+    data[i] = data[j]
+    data[i + 1] = data[j + 1]
+    data[i + 2] = data[j + 2]
   }
-  return { data, width, height, samples }
+  return { data: data.subarray(0, 3 * width * height), width, height, samples }
 }
 
 function decodeLERC(module, bytes, expected) {
+  // The library reserves memory for each value of a pixel before it tells their number.
+  const claimed = sizeOfLERC(bytes)
+  if (claimed && expected % (claimed.width * claimed.height * claimed.samples) !== 0) {
+    check('LERC', claimed, claimed.samples, expected)
+  }
   const input = bytes.slice().buffer
   const info = module.getBlobInfo(input)
   check('LERC', info, info.depthCount * info.bandCount, expected)
-  const { pixels, width, height, depthCount } = module.decode(input, { returnInterleaved: true })
-  if (pixels.length === 1) return { data: pixels[0], width, height, samples: depthCount }
+  const { pixels, mask, width, height, depthCount } = module.decode(input, { returnInterleaved: true })
+  if (pixels.length === 1) return { data: pixels[0], mask, width, height, samples: depthCount }
   if (depthCount > 1) throw new RangeError('LERC: several bands of several values are not supported')
   const samples = pixels.length
   const data = new pixels[0].constructor(samples * width * height)

@@ -36,11 +36,12 @@ function scans(size, count) {
   ])
 }
 
-// Headers that claim 65,000 × 65,000 pixels.
+// Headers that claim 65,000 × 65,000 pixels, or as many values of each.
 const CLAIMS = {
   imagecodecs_png: (b) => b.set([0, 0, 253, 232, 0, 0, 253, 232], 16),
   imagecodecs_jpeg: (b) => b.set([253, 232, 253, 232], b.findIndex((v, i) => v === 0xff && b[i + 1] === 0xc0) + 5),
   imagecodecs_jpeg2k: (b) => b.set([0, 0, 253, 232, 0, 0, 253, 232], b.findIndex((v, i) => v === 0xff && b[i + 1] === 0x51) + 6),
+  imagecodecs_lerc: (b) => b.set([255, 255, 255, 7], 22),
   imagecodecs_webp: (b) => b.set([255, 255, 255, 15], 21),
 }
 

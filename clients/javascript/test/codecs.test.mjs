@@ -9,6 +9,7 @@ import * as zarr05 from 'zarrita-0.5'
 import * as zarr06 from 'zarrita-0.6'
 
 import { names, register } from '../src/index.js'
+import { zstdFrame } from './bombs.mjs'
 import { read, storeOf, vectors } from './vectors.mjs'
 
 const all = await vectors()
@@ -20,6 +21,25 @@ for (const [version, module] of [['0.5', zarr05], ['0.6', zarr06], ['0.7', zarr]
       assert.deepEqual(await read(module, storeOf(vector)), vector.decoded)
     })
   }
+}
+
+for (const [version, module] of [['0.5', zarr05], ['0.6', zarr06], ['0.7', zarr]]) {
+  const stored = (data_type, first, content) => storeOf({
+    data_type,
+    chunk_shape: [3],
+    codecs: [{ name: first }, { name: 'zstd', configuration: { level: 0, checksum: false } }],
+    encoded: zstdFrame([0, 0], [[0, content.length, ...content]]),
+  })
+  const all = async (store) => {
+    const array = await module.open.v3(module.root(store), { kind: 'array' })
+    return [...(await module.get(array)).data]
+  }
+  test(`zarrita ${version}: booleans and (0.6, 0.7) strings are read as without this package`, async () => {
+    assert.deepEqual(await all(stored('bool', 'bytes', [1, 0, 1])), [true, false, true])
+    if (version === '0.5') return
+    const texts = [3, 0, 0, 0, 1, 0, 0, 0, 97, 0, 0, 0, 0, 2, 0, 0, 0, 98, 99]
+    assert.deepEqual(await all(stored('string', 'vlen-utf8', texts)), ['a', '', 'bc'])
+  })
 }
 
 test('every codec has a vector', () => {

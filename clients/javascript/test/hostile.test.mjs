@@ -101,10 +101,44 @@ test('JPEG XR with alpha is refused, not read with zeros', async () => {
   assert.match(`${error.message} ${error.cause?.message}`, /alpha/)
 })
 
-test('whole TIFFs are refused by the name of their codec', async () => {
-  const codecs = [{ name: 'imagecodecs_tiff', configuration: { index: 0 } }]
-  const error = await outcome(small(codecs, new Uint8Array(16)))
-  assert.match(`${error.message} ${error.cause?.message}`, /imagecodecs_tiff: the chunk is a whole TIFF/)
+
+const wholeTIFF = (name) => find('imagecodecs_tiff', name)
+/** A copy whose entry of a tag has another value. */
+function withTag(vector, tag, value) {
+  const encoded = vector.encoded.slice()
+  const view = new DataView(encoded.buffer)
+  const directory = view.getUint32(4, true)
+  for (let n = 0; n < view.getUint16(directory, true); n++) {
+    const entry = directory + 2 + 12 * n
+    if (view.getUint16(entry, true) === tag) view.setUint32(entry + 8, value, true)
+  }
+  return { ...vector, encoded }
+}
+
+test('what a whole TIFF has and is not decoded is refused by its name', async () => {
+  const vector = wholeTIFF('YCbCr 2, 2')
+  for (const [tag, value, reason] of [
+    [259, 32809, /imagecodecs_tiff: compression 32809 is not supported/],
+    [530, 0x40004, /imagecodecs_tiff: subsampling 4, 4 is not supported/],
+  ]) {
+    const error = await outcome(withTag(vector, tag, value))
+    assert.match(`${error.message} ${error.cause?.message}`, reason)
+  }
+})
+
+test('whole TIFFs whose directories or segments are not there are refused', async () => {
+  const vector = wholeTIFF('YCbCr 2, 2')
+  const directory = new DataView(vector.encoded.buffer).getUint32(4, true)
+  const circle = vector.encoded.slice()
+  const view = new DataView(circle.buffer)
+  view.setUint32(directory + 2 + 12 * view.getUint16(directory, true), directory, true)
+  const far = [{ name: 'imagecodecs_tiff', configuration: { index: 2 ** 31 } }]
+  await refused({ ...vector, encoded: circle, codecs: far })
+  await refused({ ...vector, codecs: [{ name: 'imagecodecs_tiff', configuration: { index: 1 } }] })
+  for (const [tag, value] of [[256, 65000], [257, 65000], [278, 1], [273, 2 ** 31]]) {
+    await refused(withTag(vector, tag, value))
+  }
+  await refused({ ...vector, encoded: vector.encoded.slice(0, 30) })
 })
 
 test('packed samples of whole words are little-endian, as imagecodecs takes them', async () => {

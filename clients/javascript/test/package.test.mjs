@@ -1,5 +1,5 @@
 // The package as npm publishes it: packed, installed in a clean folder, bundled, and run in Chromium on a
-// page with a strict Content-Security-Policy.
+// page with a strict Content-Security-Policy. Bundled by esbuild and by Vite, and compiled by TypeScript.
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
@@ -13,6 +13,7 @@ import { promisify } from 'node:util'
 
 import { build } from 'esbuild'
 import { chromium } from 'playwright-core'
+import { build as buildByVite, createServer as createViteServer } from 'vite'
 
 import { bombs, damaged } from './bombs.mjs'
 import { vectors } from './vectors.mjs'
@@ -54,6 +55,8 @@ before(async () => {
   })
   await cp(join(folder, 'node_modules/zarrita-tiff-codecs/wasm'), join(folder, 'dist/wasm'), { recursive: true })
   await writeFile(join(folder, 'dist/index.html'), '<!doctype html><script type="module" src="js/page.js"></script>')
+  await writeFile(join(folder, 'index.html'), '<!doctype html><script type="module" src="./page.mjs"></script>')
+  await buildByVite({ root: folder, base: './', configFile: false, logLevel: 'error', build: { outDir: 'dist/vite' } })
   server = createServer(async (request, response) => {
     const path = new URL(request.url, 'http://localhost').pathname
     const body = await readFile(join(folder, 'dist', path)).catch(() => null)
@@ -80,17 +83,19 @@ after(async () => {
   await rm(folder, { recursive: true, force: true, maxRetries: 5 })
 })
 
-test('Chromium decodes every vector', async () => {
-  const base64 = (bytes) => Buffer.from(bytes).toString('base64')
+const base64 = (bytes) => Buffer.from(bytes).toString('base64')
+
+async function decodesEveryVector() {
   for (const vector of all) {
     const task = { ...vector, encoded: base64(vector.encoded), decoded: '' }
     const found = await page.evaluate((one) => globalThis.decode(one), task)
     assert.deepEqual(found, { decoded: base64(vector.decoded) }, `${vector.codec}: ${vector.name}`)
   }
-})
+}
+
+test('Chromium decodes every vector', decodesEveryVector)
 
 test('Chromium refuses bombs, and ends damaged streams, within ten seconds each', async () => {
-  const base64 = (bytes) => Buffer.from(bytes).toString('base64')
   const run = async (vector) => {
     const began = performance.now()
     const found = await page.evaluate((one) => globalThis.decode(one), { ...vector, encoded: base64(vector.encoded), decoded: '' })
@@ -107,6 +112,66 @@ test('Chromium refuses bombs, and ends damaged streams, within ten seconds each'
   for (const vector of all) assert.deepEqual(await run(vector), { decoded: base64(vector.decoded) }, vector.name)
 })
 
-test('the page prints nothing', () => {
+test('Chromium decodes every vector with what Vite built', async () => {
+  await page.goto(`http://127.0.0.1:${server.address().port}/vite/index.html`)
+  await page.waitForFunction(() => 'decode' in globalThis)
+  await decodesEveryVector()
+})
+
+test("Chromium decodes every vector from Vite's development server", async () => {
+  // As the README says.
+  const needed = ['@cornerstonejs/codec-openjpeg/decodewasmjs', 'jpegxr'].map((name) => `zarrita-tiff-codecs > ${name}`)
+  const vite = await createViteServer({
+    root: folder,
+    configFile: false,
+    logLevel: 'error',
+    optimizeDeps: { exclude: ['zarrita-tiff-codecs'], include: needed, entries: ['index.html'] },
+    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
+  })
+  try {
+    await vite.listen()
+    const printed = messages.length
+    await page.goto(vite.resolvedUrls.local[0])
+    await page.waitForFunction(() => 'decode' in globalThis)
+    await decodesEveryVector()
+    // Its own client prints that it connects.
+    messages.length = printed
+  } finally {
+    await page.goto('about:blank')
+    await vite.close()
+  }
+})
+
+const CONSUMER = `
+import * as zarr from 'zarrita'
+import { names, register, type Registry, type WasmFile } from 'zarrita-tiff-codecs'
+import { withoutTranspose } from 'zarrita-tiff-codecs/store'
+
+register(zarr.registry)
+register(zarr.registry, { wasm: (name: WasmFile) => new URL(name, 'https://example.com/wasm/') })
+const first: string | undefined = names[0]
+const registry: Registry = new Map()
+register(registry)
+const store = withoutTranspose(new zarr.FetchStore('https://example.com/cube'), zarr.registry)
+export const opened = zarr.open.v3(zarr.root(store).resolve(first ?? ''), { kind: 'array' })
+// @ts-expect-error No such option.
+register(zarr.registry, { wams: 'https://example.com/' })
+// @ts-expect-error No such file.
+register(zarr.registry, { wasm: (name) => (name === 'gif.wasm' ? '' : name) })
+`
+
+test('a strict TypeScript consumer compiles', async () => {
+  await writeFile(join(folder, 'consumer.ts'), CONSUMER)
+  const compiler = fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url))
+  const options = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--target', 'es2022']
+  // Types that zarrita.js depends on are not for Node's resolution.
+  for (const resolution of [['--module', 'nodenext', '--skipLibCheck'], ['--module', 'esnext', '--moduleResolution', 'bundler']]) {
+    const { stdout } = await run(process.execPath, [compiler, ...options, ...resolution, 'consumer.ts'], { cwd: folder })
+      .catch((error) => error)
+    assert.equal(stdout, '')
+  }
+})
+
+test('the pages print nothing', () => {
   assert.deepEqual(messages, [])
 })

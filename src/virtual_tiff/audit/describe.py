@@ -14,7 +14,7 @@ import zarr
 from icechunk import IcechunkStore
 
 from virtual_tiff.audit.files import RecordedFiles
-from virtual_tiff.audit.history import snapshot_of
+from virtual_tiff.audit.history import version_of
 from virtual_tiff.audit.samples import unlisted_arrays
 from virtual_tiff.audit.stac_item import stac_item
 from virtual_tiff.cubes.coordinate import as_text
@@ -115,6 +115,8 @@ class RepositoryInfo:
     ----------
     location, branch, snapshot_id, written_at, message
         Where it is, and the snapshot that is described.
+    version
+        How Icechunk's `readonly_session` opens it: `branch`, `tag` or `snapshot_id`.
     groups
         Cubes and files, by path.
     files, file_bytes
@@ -131,6 +133,7 @@ class RepositoryInfo:
 
     location: str
     branch: str
+    version: Mapping[str, str]
     snapshot_id: str
     written_at: datetime
     message: str
@@ -185,9 +188,11 @@ def describe(
     repository = repo if isinstance(repo, icechunk.Repository) else open_repository(repo)
     location = text_of(repository.storage if isinstance(repo, icechunk.Repository) else repo)
     with icechunk_errors(repo):
-        snapshot = snapshot_of(repository, branch if version is None else version)
-        session = repository.readonly_session(snapshot_id=snapshot)
-        said = repository.lookup_snapshot(snapshot)
+        opened = version_of(repository, branch, version)
+        session = repository.readonly_session(
+            opened.get("branch"), tag=opened.get("tag"), snapshot_id=opened.get("snapshot_id")
+        )
+        said = repository.lookup_snapshot(session.snapshot_id)
         files = RecordedFiles.read(session.store)
         found = _groups(session.store, files)
         listed = set(found)
@@ -201,14 +206,15 @@ def describe(
             path: _detailed(session.store, each, images) if number < limit else each
             for number, (path, each) in enumerate(chosen.items())
         }
-        manifests = repository.list_manifest_files(snapshot)
+        manifests = repository.list_manifest_files(session.snapshot_id)
         tags = {name: repository.lookup_tag(name) for name in sorted(repository.list_tags())}
         branches = tuple(sorted(repository.list_branches()))
     containers = tuple(c.prefix for c in stored_containers(repository.config))
     return RepositoryInfo(
         location=location,
         branch=branch,
-        snapshot_id=snapshot,
+        version=opened,
+        snapshot_id=session.snapshot_id,
         written_at=said.written_at,
         message=redacted(said.message),
         groups=detailed,
@@ -219,13 +225,15 @@ def describe(
         containers=containers,
         branches=branches,
         tags=tags,
-        code=_code(location, containers, branch, detailed),
+        code=_code(location, containers, opened, detailed),
     )
 
 
-def stac_items(repo: Location, *, group: str = "", branch: str = "main") -> dict[str, Any]:
+def stac_items(
+    repo: Location, *, group: str = "", branch: str = "main", version: str | None = None
+) -> dict[str, Any]:
     """Describe all cubes of a repository as a STAC ItemCollection; see `stac_item`."""
-    found = describe(repo, group=group, branch=branch, limit=0).groups.values()
+    found = describe(repo, group=group, branch=branch, version=version, limit=0).groups.values()
     paths = [each.path for each in found if each.kind == "cube"]
     if not paths:
         raise RepositoryError(
@@ -236,7 +244,7 @@ def stac_items(repo: Location, *, group: str = "", branch: str = "main") -> dict
         )
     return {
         "type": "FeatureCollection",
-        "features": [stac_item(repo, group=path, branch=branch) for path in paths],
+        "features": [stac_item(repo, group=path, branch=branch, version=version) for path in paths],
     }
 
 
@@ -351,7 +359,10 @@ def _gaps(group: zarr.Group, present: Any) -> tuple[int, tuple[str, ...]]:
 
 
 def _code(
-    location: str, containers: Sequence[str], branch: str, groups: Mapping[str, GroupInfo]
+    location: str,
+    containers: Sequence[str],
+    version: Mapping[str, str],
+    groups: Mapping[str, GroupInfo],
 ) -> str:
     first = next(iter(groups.values()), None)
     if first is None or not location:
@@ -360,7 +371,7 @@ def _code(
     return reading_code(
         location,
         containers,
-        branch=branch,
+        version=version,
         group=first.dataset,
         first=times[0].first if times else "",
         last=times[0].last if times else "",

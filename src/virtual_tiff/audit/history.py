@@ -154,6 +154,21 @@ def snapshot_of(repository: icechunk.Repository, version: str, *, only: str | No
     )
 
 
+def version_of(repository: icechunk.Repository, branch: str, version: str | None) -> dict[str, str]:
+    """Return the arguments of `readonly_session` for a branch, or for a version instead.
+
+    Raises
+    ------
+    RepositoryError
+        As `snapshot_of`.
+    """
+    named = branch if version is None else version
+    snapshot = snapshot_of(repository, named)
+    if named in repository.list_tags():
+        return {"tag": named}
+    return {"branch": named} if named in repository.list_branches() else {"snapshot_id": snapshot}
+
+
 def commit_of(snapshot: Any) -> Commit:
     """Return what a snapshot says of its commit."""
     metadata = snapshot.metadata

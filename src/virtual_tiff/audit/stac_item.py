@@ -12,6 +12,7 @@ import zarr
 from numpy.typing import NDArray
 from pyproj import CRS
 
+from virtual_tiff.audit.history import version_of
 from virtual_tiff.cubes.grid import crs_result
 from virtual_tiff.cubes.plan import ImageGrid
 from virtual_tiff.errors import ErrorKind, RepositoryError
@@ -40,6 +41,7 @@ def stac_item(
     group: str = "",
     identifier: str | None = None,
     branch: str = "main",
+    version: str | None = None,
 ) -> dict[str, Any]:
     """Describe a cube as a STAC Item.
 
@@ -53,6 +55,8 @@ def stac_item(
         Id of the Item; by default made from the names of repository and group.
     branch
         Branch to describe.
+    version
+        A tag, or the id of a snapshot, to describe instead.
 
     Returns
     -------
@@ -67,8 +71,11 @@ def stac_item(
     """
     repository = open_repository(repo)
     with icechunk_errors(repo):
-        session = repository.readonly_session(branch=branch)
-        written = next(iter(repository.ancestry(branch=branch))).written_at
+        opened = version_of(repository, branch, version)
+        session = repository.readonly_session(
+            opened.get("branch"), tag=opened.get("tag"), snapshot_id=opened.get("snapshot_id")
+        )
+        written = repository.lookup_snapshot(session.snapshot_id).written_at
         pyramid = level_count(session.store, group) > 0
         full = f"{key_prefix(group)}0" if pyramid else group
         cube = _Cube.read(session.store, full)
@@ -99,7 +106,7 @@ def stac_item(
                 "description": reading_code(
                     location,
                     tuple(c.prefix for c in stored_containers(repository.config)),
-                    branch=branch,
+                    version=opened,
                     group=full,
                     first=cube.first_time,
                     last=cube.last_time,

@@ -25,6 +25,13 @@ PREFIX = "catalog:"
 
 type Kind = Literal["api", "listing", "tiles"]
 type Layout = Literal["stack", "stitch", "tree"]
+type Corner = Literal["north-west", "south-west"]
+#: Keys with a fixed set of values.
+_CHOICES = {
+    "kind": get_args(Kind.__value__),
+    "layout": get_args(Layout.__value__),
+    "corner": get_args(Corner.__value__),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +89,7 @@ class Archive:
     sources: Sequence[str] = ()
     template: str = ""
     tile_size: int = 0
-    corner: Literal["north-west", "south-west"] = "north-west"
+    corner: Corner = "north-west"
     latitude: str = "{degrees}{hemisphere}"
     longitude: str = "{degrees}{hemisphere}"
     assets: Sequence[str] = ()
@@ -110,12 +117,24 @@ def archives() -> dict[str, Archive]:
         path = Path(place)
         try:
             files_there = sorted(path.glob("*.toml")) if path.is_dir() else [path]
-            found |= {
-                (one := _read(file.read_text("utf-8"), file)).name: one for file in files_there
-            }
         except OSError as error:
             raise InvalidOptionError(f"{CATALOG} is {place!r}: {error.strerror}.") from error
+        if not files_there:
+            raise InvalidOptionError(f"{CATALOG} is {place!r}, a folder without TOML files.")
+        try:
+            found |= {(one := _load(file)).name: one for file in files_there}
+        except InvalidOptionError as error:
+            raise InvalidOptionError(f"{CATALOG} is {place!r}: {error.message}") from error
     return found
+
+
+def _load(path: Path) -> Archive:
+    try:
+        return _read(path.read_text("utf-8"), path)
+    except OSError as error:
+        raise InvalidOptionError(f"{path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidOptionError(f"{path} is not text in UTF-8.") from error
 
 
 @cache
@@ -139,11 +158,7 @@ def archive(name: str) -> Archive:
     """
     name = name.removeprefix(PREFIX)
     if name.endswith(".toml"):
-        path = Path(name)
-        try:
-            return _read(path.read_text("utf-8"), path)
-        except OSError as error:
-            raise InvalidOptionError(f"{path}: {error.strerror}.") from error
+        return _load(Path(name))
     known = archives()
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
@@ -182,18 +197,26 @@ def _check(path: Path, key: str, value: Any, factory: Any, default: Any) -> None
         expected = int
     if not isinstance(value, expected):
         raise InvalidOptionError(f"{path}: {key} must be a {expected.__name__}.")
-    if key in ("kind", "layout"):
-        choices = get_args((Kind if key == "kind" else Layout).__value__)
-        if value not in choices:
-            raise InvalidOptionError(
-                f"{path}: {key} is {value!r}, not one of {', '.join(choices)}."
-            )
+    parts = value.values() if expected is dict else value if expected is list else ()
+    if not all(isinstance(part, str) for part in parts):
+        raise InvalidOptionError(f"{path}: {key} must have texts alone.")
+    if key in _CHOICES and value not in _CHOICES[key]:
+        raise InvalidOptionError(
+            f"{path}: {key} is {value!r}, not one of {', '.join(_CHOICES[key])}."
+        )
+    if key == "rewrite" and len(value) not in (0, 2):
+        raise InvalidOptionError(f"{path}: rewrite must be a pattern and its replacement.")
     patterns = value.values() if key == "columns" else value[:1] if key == "rewrite" else ()
     for pattern in patterns:
         try:
             re.compile(pattern)
         except re.error as error:
             raise InvalidOptionError(f"{path}: {pattern!r} is no pattern: {error}.") from error
+    if key == "rewrite" and value:
+        try:
+            re.compile(value[0] + "|").sub(value[1], "")
+        except (re.error, IndexError) as error:
+            raise InvalidOptionError(f"{path}: {value[1]!r} is no replacement: {error}.") from error
 
 
 def _check_kind(path: Path, document: Mapping[str, Any]) -> None:
@@ -205,3 +228,19 @@ def _check_kind(path: Path, document: Mapping[str, Any]) -> None:
     for key in needed[document["kind"]]:
         if not document.get(key):
             raise InvalidOptionError(f"{path} lacks {key!r}, which the kind needs.")
+    if document["kind"] != "tiles":
+        return
+    if not 0 < document["tile_size"] <= 90:
+        raise InvalidOptionError(f"{path}: tile_size must be 1 to 90 degrees.")
+    forms: list[tuple[str, dict[str, object]]] = [
+        ("latitude", {"degrees": 10, "hemisphere": "N"}),
+        ("longitude", {"degrees": 10, "hemisphere": "E"}),
+        ("template", {"latitude": "10N", "longitude": "10E"}),
+    ]
+    for key, values in forms:
+        try:
+            # The defaults are right.
+            str(document.get(key, "")).format(**values)
+        except (ValueError, LookupError, AttributeError) as error:
+            names = " and ".join(f"{{{name}}}" for name in values)
+            raise InvalidOptionError(f"{path}: {key} may have {names} alone.") from error

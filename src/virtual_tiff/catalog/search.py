@@ -45,7 +45,8 @@ def found_items(
     InvalidOptionError
         Neither place nor time is given; or pystac-client is not installed.
     SourceError
-        The API does not answer, or answers with anything else than pages of Items that end.
+        The API does not answer, or answers with anything else than pages of Items that end, or
+        with fewer Items than it counts.
     """
     if bbox is None and datetime is None:
         raise InvalidOptionError(
@@ -63,8 +64,9 @@ def found_items(
     from requests.exceptions import RequestException
 
     box = None if bbox is None else check_bbox(bbox)
+    requests = _requests()
     try:
-        client = Client.open(archive.endpoint, stac_io=_requests())
+        client = Client.open(archive.endpoint, stac_io=requests)
         try:
             search = client.search(
                 method=_method(client),
@@ -76,7 +78,8 @@ def found_items(
         except Exception as error:
             # pystac-client raises `Exception` for times that it cannot read.
             raise InvalidOptionError(f"the search is refused: {error}.") from error
-        for item in _distinct(search.pages_as_dicts(), archive.endpoint):
+        pages = requests.get_pages(search.url, search.method, search.get_parameters())
+        for item in _distinct(pages, archive.endpoint):
             yield _rewritten(item, archive.rewrite)
     except (APIError, RequestException) as error:
         raise _failed(f"it does not answer a request: {error}", archive.endpoint) from error
@@ -104,7 +107,7 @@ def _requests() -> Any:
     from urllib3.util import Retry
 
     class Pages(StacApiIO):
-        """Follows links of pages without Items too, where pystac-client 0.9 ends a search."""
+        """Yields pages without Items too, and follows their links; pystac-client 0.9 ends there."""
 
         def get_pages(
             self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
@@ -113,8 +116,7 @@ def _requests() -> Any:
             empty = 0
             while True:
                 empty = 0 if page["features"] else empty + 1
-                if not empty:
-                    yield page
+                yield page
                 following = [link for link in page.get("links") or () if link["rel"] == "next"]
                 if not following:
                     return
@@ -141,26 +143,53 @@ def _distinct(pages: Iterable[Mapping[str, Any]], url: str) -> Iterator[dict[str
     Raises
     ------
     SourceError
-        A page has no Item that is new, as where pages follow each other in a circle.
+        A page has no Item that is new, as where pages follow each other in a circle; or the pages
+        end before the Items that each of them counts, of which some may come and go meanwhile.
     """
     seen: set[tuple[object, object]] = set()
+    counts: list[int] = []
     for page in pages:
         before = len(seen)
+        count = number_matched(page)
+        if count is not None and (page["features"] or not seen):
+            counts.append(count)
         for item in page["features"]:
             name = (item.get("collection"), item["id"])
             if name not in seen:
                 seen.add(name)
                 yield item
-        if len(seen) == before:
+        if page["features"] and len(seen) == before:
             raise _failed("its pages repeat each other without an end", url)
+    if counts and min(counts) > len(seen):
+        raise _failed(
+            f"it counts {min(counts)} Items, but its pages end after {len(seen)}",
+            url,
+            " If the API only estimates its count, save the Items with pystac-client and name "
+            "their file.",
+        )
 
 
-def _failed(reason: str, url: str) -> SourceError:
+def number_matched(page: Mapping[str, Any]) -> int | None:
+    """Return how many Items a search has on all its pages, as one of them says it.
+
+    `numberMatched` is of OGC API Features (part 1, 7.15.8) and must be exact; `context` is of the
+    Context extension, which it replaces.
+    """
+    context = page.get("context")
+    before = context.get("matched") if isinstance(context, Mapping) else None
+    for count in (page.get("numberMatched"), before):
+        if isinstance(count, int) and not isinstance(count, bool):
+            return count
+    return None
+
+
+def _failed(reason: str, url: str, more: str = "") -> SourceError:
     return SourceError(
         f"the STAC API failed: {reason}.",
         kind=ErrorKind.STORAGE,
         url=url,
-        remedy="Nothing was written: try again, or search for a smaller box or a shorter time.",
+        remedy="Nothing was written: try again, or search for a smaller box or a shorter time."
+        + more,
     )
 
 
@@ -192,22 +221,24 @@ def tile_urls(archive: Archive, bbox: Sequence[float] | None) -> list[str]:
         )
     west, south, east, north = check_bbox(bbox)
     size = archive.tile_size
-    below = range(floor(south / size) * size, max(ceil(north / size) * size, 1 - 90), size)
+    rows = _edges(south, north, size, 90)
     parts = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-    columns = [
-        left
-        for first, last in parts
-        for left in range(floor(first / size) * size, ceil(last / size) * size, size)
-    ]
+    columns = [left for first, last in parts for left in _edges(first, last, size, 180)]
     shift = size if archive.corner == "north-west" else 0
     return [
         archive.template.format(
             latitude=_formatted(archive.latitude, bottom + shift, "NS"),
             longitude=_formatted(archive.longitude, left, "EW"),
         )
-        for bottom in reversed(below)
+        for bottom in reversed(rows)
         for left in columns
     ]
+
+
+def _edges(first: float, last: float, size: int, end: int) -> range:
+    """Return the lower edges of tiles between two degrees; one for a point, also on an edge."""
+    start = min(floor(first / size) * size, end - size)
+    return range(start, max(ceil(last / size) * size, start + size), size)
 
 
 def _formatted(form: str, degrees: int, hemispheres: str) -> str:

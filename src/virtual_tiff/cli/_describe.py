@@ -50,7 +50,7 @@ def describe(
 
     quieten_icechunk()
     if stac:
-        found = stac_items(repository, group=group, branch=branch)
+        found = stac_items(repository, group=group, branch=branch, version=version)
         say(json.dumps(found, ensure_ascii=False, indent=2), lines=True)
         return
     info = described(repository, group=group, branch=branch, version=version, limit=limit)
@@ -65,7 +65,8 @@ def describe(
 
 
 def _lines(info: RepositoryInfo, limit: int) -> Iterator[str]:
-    yield f"{info.location}, branch {info.branch}"
+    named = "".join(f", {kind} {name}" for kind, name in info.version.items())
+    yield f"{info.location}{named.replace('snapshot_id', 'snapshot')}"
     yield f"  snapshot {info.snapshot_id}, {info.written_at:%Y-%m-%d %H:%M:%S}: {info.message}"
     yield (
         f"  {count(info.files, 'file')} of {size_text(info.file_bytes)}; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +32,7 @@ INFO_EXAMPLES = """
     """
 #: Characters of a value that `--tags` prints.
 _LONGEST = 80
+_RATIOS = ("RATIONAL", "SRATIONAL")
 
 
 @flattened
@@ -174,10 +175,7 @@ def _tags_of(source: str, **options: Any) -> tuple[dict[str, Any], list[str]]:
     lines = []
     for directory in directories:
         lines.append(f"IFD {_path(directory)} at byte {directory.position}")
-        lines += [
-            f"  {tag.code:>5}  {tag.name:<28} {tag.type:<10} {tag.count:>8}  {_shortened(tag)}"
-            for tag in directory.tags
-        ]
+        lines += [line for tag in directory.tags for line in _tag_lines(tag)]
     found = [
         {"ifd": _path(directory), "tags": [_as_json(tag) for tag in directory.tags]}
         for directory in directories
@@ -189,19 +187,34 @@ def _path(directory: ImageFileDirectory) -> str:
     return ".".join(map(str, directory.index))
 
 
+def _tag_lines(tag: TagEntry) -> Iterator[str]:
+    """Yield a line for a tag, and one for each entry of the directory that it names."""
+    start = f"  {tag.code:>5}  {tag.name:<28} {tag.type:<10} {tag.count:>8}  "
+    if not isinstance(tag.value, Mapping):
+        yield start + _shortened(tag.value, is_ratio=tag.type in _RATIOS)
+        return
+    yield f"{start}{len(tag.value)} entries"
+    for name, value in tag.value.items():
+        yield f"         {name:<47}  {_shortened(value)}"
+
+
 def _as_json(tag: TagEntry) -> dict[str, Any]:
-    value: Any = tag.value
-    if isinstance(value, bytes | tuple):
-        value = [_number_as_json(one) for one in value]
-    else:
-        value = _number_as_json(value)
+    value = tag.value
     return {
         "code": tag.code,
         "name": tag.name,
         "type": tag.type,
         "count": tag.count,
-        "value": value,
+        "value": {name: _value_as_json(part) for name, part in value.items()}
+        if isinstance(value, Mapping)
+        else _value_as_json(value),
     }
+
+
+def _value_as_json(value: Any) -> Any:
+    if isinstance(value, bytes | tuple):
+        return [_number_as_json(one) for one in value]
+    return _number_as_json(value)
 
 
 def _number_as_json(value: Any) -> Any:
@@ -209,16 +222,14 @@ def _number_as_json(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _shortened(tag: TagEntry) -> str:
+def _shortened(value: Any, *, is_ratio: bool = False) -> str:
     """Return a value in a line; of many numbers the first."""
-    value = tag.value
     if value is None:
         return "(cannot be read)"
     if isinstance(value, tuple):
         many = value[: _LONGEST // 2]
-        ratios = tag.type in ("RATIONAL", "SRATIONAL")
         parts = [f"{a}/{b}" for a, b in zip(many[::2], many[1::2], strict=False)]
-        text = ", ".join(parts if ratios else map(str, many))
+        text = ", ".join(parts if is_ratio else map(str, many))
     else:
         text = repr(value[:_LONGEST]) if isinstance(value, bytes) else str(value)
     text = " ".join(text.split()) if isinstance(value, str) else text

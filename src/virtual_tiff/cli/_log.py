@@ -16,7 +16,7 @@ import typer
 
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.messages import printable, redacted
-from virtual_tiff.storage.settings import REPOSITORY_ENDPOINT, SOURCE_ENDPOINT
+from virtual_tiff.storage.settings import REPOSITORY_ENDPOINT, SOURCE_ENDPOINT, check_server
 
 LOGGER = logging.getLogger("virtual_tiff")
 
@@ -81,11 +81,7 @@ def _at(servers: Mapping[str, str]) -> Iterator[None]:
     """Name servers in the environment, which the processes of an executor have too."""
     before = dict(os.environ)
     for name, address in servers.items():
-        if not address.startswith(("http://", "https://")):
-            raise typer.BadParameter(
-                f"{address!r} is no address of a server, such as https://s3.example.com",
-                param_hint=f"--{name.replace('_', '-')}",
-            )
+        check_server(f"--{name.replace('_', '-')}", address)
         os.environ[_VARIABLES[name]] = address
     try:
         yield

@@ -48,7 +48,7 @@ def _print_example(result: PublishResult, to: str, command: str, options: Commit
         code = reading_code(
             to,
             result.containers,
-            branch=result.branch,
+            version={"branch": result.branch},
             group=result.added[path].dataset,
             anonymous=options.anonymous,
             first=result.added[path].first,

@@ -95,7 +95,7 @@ def append(
             "--changed",
             help="Renew all images whose files have changed, which one request for each file "
             "tells. No SOURCE is named, and of the options only --group, --branch, --message, "
-            "--dry-run, --skip-failed, --anonymous and --concurrency matter.",
+            "--dry-run, --skip-failed, --skip-mismatched, --anonymous and --concurrency matter.",
         ),
     ] = False,
     out_of_order: Annotated[
@@ -110,7 +110,7 @@ def append(
     if changed or not sources:
         if bool(sources) == changed:
             raise typer.BadParameter("name sources, or pass --changed, but not both")
-        _renew(to, scan, commit)
+        _renew(to, cube, scan, commit)
         return
     from virtual_tiff.operations.stack import append as append_images
 
@@ -126,12 +126,18 @@ def append(
     print_result(result, to, "append", commit)
 
 
-def _renew(to: str, scan: ScanChoices, commit: CommitChoices) -> None:
+def _renew(to: str, cube: CubeChoices, scan: ScanChoices, commit: CommitChoices) -> None:
     from virtual_tiff.operations.renew import renew
 
     quieten_icechunk()
     with progress_bar(quiet=commit.quiet) as progress:
-        result = renew(to, concurrency=scan.concurrency, progress=progress, **commit.arguments())
+        result = renew(
+            to,
+            on_mismatch="skip" if cube.skip_mismatched else "raise",
+            concurrency=scan.concurrency,
+            progress=progress,
+            **commit.arguments(),
+        )
     print_result(result, to, "append", commit)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from virtual_tiff.completing.segments import encode_chunks
+from virtual_tiff.completing.chunks import encode_chunks
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.planning.axes import Axes
 from virtual_tiff.planning.image_plan import ImageOptions, check_bands

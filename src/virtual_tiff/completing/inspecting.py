@@ -1,4 +1,4 @@
-"""Inspect segments that a directory does not describe: bit order, sizes, kinds of stream."""
+"""Inspect segments that a directory does not describe: bit order, and sizes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import imagecodecs
 import numpy as np
 
 from virtual_tiff.completing.bounded import MAX_OVERHEAD, first_bytes
+from virtual_tiff.completing.streams import check_kind, check_streams
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.planning.axes import axis_of
-from virtual_tiff.planning.encoding.stream_headers import frame_header, start_of_data
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, Inspection
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.concurrency import in_flight
@@ -29,8 +29,6 @@ _ALL_BYTES = 256 * 1024
 _SAMPLES = 2
 #: Bytes of memory for each byte of a segment that is stored: the segment, and what becomes of it.
 _COPIES = 2
-#: Bytes at the start of a stream that contain its frame header.
-_STREAM_HEAD = 64 * 1024
 
 
 def _inflate(data: bytes, out: int | None = None) -> bytes:
@@ -74,7 +72,6 @@ _ENCODERS: dict[str, Callable[..., Any]] = {
     "zstd": imagecodecs.zstd_encode,
     "numcodecs.lzma": lzma.compress,
 }
-_JPEG_2000 = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")
 
 type _Segments = Mapping[ChunkIndex, bytes]
 
@@ -95,7 +92,9 @@ async def inspect(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
         case Inspection.SIZES:
             plan = await _check_sizes(plan, source)
         case Inspection.STREAMS:
-            await _check_stream(plan, source)
+            plan = await check_streams(plan, source)
+        case Inspection.KINDS:
+            plan = await check_kind(plan, source)
     return replace(plan, inspection=None)
 
 
@@ -288,44 +287,4 @@ def _cutting(plan: ArrayPlan) -> tuple[Codec, ...] | None:
         *before,
         {"name": "imagecodecs_packints", "configuration": {**configuration}},
         compression,
-    )
-
-
-# -- streams -------------------------------------------------------------------------------
-
-
-async def _check_stream(plan: ArrayPlan, source: ByteSource) -> None:
-    """Refuse segments that are not what their compression says."""
-    present = _present(plan)
-    if not present:
-        return
-    first = present[0]
-    length = min(int(plan.lengths[first]), _STREAM_HEAD)
-    data = await source.read_uncached(int(plan.offsets[first]), length)
-    is_jpeg = plan.codecs[-1]["name"] == "imagecodecs_jpeg"
-    if not (_is_whole_jpeg(plan, data) if is_jpeg else data.startswith(_JPEG_2000)):
-        what = "JPEG" if is_jpeg else "JPEG 2000"
-        raise UnsupportedTIFFError(
-            f"the segments begin with {data[:4]!r}, which is no {what} stream of the image.",
-            kind=ErrorKind.UNSUPPORTED_COMPRESSION,
-        )
-
-
-def _is_whole_jpeg(plan: ArrayPlan, data: bytes) -> bool:
-    """Return whether a stream has all that a decoder needs, and the size of a chunk."""
-    if not data.startswith(b"\xff\xd8"):
-        return False
-    try:
-        frame = frame_header(data)
-    except InvalidTIFFError:
-        return False
-    start = start_of_data(data)
-    sizes = {axis_of(n): c for n, c in zip(plan.dimension_names, plan.chunk_shape, strict=True)}
-    samples = math.prod(plan.chunk_shape) // (sizes["y"] * sizes["x"])
-    return (
-        start is not None
-        # Another stream within the first: tables apart from their strip.
-        and b"\xff\xd8" not in data[start:]
-        and (frame.width, frame.components) == (sizes["x"], samples)
-        and frame.height <= sizes["y"]
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -16,18 +15,15 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.buffer.cpu import Buffer
-from zarr.storage import MemoryStore
 
 from virtual_tiff.completing.bounded import (
     MAX_OVERHEAD,
-    check_decoded,
     decoded_bytes,
     decompressed,
     first_bytes,
 )
+from virtual_tiff.completing.chunks import decode, encode
 from virtual_tiff.completing.inspecting import (
     CONCURRENCY,
     has_sizes,
@@ -37,7 +33,6 @@ from virtual_tiff.completing.inspecting import (
     sized_bytes,
 )
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
-from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.encoding.stream_headers import (
     HEADER_BYTES,
@@ -46,8 +41,7 @@ from virtual_tiff.planning.encoding.stream_headers import (
     lerc_header,
     with_frame_height,
 )
-from virtual_tiff.planning.metadata import array_document, chunk_key, to_bytes
-from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, GroupPlan, PartialSegment
+from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, GroupPlan, PartialSegment
 from virtual_tiff.planning.stacks import samples_of
 from virtual_tiff.storage.budget import Budget
 from virtual_tiff.storage.byte_source import ByteSource
@@ -134,8 +128,7 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     headers: dict[ChunkIndex, LercHeader] = {}
 
     async def read(index: ChunkIndex) -> None:
-        length = min(int(plan.lengths[index]), head_bytes)
-        data = await source.read_uncached(int(plan.offsets[index]), length)
+        data = await _segment(plan, source, index, head_bytes)
         headers[index] = lerc_header(first_bytes(outer, data, HEADER_BYTES))
 
     async def hides_pixels(index: ChunkIndex, head: LercHeader) -> bool:
@@ -149,20 +142,23 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
                 f"{plan.chunk_shape}.",
                 kind=ErrorKind.INVALID_SEGMENT,
             )
-        data = await source.read_uncached(int(plan.offsets[index]), int(plan.lengths[index]))
+        data = await _segment(plan, source, index)
         mask = await asyncio.to_thread(_lerc_mask, data, outer, nbytes)
         return not bool(mask[..., :rows, :columns].all())
 
     present = [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
+    present += plan.inline
     await in_flight(present, CONCURRENCY, read)
     samples = samples_of(plan)
     nbytes = decoded_bytes(plan, plan.chunk_shape)
     lengths = plan.lengths.copy()
+    inline = dict(plan.inline)
     fill_is_nan = isinstance(plan.fill_value, float) and math.isnan(plan.fill_value)
     for index in present:
         head = headers[index]
         if head.is_empty and fill_is_nan:
             lengths[index] = 0
+            inline.pop(index, None)
             continue
         if head.samples != samples:
             what = f"holds {head.samples} values per pixel for {samples} samples"
@@ -174,7 +170,19 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
             f"the LERC segment of chunk {index} {what}; decoders return what is masked as 0.",
             kind=ErrorKind.UNSUPPORTED_MASK,
         )
-    return replace(plan, lengths=lengths)
+    return replace(plan, lengths=lengths, inline=inline)
+
+
+async def _segment(
+    plan: ArrayPlan, source: ByteSource, index: ChunkIndex, count: int | None = None
+) -> bytes:
+    """Return the first bytes of a segment, or all."""
+    stored = plan.inline.get(index)
+    if stored is not None:
+        return stored[:count]
+    length = int(plan.lengths[index])
+    length = length if count is None else min(length, count)
+    return await source.read_uncached(int(plan.offsets[index]), length)
 
 
 def _inside(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
@@ -270,19 +278,6 @@ def pad_segment(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[
     return encoded, 0
 
 
-def decode(plan: ArrayPlan, shape: tuple[int, ...], data: bytes) -> NDArray[Any]:
-    """Decode one chunk of a given shape with the codecs of a plan."""
-    check_decoded(plan.codecs, data, decoded_bytes(plan, shape))
-    document = to_bytes(array_document(_one_chunk(plan, shape)))
-    items: dict[str, bytes] = {"zarr.json": document, chunk_key((0,) * len(shape)): data}
-    try:
-        return np.asarray(_open(items)[0][...])
-    except Exception as error:
-        raise InvalidTIFFError(
-            f"a segment cannot be decoded ({error}).", kind=ErrorKind.INVALID_SEGMENT
-        ) from error
-
-
 def _pad_bytes(plan: ArrayPlan, segment: PartialSegment, data: bytes) -> tuple[bytes, int] | None:
     """Pad or cut a segment that a codec makes of bytes; its rows follow each other."""
     whole = segment_bytes(plan)
@@ -365,70 +360,3 @@ def _difference(plan: ArrayPlan, encoded: bytes, rows: NDArray[Any]) -> int:
     whole = decode(plan, plan.chunk_shape, encoded)
     valid = whole[tuple(slice(size) for size in rows.shape)]
     return int(np.abs(valid.astype(np.int64) - rows.astype(np.int64)).max(initial=0))
-
-
-#: Configurations with which a codec is lossless (JPEG: of the highest quality); decoders ignore
-#: them.
-_FOR_ENCODING: dict[str, dict[str, JSON]] = {
-    "imagecodecs_webp": {"lossless": True},
-    "imagecodecs_jpegxl": {"lossless": True},
-    "imagecodecs_jpeg2k": {"level": 0, "reversible": True},
-    "imagecodecs_jpegxr": {"level": 1.0},
-    "imagecodecs_jpeg": {"level": 100, "subsampling": "444"},
-}
-
-
-def encode(plan: ArrayPlan, values: NDArray[Any]) -> bytes:
-    """Encode one chunk with the codecs of a plan, lossless if they support it."""
-    plan = replace(plan, codecs=tuple(_for_encoding(codec) for codec in plan.codecs))
-    if plan.codecs[0]["name"] == "transpose":
-        # Encoders of whole images need contiguous samples, and zarr transposes without a copy.
-        plan = replace(plan, codecs=plan.codecs[1:])
-        values = np.ascontiguousarray(values.transpose(1, 2, 0))
-    document = to_bytes(array_document(_one_chunk(plan, values.shape)))
-    array, items = _open({"zarr.json": document})
-    array[...] = values
-    encoded: bytes = items[chunk_key((0,) * values.ndim)].to_bytes()
-    return encoded
-
-
-def encode_chunks(plan: ArrayPlan, values: NDArray[Any]) -> dict[ChunkIndex, bytes]:
-    """Encode a whole array with the codecs of a plan, chunk by chunk."""
-    array, items = _open({"zarr.json": to_bytes(array_document(plan))})
-    array[...] = values
-    return {index: items[chunk_key(index)].to_bytes() for index in np.ndindex(*plan.grid_shape)}
-
-
-def _for_encoding(codec: Codec) -> Codec:
-    extra = _FOR_ENCODING.get(str(codec["name"]))
-    if extra is None:
-        return codec
-    configuration = codec.get("configuration", {})
-    if not isinstance(configuration, dict):
-        raise AssertionError(f"a codec's configuration is {configuration!r}")
-    return {**codec, "configuration": {**configuration, **extra}}
-
-
-def _one_chunk(plan: ArrayPlan, shape: tuple[int, ...]) -> ArrayPlan:
-    nothing = np.zeros((1,) * len(shape), np.uint64)
-    return replace(
-        plan,
-        shape=shape,
-        chunk_shape=shape,
-        offsets=nothing,
-        lengths=nothing,
-        inline={},
-        partial=(),
-        attributes={},
-    )
-
-
-def _open(items: Mapping[str, bytes]) -> tuple[zarr.Array[Any], dict[str, Any]]:
-    buffers: dict[str, Any] = {key: Buffer.from_bytes(data) for key, data in items.items()}
-    with warnings.catch_warnings():
-        # zarr warns that numcodecs.* names are not in the specification; the table of readers in
-        # the documentation lists who reads them.
-        warnings.simplefilter("ignore")
-        array = zarr.open_array(MemoryStore(buffers), mode="r+", zarr_format=3)
-    # Store chunks that equal the fill value too; zarr 3.4.0 ignores this setting when opening.
-    return array.with_config({"write_empty_chunks": True}), buffers

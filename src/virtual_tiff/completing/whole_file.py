@@ -23,7 +23,7 @@ from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.plan import ArrayPlan, Codec
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.source import Source
-from virtual_tiff.tags import PhotometricInterpretation
+from virtual_tiff.tags import Compression, PhotometricInterpretation, Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 
 #: Largest file in bytes, and largest decoded image.
@@ -88,11 +88,26 @@ def is_candidate(
     """Return whether an image that was refused may be planned as one chunk, by its directory."""
     return (
         reason.kind in _KINDS
+        # libtiff ignores a predictor, others undo it.
+        and not (reason.tag == Tag.PREDICTOR and directory.compression == Compression.PACKBITS)
         and len(directory.index) == 1
         and directory.image_depth == 1
         and directory.photometric_interpretation not in _COLOR_SPACES
+        and not _is_ambiguous(directory)
         and _is_cheap(directory, file_bytes)
     )
+
+
+def _is_ambiguous(directory: ImageFileDirectory) -> bool:
+    """Return whether libtiff's pixels depend on how it is asked: by image, or by strip as GDAL.
+
+    libtiff converts YCbCr to RGB in the order of Orientation, that of the image or of each strip.
+    It converts the last columns of 4 × 4 subsampling to other values in one of both ways.
+    """
+    if directory.photometric_interpretation != PhotometricInterpretation.YCBCR:
+        return False
+    orientation = directory.other_tags.get(Tag.ORIENTATION, 1)
+    return orientation not in (0, 1) or directory.other_tags.get(Tag.YCBCR_SUBSAMPLING) == (4, 4)
 
 
 def _is_cheap(directory: ImageFileDirectory, file_bytes: int) -> bool:

@@ -224,8 +224,8 @@ def _off(
     row = int(odd[0]) if odd.size else 0
     return MismatchError(
         f"{odd.size} of {len(table)} images are not on the lattice of the cube: "
-        f"{table['crs'][row].as_py()}, transform {table['transform'][row].as_py()}, but "
-        f"{existing.crs}, {existing.transform}.",
+        f"{_name_of(table['crs'][row].as_py())}, transform {table['transform'][row].as_py()}, but "
+        f"{_name_of(existing.crs)}, {existing.transform}.",
         url=table["url"][row].as_py(),
         remedy='Make a cube for them in another group, or pass on_mismatch="skip".',
     )
@@ -269,14 +269,17 @@ def lattice_names(table: pa.Table, snap: float) -> list[str]:
         a, _, _, _, e, _ = row["transform"] or (0, 0, 0, 0, 0, 0)
         size = f"{abs(a):g}" if abs(a) == abs(e) else f"{abs(a):g}x{abs(e):g}"
         crs = row["crs"] or "none"
-        # WKT begins with the name of the system.
-        crs = crs if len(crs) < 20 else crs.partition('"')[2].partition('"')[0]
-        name = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{crs}_{size}")
+        name = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{_name_of(crs)}_{size}")
         taken[name] = taken.get(name, 0) + 1
         name += f"_{taken[name]}" if taken[name] > 1 else ""
         for each in rows.tolist():
             names[each] = name
     return names
+
+
+def _name_of(crs: str | None) -> str | None:
+    """Return the code of a system, or its name, with which WKT begins."""
+    return crs if crs is None or len(crs) < 20 else crs.partition('"')[2].partition('"')[0]
 
 
 def _candidates(table: pa.Table) -> list[Rows]:

@@ -72,9 +72,22 @@ def coordinate_of(inventory: Inventory, column: str) -> tuple[NDArray[np.generic
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
-        array = values.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
+        try:
+            array = values.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid as error:
+            raise InvalidOptionError(
+                f"column {column!r} has times that are finer than microseconds, or too far away.",
+                remedy="Round them to microseconds.",
+            ) from error
     elif pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
         array = values.to_numpy(zero_copy_only=False)
+        if not (finite := np.isfinite(array)).all():
+            raise InvalidOptionError(
+                f"{np.count_nonzero(~finite)} of {len(array)} images have a {column} that is no "
+                "finite number.",
+                url=inventory.table["url"][int(np.argmin(finite))].as_py(),
+                remedy=f"Fill column {column!r}, or leave the images out.",
+            )
     elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         array = np.array(values.to_pylist(), np.dtypes.StringDType())
     else:

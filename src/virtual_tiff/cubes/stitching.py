@@ -14,6 +14,8 @@ from virtual_tiff.errors import MismatchError
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.planning.stacks import TILES
 
+#: Most rows or columns of an array of y and x, whose coordinates are written as numbers.
+_LONGEST = 100_000_000
 #: Rows and columns of a chunk.
 type Chunk = tuple[int, int]
 
@@ -54,6 +56,12 @@ def decided(
             remedy='Make the cube anew with grid="tiles", or put these images into another group.',
         )
     if choice != "tiles" and reason is None:
+        ends = [(fit.corners[rows] + fit.sizes[rows]) % chunk for rows, chunk in chunks]
+        if any(end.any() for end in ends):
+            return "regular", (
+                "images begin on multiples of their chunks; the last ones end within a chunk, so "
+                "none can be appended beyond them"
+            )
         return "regular", "images begin and end on multiples of their chunks"
     if choice == "regular":
         raise MismatchError(
@@ -74,6 +82,8 @@ def _not_regular(
     if is_there:
         used = np.concatenate([rows for rows, _ in chunks])
         shape = np.maximum(shape, (fit.corners + fit.sizes)[used].max(axis=0))
+    if shape.max() > _LONGEST:
+        return f"it would have {shape[0]:,} rows and {shape[1]:,} columns"
     for rows, chunk in chunks:
         corners = fit.corners[rows]
         ends = corners + fit.sizes[rows]

@@ -9,11 +9,13 @@ import numpy as np
 from virtual_tiff.errors import UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.inspection.bands import georeferencing
 from virtual_tiff.inspection.records import FileInfo, ImageInfo, Kind, SeriesInfo
+from virtual_tiff.json_type import memory
 from virtual_tiff.messages import redacted
 from virtual_tiff.planning.encoding.readers import readers
 from virtual_tiff.planning.hierarchy import array_name
 from virtual_tiff.planning.image_plan import ImageOptions, plan_image
 from virtual_tiff.planning.plan import ArrayPlan
+from virtual_tiff.storage.budget import Budget
 from virtual_tiff.storage.source import Source
 from virtual_tiff.tags import Compression, NewSubfileType, PhotometricInterpretation
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
@@ -40,13 +42,25 @@ _COMPRESSIONS = {
 _PREDICTORS = {2: "horizontal", 3: "floating point"}
 
 
-def describe(header: Header, series: Iterable[Series] = ()) -> FileInfo:
-    """Describe a TIFF from its header."""
-    related = (*relate(header.ifds), *relate_sidecars(header))
-    images = [
-        describe_image(one.directory, one.source or header.source, one.prefix, one.full)
-        for one in related
-    ]
+def describe(
+    header: Header, series: Iterable[Series] = (), budget: Budget | None = None
+) -> FileInfo:
+    """Describe a TIFF from its header.
+
+    Raises
+    ------
+    InvalidTIFFError
+        With kind `time-limit` or `header-too-large`: it takes more than `budget` allows.
+    """
+    images = []
+    for one in (*relate(header.ifds), *relate_sidecars(header)):
+        if budget is not None:
+            budget.add_directory()
+        source = one.source or header.source
+        image = describe_image(one.directory, source, one.prefix, one.full)
+        if budget is not None:
+            budget.keep(memory([*(image.codecs or ())]))
+        images.append(image)
     metadata = header.ifds[0].auxiliary if header.ifds else None
     return FileInfo(
         url=redacted(header.source.url),
@@ -104,8 +118,11 @@ def describe_image(
         codec["name"] in ("imagecodecs_delta", "imagecodecs_floatpred") for codec in plan.codecs
     )
     empty = ifd.offsets == 0
-    if ifd.byte_counts.size == ifd.offsets.size:
-        empty = empty | (ifd.byte_counts == 0)
+    if ifd.byte_counts.size:
+        counts = ifd.byte_counts[: ifd.offsets.size]
+        # A segment without a count is missing.
+        empty[: counts.size] |= counts == 0
+        empty[counts.size :] = True
     return ImageInfo(
         ifd=prefix + array_name(ifd.index),
         kind=_kind(ifd),

@@ -11,6 +11,7 @@ from virtual_tiff.inspection.directories import HeaderOptions, read_with_sidecar
 from virtual_tiff.inspection.records import FileInfo
 from virtual_tiff.inventory.files import file_urls
 from virtual_tiff.inventory.source_options import SourceArguments
+from virtual_tiff.storage.budget import Budget
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.run import run
@@ -93,7 +94,10 @@ def examine(
         try:
             header, source = await read_with_sidecars(url, stores, header_options)
             with one_file(url):
-                found[position] = describe(header, await _series(header, source))
+                series = await _series(header, source)
+                budget = Budget(source.budget.limits, header.source.size)
+                with budget.working():
+                    found[position] = describe(header, series, budget)
         except VirtualTIFFError as error:
             errors[position] = error
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import batched
@@ -32,6 +34,12 @@ _LEAST, _BYTES_A_BYTE = 64 * 1024 * 1024, 6
 #: another list takes.
 _OBJECT, _ARRAY, _VALUE, _LINE = 200, 64, 40, 250
 _MOST_COLUMNS = 5_000
+#: Bytes of one text in a list; twice as many are always refused.
+_LONGEST_TEXT = 8 * 1024 * 1024
+#: Characters of four bytes in UTF-8.
+_ASTRAL = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
+_ASTRAL_FIRST = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
+_MOST_ASTRAL = 500_000
 #: Files of a part of a listing that a pattern chooses.
 _PART = 1_000
 _GLOB = frozenset("*?[")
@@ -159,17 +167,53 @@ def read_bytes(url: str, registry: ObjectStoreRegistry[Any]) -> bytes:
         raise storage_error(error, url) from error
 
 
-def check_json(data: bytes) -> None:
-    """Refuse JSON of so many small values that Python takes far more bytes than it has.
+def parse_json(data: bytes) -> Any:
+    """Parse JSON, unless Python takes far more bytes for it than it has.
 
     Raises
     ------
     InvalidOptionError
-        Items of STAC take about three times as many.
+        It has so many small values, or so long a text. Items of STAC take about three times as
+        many bytes.
     """
     _check_cost(
         data, _OBJECT * data.count(b"{") + _ARRAY * data.count(b"[") + _VALUE * data.count(b",")
     )
+    _check_texts(data, b'"')
+    if len(data) > _LONGEST_TEXT and json.detect_encoding(data) == "utf-8":
+        data = _without_astral(data)
+    return json.loads(data)
+
+
+def _without_astral(data: bytes) -> bytes:
+    """Escape characters of four bytes: with one of them, all of a text takes four bytes each."""
+    count = sum(data.count(first) for first in _ASTRAL_FIRST)
+    if count > _MOST_ASTRAL:
+        raise InvalidOptionError(
+            f"this list has {count} characters outside of the Basic Multilingual Plane, more than "
+            f"{_MOST_ASTRAL}.",
+            remedy="Divide it.",
+        )
+    return _ASTRAL.sub(lambda found: json.dumps(found[0].decode())[1:-1].encode(), data)
+
+
+def lines_of(data: bytes) -> list[str]:
+    """Return the lines of a text in UTF-8, without those that are empty or comments."""
+    check_lines(data)
+    _check_texts(data, b"\n")
+    # Bytes are divided, not text: names may have other characters that divide lines, and one
+    # character outside of the Basic Multilingual Plane makes all of a text four times as large.
+    lines = (line.decode().strip() for line in data.removeprefix(BOM_UTF8).splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _check_texts(data: bytes, end: bytes) -> None:
+    """Refuse a text between two `end` that is too long for any metadata."""
+    for at in range(0, len(data) - _LONGEST_TEXT + 1, _LONGEST_TEXT):
+        if data.find(end, at, at + _LONGEST_TEXT) < 0:
+            raise InvalidOptionError(
+                f"this list has a text of more than {_LONGEST_TEXT} bytes, at byte {at}."
+            )
 
 
 def check_lines(data: bytes) -> None:

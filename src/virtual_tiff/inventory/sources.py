@@ -9,7 +9,6 @@ archive of the catalogue, a table with a column of URLs, or several of them. A g
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,6 @@ from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.arrow import without_views
 from virtual_tiff.inventory.listing import (
     Listing,
-    check_json,
     check_lines,
     each,
     globbed,
@@ -34,7 +32,9 @@ from virtual_tiff.inventory.listing import (
     is_folder,
     is_glob,
     is_stac_api,
+    lines_of,
     listed,
+    parse_json,
     read_bytes,
     reading_list,
 )
@@ -208,12 +208,9 @@ class _Reader:
             return [table for each_url in found for table in self._parquet(each_url)]
         if name.endswith((".txt", ".lst")):
             with reading_list(url, "a list of addresses"):
-                content = self._content(url)
-                check_lines(content)
-                lines = content.decode("utf-8-sig").splitlines()
-                entries = [line.strip() for line in lines if not line.lstrip().startswith("#")]
+                entries = lines_of(self._content(url))
             folder = local_path(url).parent if is_local(url) else None
-            return self.tables([entry for entry in entries if entry], folder, url)
+            return self.tables(entries, folder, url)
         if name.endswith(_JSON):
             return self._documents([url])
         if name.endswith(_PARQUET):
@@ -293,8 +290,7 @@ def _parsed(data: bytes, url: str) -> Mapping[str, Any]:
     if is_markup(data):
         raise web_page(url, "JSON")
     with reading_list(url, "JSON"):
-        check_json(data)
-        document = json.loads(data)
+        document = parse_json(data)
     if not isinstance(document, Mapping):
         raise InvalidOptionError("this is not a STAC Item or ItemCollection.", url=url)
     return document

@@ -12,6 +12,8 @@ from virtual_tiff.inventory.times import compiled_pattern
 
 #: A column of text, whatever it holds: band 4 is no number, and "08" is not 8.
 _TEXT = "band"
+#: Numbers of more digits may be greater than an int64.
+_DIGITS = 18
 
 
 def with_url_columns(table: pa.Table, patterns: Mapping[str, str] | None) -> pa.Table:
@@ -48,7 +50,9 @@ def with_url_columns(table: pa.Table, patterns: Mapping[str, str] | None) -> pa.
                     remedy="Name only files that it matches.",
                 )
             values.append(match[1])
-        numbers = name != _TEXT and all(v.isascii() and v.isdigit() for v in values)
+        numbers = name != _TEXT and all(
+            v.isascii() and v.isdigit() and len(v) <= _DIGITS for v in values
+        )
         column = pa.array(values, pa.string())
         table = table.append_column(name, column.cast(pa.int64()) if numbers else column)
     return table

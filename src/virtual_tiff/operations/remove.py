@@ -83,7 +83,7 @@ def remove(
     conditions = [where] if isinstance(where, str) else list(where)
     part = Removal(selection(named, before, conditions, group_path(group)))
     target = Target(repo, branch, create=False, into_existing=True)
-    repository = open_repository(target.storage)
+    repository = open_repository(target.location)
     with icechunk_errors(repo):
         snapshot_of(repository, branch, only="branch")
     if not dry_run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from obspec_utils.registry import ObjectStoreRegistry
 from virtual_tiff.audit.history import snapshot_of
 from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.states import RecordedStates, States, find_changed
-from virtual_tiff.choices import OnFailed, check_choice
+from virtual_tiff.choices import OnFailed, OnMismatch, check_choice
 from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.cubes.masks import MASK
 from virtual_tiff.cubes.options import DATETIME, TIME, CubeOptions
@@ -50,8 +50,8 @@ from virtual_tiff.storage.stores import registry_for
 
 DEFAULT_CONCURRENCY = 128
 _REMEDY = (
-    'Call append with on_present="replace" and the options of the cube, remove the images, or '
-    "publish them as a separate cube."
+    'Pass on_mismatch="skip" to leave it out, call append with on_present="replace" and the '
+    "options of the cube, remove the images, or publish them as a separate cube."
 )
 
 
@@ -62,6 +62,7 @@ def renew(
     branch: str = "main",
     message: str | None = None,
     on_failed: OnFailed = "raise",
+    on_mismatch: OnMismatch = "raise",
     registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
@@ -87,6 +88,9 @@ def renew(
     on_failed
         What to do about files whose store does not answer, and changed files that cannot be read,
         or have no image any more where they had one: renew nothing, or leave them out.
+    on_mismatch
+        What to do about changed files that do not fit their cubes any more, or are at other places:
+        renew nothing, or leave them out.
     registry, anonymous
         Stores for the files, as for `verify`.
     concurrency
@@ -109,8 +113,9 @@ def renew(
         Files cannot be read.
     """
     check_choice("on_failed", on_failed, OnFailed)
+    check_choice("on_mismatch", on_mismatch, OnMismatch)
     target = Target(repo, branch, create=False, into_existing=True)
-    repository = open_repository(target.storage)
+    repository = open_repository(target.location)
     with icechunk_errors(repo):
         snapshot = snapshot_of(repository, branch, only="branch")
         store = repository.readonly_session(snapshot_id=snapshot).store
@@ -132,26 +137,49 @@ def renew(
     read = partial(scan, parser=parser, registry=stores)
     inventory = read(sorted(changed), progress=progress)
     failed = failed_in(inventory, on_failed)
-    images = _images(store, sources, changed - failed.keys())
-    parts = [
-        CubePart(path, cube, is_new=False, on_present="replace")
-        for path, cube in _planned(store, images, inventory, Unchanged(sources, {*states}, read))
-    ]
-    try:
-        result = commit(
+    unchanged = Unchanged(sources, {*states}, read)
+    containers = containers_for(sorted(changed), registry=stores, anonymous=anonymous)
+
+    def write(urls: set[str], *, dry_run: bool) -> PublishResult:
+        images = _images(store, sources, urls)
+        parts = [
+            CubePart(path, cube, is_new=False, on_present="replace")
+            for path, cube in _planned(store, images, inventory, unchanged)
+        ]
+        return commit(
             target,
             parts,
             message,
             action="append",
-            containers=containers_for(sorted(changed), registry=stores, anonymous=anonymous),
+            containers=containers,
             progress=progress,
             dry_run=dry_run,
         )
+
+    readable = changed - failed.keys()
+    odd: dict[str, str] = {}
+    try:
+        result = write(readable, dry_run=dry_run)
     except MismatchError as error:
-        # Remedies of `append` name options that `renew` has not.
-        error.remedy = _REMEDY
-        raise
-    return replace(result, failed={**others, **failed}, known=known)
+        if on_mismatch == "skip":
+            odd = _unfit(readable, partial(write, dry_run=True))
+        if not odd:
+            # Remedies of `append` name options that `renew` has not.
+            error.remedy = _REMEDY
+            raise
+        result = write(readable - odd.keys(), dry_run=dry_run)
+    return replace(result, failed={**others, **failed}, mismatched=odd, known=known)
+
+
+def _unfit(urls: set[str], write: Callable[[set[str]], object]) -> dict[str, str]:
+    """Return why files do not fit, by URL: each is tried alone, since two may not fit together."""
+    found = {}
+    for url in sorted(urls):
+        try:
+            write({url})
+        except MismatchError as error:
+            found[url] = error.message
+    return found
 
 
 def _without_answer(states: States, on_failed: OnFailed) -> dict[str, str]:

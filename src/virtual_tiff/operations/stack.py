@@ -167,6 +167,13 @@ def _commits(
             "has some.",
             remedy='Pass along="datetime" if it has a time; without one, make one commit.',
         )
+    if options.stitch and options.grid == "auto" and action == "publish":
+        raise InvalidOptionError(
+            "whether the grid of a stitched cube can be regular depends on all of its images, of "
+            "which each commit has some.",
+            remedy='Pass grid="tiles", which holds images of one size at any places, or '
+            'grid="regular" if all of them begin and end on multiples of their chunks.',
+        )
     if given.get("dry_run"):
         # A batch is checked against the cube that those before it have made.
         return _commit(target, sources, part, action, **given)

@@ -229,8 +229,8 @@ def shared_attributes(documents: Iterable[Document]) -> dict[str, JSON]:
     documents
         At least one.
     """
-    first, *others = documents
-    return reduce(_shared, others, dict(first))
+    others = iter(documents)
+    return reduce(_shared, others, dict(next(others)))
 
 
 def readable(key: str, value: JSON) -> JSON:

@@ -11,6 +11,7 @@ from virtual_tiff.errors import (
     InvalidTIFFError,
     VirtualTIFFError,
 )
+from virtual_tiff.json_type import memory
 from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_pyramids
 from virtual_tiff.planning.attributes import describe, noted, of_bands
 from virtual_tiff.planning.encoding.data_type import image_nodata
@@ -166,9 +167,7 @@ def _plan_one(
             array.data_type,
         )
         description = replace(description, array_attributes=chosen)
-    texts = (v for v in description.array_attributes.values() if isinstance(v, str))
-    # In memory thrice: here, in the group, and in its document.
-    options.check(3 * sum(map(len, texts)))
+    options.check(description.nbytes + memory([*array.codecs]))
     return ArrangedImage(related.prefix + array_name(directory.index), related, array, description)
 
 

@@ -62,7 +62,12 @@ def check_name(
     if fault is None and name == RESERVED:
         fault = _HOLDS_SOURCES
     if fault is None and (name in _TAKEN[what] or name in taken):
-        fault = "a coordinate, a dimension or a mask of the cube has that name"
+        raise InvalidOptionError(
+            f"{name!r} cannot be the name of a {what}: a coordinate, a dimension or a mask of the "
+            "cube has that name.",
+            url=url,
+            remedy=f"Give the {what}, or the column that it comes from, another name.",
+        )
     if fault is not None:
         raise _refused(name, what, fault, url)
 

@@ -32,12 +32,15 @@ class Inspection(StrEnum):
     SIZES
         Segments may decode to more or fewer bytes than their chunk, as some writers leave them.
     STREAMS
-        Segments may not be what their compression says.
+        Segments may be streams that the codec does not decode, or of other colours.
+    KINDS
+        The compression has several meanings.
     """
 
     REVERSED_BITS = "reversed-bits"
     SIZES = "sizes"
     STREAMS = "streams"
+    KINDS = "kinds"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,13 @@ from virtual_tiff.storage.addresses import (
 )
 from virtual_tiff.storage.credentials import cloud, is_anonymous
 from virtual_tiff.storage.resolve import AddressRegistry
-from virtual_tiff.storage.settings import SOURCE_ENDPOINT
+from virtual_tiff.storage.settings import (
+    SOURCE_ENDPOINT,
+    check_server,
+    is_on,
+    own_server,
+    server,
+)
 
 if TYPE_CHECKING:
     from obspec_utils.registry import ObjectStoreRegistry
@@ -260,7 +266,7 @@ def _remote_container(
     anonymous = anonymous or skips or is_anonymous(scheme)
     match cloud(scheme):
         case "s3":
-            own = os.environ.get(SOURCE_ENDPOINT)
+            own = own_server(SOURCE_ENDPOINT)
             settings = s3_settings({"endpoint": own, **config} if own else config)
             s3 = icechunk.s3_store(anonymous=anonymous, **settings)
             return Container(prefix, s3, anonymous, is_assumed)
@@ -290,7 +296,7 @@ def _remote_container(
 
 def _azure_options(config: Mapping[str, Any], *, anonymous: bool) -> dict[str, str] | None:
     """Return endpoint and access by their names in object_store."""
-    endpoint = str(config.get("endpoint") or os.environ.get("AZURE_STORAGE_ENDPOINT", ""))
+    endpoint = str(config.get("endpoint") or server("az") or "")
     check_no_secret(endpoint)
     options = {"endpoint": endpoint} if endpoint else {}
     if endpoint.startswith("http://"):
@@ -307,9 +313,11 @@ def s3_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         values = (config.get(key), *map(os.environ.get, variables))
         return next(filter(None, values), None)
 
-    endpoint = setting("endpoint", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    endpoint = config.get("endpoint") or server("s3")
     check_no_secret(str(endpoint or ""))
-    payer = str(setting("request_payer", "AWS_REQUEST_PAYER"))
+    if endpoint:
+        check_server("the endpoint", endpoint)
+    payer = str(config.get("request_payer") or is_on("AWS_REQUEST_PAYER"))
     return {
         # The default is that of obstore, with which the headers were read.
         "region": setting("region", "AWS_REGION", "AWS_DEFAULT_REGION") or "us-east-1",

@@ -47,6 +47,8 @@ _REWRITTEN = 60_000
 _SERIES = 1_500
 #: Squares of tiles from which on manifests are larger: a commit takes time for each of them.
 _SQUARES = 9
+#: Most squares, whether or not there are tiles in them: a commit looks at each of them.
+_MOST_SQUARES = 4_096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +107,7 @@ class CubePart(Part):
         steps = min(_STEPS, max(2, _REWRITTEN // (chunks * within * count))) if stitched else 1
         square = MANIFEST_REFERENCES / 2 / (steps * chunks * within)
         square = min(square, max(_SERIES / (chunks * within), count / _SQUARES))
+        square = max(square, count / _MOST_SQUARES)
         side = max(1, ceil(sqrt(square))) if stitched else 1
         grows = dict.fromkeys(stitched, max(1, MANIFEST_REFERENCES // side))
         if first:

@@ -20,7 +20,7 @@ def reading_code(
     location: str,
     containers: Sequence[str],
     *,
-    branch: str,
+    version: Mapping[str, str],
     group: str,
     anonymous: bool = False,
     first: str = "",
@@ -36,8 +36,10 @@ def reading_code(
         Local path or URL of the repository.
     containers
         Prefixes to authorise.
-    branch, group
-        Branch and group to open.
+    version
+        Argument of Icechunk's `readonly_session`: `branch`, `tag` or `snapshot_id`.
+    group
+        Group to open.
     anonymous
         Whether the files are in public buckets.
     first, last
@@ -47,6 +49,7 @@ def reading_code(
         f"    {prefix!r}: {_call(*credential(prefix, anonymous=anonymous))},"
         for prefix in containers
     )
+    arguments = ", ".join(f"{name}={value!r}" for name, value in version.items())
     return f"""\
 import icechunk
 import xarray
@@ -56,7 +59,7 @@ access = icechunk.containers_credentials({{
 {access}
 }})
 repository = icechunk.Repository.open(storage, authorize_virtual_chunk_access=access)
-store = repository.readonly_session({branch!r}).store
+store = repository.readonly_session({arguments.removeprefix("branch=")}).store
 dataset = xarray.open_zarr(
     store, group={group!r}, zarr_format=3, consolidated=False, chunks=None{_times(first, last)}
 )

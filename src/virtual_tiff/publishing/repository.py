@@ -32,7 +32,7 @@ from virtual_tiff.storage.addresses import (
     split_url,
 )
 from virtual_tiff.storage.credentials import cloud, is_anonymous
-from virtual_tiff.storage.settings import REPOSITORY_ENDPOINT
+from virtual_tiff.storage.settings import REPOSITORY_ENDPOINT, check_environment, own_server
 
 type Location = str | os.PathLike[str] | icechunk.Storage
 
@@ -110,6 +110,7 @@ def storage_at(location: Location, *, anonymous: bool = False) -> icechunk.Stora
 
 def cloud_storage(scheme: str, netloc: str, prefix: str) -> tuple[str, dict[str, Any]]:
     """Return the function of Icechunk for a storage in a cloud, and its arguments."""
+    check_environment(cloud(scheme) or "s3")
     if cloud(scheme) == "az":
         container, account = split_account(netloc)
         account = account or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
@@ -117,7 +118,7 @@ def cloud_storage(scheme: str, netloc: str, prefix: str) -> tuple[str, dict[str,
     place = {"bucket": netloc, "prefix": prefix}
     if cloud(scheme) == "gs":
         return "gcs_storage", place
-    own = {"endpoint": os.environ.get(REPOSITORY_ENDPOINT)}
+    own = {"endpoint": own_server(REPOSITORY_ENDPOINT)}
     settings = {name: value for name, value in s3_settings(own).items() if value}
     return "s3_storage", place | settings
 

@@ -63,7 +63,7 @@ def source_url(
         raise InvalidOptionError("the name of a source is empty.")
     scheme, separator, rest = text.partition("://")
     if not separator:
-        return "file://" + _absolute(os.path.join(base, os.path.expanduser(text)))
+        return _local_url(os.path.join(base, os.path.expanduser(text)))
     scheme = scheme.lower()
     if scheme == "file":
         host, _, path = rest.partition("/")
@@ -73,7 +73,7 @@ def source_url(
                 url=text,
                 remedy=f"Write file:///{rest} for the root of this machine, or a plain path.",
             )
-        return "file://" + _absolute("/" + unquote(path))
+        return _local_url("/" + unquote(path))
     if scheme in WEB_SCHEMES and "?" in rest:
         if query:
             return f"{scheme}://{rest}"
@@ -90,20 +90,29 @@ def source_url(
 def check_no_secret(url: str) -> None:
     """Refuse an address with a password, a signature or a token.
 
-    References, tables and messages hold addresses, so that readers would get the secret.
+    References, tables and messages hold addresses, so that readers would get the secret. The names
+    of local files are looked at too: those of downloads may end in the query of a signed URL.
 
     Raises
     ------
     InvalidOptionError
         Without the secret in it.
     """
-    if not is_local(url) and has_secret(url):
+    if has_secret(url):
         raise InvalidOptionError(
             "the address has a password, a signature or a token.",
             url=url,
-            remedy="Give credentials by the environment or by a store of registry=…, or name a "
+            remedy="Rename the file."
+            if is_local(url)
+            else "Give credentials by the environment or by a store of registry=…, or name a "
             "public URL.",
         )
+
+
+def _local_url(path: str) -> str:
+    url = "file://" + _absolute(path)
+    check_no_secret(url)
+    return url
 
 
 def _absolute(path: str) -> str:

@@ -13,6 +13,7 @@ from obstore.store import from_url
 
 from virtual_tiff.errors import ErrorKind, SourceError
 from virtual_tiff.storage.addresses import split_url
+from virtual_tiff.storage.settings import is_on
 
 #: Environment variables that can have credentials, by scheme of the cloud.
 _CLOUD_VARIABLES = {
@@ -60,8 +61,7 @@ def cloud(scheme: str) -> str | None:
 def is_anonymous(scheme: str) -> bool:
     """Return whether the environment disables credentials for a scheme."""
     name = cloud(scheme)
-    value = "" if name is None else os.environ.get(_SKIP_SIGNATURE[name], "")
-    return value.lower() in ("1", "true", "yes", "on", "y")
+    return name is not None and is_on(_SKIP_SIGNATURE[name])
 
 
 def check_access(urls: Iterable[str]) -> None:

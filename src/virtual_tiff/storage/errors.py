@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -41,6 +42,8 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
     """Translate an exception of a store into an error with cause and remedy."""
     text = str(error).split("\n", 1)[0].strip()
     lowered = str(error).lower()
+    if isinstance(error, obstore.exceptions.InvalidPathError) or text.startswith(_NO_PATH):
+        return _unreadable_name(error, url)
     gone = "status code: 410" in lowered
     if gone or isinstance(error, FileNotFoundError | obstore.exceptions.NotFoundError):
         if "is directory" in lowered or "is a directory" in lowered:
@@ -106,6 +109,23 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
     elif "error sending request" in lowered or "body error" in lowered:
         text = f"the connection was refused or broken: {text}"
     return SourceError(f"the store failed: {text}", kind=ErrorKind.STORAGE, url=url)
+
+
+#: How obstore begins the message on an address that it does not accept.
+_NO_PATH = "Could not parse path"
+_NAME = re.compile(r'Path "(.*?)"(?: contained|: Encountered)', re.DOTALL)
+
+
+def _unreadable_name(error: BaseException, url: str) -> SourceError:
+    """Return the error for a key that obstore does not read; in a listing, it ends the listing."""
+    name = _NAME.search(str(error))
+    return SourceError(
+        f"the name {name[1] if name else url!r} cannot be read.",
+        kind=ErrorKind.NOT_A_FILE,
+        url=url,
+        remedy='Rename it, without control characters, empty parts, "." and ".." as parts; or name '
+        "the other files of its folder one by one.",
+    )
 
 
 @contextmanager

@@ -7,15 +7,12 @@ up to ten seconds between two requests, and so outlast a server that throttles f
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from typing import Any
 
-from virtual_tiff.errors import InvalidOptionError
-from virtual_tiff.storage.settings import RETRY_SECONDS, TIMEOUT_SECONDS
+from virtual_tiff.storage.settings import RETRY_SECONDS, TIMEOUT_SECONDS, seconds
 
-#: Environment variables: seconds until a request is not repeated any more, and seconds for each.
-PATIENCE, TIMEOUT = RETRY_SECONDS, TIMEOUT_SECONDS
+#: Seconds until a request is not repeated any more, and seconds for each.
 _PATIENCE, _TIMEOUT = 90.0, 30.0
 
 
@@ -45,22 +42,9 @@ def retry_settings() -> dict[str, Any]:
 
 def retry_seconds() -> float:
     """Return the seconds for which a request is repeated."""
-    return _seconds(PATIENCE, _PATIENCE)
+    return seconds(RETRY_SECONDS, _PATIENCE, zero=True)
 
 
 def timeout_seconds() -> float:
     """Return the seconds for one request."""
-    return _seconds(TIMEOUT, _TIMEOUT)
-
-
-def _seconds(variable: str, default: float) -> float:
-    text = os.environ.get(variable, "").strip()
-    try:
-        seconds = float(text) if text else default
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise InvalidOptionError(
-            f"{variable} is {text!r}, but must be a number of seconds, 0 or more."
-        )
-    return seconds
+    return seconds(TIMEOUT_SECONDS, _TIMEOUT, zero=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+from urllib.parse import urlsplit
 
 from virtual_tiff.errors import InvalidOptionError
 
@@ -33,7 +35,7 @@ MEANINGS = {
         "90",
         "Seconds for which a request that failed or was throttled is repeated; 0 for none.",
     ),
-    TIMEOUT_SECONDS: ("30", "Seconds for one request."),
+    TIMEOUT_SECONDS: ("30", "Seconds for one request, more than 0."),
     LOG: (
         "",
         "Writes log messages to standard error: `debug` has each request of a file with its bytes. "
@@ -68,8 +70,26 @@ MEANINGS = {
     "DASK_SCHEDULER_ADDRESS": ("", "Scheduler of the cluster for `--executor dask`."),
 }
 
+#: Variables of obstore and of Icechunk, by cloud: addresses of servers (the first that is set
+#: counts), and switches.
+_SERVERS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": (),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+_SWITCHES = {
+    "s3": ("AWS_SKIP_SIGNATURE", "AWS_REQUEST_PAYER", "AWS_ALLOW_HTTP"),
+    "gs": ("GOOGLE_SKIP_SIGNATURE", "GOOGLE_ALLOW_HTTP"),
+    "az": ("AZURE_SKIP_SIGNATURE", "AZURE_ALLOW_HTTP", "AZURE_STORAGE_USE_EMULATOR"),
+}
+_ON, _OFF = ("1", "true", "on", "yes", "y"), ("0", "false", "off", "no", "n")
+#: Characters that no URL has (RFC 3986 section 2), and those that begin a query or a fragment.
+_NO_SERVER = re.compile(r"[^!-~]|[\"<>\\^`{|}?#]")
+
 #: Bytes of the first GET. The header of a COG with five overviews and 4,000 tiles fits.
 DEFAULT_PREFETCH = 32 * 1024
+#: No number of seconds, bytes or files that is meant is greater.
+_MOST = 1_000_000_000
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -88,6 +108,116 @@ def most_at_once(limit: int) -> int:
     """Return the files in flight at once: those of an option, or fewer by the environment."""
     most = _number(CONCURRENCY, 1)
     return limit if most is None else min(limit, most)
+
+
+def seconds(variable: str, default: float, *, zero: bool) -> float:
+    """Return a number of seconds; `zero` is whether it may be 0.
+
+    Raises
+    ------
+    InvalidOptionError
+        The variable is no such number.
+    """
+    text = os.environ.get(variable, "").strip()
+    try:
+        found = float(text) if text else default
+    except ValueError:
+        found = -1.0
+    if not (found >= 0 if zero else found > 0) or not found <= _MOST:
+        least = "0 or more" if zero else "more than 0"
+        raise InvalidOptionError(
+            f"{variable} is {text!r}, but must be a number of seconds, {least}."
+        )
+    return found
+
+
+def is_on(variable: str) -> bool:
+    """Return whether a switch is on, as obstore reads it.
+
+    Raises
+    ------
+    InvalidOptionError
+        The variable is neither on nor off.
+    """
+    text = os.environ.get(variable)
+    on = (*_ON, "requester") if variable == "AWS_REQUEST_PAYER" else _ON
+    if text is not None and text.lower() not in (*on, *_OFF):
+        raise InvalidOptionError(
+            f"{variable} is {text!r}, but must be one of {', '.join((*on, *_OFF))}.",
+            remedy="Unset it for the default.",
+        )
+    return text is not None and text.lower() in on
+
+
+def check_server(name: str, address: str) -> None:
+    """Refuse an address of a server, of a variable or an option, that no request can be sent to.
+
+    Raises
+    ------
+    InvalidOptionError
+        obstore and Icechunk would panic.
+    """
+    try:
+        parts = urlsplit(address)
+        good = bool(parts.hostname) and parts.port != 0  # a port beyond 65535 is a ValueError
+    except ValueError:
+        good = False
+    if not good or _NO_SERVER.search(address) or not address.startswith(("http://", "https://")):
+        raise InvalidOptionError(
+            f"{name} is {address!r}, which is no address of a server.",
+            remedy="Write it with its scheme, as https://s3.example.com or http://localhost:9000.",
+        )
+
+
+def server(cloud: str) -> str | None:
+    """Return the address of a cloud's server that the environment names, if any.
+
+    Raises
+    ------
+    InvalidOptionError
+        See `check_server`.
+    """
+    for variable in _SERVERS[cloud]:
+        if (address := os.environ.get(variable)) is not None:
+            check_server(variable, address)
+            return address
+    return None
+
+
+def own_server(variable: str) -> str | None:
+    """Return the address of the S3 server in `SOURCE_ENDPOINT` or `REPOSITORY_ENDPOINT`, if any.
+
+    Raises
+    ------
+    InvalidOptionError
+        See `check_server`.
+    """
+    if address := os.environ.get(variable):
+        check_server(variable, address)
+    return address or None
+
+
+def check_environment(cloud: str) -> None:
+    """Refuse wrong variables of a cloud by name, before obstore or Icechunk reads them.
+
+    Raises
+    ------
+    InvalidOptionError
+        With the first of them.
+    """
+    for variable in _SERVERS[cloud]:
+        if (address := os.environ.get(variable)) is not None:
+            check_server(variable, address)
+    for variable in _SWITCHES[cloud]:
+        is_on(variable)
+
+
+def culprit(cloud: str, message: str) -> str | None:
+    """Return the variable of a cloud whose value an error of obstore quotes, if there is one."""
+    quoted = re.search(r'"([^"]*)"', message)
+    start = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}[cloud]
+    found = [n for n, v in os.environ.items() if n.startswith(start) and quoted and v == quoted[1]]
+    return min(found, default=None)
 
 
 def start_log() -> None:
@@ -116,7 +246,7 @@ def _number(variable: str, least: int) -> int | None:
     if not text:
         return None
     number = int(text) if text.isdecimal() else -1
-    if number < least:
+    if not least <= number <= _MOST:
         raise InvalidOptionError(
             f"{variable} is {text!r}, but must be a whole number, at least {least}."
         )

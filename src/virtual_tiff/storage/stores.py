@@ -15,7 +15,14 @@ from virtual_tiff.storage.addresses import WEB_SCHEMES, chunk_location, has_quer
 from virtual_tiff.storage.credentials import check_access, cloud
 from virtual_tiff.storage.resolve import AddressRegistry, Store
 from virtual_tiff.storage.retries import retry_settings
-from virtual_tiff.storage.settings import SOURCE_ENDPOINT
+from virtual_tiff.storage.settings import (
+    SOURCE_ENDPOINT,
+    check_environment,
+    check_server,
+    culprit,
+    own_server,
+    server,
+)
 
 #: Client options of obstore that the environment may set, and the start of their variables.
 _CLIENT_OPTIONS = (
@@ -93,8 +100,13 @@ def _store(root: str, url: str, settings: Mapping[str, Any], *, anonymous: bool 
     except InvalidOptionError:
         raise
     except Exception as error:
+        variable = culprit(cloud(scheme) or "s3", str(error))
+        if variable is not None:
+            raise InvalidOptionError(
+                f"a store does not take {variable}: {_first_line(error)}."
+            ) from error
         raise SourceError(
-            f"no store can be made for this URL: {str(error).splitlines()[0].rstrip('.')}.",
+            f"no store can be made for this URL: {_first_line(error)}.",
             kind=ErrorKind.NO_STORE,
             url=url,
             remedy=(
@@ -113,7 +125,13 @@ def _store(root: str, url: str, settings: Mapping[str, Any], *, anonymous: bool 
     )
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")
+
+
 def _cloud_store(root: str, scheme: str, settings: Mapping[str, Any], *, anonymous: bool) -> Store:
+    name = cloud(scheme) or "s3"
+    check_environment(name)
     options: dict[str, Any] = {**retry_settings(), **settings}
     if "@" in root:
         # The address has the Azure account, which may be given once.
@@ -121,14 +139,15 @@ def _cloud_store(root: str, scheme: str, settings: Mapping[str, Any], *, anonymo
     if anonymous:
         options["skip_signature"] = True
     # Client options that are passed replace all those of the environment.
-    prefix = _CLIENT_PREFIXES[cloud(scheme) or "s3"]
-    for name in _CLIENT_OPTIONS:
-        if value := os.environ.get(f"{prefix}_{name.upper()}"):
-            options["client_options"][name] = value
-    own = os.environ.get(SOURCE_ENDPOINT) if cloud(scheme) == "s3" else None
-    if own and not settings:
-        options["endpoint"] = own
-    endpoint = str(options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", ""))
-    if endpoint.startswith("http://"):
+    prefix = _CLIENT_PREFIXES[name]
+    for option in _CLIENT_OPTIONS:
+        if value := os.environ.get(f"{prefix}_{option.upper()}"):
+            options["client_options"][option] = value
+    own = own_server(SOURCE_ENDPOINT) if name == "s3" and not settings else None
+    endpoint = own or options.get("endpoint") or server(name)
+    if endpoint is not None:
+        options["endpoint"] = endpoint
+        check_server("the endpoint", endpoint)
+    if endpoint is not None and endpoint.startswith("http://"):
         options["client_options"]["allow_http"] = True
     return from_url(root, **options)

@@ -43,14 +43,16 @@ class TagEntry:
         Number of values.
     value
         One number, text without its NUL, bytes (BYTE, UNDEFINED), or a tuple of numbers; rational
-        numbers are numerator and denominator in turn. `None` if it cannot be read.
+        numbers are numerator and denominator in turn. `None` if it cannot be read. For the
+        directories of Exif and Dectris (34665, 34853, 40965, 51192) it is a mapping of names to
+        such values; or their offset if there is none.
     """
 
     code: int
     name: str
     type: str
     count: int
-    value: int | float | str | bytes | tuple[int, ...] | tuple[float, ...] | None
+    value: TagValue | Mapping[str, TagValue | None] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

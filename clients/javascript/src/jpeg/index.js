@@ -21,21 +21,40 @@ const isFrame = (marker) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0x
  * of samples of the chunk.
  */
 export function decodeJPEG(bytes, { tables, stored, wanted, expected }) {
-  const state = { quantisation: [], huffman: [], restart: 0, scans: 0, frame: null, expected }
-  if (tables) parse(state, tables)
-  parse(state, bytes)
+  const state = decoded(bytes, tables, (samples) => samples === expected, expected)
   const { frame } = state
-  if (!frame || state.scans === 0) throw new Error('JPEG: a stream without an image')
   const Type = frame.precision > 8 ? Uint16Array : Uint8Array
   const planes = frame.components.map((component) => {
     if (frame.lossless) return Type === Uint16Array ? component.samples : Type.from(component.samples)
-    const table = state.quantisation[component.quantisation]
-    if (!table) throw new Error('JPEG: a stream without its quantisation table')
-    return enlarge(component, plane(component, table, frame.precision, Type), frame, Type)
+    return enlarge(component, transformed(state, component, Type), frame, Type)
   })
   const data = interleave(planes, Type)
   convert(data, planes.length, (1 << frame.precision) - 1, stored, wanted)
   return { data, width: frame.width, height: frame.height, samples: planes.length }
+}
+
+/** Decode a stream of 8 bits of at most `limit` samples to its components, as they are stored. */
+export function decodePlanes(bytes, limit) {
+  const state = decoded(bytes, undefined, (samples) => samples <= limit, limit)
+  const { frame } = state
+  if (frame.lossless || frame.precision !== 8) throw new Error('JPEG: not a DCT of 8 bits')
+  const planes = frame.components.map((component) => ({ component, ...transformed(state, component, Uint8Array) }))
+  return { frame, planes }
+}
+
+/** Markers, tables and coefficients of a stream whose number of samples `fits`. */
+function decoded(bytes, tables, fits, expected) {
+  const state = { quantisation: [], huffman: [], restart: 0, scans: 0, frame: null, fits, expected }
+  if (tables) parse(state, tables)
+  parse(state, bytes)
+  if (!state.frame || state.scans === 0) throw new Error('JPEG: a stream without an image')
+  return state
+}
+
+function transformed(state, component, Type) {
+  const table = state.quantisation[component.quantisation]
+  if (!table) throw new Error('JPEG: a stream without its quantisation table')
+  return plane(component, table, state.frame.precision, Type)
 }
 
 function interleave(planes, Type) {
@@ -110,7 +129,7 @@ function frameHeader(state, data, marker) {
   const lossless = marker === SOF3
   const [precision, count] = [data[0], data[5]]
   const [height, width] = [(data[1] << 8) | data[2], (data[3] << 8) | data[4]]
-  if (width * height * count !== state.expected) {
+  if (!state.fits(width * height * count)) {
     throw new RangeError(`JPEG: ${height} × ${width} × ${count} samples for a chunk of ${state.expected}`)
   }
   if (lossless ? precision < 2 || precision > 16 : precision !== 8 && precision !== 12) {

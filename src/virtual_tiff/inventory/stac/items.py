@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from virtual_tiff.catalog.search import number_matched
 from virtual_tiff.errors import InvalidOptionError, shorten
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.stac.metadata import metadata_of, plain_number
@@ -193,16 +194,16 @@ def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:
             url=url,
             remedy="Put a list of URLs into a text file, one on each line.",
         )
-    links = document.get("links") if is_collection else None
-    if any(isinstance(link, Mapping) and link.get("rel") == "next" for link in links or ()):
-        matched = document.get("numberMatched", (document.get("context") or {}).get("matched"))
-        if not isinstance(matched, int) or matched > len(items):
-            of = f" of {matched}" if isinstance(matched, int) else ""
-            raise InvalidOptionError(
-                f"this is one page of a search: {len(items)}{of} Items and a link to the next.",
-                url=url,
-                remedy="Search with pystac-client, which follows every page, and name its Items.",
-            )
+    matched = number_matched(document) if is_collection else None
+    links = (document.get("links") or ()) if is_collection else ()
+    has_next = any(isinstance(link, Mapping) and link.get("rel") == "next" for link in links)
+    if has_next if matched is None else matched > len(items):
+        of = "" if matched is None else f" of {matched}"
+        raise InvalidOptionError(
+            f"this is one page of a search: {len(items)}{of} Items.",
+            url=url,
+            remedy="Search with pystac-client, which follows every page, and name its Items.",
+        )
     return items
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from virtual_tiff.json_type import memory
 from virtual_tiff.planning.attributes._array import (
     Attributes,
     FillValue,
@@ -48,6 +49,11 @@ class Description:
     band_names: tuple[str, ...]
     notes: tuple[str, ...]
     shape: tuple[int, int]
+
+    @property
+    def nbytes(self) -> int:
+        """Return about how many bytes of memory the attributes take."""
+        return memory(self.array_attributes) + memory(self.spatial_ref_attributes)
 
     @property
     def group_attributes(self) -> Attributes:

@@ -186,9 +186,10 @@ def _counts_tag(ifd: ImageFileDirectory) -> Tag:
 def _shaped(ifd: ImageFileDirectory, values: NDArray[np.uint64], tag: Tag) -> ChunkValues:
     planes, down, across = ifd.grid_shape
     needed = planes * down * across
-    listed = values.size if ifd.offsets.size == ifd.byte_counts.size else 0
+    # A segment without an offset, but with a count, is damage.
+    listed = values.size if ifd.offsets.size >= ifd.byte_counts.size else 0
     if 0 < listed < needed <= 2 * listed + _MOST_UNLISTED:
-        # Segments that the directory does not list are missing, as for libtiff.
+        # Segments that the directory does not list are missing, as for libtiff and tifffile.
         values = np.concatenate([values, np.zeros(needed - values.size, np.uint64)])
     if values.size < needed:
         raise InvalidTIFFError(
@@ -213,7 +214,7 @@ def _byte_counts(
     # tifffile, a tile is missing then, and one of several strips too.
     one_strip = counts.size == offsets.size == 1 and not ifd.is_tiled
     absent = counts.size == 0 or (one_strip and not counts.any())
-    if not compressed and (absent or counts.size < offsets.size):
+    if not compressed and absent:
         return np.full(offsets.shape, segment_bytes, np.uint64)
     if absent and offsets.size == 1 and 0 < int(offsets.flat[0]) < file_size:
         # One segment without a byte count: it ends at the end of the file, and every decoder stops

@@ -14,6 +14,7 @@ from virtual_tiff.planning.encoding.image_codecs import (
     IMAGE_COMPRESSIONS,
     WEBP,
     image_codecs,
+    is_vague_jpeg,
 )
 from virtual_tiff.planning.plan import Codec, Inspection
 from virtual_tiff.tags import Compression, PhotometricInterpretation, Predictor, Tag
@@ -127,7 +128,7 @@ def _has_bit_order_codec(ifd: ImageFileDirectory, sample: SampleType) -> bool:
 def inspection(ifd: ImageFileDirectory, sample: SampleType, file_size: int) -> Inspection | None:
     """Return what has to be inspected in the segments of an image."""
     # libtiff reverses the bits of all others.
-    whole_images = IMAGE_COMPRESSIONS - CCITT - WEBP
+    whole_images = IMAGE_COMPRESSIONS - CCITT - WEBP - {Compression.LERC}
     if (
         ifd.fill_order == 2
         and ifd.compression not in whole_images
@@ -135,6 +136,8 @@ def inspection(ifd: ImageFileDirectory, sample: SampleType, file_size: int) -> I
     ):
         return Inspection.REVERSED_BITS
     if ifd.compression in AMBIGUOUS:
+        return Inspection.KINDS
+    if is_vague_jpeg(ifd) or (ifd.compression in IMAGE_COMPRESSIONS and _is_small(ifd, file_size)):
         return Inspection.STREAMS
     # Old writers of strips leave a byte too many, and writers of PackBits end at the last row.
     if ifd.compression == Compression.PACKBITS or (
@@ -150,12 +153,15 @@ def is_cheap_to_inspect(ifd: ImageFileDirectory, file_size: int) -> bool:
     For tiles it is one that the first GET contains: COGs take one request each, and few writers of
     tiles leave other sizes.
     """
+    return ifd.compression in _BYTES_CODECS and _is_small(ifd, file_size)
+
+
+def _is_small(ifd: ImageFileDirectory, file_size: int) -> bool:
     limit = _SMALL_TILED_BYTES if ifd.is_tiled else _SMALL_FILE_BYTES
     rows, columns = ifd.segment_shape
     bits = rows * columns * ifd.samples_per_segment * ifd.bits_per_sample[0]
     # Segments are decoded for it.
-    is_small = file_size <= limit and bits <= 8 * _MOST_DECODED_BYTES
-    return is_small and ifd.compression in _BYTES_CODECS
+    return file_size <= limit and bits <= 8 * _MOST_DECODED_BYTES
 
 
 def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
@@ -176,6 +182,13 @@ def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
 
 def _predictor(ifd: ImageFileDirectory, sample: SampleType) -> Predictor:
     """Return the predictor that is in effect."""
+    if ifd.compression == Compression.PACKBITS and ifd.predictor in (2, *_DISTANCES):
+        # libtiff does not write it.
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_PREDICTOR,
+            Tag.PREDICTOR,
+            "a predictor with PackBits, which libtiff ignores and tifffile undoes.",
+        )
     if ifd.compression not in _PREDICTED or ifd.predictor == Predictor.NONE:
         return Predictor.NONE
     kind = sample.data_type.kind

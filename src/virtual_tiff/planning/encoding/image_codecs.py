@@ -12,6 +12,7 @@ import numpy as np
 
 from virtual_tiff.errors import ErrorKind, shorten
 from virtual_tiff.planning.encoding.data_type import SampleType
+from virtual_tiff.planning.encoding.stream_headers import has_quantization_tables
 from virtual_tiff.planning.plan import Codec
 from virtual_tiff.tags import Compression, LercCompression, PhotometricInterpretation, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
@@ -160,6 +161,16 @@ def _jpeg(ifd: ImageFileDirectory) -> Codec:
         configuration["colorspace_jpeg"] = stored
         configuration["colorspace_data"] = delivered
     return {"name": "imagecodecs_jpeg", "configuration": dict(configuration)}
+
+
+def is_vague_jpeg(ifd: ImageFileDirectory) -> bool:
+    """Return whether streams of YCbCr may be lossless, or subsampled planes of other sizes."""
+    return (
+        ifd.compression in _JPEG
+        and ifd.samples_per_pixel == 3
+        and ifd.photometric_interpretation == PhotometricInterpretation.YCBCR
+        and (ifd.is_planar or not has_quantization_tables(ifd.jpeg_tables or b""))
+    )
 
 
 def is_fax_2d(ifd: ImageFileDirectory) -> bool:

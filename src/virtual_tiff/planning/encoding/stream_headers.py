@@ -21,6 +21,10 @@ _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: Markers without a length: TEM, RST0 to RST7, SOI, EOI.
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xDA)})
 _START_OF_SCAN = 0xDA
+_QUANTIZATION_TABLES = 0xDB
+_JFIF = 0xE0
+#: SOF3, SOF7, SOF11 and SOF15.
+_LOSSLESS = frozenset({3, 7, 11, 15})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class FrameHeader:
     ----------
     position
         Offset of its marker in the stream.
+    process
+        Coding process, the number of its marker SOF0 to SOF15.
     height, width
         Number of lines, and samples in each.
     components
@@ -80,9 +86,15 @@ class FrameHeader:
     """
 
     position: int
+    process: int
     height: int
     width: int
     components: int
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether samples are coded as they are, without a transform."""
+        return self.process in _LOSSLESS
 
 
 def frame_header(stream: bytes) -> FrameHeader:
@@ -96,7 +108,8 @@ def frame_header(stream: bytes) -> FrameHeader:
     for marker, position in _markers(stream):
         if marker in _START_OF_FRAME and position + 10 <= len(stream):
             # Marker, length and sample precision come before the number of lines.
-            return FrameHeader(position, *struct.unpack_from(">HHB", stream, position + 5))
+            size = struct.unpack_from(">HHB", stream, position + 5)
+            return FrameHeader(position, marker - 0xC0, *size)
     raise InvalidTIFFError("a JPEG segment has no frame header.", kind=ErrorKind.INVALID_SEGMENT)
 
 
@@ -107,6 +120,19 @@ def start_of_data(stream: bytes) -> int | None:
             (length,) = struct.unpack_from(">H", stream, position + 2)
             return int(position + 2 + length)
     return None
+
+
+def has_quantization_tables(stream: bytes) -> bool:
+    """Return whether a stream, or the tables of one, has what lossless streams do without."""
+    return any(marker == _QUANTIZATION_TABLES for marker, _ in _markers(stream))
+
+
+def is_jfif(stream: bytes) -> bool:
+    """Return whether a stream has the marker of JFIF, in which three components are YCbCr."""
+    return any(
+        marker == _JFIF and stream[position + 4 : position + 8] == b"JFIF"
+        for marker, position in _markers(stream)
+    )
 
 
 def with_frame_height(stream: bytes, height: int) -> bytes:

@@ -15,7 +15,7 @@ from virtual_tiff.errors import (
     VirtualTIFFError,
     shorten,
 )
-from virtual_tiff.json_type import JSON
+from virtual_tiff.json_type import JSON, memory
 from virtual_tiff.planning.agreement import disagreements
 from virtual_tiff.planning.attributes import Description, noted
 from virtual_tiff.planning.axes import place_of
@@ -105,7 +105,8 @@ class Pages:
             image, references = self._separate(pages)
         description = describe_page(first, image.data_type, full)
         there = [page for page in pages if page is not None]
-        attributes = page_attributes(description, there, image.data_type, full)
+        self.check(description.nbytes)
+        attributes = page_attributes(description, there, image.data_type, full, self.check)
         array = _stacked(image, series, references)
         attributes |= image.attributes
         if series.scale is not None:
@@ -116,15 +117,16 @@ class Pages:
         return LevelPlan(array, description, level.size, level.factor)
 
     def _plan(self, page: ImageFileDirectory, *, merge_strips: bool = True) -> ArrayPlan:
-        self.check(0)
         copied = self.copies.get(page.index)
         if copied is not None:
             return copied
         try:
             options = replace(self.options, merge_strips=merge_strips)
-            return plan_image(page, self.source, options)
+            plan = plan_image(page, self.source, options)
+            self.check(memory([*plan.codecs]))
         except VirtualTIFFError as error:
             raise error.at(ifd=page.index) from error.__cause__
+        return plan
 
     def _separate(
         self, pages: Sequence[ImageFileDirectory | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -32,10 +32,11 @@ def page_attributes(
     pages: Sequence[ImageFileDirectory],
     data_type: np.dtype[np.generic],
     full: ImageFileDirectory | None,
+    check: Callable[[int], None],
 ) -> dict[str, JSON]:
     """Return the attributes of the first page that apply to all; refuse pages that contradict.
 
-    A page without georeferencing has that of the first.
+    A page without georeferencing has that of the first. `check` is that of `PlanOptions`.
     """
     # Most pages have equal metadata, and describing one is slow.
     seen: dict[tuple[object, ...], ImageFileDirectory] = {}
@@ -46,6 +47,8 @@ def page_attributes(
     def documents() -> Iterator[dict[str, JSON]]:
         yield _of_image(description)
         for page in distinct[1:]:
+            # What is not kept takes time only.
+            check(0)
             other = describe_page(page, data_type, full)
             place = other.spatial_ref_attributes
             if place is not None and place != description.spatial_ref_attributes:

@@ -80,10 +80,9 @@ class Shared:
 
     def __call__[T](self, make: Callable[..., T], *values: Any, **place: Any) -> T:
         """Return `make(*values, **place)`; the place is for an error."""
-        value = values[0]
-        if not isinstance(value, str | bytes | tuple | np.ndarray) or len(value) < _LONG:
+        if not any(map(_is_long, values)):
             return make(*values, **place)
-        key = (make, *map(id, values))
+        key = (make, *map(_key, values))
         found = self._made.get(key)
         if found is None:
             found = self._made[key] = (values, make(*values, **place))
@@ -95,8 +94,20 @@ _APERIO_YCBCR = (
     "the values are Y, Cb and Cr, as Aperio's compression 33003 says, although "
     "PhotometricInterpretation is RGB; no Zarr codec converts them."
 )
-#: Characters or numbers of a value from which it is converted once.
+#: Characters or numbers of a value from which it is converted once; also values to be repeated.
 _LONG = 64
+
+
+def _is_long(value: object) -> bool:
+    if isinstance(value, int):
+        return value >= _LONG
+    return isinstance(value, str | bytes | tuple | np.ndarray) and len(value) >= _LONG
+
+
+def _key(value: object) -> object:
+    """Return what tells a value from others."""
+    short = isinstance(value, str | bytes | tuple) and not _is_long(value)
+    return value if short or isinstance(value, int) else id(value)
 
 
 def build_ifd(
@@ -118,7 +129,11 @@ def build_ifd(
             )
     compression = _integer(tags, Tag.COMPRESSION, 1, index)
     photometric = _integer(tags, Tag.PHOTOMETRIC_INTERPRETATION, None, index)
-    bits = _integers(tags, Tag.BITS_PER_SAMPLE, index) or (1,)
+
+    def integers(tag: Tag) -> tuple[int, ...]:
+        return shared(_integers, tags.get(tag), tag=tag, index=index)
+
+    bits = integers(Tag.BITS_PER_SAMPLE) or (1,)
     samples = _integer(tags, Tag.SAMPLES_PER_PIXEL, None, index)
     if samples is None:
         samples = _default_samples(photometric, compression, len(bits))
@@ -146,8 +161,8 @@ def build_ifd(
         byte_order=byte_order,
         image_width=_integer(tags, Tag.IMAGE_WIDTH, 0, index),
         image_length=height,
-        bits_per_sample=_per_sample(bits, samples),
-        sample_format=_per_sample(_integers(tags, Tag.SAMPLE_FORMAT, index) or (1,), samples),
+        bits_per_sample=shared(_per_sample, bits, samples),
+        sample_format=shared(_per_sample, integers(Tag.SAMPLE_FORMAT) or (1,), samples),
         samples_per_pixel=samples,
         compression=compression,
         planar_configuration=_integer(tags, Tag.PLANAR_CONFIGURATION, 1, index),
@@ -163,11 +178,12 @@ def build_ifd(
         image_depth=_integer(tags, Tag.IMAGE_DEPTH, 1, index),
         tile_depth=_integer(tags, Tag.TILE_DEPTH, 1, index) if tiled else 1,
         new_subfile_type=int(subfile_type),
-        extra_samples=_integers(tags, Tag.EXTRA_SAMPLES, index),
+        # Surplus values are about samples that are not there.
+        extra_samples=integers(Tag.EXTRA_SAMPLES)[: max(samples, 0)],
         jpeg_header=jpeg_header,
-        jpeg_tables=_bytes(tags, Tag.JPEG_TABLES, index),
+        jpeg_tables=shared(_bytes, tags.get(Tag.JPEG_TABLES), tag=Tag.JPEG_TABLES, index=index),
         color_map=shared(_color_map, tags.get(Tag.COLOR_MAP), index=index),
-        lerc_parameters=_integers(tags, Tag.LERC_PARAMETERS, index),
+        lerc_parameters=integers(Tag.LERC_PARAMETERS),
         geo_keys={}
         if geo_keys is None
         else shared(
@@ -239,34 +255,43 @@ def _integer[D: (int, None)](
         value = value[0]
     if isinstance(value, bytes) and len(value) == 1:
         value = value[0]
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and _is_whole(value):
         value = int(value)
     if not isinstance(value, int | np.integer):
         raise _invalid(f"{tag.title} is {str(value)[:40]!r}, but must be an integer.", tag, index)
     return int(value)
 
 
-def _integers(tags: RawTags, tag: Tag, index: tuple[int, ...]) -> tuple[int, ...]:
-    value = tags.get(tag)
+def _integers(value: Any, tag: Tag, index: tuple[int, ...]) -> tuple[int, ...]:
     if value is None:
         return ()
     if isinstance(value, int | np.integer):
         return (int(value),)
     if isinstance(value, tuple) and all(type(v) is int for v in value):
         return value
+    if isinstance(value, bytes):
+        return tuple(value)
     try:
-        return tuple(int(v) for v in value)
+        numbers = np.atleast_1d(np.asarray(value))
+        if not (numbers.dtype.kind in "iu" or _is_whole(numbers)):
+            raise ValueError
+        return tuple(int(number) for number in numbers.tolist())
     except (TypeError, ValueError, OverflowError) as error:
         raise _invalid(
             f"{tag.title} is {str(value)[:40]!r}, but must be integers.", tag, index
         ) from error
 
 
-def _bytes(tags: RawTags, tag: Tag, index: tuple[int, ...]) -> bytes | None:
-    value = tags.get(tag)
+def _is_whole(values: float | NDArray[Any]) -> bool:
+    """Return whether floating-point numbers are integers of 64 bits."""
+    with np.errstate(invalid="ignore"):
+        return bool(np.all((np.abs(values) < 2.0**63) & (np.floor(values) == values)))
+
+
+def _bytes(value: Any, tag: Tag, index: tuple[int, ...]) -> bytes | None:
     if value is None or isinstance(value, bytes):
         return value
-    numbers = _integers(tags, tag, index)
+    numbers = _integers(value, tag, index)
     if not all(0 <= number < 256 for number in numbers):
         raise _invalid(f"{tag.title} is {str(value)[:40]!r}, but must be bytes.", tag, index)
     return bytes(numbers)

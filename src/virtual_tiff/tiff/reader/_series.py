@@ -277,8 +277,8 @@ def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, 
         samples = "band"
     elif samples == "s" and "c" not in sizes:
         samples = "c"
-    if samples in sizes:
-        raise _unknown(f"pages of dimensions {axes}, of which two are called {samples!r}")
+    if samples in sizes or not {"y", "x"}.isdisjoint(sizes):
+        raise _unknown(f"pages of dimensions {axes}, of which two have one name")
     return sizes, samples
 
 

@@ -1,0 +1,140 @@
+// `imagecodecs_tiff`: a chunk that is a whole TIFF, whose image has no codec of its own. Samples are those that
+// libtiff returns; what is not read here is refused by its name.
+
+import { inflate } from '../deflate.js'
+import { decodeLZW } from '../lzw.js'
+import { decodePackBits } from '../packbits.js'
+import { converter } from './colour.js'
+import { readDirectory, segmentsOf } from './directory.js'
+import { decodeOldJPEG } from './old-jpeg.js'
+import { decodeLogL } from './sgilog.js'
+
+const [NONE, LZW, OLD_JPEG, DEFLATE, PACKBITS, OLD_DEFLATE, SGILOG, LERC] = [1, 5, 6, 8, 32773, 32946, 34676, 34887]
+const [YCBCR, LOGL] = [6, 32844]
+/** Samples of a padded frame, beyond those of the image. */
+const PADDING = 2 ** 22
+
+const BYTES = {
+  [NONE]: (data, limit) => data.subarray(0, limit),
+  [LZW]: decodeLZW,
+  [DEFLATE]: (data, limit) => inflate([data], limit),
+  [OLD_DEFLATE]: (data, limit) => inflate([data], limit),
+  [PACKBITS]: decodePackBits,
+}
+
+const refuse = (what) => {
+  throw new Error(
+    `imagecodecs_tiff: ${what} is not supported. Read the array in Python, or publish the image converted`,
+  )
+}
+
+/** Decode the image of directory `index`, which has to have `expected` samples. */
+export async function decodeTIFF(bytes, expected, index, decoders) {
+  const { tags, little } = readDirectory(bytes, index)
+  const [samples] = tags(277, [1])
+  const [compression] = tags(259, [1])
+  const [photometric] = tags(262, [0])
+  const [width, height] = [tags(256, [0])[0], tags(257, [0])[0]]
+  if (width * height * samples !== expected) {
+    throw new RangeError(`TIFF: ${height} × ${width} × ${samples} samples for a chunk of ${expected}`)
+  }
+  if (samples > 1 && tags(284, [1])[0] !== 1) refuse('an image of planes')
+  if (tags(266, [1])[0] !== 1) refuse('FillOrder 2')
+  if (tags(317, [1])[0] !== 1) refuse('a predictor')
+  if (photometric === YCBCR && tags(274, [1])[0] > 1) refuse('YCbCr with an Orientation')
+  const bits = tags(258, [1])
+  const image = segmentsOf(tags, bytes)
+  if (compression === SGILOG && photometric === LOGL && samples === 1 && bits[0] === 16) {
+    return { data: await pasted(image, Int16Array, (part) => decodeLogL(part.data, part.height, part.width)) }
+  }
+  if (compression === LERC && samples === 1 && tags(339, [1])[0] === 3) {
+    if (!little) refuse('big-endian LERC')
+    const Type = { 32: Float32Array, 64: Float64Array }[bits[0]] ?? refuse(`LERC of ${bits[0]} bits`)
+    const [, packing] = tags(50674, [0, 0])
+    if (packing > 1) refuse('LERC in Zstandard')
+    const { lerc } = await decoders()
+    return { data: await pasted(image, Type, (part) => maskedLERC(lerc, part, packing, Type)) }
+  }
+  if (bits.some((n) => n !== 8)) refuse(`compression ${compression} of ${bits[0]} bits`)
+  if (compression === OLD_JPEG) {
+    if (samples !== 1 && !(samples === 3 && photometric === YCBCR)) refuse(`old-style JPEG of ${samples} samples`)
+    // libtiff does not restart between segments of these.
+    if (!little && image.segments.length > 1) refuse('big-endian old-style JPEG of several segments')
+    return { data: oldJPEG(tags, bytes, image, samples) }
+  }
+  if (photometric !== YCBCR || samples !== 3 || !BYTES[compression]) refuse(`compression ${compression}`)
+  return { data: await subsampled(tags, image, BYTES[compression]) }
+}
+
+/** An image of one band from the samples of its segments. */
+async function pasted({ width, height, segments }, Type, decode) {
+  const out = new Type(width * height)
+  for (const part of segments) {
+    if (part.width * part.height > out.length + PADDING) throw new RangeError('TIFF: a segment that is larger than its image')
+    const data = await decode(part)
+    const [rows, columns] = [Math.min(part.height, height - part.y), Math.min(part.width, width - part.x)]
+    for (let y = 0; y < rows; y++) {
+      out.set(data.subarray(y * part.width, y * part.width + columns), (part.y + y) * width + part.x)
+    }
+  }
+  return out
+}
+
+/** Floating-point numbers, NaN where the mask of a segment has none. */
+async function maskedLERC(lerc, part, packing, Type) {
+  const expected = part.width * part.height
+  const blob = packing ? await inflate([part.data], expected * Type.BYTES_PER_ELEMENT + PADDING) : part.data
+  const { data, mask } = await lerc(blob, expected)
+  if (data.constructor !== Type) throw new TypeError(`TIFF: LERC of ${data.constructor.name}`)
+  if (mask) mask.forEach((valid, i) => valid || (data[i] = NaN))
+  return data
+}
+
+function oldJPEG(tags, bytes, image, samples) {
+  const { width, height } = image
+  const { frame, planes } = decodeOldJPEG(tags, bytes, image, width * height * samples + PADDING)
+  if (planes.length !== samples || frame.width < width || frame.height < height) {
+    throw new RangeError(`TIFF: a JPEG of ${frame.height} × ${frame.width} × ${planes.length}`)
+  }
+  const out = new Uint8Array(width * height * samples)
+  const [light, blue, red] = planes.map(({ component, data, stride }) => {
+    const [across, down] = [frame.hMax / component.h, frame.vMax / component.v]
+    return (x, y) => data[Math.floor(y / down) * stride + Math.floor(x / across)]
+  })
+  const toRGB = samples === 3 ? converter(tags) : undefined
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at += samples) {
+      if (toRGB) toRGB(light(x, y), blue(x, y), red(x, y), out, at)
+      else out[at] = light(x, y)
+    }
+  }
+  return out
+}
+
+/** YCbCr in units of several luminances and one pair of chrominances (TIFF 6.0 section 21). */
+async function subsampled(tags, image, decode) {
+  const { width, height } = image
+  const [across, down] = tags(530, [2, 2])
+  // libtiff has no conversion for 1, 4 and 2, 4, and two that differ for 4, 4.
+  if (![1, 2, 4].includes(across) || ![1, 2].includes(down)) refuse(`subsampling ${across}, ${down}`)
+  const toRGB = converter(tags)
+  const out = new Uint8Array(width * height * 3)
+  const unit = across * down + 2
+  for (const part of image.segments) {
+    const units = Math.ceil(part.width / across)
+    const size = units * Math.ceil(part.height / down) * unit
+    if (size > 3 * width * height + PADDING) throw new RangeError('TIFF: a segment that is larger than its image')
+    const data = await decode(part.data, size)
+    if (data.length < size) throw new RangeError(`TIFF: ${data.length} of ${size} bytes of a segment`)
+    const [rows, columns] = [Math.min(part.height, height - part.y), Math.min(part.width, width - part.x)]
+    for (let y = 0; y < rows; y++) {
+      for (let x = 0; x < columns; x++) {
+        const first = (Math.floor(y / down) * units + Math.floor(x / across)) * unit
+        const light = data[first + (y % down) * across + (x % across)]
+        const [blue, red] = [data[first + unit - 2], data[first + unit - 1]]
+        toRGB(light, blue, red, out, 3 * ((part.y + y) * width + part.x + x))
+      }
+    }
+  }
+  return out
+}

@@ -1,0 +1,164 @@
+"""Compare streams of whole images, such as JPEG, with what their directory says of them.
+
+The first stream tells of which kind all are. Small files, whose streams take one request, are
+decoded with the codecs that readers will use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from virtual_tiff.completing.bounded import decoded_bytes
+from virtual_tiff.completing.chunks import decode_chunks
+from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
+from virtual_tiff.planning.axes import axis_of
+from virtual_tiff.planning.encoding.stream_headers import (
+    FrameHeader,
+    frame_header,
+    is_jfif,
+    start_of_data,
+)
+from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec
+from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.storage.concurrency import in_flight
+
+#: Files whose streams are all decoded, if their pixels have at most so many bytes.
+_SMALL_FILE_BYTES = 1024 * 1024
+_MOST_DECODED_BYTES = 32 * 1024 * 1024
+#: Bytes at the start of a stream that contain its frame header.
+_STREAM_HEAD = 64 * 1024
+#: Planes of a larger image whose first stream is decoded.
+_MOST_PLANES = 4
+_CONCURRENCY = 64
+_JPEG_2000 = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")
+
+
+async def check_kind(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
+    """Refuse streams that are not what their compression says, and check them as all others."""
+    present = _present(plan)
+    if not present:
+        return plan
+    data = await _head(plan, source, present[0])
+    is_jpeg = _is_jpeg(plan)
+    if not (_is_whole_jpeg(plan, data) if is_jpeg else data.startswith(_JPEG_2000)):
+        what = "JPEG" if is_jpeg else "JPEG 2000"
+        raise UnsupportedTIFFError(
+            f"the segments begin with {data[:4]!r}, which is no {what} stream of the image.",
+            kind=ErrorKind.UNSUPPORTED_COMPRESSION,
+        )
+    return await check_streams(plan, source) if _is_small(plan, source) else plan
+
+
+async def check_streams(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
+    """Decode streams, all those of a small file, else the first of each plane.
+
+    Returns
+    -------
+    ArrayPlan
+        With codecs that do not convert colours if the streams are lossless JPEG, which has no
+        conversion.
+
+    Raises
+    ------
+    UnsupportedTIFFError
+        A stream cannot be decoded by the codecs of the plan.
+    """
+    padded = {segment.index for segment in plan.partial}
+    indices = [index for index in _present(plan) if index not in padded]
+    if not indices:
+        return plan
+    if _is_jpeg(plan):
+        plan = _without_conversion(plan, await _head(plan, source, indices[0]))
+    if not _is_small(plan, source):
+        indices = _first_of_planes(plan, indices)
+    streams: dict[ChunkIndex, bytes] = {}
+
+    async def read(index: ChunkIndex) -> None:
+        streams[index] = await source.read_uncached(
+            int(plan.offsets[index]), int(plan.lengths[index])
+        )
+
+    await in_flight(indices, _CONCURRENCY, read)
+
+    def check() -> None:
+        with source.budget.working():
+            decode_chunks(plan, streams)
+
+    await asyncio.to_thread(check)
+    return plan
+
+
+def _present(plan: ArrayPlan) -> list[ChunkIndex]:
+    return [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
+
+
+def _is_jpeg(plan: ArrayPlan) -> bool:
+    return plan.codecs[-1]["name"] == "imagecodecs_jpeg"
+
+
+def _is_small(plan: ArrayPlan, source: ByteSource) -> bool:
+    pixels = math.prod(plan.chunk_shape) * math.prod(plan.grid_shape)
+    return (
+        source.size <= _SMALL_FILE_BYTES and pixels * plan.data_type.itemsize <= _MOST_DECODED_BYTES
+    )
+
+
+def _first_of_planes(plan: ArrayPlan, indices: list[ChunkIndex]) -> list[ChunkIndex]:
+    """Return the first chunk of a few planes; none if chunks are large."""
+    if decoded_bytes(plan, plan.chunk_shape) > _MOST_DECODED_BYTES:
+        return []
+    image = [i for i, name in enumerate(plan.dimension_names) if axis_of(name) in ("y", "x")]
+    first: dict[ChunkIndex, ChunkIndex] = {}
+    for index in indices:
+        plane = tuple(0 if i in image else place for i, place in enumerate(index))
+        first.setdefault(plane, index)
+    return list(first.values())[:_MOST_PLANES]
+
+
+async def _head(plan: ArrayPlan, source: ByteSource, index: ChunkIndex) -> bytes:
+    length = min(int(plan.lengths[index]), _STREAM_HEAD)
+    return await source.read_uncached(int(plan.offsets[index]), length)
+
+
+def _frame(data: bytes) -> FrameHeader | None:
+    try:
+        return frame_header(data) if data.startswith(b"\xff\xd8") else None
+    except InvalidTIFFError:
+        return None
+
+
+def _without_conversion(plan: ArrayPlan, data: bytes) -> ArrayPlan:
+    """Return a plan that takes three components of lossless JPEG as red, green and blue.
+
+    Writers declare YCbCr, and decoders refuse to convert; a stream of JFIF does hold YCbCr.
+    """
+    frame = _frame(data)
+    if frame is None or not frame.is_lossless or frame.components != 3 or is_jfif(data):
+        return plan
+    *before, codec = plan.codecs
+    configuration = codec.get("configuration", {})
+    if not isinstance(configuration, dict):
+        raise AssertionError(f"a codec's configuration is {configuration!r}")
+    colors = {"colorspace_jpeg": "RGB", "colorspace_data": "RGB"}
+    changed: Codec = {**codec, "configuration": {**configuration, **colors}}
+    return replace(plan, codecs=(*before, changed))
+
+
+def _is_whole_jpeg(plan: ArrayPlan, data: bytes) -> bool:
+    """Return whether a stream has all that a decoder needs, and the size of a chunk."""
+    frame = _frame(data)
+    start = start_of_data(data)
+    sizes = {axis_of(n): c for n, c in zip(plan.dimension_names, plan.chunk_shape, strict=True)}
+    samples = math.prod(plan.chunk_shape) // (sizes["y"] * sizes["x"])
+    return (
+        frame is not None
+        and start is not None
+        # Another stream within the first: tables apart from their strip.
+        and b"\xff\xd8" not in data[start:]
+        and (frame.width, frame.components) == (sizes["x"], samples)
+        and frame.height <= sizes["y"]
+    )
