@@ -21,6 +21,7 @@ import pytest
 import rasterio
 import tifffile
 from affine import Affine
+from rasterio.control import GroundControlPoint
 from rasterio.errors import RasterioIOError
 
 from tests.helpers.archive import write_scenes
@@ -123,6 +124,36 @@ def test_nodata_of_a_profile(tmp_path: Path, text: str) -> None:
         extra: list[Any] = [(42113, "s", 0, text, True)]
         tifffile.imwrite(path, np.zeros((8, 8), dtype), extratags=extra, metadata=None)
         assert not differences(path), dtype
+
+
+@pytest.mark.parametrize("nodata", [0, -9999, 65535, 0.5, 1e20, math.nan, math.inf])
+def test_nodata_of_complex_integers(tmp_path: Path, nodata: float) -> None:
+    path = tmp_path / "a.tif"
+    with rasterio.open(path, "w", "GTiff", 8, 8, 1, dtype="complex_int16", nodata=nodata):
+        pass
+    assert not differences(path)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16"])
+@pytest.mark.parametrize("count", [3, 4, 5])
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_profile_of_lab(tmp_path: Path, dtype: str, count: int, interleave: str) -> None:
+    """GDAL converts three samples of eight bits alone."""
+    path = tmp_path / "a.tif"
+    options: dict[str, Any] = {"dtype": dtype, "photometric": "cielab", "interleave": interleave}
+    with rasterio.open(path, "w", "GTiff", 40, 30, count, **options) as file:
+        file.write(np.zeros((count, 30, 40), dtype))
+    assert not differences(path)
+
+
+def test_control_points_of_a_sidecar_beside_a_transform(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    points = [GroundControlPoint(r, c, c, r) for r, c in ((0, 0), (0, 9), (9, 0), (9, 9))]
+    place: dict[str, Any] = {"crs": "EPSG:32633", "transform": TRANSFORM, "PROFILE": "BASELINE"}
+    with rasterio.open(path, "w", "GTiff", 8, 8, 1, dtype="uint8", **place) as file:
+        file.gcps = (points, "EPSG:32633")
+    assert Path(f"{path}.aux.xml").exists()
+    assert not differences(path)
 
 
 def test_a_profile_writes_the_same_file(tmp_path: Path) -> None:

@@ -91,8 +91,9 @@ def test_published_arrays(tmp_path: Path) -> None:
         preview(str(tmp_path / "absent"))
     with pytest.raises(SourceError):
         preview(str(tmp_path / "absent.tif"))
-    with pytest.raises(InvalidOptionError):
-        preview(path, size=0)
+    for size in (0, -1, 1.5, "large"):
+        with pytest.raises(InvalidOptionError):
+            preview(path, size=size)  # type: ignore[arg-type]
 
 
 def test_a_cube_shows_its_first_step(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def profile_of(ifd: ImageFileDirectory) -> dict[str, Any]:
     dtype = _dtype(ifd) if converted is None else "uint8"
     count = converted or ifd.samples_per_pixel
     transform = geotransform(ifd)
+    beside = ifd.auxiliary is not None and bool(ifd.auxiliary.control_points)
     rows, columns = _block_shape(ifd, converted=converted is not None)
     found: dict[str, Any] = {
         "driver": "GTiff",
@@ -106,8 +107,8 @@ def profile_of(ifd: ImageFileDirectory) -> dict[str, Any]:
         "width": ifd.image_width,
         "height": ifd.image_length,
         "count": count,
-        # With control points, GDAL takes the CRS for theirs.
-        "crs": None if gcps(ifd) else crs(ifd).crs,
+        # With control points, GDAL takes the CRS for theirs, even beside a transform.
+        "crs": None if beside or gcps(ifd) else crs(ifd).crs,
         "transform": Affine.identity() if transform is None else Affine.from_gdal(*transform),
         "blockxsize": columns,
         "blockysize": rows,
@@ -154,7 +155,7 @@ def _nodata(ifd: ImageFileDirectory, dtype: str) -> float | None:
     )
     if not text:
         return None
-    kind = np.dtype("complex64" if dtype == "complex_int16" else dtype)
+    kind = np.dtype("int16" if dtype == "complex_int16" else dtype)
     if kind.kind in "iu" and kind.itemsize == 8:
         return _integer_nodata(leading_integer(text) or 0, np.iinfo(kind.name))
     value = leading_number(text)
@@ -184,7 +185,7 @@ def _bands(ifd: ImageFileDirectory) -> int | None:
         return None
     photometric = ifd.photometric_interpretation
     if photometric == PhotometricInterpretation.CIELAB:
-        return 4
+        return 4 if ifd.samples_per_pixel == 3 else None
     if photometric == PhotometricInterpretation.SEPARATED and ifd.samples_per_pixel >= 4:
         return 4
     is_decoded = ifd.compression in (Compression.JPEG, Compression.WEBP)
@@ -215,7 +216,10 @@ def _compression(ifd: ImageFileDirectory) -> str | None:
 
 
 def _source_color_space(ifd: ImageFileDirectory) -> str | None:
-    if ifd.bits_per_sample[0] != 8 and ifd.compression != Compression.JPEG:
+    bits = ifd.bits_per_sample[0]
+    if bits != 8 and (ifd.compression != Compression.JPEG or bits != 12):
+        return None
+    if ifd.photometric_interpretation == PhotometricInterpretation.CIELAB and _bands(ifd) is None:
         return None
     spaces: dict[int, str] = {
         PhotometricInterpretation.YCBCR: "ycbcr",

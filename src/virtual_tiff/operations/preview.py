@@ -86,8 +86,8 @@ def picture(
     **options: Unpack[FileOptions],
 ) -> Pixels:
     """Return red, green, blue and alpha: shape `(rows, columns, 4)`."""
-    if size < 1:
-        raise InvalidOptionError(f"size is {size}, but must be at least 1.")
+    if not isinstance(size, int) or size < 1:
+        raise InvalidOptionError(f"size is {size!r}, but must be a whole number, at least 1.")
     store = _tiff(source, options) if is_tiff(source) else _repository(source)
     levels = list(_levels(store, group, array))
     if not levels:
