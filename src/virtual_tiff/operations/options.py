@@ -202,7 +202,8 @@ MEANINGS = {
         "int",
         "Make several commits of about so many images each, for inventories that are larger than "
         "memory: their files are read piece by piece. After an interruption the same call goes on "
-        "where it stopped. By default there is one commit, all or nothing.",
+        "where it stopped. Stitched cubes need `along` and `grid` then. By default there is one "
+        "commit, all or nothing.",
     ),
     "checkpoint": ("str or path", "Folder that lets an interrupted scan go on."),
     "concurrency": ("int", "Headers in flight at once."),
