@@ -186,8 +186,9 @@ def _counts_tag(ifd: ImageFileDirectory) -> Tag:
 def _shaped(ifd: ImageFileDirectory, values: NDArray[np.uint64], tag: Tag) -> ChunkValues:
     planes, down, across = ifd.grid_shape
     needed = planes * down * across
-    # A segment without an offset, but with a count, is damage.
-    listed = values.size if ifd.offsets.size >= ifd.byte_counts.size else 0
+    # Fewer counts than offsets: GDAL and tifffile take the others as missing, but their data may
+    # well be there, as some writers leave counts out. Fewer offsets than counts are damage.
+    listed = values.size if ifd.offsets.size == ifd.byte_counts.size else 0
     if 0 < listed < needed <= 2 * listed + _MOST_UNLISTED:
         # Segments that the directory does not list are missing, as for libtiff and tifffile.
         values = np.concatenate([values, np.zeros(needed - values.size, np.uint64)])
