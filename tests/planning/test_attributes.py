@@ -766,6 +766,14 @@ def test_coordinate_epoch_is_an_attribute() -> None:
     assert crs_attributes(result)["coordinate_epoch"] == 2020.5
 
 
+@pytest.mark.parametrize(("code", "said"), [(3375, False), (32633, True)])
+def test_parameters_that_cf_cannot_say_in_full_are_left_out(code: int, said: bool) -> None:
+    """CF has no angle from the rectified to the skew grid (Kertau, Timbalai, Borneo)."""
+    attributes = crs_attributes(CRSResult(crs=pyproj.CRS(code)))
+    assert ("grid_mapping_name" in attributes) is said
+    assert pyproj.CRS(attributes["crs_wkt"]) == pyproj.CRS(code)
+
+
 @pytest.mark.parametrize("code", [3857, 3031, 2056, 28992, 3413, 54030, 9707, 4978, 4979])
 def test_crs_survives_the_grid_mapping(code: int) -> None:
     system = pyproj.CRS.from_user_input(f"{'ESRI' if code == 54030 else 'EPSG'}:{code}")

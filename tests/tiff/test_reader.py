@@ -420,6 +420,19 @@ def test_of_two_entries_of_one_tag_the_first_counts() -> None:
     assert ifd.image_width == 7
 
 
+def test_tags_of_strips_and_of_tiles_that_differ_are_refused() -> None:
+    """One field for libtiff, of which the last tag counts; tifffile takes that of tiles."""
+    counts = changed(PLAIN, TILE_BYTE_COUNTS=long(0))
+    with pytest.raises(InvalidTIFFError) as caught:
+        header_of(assemble([counts]))
+    assert (caught.value.kind, caught.value.tag) == (ErrorKind.INVALID_TAG, Tag.TILE_BYTE_COUNTS)
+    (plain_ifd,) = header_of(assemble([PLAIN])).ifds
+    same = changed(PLAIN, TILE_BYTE_COUNTS=long(int(plain_ifd.byte_counts[0])))
+    assert (
+        header_of(assemble([same])).ifds[0].byte_counts.tolist() == plain_ifd.byte_counts.tolist()
+    )
+
+
 @pytest.mark.parametrize(
     ("stored", "expected"),
     [

@@ -10,6 +10,7 @@ grid mapping variable; Zarr conventions `proj` and `spatial`, v0.1 both (r3 in z
 from __future__ import annotations
 
 import json
+import warnings
 from functools import lru_cache
 from math import isfinite
 from typing import Literal, cast
@@ -95,8 +96,11 @@ def _cf_parameters(result: CRSResult) -> Attributes:
     if system is None or not (system.is_geographic or system.is_projected):
         return {}  # CF has only these
     try:
-        parameters = system.to_cf()
-    except (CRSError, KeyError, AttributeError):
+        with warnings.catch_warnings():
+            # pyproj warns of a parameter that CF does not have: the others alone say another place.
+            warnings.simplefilter("error", UserWarning)
+            parameters = system.to_cf()
+    except (CRSError, KeyError, AttributeError, UserWarning):
         return {}  # a projection that CF does not have, for which pyproj raises
     parameters.pop("crs_wkt", None)
     return {name: value for name, raw in parameters.items() if (value := _plain(raw)) is not None}

@@ -149,6 +149,8 @@ def build_ifd(
     counts_tag = Tag.TILE_BYTE_COUNTS if tiled else Tag.STRIP_BYTE_COUNTS
     if tiled and tags.get(Tag.TILE_OFFSETS) is None and tags.get(Tag.STRIP_OFFSETS) is not None:
         offsets_tag, counts_tag = Tag.STRIP_OFFSETS, Tag.STRIP_BYTE_COUNTS
+    if offsets_tag is Tag.STRIP_OFFSETS:
+        _check_no_tiles(tags, index)
     rows_per_strip = _integer(tags, Tag.ROWS_PER_STRIP, _ALL_ROWS, index)
     subfile_type = _integer(tags, Tag.NEW_SUBFILE_TYPE, 0, index)
     if not subfile_type:
@@ -312,6 +314,23 @@ def whole_numbers(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.in
     if kind != "u" and values.size and (kind != "i" or values.min() < 0):
         raise _invalid(f"{tag.title} holds something other than integers from 0.", tag, index)
     return values
+
+
+def _check_no_tiles(tags: RawTags, index: tuple[int, ...]) -> None:
+    """Refuse strips for which the tags of tiles tell other segments.
+
+    libtiff takes both tags for one field, of which the last counts: that of tiles.
+    """
+    for strips, tiles in (
+        (Tag.STRIP_OFFSETS, Tag.TILE_OFFSETS),
+        (Tag.STRIP_BYTE_COUNTS, Tag.TILE_BYTE_COUNTS),
+    ):
+        of_strips, of_tiles = tags.get(strips), tags.get(tiles)
+        if of_strips is None or of_tiles is None:
+            continue
+        both = (whole_numbers(of_strips, strips, index), whole_numbers(of_tiles, tiles, index))
+        if not np.array_equal(*both):
+            raise _invalid(f"{strips.title} and {tiles.title} differ.", tiles, index)
 
 
 def _invalid(message: str, tag: int, index: tuple[int, ...]) -> InvalidTIFFError:
