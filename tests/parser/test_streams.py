@@ -11,6 +11,7 @@ import pytest
 import rasterio
 import tifffile
 import zarr
+from numpy.typing import NDArray
 
 from tests.helpers.assemble import DATA_AT, PLAIN, assemble, changed, long, short
 from tests.helpers.read import local_registry
@@ -51,6 +52,18 @@ def streams(path: Path, *data: bytes, **fields: Any) -> Path:
     return path
 
 
+def _write_lossless(path: Path, pixels: NDArray[Any], **layout: Any) -> None:
+    """Write lossless JPEG of RGB, which tifffile declares YCbCr."""
+    tifffile.imwrite(
+        path,
+        pixels,
+        photometric="rgb",
+        compression="jpeg",
+        compressionargs={"lossless": True},
+        **layout,
+    )
+
+
 @pytest.mark.parametrize(
     "layout", [{}, {"rowsperstrip": 16}, {"rowsperstrip": 24}, {"tile": (32, 32)}]
 )
@@ -60,14 +73,7 @@ def test_lossless_jpeg_that_is_declared_ycbcr(
 ) -> None:
     pixels = RGB.astype(data_type) * (257 if data_type == "uint16" else 1)
     path = tmp_path / "a.tif"
-    tifffile.imwrite(
-        path,
-        pixels,
-        photometric="rgb",
-        compression="jpeg",
-        compressionargs={"lossless": True},
-        **layout,
-    )
+    _write_lossless(path, pixels, **layout)
     with tifffile.TiffFile(path) as tif:
         assert tif.pages.first.photometric == tifffile.PHOTOMETRIC.YCBCR
     assert np.array_equal(opened(path)[...], pixels)
@@ -78,14 +84,7 @@ def test_lossless_jpeg_of_a_large_file(tmp_path: Path) -> None:
         0, 255, (1024, 768, 3), "uint8"
     )
     path = tmp_path / "a.tif"
-    tifffile.imwrite(
-        path,
-        pixels,
-        photometric="rgb",
-        compression="jpeg",
-        compressionargs={"lossless": True},
-        tile=(256, 256),
-    )
+    _write_lossless(path, pixels, tile=(256, 256))
     assert path.stat().st_size > 1024 * 1024
     assert np.array_equal(opened(path)[...], pixels)
 

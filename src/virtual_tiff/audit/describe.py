@@ -14,7 +14,7 @@ import zarr
 from icechunk import IcechunkStore
 
 from virtual_tiff.audit.files import RecordedFiles
-from virtual_tiff.audit.history import version_of
+from virtual_tiff.audit.history import open_version
 from virtual_tiff.audit.samples import unlisted_arrays
 from virtual_tiff.audit.stac_item import stac_item
 from virtual_tiff.cubes.coordinate import as_text
@@ -188,10 +188,7 @@ def describe(
     repository = repo if isinstance(repo, icechunk.Repository) else open_repository(repo)
     location = text_of(repository.storage if isinstance(repo, icechunk.Repository) else repo)
     with icechunk_errors(repo):
-        opened = version_of(repository, branch, version)
-        session = repository.readonly_session(
-            opened.get("branch"), tag=opened.get("tag"), snapshot_id=opened.get("snapshot_id")
-        )
+        session, opened = open_version(repository, branch, version)
         said = repository.lookup_snapshot(session.snapshot_id)
         files = RecordedFiles.read(session.store)
         found = _groups(session.store, files)

@@ -154,8 +154,10 @@ def snapshot_of(repository: icechunk.Repository, version: str, *, only: str | No
     )
 
 
-def version_of(repository: icechunk.Repository, branch: str, version: str | None) -> dict[str, str]:
-    """Return the arguments of `readonly_session` for a branch, or for a version instead.
+def open_version(
+    repository: icechunk.Repository, branch: str, version: str | None
+) -> tuple[icechunk.Session, dict[str, str]]:
+    """Open a branch, or a version instead; return also how readers name it in `readonly_session`.
 
     Raises
     ------
@@ -164,9 +166,12 @@ def version_of(repository: icechunk.Repository, branch: str, version: str | None
     """
     named = branch if version is None else version
     snapshot = snapshot_of(repository, named)
+    session = repository.readonly_session(snapshot_id=snapshot)
     if named in repository.list_tags():
-        return {"tag": named}
-    return {"branch": named} if named in repository.list_branches() else {"snapshot_id": snapshot}
+        return session, {"tag": named}
+    if named in repository.list_branches():
+        return session, {"branch": named}
+    return session, {"snapshot_id": snapshot}
 
 
 def commit_of(snapshot: Any) -> Commit:

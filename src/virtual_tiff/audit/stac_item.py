@@ -12,7 +12,7 @@ import zarr
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from virtual_tiff.audit.history import version_of
+from virtual_tiff.audit.history import open_version
 from virtual_tiff.cubes.grid import crs_result
 from virtual_tiff.cubes.plan import ImageGrid
 from virtual_tiff.errors import ErrorKind, RepositoryError
@@ -71,10 +71,7 @@ def stac_item(
     """
     repository = open_repository(repo)
     with icechunk_errors(repo):
-        opened = version_of(repository, branch, version)
-        session = repository.readonly_session(
-            opened.get("branch"), tag=opened.get("tag"), snapshot_id=opened.get("snapshot_id")
-        )
+        session, opened = open_version(repository, branch, version)
         written = repository.lookup_snapshot(session.snapshot_id).written_at
         pyramid = level_count(session.store, group) > 0
         full = f"{key_prefix(group)}0" if pyramid else group

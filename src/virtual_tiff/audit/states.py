@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, cast
@@ -19,7 +18,7 @@ from virtual_tiff.audit.files import numbered
 from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.samples import Reference
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.inventory.listing import is_folder, is_glob, listed_parts
+from virtual_tiff.inventory.listing import before_glob, is_folder, is_glob, listed_parts
 from virtual_tiff.inventory.unchanged import compared, table_of
 from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.publishing.sources_table import Sources
@@ -102,7 +101,7 @@ class RecordedStates:
                 url=url,
                 remedy="Prefixes end in a slash.",
             )
-        start = re.split(r"[*?[]", url, maxsplit=1)[0] if is_glob(url) else url
+        start = before_glob(url)
         if not any(each.startswith(start) for each in self.urls):
             raise InvalidOptionError("the repository refers to no file there.", url=url)
 

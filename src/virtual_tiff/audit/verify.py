@@ -103,9 +103,8 @@ def verify(
         if not len(sources) or not is_published_here(repository, branch, alone=True):
             others = run(unlisted(store, run(unlisted_arrays(store, sources["array"].tolist()))))
     recorded = RecordedStates.of(sources)
-    further = dict.fromkeys(other.url for other in others)
-    if further:
-        further = dict.fromkeys(further.keys() - set(recorded.urls))
+    known = set(recorded.urls) if others else set()
+    further = [url for url in dict.fromkeys(other.url for other in others) if url not in known]
     urls = [*recorded.urls, *further]
     if not urls and get_json(store, GROUP) is not None:
         return VerifyReport(findings=())  # all images were removed

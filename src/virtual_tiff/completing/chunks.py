@@ -45,7 +45,8 @@ def decode(plan: ArrayPlan, shape: tuple[int, ...], data: bytes) -> NDArray[Any]
 
 def encode(plan: ArrayPlan, values: NDArray[Any]) -> bytes:
     """Encode one chunk with the codecs of a plan, lossless if they support it."""
-    plan = replace(plan, codecs=tuple(_for_encoding(codec) for codec in plan.codecs))
+    extra = (_FOR_ENCODING.get(str(codec["name"]), {}) for codec in plan.codecs)
+    plan = replace(plan, codecs=tuple(map(configured, plan.codecs, extra)))
     if plan.codecs[0]["name"] == "transpose":
         # Encoders of whole images need contiguous samples, and zarr transposes without a copy.
         plan = replace(plan, codecs=plan.codecs[1:])
@@ -92,9 +93,9 @@ def encode_chunks(plan: ArrayPlan, values: NDArray[Any]) -> dict[ChunkIndex, byt
     return {index: items[chunk_key(index)].to_bytes() for index in np.ndindex(*plan.grid_shape)}
 
 
-def _for_encoding(codec: Codec) -> Codec:
-    extra = _FOR_ENCODING.get(str(codec["name"]))
-    if extra is None:
+def configured(codec: Codec, extra: Mapping[str, JSON]) -> Codec:
+    """Return a codec with more, or other, members in its configuration."""
+    if not extra:
         return codec
     configuration = codec.get("configuration", {})
     if not isinstance(configuration, dict):

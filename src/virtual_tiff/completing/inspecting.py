@@ -6,7 +6,7 @@ import asyncio
 import lzma
 import math
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +14,12 @@ import imagecodecs
 import numpy as np
 
 from virtual_tiff.completing.bounded import MAX_OVERHEAD, first_bytes
+from virtual_tiff.completing.fetching import fetch_all, present
 from virtual_tiff.completing.streams import check_kind, check_streams
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, Inspection
 from virtual_tiff.storage.byte_source import ByteSource
-from virtual_tiff.storage.concurrency import in_flight
 
 #: Segments that are read concurrently.
 CONCURRENCY = 64
@@ -98,24 +98,6 @@ async def inspect(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     return replace(plan, inspection=None)
 
 
-async def _read(
-    plan: ArrayPlan, source: ByteSource, indices: Iterable[ChunkIndex]
-) -> dict[ChunkIndex, bytes]:
-    found: dict[ChunkIndex, bytes] = {}
-
-    async def read(index: ChunkIndex) -> None:
-        found[index] = await source.read_uncached(
-            int(plan.offsets[index]), int(plan.lengths[index])
-        )
-
-    await in_flight(list(indices), CONCURRENCY, read)
-    return found
-
-
-def _present(plan: ArrayPlan) -> list[ChunkIndex]:
-    return [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
-
-
 async def _read_all(
     plan: ArrayPlan, source: ByteSource, kind: ErrorKind, why: str
 ) -> dict[ChunkIndex, bytes]:
@@ -128,7 +110,7 @@ async def _read_all(
             remedy='Pass a larger header_limit, or on_unsupported="copy".',
         )
     source.budget.keep(_COPIES * total)
-    return await _read(plan, source, _present(plan))
+    return await fetch_all(plan, source, present(plan))
 
 
 async def _reverse_bits(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
@@ -147,7 +129,7 @@ async def _check_sizes(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     Small images are inspected whole; of others a few segments, and all if one of those differs.
     """
     short = {segment.index for segment in plan.partial}
-    indices = [index for index in _present(plan) if index not in short]
+    indices = [index for index in present(plan) if index not in short]
     if not indices:
         return plan
     segments = await _sample(plan, source, indices)
@@ -176,7 +158,7 @@ async def _sample(plan: ArrayPlan, source: ByteSource, indices: list[ChunkIndex]
     last = max(start + int(plan.lengths[index]) for index, start in starts.items())
     if last - first > _ALL_BYTES:
         step = max(1, len(indices) // _SAMPLES)
-        return await _read(plan, source, indices[::step][:_SAMPLES])
+        return await fetch_all(plan, source, indices[::step][:_SAMPLES])
     data = await source.read_uncached(first, last - first)
     return {
         index: data[start - first : start - first + int(plan.lengths[index])]

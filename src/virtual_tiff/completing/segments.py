@@ -24,8 +24,8 @@ from virtual_tiff.completing.bounded import (
     first_bytes,
 )
 from virtual_tiff.completing.chunks import decode, encode
+from virtual_tiff.completing.fetching import CONCURRENCY, fetch, present
 from virtual_tiff.completing.inspecting import (
-    CONCURRENCY,
     has_sizes,
     inspect,
     resized,
@@ -146,15 +146,14 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
         mask = await asyncio.to_thread(_lerc_mask, data, outer, nbytes)
         return not bool(mask[..., :rows, :columns].all())
 
-    present = [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
-    present += plan.inline
-    await in_flight(present, CONCURRENCY, read)
+    indices = [*present(plan), *plan.inline]
+    await in_flight(indices, CONCURRENCY, read)
     samples = samples_of(plan)
     nbytes = decoded_bytes(plan, plan.chunk_shape)
     lengths = plan.lengths.copy()
     inline = dict(plan.inline)
     fill_is_nan = isinstance(plan.fill_value, float) and math.isnan(plan.fill_value)
-    for index in present:
+    for index in indices:
         head = headers[index]
         if head.is_empty and fill_is_nan:
             lengths[index] = 0
@@ -178,11 +177,7 @@ async def _segment(
 ) -> bytes:
     """Return the first bytes of a segment, or all."""
     stored = plan.inline.get(index)
-    if stored is not None:
-        return stored[:count]
-    length = int(plan.lengths[index])
-    length = length if count is None else min(length, count)
-    return await source.read_uncached(int(plan.offsets[index]), length)
+    return await fetch(plan, source, index, count) if stored is None else stored[:count]
 
 
 def _inside(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:

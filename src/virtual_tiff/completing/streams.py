@@ -10,10 +10,9 @@ import asyncio
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from virtual_tiff.completing.bounded import decoded_bytes
-from virtual_tiff.completing.chunks import decode_chunks
+from virtual_tiff.completing.chunks import configured, decode_chunks
+from virtual_tiff.completing.fetching import fetch, fetch_all, present
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.encoding.stream_headers import (
@@ -22,9 +21,8 @@ from virtual_tiff.planning.encoding.stream_headers import (
     is_jfif,
     start_of_data,
 )
-from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec
+from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex
 from virtual_tiff.storage.byte_source import ByteSource
-from virtual_tiff.storage.concurrency import in_flight
 
 #: Files whose streams are all decoded, if their pixels have at most so many bytes.
 _SMALL_FILE_BYTES = 1024 * 1024
@@ -33,16 +31,15 @@ _MOST_DECODED_BYTES = 32 * 1024 * 1024
 _STREAM_HEAD = 64 * 1024
 #: Planes of a larger image whose first stream is decoded.
 _MOST_PLANES = 4
-_CONCURRENCY = 64
 _JPEG_2000 = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")
 
 
 async def check_kind(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     """Refuse streams that are not what their compression says, and check them as all others."""
-    present = _present(plan)
-    if not present:
+    indices = present(plan)
+    if not indices:
         return plan
-    data = await _head(plan, source, present[0])
+    data = await fetch(plan, source, indices[0], _STREAM_HEAD)
     is_jpeg = _is_jpeg(plan)
     if not (_is_whole_jpeg(plan, data) if is_jpeg else data.startswith(_JPEG_2000)):
         what = "JPEG" if is_jpeg else "JPEG 2000"
@@ -68,21 +65,14 @@ async def check_streams(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
         A stream cannot be decoded by the codecs of the plan.
     """
     padded = {segment.index for segment in plan.partial}
-    indices = [index for index in _present(plan) if index not in padded]
+    indices = [index for index in present(plan) if index not in padded]
     if not indices:
         return plan
     if _is_jpeg(plan):
-        plan = _without_conversion(plan, await _head(plan, source, indices[0]))
+        plan = _without_conversion(plan, await fetch(plan, source, indices[0], _STREAM_HEAD))
     if not _is_small(plan, source):
         indices = _first_of_planes(plan, indices)
-    streams: dict[ChunkIndex, bytes] = {}
-
-    async def read(index: ChunkIndex) -> None:
-        streams[index] = await source.read_uncached(
-            int(plan.offsets[index]), int(plan.lengths[index])
-        )
-
-    await in_flight(indices, _CONCURRENCY, read)
+    streams = await fetch_all(plan, source, indices)
 
     def check() -> None:
         with source.budget.working():
@@ -90,10 +80,6 @@ async def check_streams(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
 
     await asyncio.to_thread(check)
     return plan
-
-
-def _present(plan: ArrayPlan) -> list[ChunkIndex]:
-    return [tuple(int(i) for i in index) for index in np.argwhere(plan.lengths > 0)]
 
 
 def _is_jpeg(plan: ArrayPlan) -> bool:
@@ -119,11 +105,6 @@ def _first_of_planes(plan: ArrayPlan, indices: list[ChunkIndex]) -> list[ChunkIn
     return list(first.values())[:_MOST_PLANES]
 
 
-async def _head(plan: ArrayPlan, source: ByteSource, index: ChunkIndex) -> bytes:
-    length = min(int(plan.lengths[index]), _STREAM_HEAD)
-    return await source.read_uncached(int(plan.offsets[index]), length)
-
-
 def _frame(data: bytes) -> FrameHeader | None:
     try:
         return frame_header(data) if data.startswith(b"\xff\xd8") else None
@@ -140,11 +121,7 @@ def _without_conversion(plan: ArrayPlan, data: bytes) -> ArrayPlan:
     if frame is None or not frame.is_lossless or frame.components != 3 or is_jfif(data):
         return plan
     *before, codec = plan.codecs
-    configuration = codec.get("configuration", {})
-    if not isinstance(configuration, dict):
-        raise AssertionError(f"a codec's configuration is {configuration!r}")
-    colors = {"colorspace_jpeg": "RGB", "colorspace_data": "RGB"}
-    changed: Codec = {**codec, "configuration": {**configuration, **colors}}
+    changed = configured(codec, {"colorspace_jpeg": "RGB", "colorspace_data": "RGB"})
     return replace(plan, codecs=(*before, changed))
 
 

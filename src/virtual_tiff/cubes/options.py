@@ -142,5 +142,10 @@ def dimension_of(column: str) -> str:
     return TIME if column == DATETIME else column
 
 
+def column_of(dimension: str) -> str:
+    """Return the column by which images are stacked along a dimension, as `dimension_of` has it."""
+    return DATETIME if dimension == TIME else dimension
+
+
 def _are_bounds(bounds: Sequence[float]) -> bool:
     return len(bounds) == 4 and bounds[0] < bounds[2] and bounds[1] < bounds[3]

@@ -17,7 +17,7 @@ from virtual_tiff.cubes.agreement import check_grids
 from virtual_tiff.cubes.gaps import filled
 from virtual_tiff.cubes.item_properties import check_item_properties
 from virtual_tiff.cubes.lattice import Fitted, fitted, off_lattice
-from virtual_tiff.cubes.options import DATETIME, TIME, CubeOptions, dimension_of
+from virtual_tiff.cubes.options import DATETIME, CubeOptions, column_of, dimension_of
 from virtual_tiff.cubes.overviews import overview_rows
 from virtual_tiff.cubes.pages import with_places
 from virtual_tiff.cubes.placing import (
@@ -213,9 +213,7 @@ def _columns(images: Inventory, claims: Sequence[Rows]) -> tuple[str, ...]:
 def _columns_of(existing: Existing, images: Inventory) -> tuple[str, ...]:
     """Return the columns that a cube is stacked along: what its images do not have themselves."""
     own = {*images.table["dimensions"][0].as_py(), *TILES}
-    return tuple(
-        DATETIME if name == TIME else name for name in existing.dimensions if name not in own
-    )
+    return tuple(column_of(name) for name in existing.dimensions if name not in own)
 
 
 def _level_like(images: Inventory, levels: Sequence[Existing]) -> Existing | None:

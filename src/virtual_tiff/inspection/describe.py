@@ -118,11 +118,8 @@ def describe_image(
         codec["name"] in ("imagecodecs_delta", "imagecodecs_floatpred") for codec in plan.codecs
     )
     empty = ifd.offsets == 0
-    if ifd.byte_counts.size:
-        counts = ifd.byte_counts[: ifd.offsets.size]
-        # A segment without a count is missing.
-        empty[: counts.size] |= counts == 0
-        empty[counts.size :] = True
+    if ifd.byte_counts.size == ifd.offsets.size:
+        empty = empty | (ifd.byte_counts == 0)
     return ImageInfo(
         ifd=prefix + array_name(ifd.index),
         kind=_kind(ifd),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,6 +51,13 @@ def converted(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
         plain = column.cast(wanted.value_type)
         return plain.dictionary_encode()
     return column.cast(wanted)
+
+
+def with_cells(table: pa.Table, field: pa.Field, cells: Sequence[Any]) -> pa.Table:
+    """Replace the values of a column that a table has, with the type of a field."""
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    column = converted(pa.chunked_array([pa.array(cells, kind)]), field.type)
+    return table.set_column(table.column_names.index(field.name), field, column)
 
 
 def without_secrets(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -8,7 +8,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import batched
+from itertools import batched, takewhile
 from pathlib import Path
 from typing import Any, cast
 
@@ -80,6 +80,11 @@ def is_glob(url: str) -> bool:
         # Web servers have no listings, so brackets are part of the name.
         return "*" in url
     return bool(_GLOB & set(url)) and not (is_local(url) and local_path(url).exists())
+
+
+def before_glob(url: str) -> str:
+    """Return an address as far as it is no pattern."""
+    return "".join(takewhile(lambda c: c not in _GLOB, url)) if is_glob(url) else url
 
 
 #: What listings tell of files, by address: size, ETag and time of the last change.

@@ -12,6 +12,7 @@ import zarr
 
 from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.cubes.plan import CubePlan
+from virtual_tiff.inventory.arrow import with_cells
 from virtual_tiff.inventory.table import SCHEMA, Inventory
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import MEANING, Document, listed, readable
@@ -96,12 +97,7 @@ def with_meaning(
             text if role == "mask" else json.dumps({**json.loads(text), **others})
             for role, text in zip(roles, texts, strict=True)
         ]
-        column = SCHEMA.field("attributes")
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        array = pa.array(completed, kind)
-        if pa.types.is_dictionary(column.type):
-            array = array.dictionary_encode()
-        table = table.set_column(table.column_names.index("attributes"), column, array)
+        table = with_cells(table, SCHEMA.field("attributes"), completed)
     value = readable(_FILL_VALUE, added.get(_FILL_VALUE))
     if isinstance(value, int | float):
         options = replace(options, on_gap="fill", fill_value=value)

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import icechunk
@@ -23,7 +23,7 @@ from virtual_tiff.audit.states import RecordedStates, States, find_changed
 from virtual_tiff.choices import OnFailed, OnMismatch, check_choice
 from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.cubes.masks import MASK
-from virtual_tiff.cubes.options import DATETIME, TIME, CubeOptions
+from virtual_tiff.cubes.options import CubeOptions, column_of
 from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import ErrorKind, MismatchError, VirtualTIFFError
@@ -137,7 +137,7 @@ def renew(
     read = partial(scan, parser=parser, registry=stores)
     inventory = read(sorted(changed), progress=progress)
     failed = failed_in(inventory, on_failed)
-    unchanged = Unchanged(sources, {*states}, read)
+    unchanged = Unchanged(sources, {*states}, cache(read))
     containers = containers_for(sorted(changed), registry=stores, anonymous=anonymous)
 
     def write(urls: set[str], *, dry_run: bool) -> PublishResult:
@@ -320,7 +320,7 @@ def _with_axes(
         if read_coordinate(group, axis).dtype.kind == "M":
             times = np.array(values, "datetime64[us]").astype(np.int64)
             column = pa.array(times).cast(pa.timestamp("us", "UTC"))
-            name = DATETIME if axis == TIME else axis
+            name = column_of(axis)
         at = table.schema.get_field_index(name)
         if at >= 0:
             table = table.remove_column(at)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from virtual_tiff.errors import MismatchError
+from virtual_tiff.inventory.arrow import with_cells
 from virtual_tiff.inventory.stac.items import STAC_METADATA
 from virtual_tiff.inventory.table import SCHEMA, row_is_sparse
 from virtual_tiff.planning.declared import Completed, Declared, complete
@@ -72,11 +73,7 @@ def complete_rows(table: pa.Table, chosen: Sequence[int] | None) -> pa.Table:
             if not isinstance(found.nodata, complex):
                 cells["nodata"][row] = float(found.nodata)
     for name in _CHANGED:
-        kind = SCHEMA.field(name).type
-        column = pa.array(cells[name], kind.value_type if pa.types.is_dictionary(kind) else kind)
-        if pa.types.is_dictionary(kind):
-            column = column.dictionary_encode()
-        table = table.set_column(table.column_names.index(name), SCHEMA.field(name), column)
+        table = with_cells(table, SCHEMA.field(name), cells[name])
     return table
 
 

@@ -13,7 +13,7 @@ from icechunk import IcechunkStore
 
 from virtual_tiff.cubes.agreement import ENCODING, GRID, codes_of
 from virtual_tiff.cubes.extending import url_of
-from virtual_tiff.cubes.options import DATETIME, TIME, CubeOptions
+from virtual_tiff.cubes.options import CubeOptions, column_of
 from virtual_tiff.cubes.pages import page_coordinates
 from virtual_tiff.cubes.placing import stackable, variable_names
 from virtual_tiff.cubes.plan import CubePlan, CubeVariable, Existing, GridKind
@@ -46,7 +46,7 @@ def check_axes(group: zarr.Group, cube: CubePlan) -> None:
 def _check_same_axes(cube: CubePlan, axes: Sequence[str]) -> None:
     if axes == [*cube.sizes]:
         return
-    stacked_by = [DATETIME if axis == TIME else axis for axis in axes if axis not in TILES]
+    stacked_by = [column_of(axis) for axis in axes if axis not in TILES]
     if not stacked_by or {*TILES} <= {*axes} - {*cube.sizes}:
         remedy = "Pass stitch=True and leave along= out: the axes are then those of the cube."
     else:
