@@ -332,8 +332,9 @@ def test_tiles_that_are_not_flattened_are_read_one_by_one_or_refused(
         assert reader.bounds == CASES["whole"].bounds
         with pytest.raises(ValueError, match="2D or 3D"):
             reader.point(x, y, variables=["data"], coord_crs=UTM)
+    array: Any = group["0/data"]
     with pytest.raises(ValueError, match="2D or 3D"):
-        ArrayReader(group["0/data"], transform=TRANSFORM, crs=UTM)
+        ArrayReader(array, transform=TRANSFORM, crs=UTM)
     tiles = xr.open_zarr(store, group="grid/0", zarr_format=3, consolidated=False, chunks=None)
     assert tiles.odc.geobox is None
     with pytest.raises(ValueError, match="1D"):
