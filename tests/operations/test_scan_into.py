@@ -78,7 +78,8 @@ def test_other_programs_read_the_folder_as_one_table(tmp_path: Path) -> None:
     said = json.loads(pq.read_metadata(folder / "_common_metadata").metadata[b"geo"])
     bounds = said["columns"]["geometry"]["bbox"]
     assert bounds == pytest.approx(list(frame.total_bounds), abs=1e-6)
-    assert duckdb.sql(f"select count(*) from '{folder}/*.parquet'").fetchall() == [(3,)]
+    count = duckdb.connect().execute(f"select count(*) from '{folder}/*.parquet'")
+    assert count.fetchall() == [(3,)]
 
 
 def test_only_what_is_new_or_changed_is_read(tmp_path: Path, reads: list[str]) -> None:
