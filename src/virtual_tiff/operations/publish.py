@@ -117,10 +117,11 @@ async def publish_async(
 ) -> PublishResult:
     """As `publish`, for code that has an event loop; the commit is made in a thread."""
     check_options("publish_async", options, TreeOptions)
-    if options.get("images_per_commit") is not None:
-        return await asyncio.to_thread(partial(_publish, sources, repo, **options))
-    options.pop("images_per_commit", None)
-    return await asyncio.to_thread(await _plan(sources, repo, **options))
+    given: dict[str, Any] = dict(options)
+    if given.get("images_per_commit") is not None:
+        return await asyncio.to_thread(_publish, sources, repo, **given)
+    given.pop("images_per_commit", None)
+    return await asyncio.to_thread(await _plan(sources, repo, **given))
 
 
 def _publish(
