@@ -21,6 +21,7 @@ from virtual_tiff.cli._options import (
 )
 from virtual_tiff.cli._progress import executor_named, progress_bar
 from virtual_tiff.cli._remedies import in_options
+from virtual_tiff.cli._result import WITH_EXCEPTIONS
 
 if TYPE_CHECKING:
     from virtual_tiff.inventory.table import Inventory
@@ -54,7 +55,7 @@ def scan(
 
     Run the same command again to continue an interrupted scan, to read files with errors again, or
     to bring the table up to date: only files that a listing shows new or changed are read. The
-    exit status is 1 if there are rows with an error.
+    exit status is 3 if there are rows with an error.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -94,7 +95,7 @@ def scan(
     else:
         _print_summary(inventory, output, known_before, wants_times=choices.wants_times())
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(WITH_EXCEPTIONS)
     Checkpoint(folder, "").remove()
 
 
