@@ -74,8 +74,8 @@ PAM = {
     "neutral": '<PAMRasterBand band="1"><Offset>0</Offset><Scale>1</Scale></PAMRasterBand>',
     "empty": '<PAMRasterBand band="1"><Description/><UnitType/></PAMRasterBand>',
     "too-many-bands": '<PAMRasterBand band="7"><Offset>5</Offset></PAMRasterBand>',
-    "band-twice": '<PAMRasterBand band="1"><Scale>4</Scale><Description>d</Description>'
-    '</PAMRasterBand><PAMRasterBand band="1"><UnitType>m</UnitType></PAMRasterBand>',
+    "band-twice": '<PAMRasterBand band="1"><Scale>4</Scale></PAMRasterBand>'
+    '<PAMRasterBand band="1"><Description>d</Description></PAMRasterBand>',
     "case": '<metadata><mdi KEY="k">v</mdi></metadata><pamrasterband BAND="1"><scale>4</scale>'
     "</pamrasterband>",
     "documents": '<Metadata domain="xml:X" format="xml"><Foo>b</Foo></Metadata>',
