@@ -30,6 +30,9 @@ _CONTROL = re.compile(
 )
 
 _WITHOUT_TEXT = frozenset({bool, int, float, type(None)})
+#: The common type first: asking an abstract class takes ten times as long.
+_MAPPINGS = (dict, Mapping)
+_SEQUENCES = (list, tuple)
 
 
 def redacted(text: str) -> str:
@@ -40,7 +43,13 @@ def redacted(text: str) -> str:
 
 
 def _may_have_secret(text: str) -> bool:
-    return "@" in text or "=" in text or "%3" in text or "\\u003d" in text.lower()
+    # Single characters first, which are found much faster in a text of kilobytes.
+    return (
+        "@" in text
+        or "=" in text
+        or ("%" in text and "%3" in text)
+        or ("\\" in text and "\\u003d" in text.lower())
+    )
 
 
 def _without_user(found: re.Match[str]) -> str:
@@ -66,15 +75,23 @@ def redacted_links[T](value: T) -> T:
     return _redacted_links(value) if _may_have_link(value) else value
 
 
-def _may_have_link(value: Any) -> bool:
+def _may_have_link(value: object) -> bool:
     """Whether a JSON value has a text to look into. Few have, and all attributes come here."""
-    if type(value) in _WITHOUT_TEXT:
-        return False
-    if isinstance(value, str):
-        return ("//" in value or "\\/" in value) and _may_have_secret(value)
-    if isinstance(value, Mapping):
-        return any(map(_may_have_link, value)) or any(map(_may_have_link, value.values()))
-    return isinstance(value, list | tuple) and any(map(_may_have_link, value))
+    # A loop, since calls took a tenth of the time of planning an image.
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if type(part) in _WITHOUT_TEXT:
+            continue
+        if isinstance(part, str):
+            if "/" in part and _may_have_secret(part) and ("//" in part or "\\/" in part):
+                return True
+        elif isinstance(part, _MAPPINGS):
+            rest += part
+            rest += part.values()
+        elif isinstance(part, _SEQUENCES):
+            rest += part
+    return False
 
 
 def _redacted_links(value: Any) -> Any:
