@@ -4,7 +4,7 @@
 BIN := .venv/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo map test test-javascript test-map test-azure test-ome-zarr test-serve test-torch test-latest test-lowest lint format \
+.PHONY: help env demo map test test-javascript test-map test-azure test-ome-zarr test-recipes test-torch test-latest test-lowest lint format \
 	bench bench-quick bench-docs docs download-test-images fuzz constraints clean
 
 help: ## list the tasks
@@ -44,16 +44,18 @@ test-ome-zarr: env ## open series of pages with validators and readers of OME-Za
 	$(BIN)python -m tests.ome_zarr.write build/ome-zarr
 	.venv-ome-zarr/bin/python tests/ome_zarr/check.py build/ome-zarr
 
-test-serve: env ## serve tiles of a cube with titiler-xarray, in .venv-serve
-	$(BIN)python -m venv .venv-serve
-	.venv-serve/bin/python -m pip install --quiet --disable-pip-version-check \
-	  icechunk==2.3.0 imagecodecs-zarr==2026.10.10 rasterio==1.5.2 titiler-xarray==2.4.0 uvicorn==0.54.0 zarr==3.4.2
-	rm -rf build/serve
-	mkdir -p build/serve
-	cp -r examples build/serve
-	cd build/serve && ../../$(BIN)virtual-tiff stack examples/reflectance_*.tif --to cube --quiet \
+test-recipes: env ## run the recipes for readers, and serve tiles, in .venv-recipes
+	$(BIN)python -m venv .venv-recipes
+	.venv-recipes/bin/python -m pip install --quiet --disable-pip-version-check \
+	  duckdb==2.0.0 geopandas==1.2.0 icechunk==2.3.0 imagecodecs-zarr==2026.10.10 polars==2.1.0 pyarrow==26.0.1 \
+	  rasterio==1.5.2 titiler-xarray==2.4.0 uvicorn==0.54.0 xbatcher==0.4.0 zarr==3.4.2
+	rm -rf build/recipes
+	mkdir -p build/recipes
+	cp -r examples build/recipes
+	cd build/recipes && ../../$(BIN)virtual-tiff stack examples/reflectance_*.tif --to cube --quiet \
 	  --datetime-pattern '_(\d{8})_' --variable-pattern '_(red|nir)'
-	.venv-serve/bin/python tests/recipes/serve.py build/serve
+	ICECHUNK_LOG=error .venv-recipes/bin/python tests/recipes/read.py build/recipes
+	.venv-recipes/bin/python tests/recipes/serve.py build/recipes
 
 test-torch: env ## run the recipes for PyTorch and TorchGeo (6 GB; not part of .ci/run)
 	$(BIN)python -m venv .venv-torch
@@ -108,4 +110,4 @@ constraints: ## pin the newest releases in constraints.txt
 	@scripts/bootstrap.sh constraints
 
 clean: ## remove everything the tasks made, environments included
-	rm -rf .venv .venv-serve .venv-torch .venv-latest .venv-lowest .uv .pixi build dist site examples/*/node_modules tests/*/node_modules clients/*/node_modules clients/*/wasm clients/*/licenses
+	rm -rf .venv .venv-recipes .venv-torch .venv-latest .venv-lowest .uv .pixi build dist site examples/*/node_modules tests/*/node_modules clients/*/node_modules clients/*/wasm clients/*/licenses

@@ -1,8 +1,13 @@
-"""Read the pixels around many geometries from a lazy array, each chunk once.
+"""Read the pixels around many geometries, or at points, from a lazy array, each chunk once.
 
-Copy this file: it needs xarray and NumPy only, and rasterio for `outside`. A loop of `sel` reads a
-chunk anew for each geometry in it; here each chunk is read once for all of them. Use it on the
-variable as `xarray.open_zarr` returns it (`chunks=None`), with or without `mask_and_scale`.
+Copy this file: it needs xarray and NumPy only, and rasterio for `outside` of `patches`. A loop of
+`sel` reads a chunk anew for each geometry in it; here each chunk is read once for all of them. Use
+it on the variable as `xarray.open_zarr` returns it (`chunks=None`), with or without
+`mask_and_scale`.
+
+Geometries are those of Shapely, or tuples `(left, bottom, right, top)`, in the CRS of the
+coordinates. A GeoSeries or GeoDataFrame of another CRS is transformed, where the variable has a
+grid mapping. Missing and empty geometries, and those beyond the array, touch no pixel.
 """
 
 from __future__ import annotations
@@ -24,33 +29,50 @@ _BLOCK = 512
 #: Largest difference of a coordinate from an even grid, in pixels.
 _EVEN = 0.01
 
+type Pixels = np.ndarray[Any, Any]
 type Window = tuple[slice, slice]
 
 
 def windows(variable: xr.DataArray, geometries: Iterable[Any]) -> list[Window]:
-    """Return the rows and columns that the bounds of each geometry touch.
+    """Return the rows and columns that the bounds of each geometry touch, cut at the edges.
 
-    Parameters
-    ----------
-    variable
-        With the 1-D coordinates `y` and `x`, the centres of pixels.
-    geometries
-        Shapely geometries, or `(left, bottom, right, top)`, in the CRS of the coordinates.
-
-    Returns
-    -------
-    list of (slice, slice)
-        Cut at the edges of the array; empty for a geometry beyond them. A point touches one pixel.
+    A point touches one pixel: on an edge between two the later one, as in rasterio.
 
     Raises
     ------
     ValueError
-        The coordinates are no even grid.
+        `y` and `x` are no even grid, or something is no geometry.
     """
-    bounds = np.array([getattr(one, "bounds", one) for one in geometries], float).reshape(-1, 4)
-    rows = _touched(variable, "y", bounds[:, [1, 3]])
-    columns = _touched(variable, "x", bounds[:, [0, 2]])
-    return list(zip(rows, columns, strict=True))
+    return _windows(variable, _placed(variable, geometries))
+
+
+def sample(
+    variable: xr.DataArray, points: Iterable[Any], *, outside: Any, threads: int = _THREADS
+) -> Pixels:
+    """Read the pixel at each point; `outside` is the value of points that touch none.
+
+    Returns
+    -------
+    ndarray
+        The dimensions of `variable` without `y` and `x`, and then the points in their order; of
+        floats where `variable` has integers and `outside` is NaN.
+
+    Raises
+    ------
+    ValueError
+        As for `windows`; or a geometry touches several pixels.
+    """
+    boxes = _windows(variable, _placed(variable, points))
+    for number, box in enumerate(boxes):
+        if any(part.stop - part.start > 1 for part in box):
+            raise ValueError(f"geometry {number} is no point: it touches several pixels")
+    front = [variable.sizes[d] for d in variable.dims if d not in _AXES]
+    dtype = np.result_type(variable.dtype, outside)
+    values = np.full((len(boxes), *front), outside, dtype)
+    for number, found in enumerate(_read(variable, boxes, threads)):
+        if all(part.start < part.stop for part in boxes[number]):
+            values[number] = found.reshape(front)
+    return np.moveaxis(values, 0, -1)
 
 
 def patches(
@@ -59,13 +81,15 @@ def patches(
     *,
     outside: Any = None,
     threads: int = _THREADS,
-) -> list[np.ndarray[Any, Any]]:
+) -> list[Pixels]:
     """Read the box around each geometry.
 
     Parameters
     ----------
-    variable, geometries
-        As for `windows`.
+    variable
+        With the 1-D coordinates `y` and `x`, the centres of pixels.
+    geometries
+        See above.
     outside
         Value of pixels whose centre is outside of the geometry; by default they are kept.
     threads
@@ -76,9 +100,56 @@ def patches(
     list of ndarray
         One for each geometry, with the dimensions of `variable`; those of `y` and `x` are the
         lengths of its window. Memory is that of the result and of 64 MiB for each thread.
+
+    Raises
+    ------
+    ValueError
+        As for `windows`.
     """
-    geometries = list(geometries)
-    boxes = windows(variable, geometries)
+    placed = _placed(variable, geometries)
+    boxes = _windows(variable, placed)
+    found = _read(variable, boxes, threads)
+    if outside is not None:
+        for geometry, box, array in zip(placed, boxes, found, strict=True):
+            _mask(variable, geometry, box, array, outside)
+    return found
+
+
+def _placed(variable: xr.DataArray, geometries: Iterable[Any]) -> list[Any]:
+    """Return geometries in the CRS of a variable, where both say which one they have."""
+    # The geometries of a GeoDataFrame; a GeoSeries is its own.
+    found: Any = getattr(geometries, "geometry", geometries)
+    mapping = variable.attrs.get("grid_mapping", variable.encoding.get("grid_mapping"))
+    crs = variable.coords[mapping].attrs.get("crs_wkt") if mapping in variable.coords else None
+    if crs and getattr(found, "crs", None) is not None:
+        found = found.to_crs(crs)
+    return list(found)
+
+
+def _windows(variable: xr.DataArray, geometries: list[Any]) -> list[Window]:
+    bounds = np.array([_bounds(i, one) for i, one in enumerate(geometries)]).reshape(-1, 4)
+    rows = _touched(variable, "y", bounds[:, [1, 3]])
+    columns = _touched(variable, "x", bounds[:, [0, 2]])
+    return list(zip(rows, columns, strict=True))
+
+
+def _bounds(number: int, geometry: Any) -> Pixels:
+    """Return left, bottom, right and top; NaN for a missing geometry, as for an empty one."""
+    bounds = (np.nan,) * 4 if geometry is None else getattr(geometry, "bounds", geometry)
+    try:
+        found = np.array(bounds, float)
+    except (TypeError, ValueError):
+        found = np.empty(0)
+    if found.shape != (4,):
+        raise ValueError(f"geometry {number} is {geometry!r:.60}, neither of Shapely nor bounds")
+    # A transformation makes points infinite where a CRS does not reach.
+    if np.isinf(found).any() and not (found == found[0]).all():
+        raise ValueError(f"geometry {number} is infinite on some sides: {found.tolist()}")
+    return found
+
+
+def _read(variable: xr.DataArray, boxes: list[Window], threads: int) -> list[Pixels]:
+    """Return the pixels of windows, reading each chunk once."""
     found = [
         np.empty([_length(box, d, variable.sizes[d]) for d in variable.dims], variable.dtype)
         for box in boxes
@@ -94,20 +165,19 @@ def patches(
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(read, _parts(variable, boxes)):
             pass
-    if outside is not None:
-        for geometry, box, array in zip(geometries, boxes, found, strict=True):
-            _mask(variable, geometry, box, array, outside)
     return found
 
 
 def _touched(variable: xr.DataArray, axis: str, bounds: Any) -> list[slice]:
     """Return the pixels of an axis that intervals touch with more than their edge."""
-    centres = variable[axis].values.astype(float)
+    # Of a dimension without a coordinate, xarray returns the positions.
+    known = axis in variable.coords and variable[axis].dims == (axis,)
+    centres = variable[axis].values.astype(float) if known else np.zeros(1)
     size = len(centres)
-    step = (centres[-1] - centres[0]) / max(1, size - 1)
-    even = centres[0] + step * np.arange(size)
-    if not step or np.abs(centres - even).max() > _EVEN * abs(step):
-        raise ValueError(f"the coordinate {axis} is no even grid of two pixels or more")
+    step = (centres[-1] - centres[0]) / (size - 1) if size > 1 else 0.0
+    even = centres[:1] + step * np.arange(size)
+    if not step or not np.abs(centres - even).max() <= _EVEN * abs(step):
+        raise ValueError(f"{axis} is no 1-D coordinate with an even grid of two pixels or more")
     # Positions are those of edges: 0 is the outer edge of the first pixel. Rounding errors of
     # coordinates make no pixel of their own.
     ends = np.sort((bounds - centres[0]) / step + 0.5, axis=1)
@@ -115,9 +185,9 @@ def _touched(variable: xr.DataArray, axis: str, bounds: Any) -> list[slice]:
         first = np.clip(np.floor(ends[:, 0] + 1e-6), 0, size)
         last = np.maximum(np.ceil(ends[:, 1] - 1e-6), np.floor(ends[:, 0] + 1e-6) + 1)
         last = np.clip(last, 0, size)
-    # An empty geometry has bounds of NaN.
-    pairs = np.nan_to_num(np.stack([first, last], axis=1)).astype(int).tolist()
-    return [slice(*pair) for pair in pairs]
+    pairs = np.stack([first, last], axis=1)
+    pairs[np.isnan(pairs).any(axis=1)] = 0
+    return [slice(*pair) for pair in pairs.astype(int).tolist()]
 
 
 def _length(box: Window, dimension: Any, size: int) -> int:

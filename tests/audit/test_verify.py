@@ -170,7 +170,7 @@ def test_a_store_that_does_not_answer(tmp_path: Path, repo: str) -> None:
     stack(scanned(tmp_path / "a"), repo)
     report = verify(repo, registry=ObjectStoreRegistry({}), sample=0)
     assert set(faults(report).values()) == {Status.UNREACHABLE}
-    assert report.exit_status == 2
+    assert report.exit_status == 3
 
 
 def test_bands_taken_apart_and_variables(tmp_path: Path, repo: str) -> None:

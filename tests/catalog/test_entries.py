@@ -168,14 +168,15 @@ SHAPES: dict[str, tuple[list[Shape], int]] = {
         [
             Shape(
                 f"s3://naip-analytic/ny/{year}/60cm/rgbir_cog/42075/m_4207501_{quarter}_18_060_{year}0701.tif",
-                (0.6, 0.6), (4, 32, 32), (UTM[0] + 19.2 * i, UTM[1]), asset="image",
+                # Quads overlap, and their sizes and rows differ a little.
+                (0.6, 0.6), (4, 32, 32 + i), (UTM[0] + 18 * i, UTM[1] - 1.2 * i), asset="image",
                 properties={"naip:state": "ny", "naip:year": year, "proj:epsg": 26918},
                 crs="EPSG:26918", dtype="uint8",
             )
             for year in ("2019", "2021")
             for i, quarter in enumerate(("nw", "ne"))
         ],
-        2,
+        4,
     ),
     "es-sentinel-1-grd": (
         [

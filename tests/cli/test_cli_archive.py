@@ -128,7 +128,7 @@ def test_failures_and_options(
     write_scenes(tmp_path / "a", 2)
     (tmp_path / "a" / "x_20230101.tif").write_bytes(b"no TIFF at all")
     table = tmp_path / "scenes.parquet"
-    assert run("scan", tmp_path / "a", "-o", table, "--executor", "2", *PATTERN) == 1
+    assert run("scan", tmp_path / "a", "-o", table, "--executor", "2", *PATTERN) == 3
     out = capsys.readouterr().out
     assert "2 images, 1 failed" in out
     assert "x_20230101.tif" in out

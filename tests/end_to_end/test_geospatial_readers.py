@@ -25,6 +25,7 @@ from rio_tiler.io import Reader
 from rio_tiler.io.xarray import XarrayReader
 from virtualizarr import open_virtual_dataset, open_virtual_mfdataset
 
+from clients.python.flatten import flatten
 from tests.helpers.make import Pixels, pixels, write_with_rasterio
 from tests.helpers.read import local_registry
 from virtual_tiff import (
@@ -58,6 +59,8 @@ class Case:
         Row and column of its first pixel in the whole image, and its rows and columns.
     factor
         Size of its pixels, in those of the whole image.
+    tiles
+        It has dimensions `tile_y` and `tile_x`, which `flatten` makes one image.
     """
 
     group: str
@@ -66,6 +69,7 @@ class Case:
     corner: tuple[int, int]
     shape: tuple[int, int]
     factor: int = 1
+    tiles: bool = False
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -85,6 +89,8 @@ CASES = {
     "overview of a time stack": Case("cube", 1, "data", (0, 0), (SIZE // 2, SIZE // 2), 2),
     "joined along time": Case("times", 0, "0", (0, 0), (SIZE, SIZE)),
     "two tiles stitched": Case("mosaic", 0, "data", (0, 0), (SIZE, SIZE)),
+    "tiles of any grid": Case("grid", 0, "data", (0, 0), (SIZE, SIZE), tiles=True),
+    "overview of tiles": Case("grid", 1, "data", (0, 0), (SIZE // 2, SIZE // 2), 2, tiles=True),
     "stitched and sliced": Case("part", 0, "data", (TILE, TILE), (3 * TILE, 3 * TILE)),
 }
 
@@ -134,6 +140,14 @@ def store(image: Pixels, folder: Path) -> Any:
     stack(
         [folder / f"{i}.tif" for i in range(2)], repo, group="mosaic", stitch=True, overviews=True
     )
+    stack(
+        [folder / f"{i}.tif" for i in range(2)],
+        repo,
+        group="grid",
+        stitch=True,
+        grid="tiles",
+        overviews=True,
+    )
     publish(folder / names[0], repo, names=["image"])
     options: dict[str, Any] = {"datetime_pattern": r"_(\d{8})", "overviews": True}
     stack([folder / name for name in names], repo, group="cube", **options)
@@ -176,6 +190,10 @@ def opened(store: Any, case: Case) -> xr.Dataset:
         consolidated=False,
         chunks=None,
     )
+    if case.tiles:
+        flat = flatten(dataset[case.variable]).to_dataset(name="data")
+        # rasterix takes the CRS from attributes of the dataset, which a variable does not have.
+        return flat.assign_attrs(dataset.attrs)
     first = {name: 0 for name in dataset.dims if name not in ("y", "x")}
     return dataset[[case.variable]].rename({case.variable: "data"}).isel(first, drop=True)
 
@@ -255,7 +273,12 @@ def test_clipped(reader: str, name: str, store: Any, image: Pixels) -> None:
     compare(BY_DATASET[reader](clipped, places()), part, image)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if CASES[name].level == 0])
+def of_groups(level: int | None = None) -> list[str]:
+    """Cases with arrays of `(y, x)`, of one level."""
+    return [name for name, case in CASES.items() if not case.tiles and level in (None, case.level)]
+
+
+@pytest.mark.parametrize("name", of_groups(level=0))
 def test_groups(name: str, store: Any, image: Pixels) -> None:
     """rio-tiler's GroupReader finds the place in the group above, and chooses the level."""
     from rio_tiler.experimental.zarr import GroupReader  # warns that it is experimental
@@ -266,7 +289,7 @@ def test_groups(name: str, store: Any, image: Pixels) -> None:
         compare((reader.bounds, reader.crs, [_value(point) for point in points]), case, image)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", of_groups())
 def test_arrays(name: str, store: Any, image: Pixels) -> None:
     """rio-tiler's ArrayReader refuses arrays; with the place from the group it reads them."""
     from rio_tiler.experimental.zarr import ArrayReader
@@ -295,6 +318,33 @@ def test_a_cube_without_overviews_is_refused_by_what_reads_groups(store: Any) ->
         reader.point(x, y, variables=["data"], coord_crs=UTM)
     dataset = xr.open_zarr(store, group="alone", zarr_format=3, consolidated=False, chunks=None)
     assert dataset.rio.bounds() == CASES["whole"].bounds
+
+
+def test_tiles_that_are_not_flattened_are_read_one_by_one_or_refused(
+    store: Any, image: Pixels
+) -> None:
+    """Readers find two dimensions more than they know; docs/viewers.md says what to do."""
+    from rio_tiler.experimental.zarr import ArrayReader, GroupReader
+
+    group = zarr.open_group(store, path="grid", mode="r")
+    x, y = places()[0]
+    with GroupReader(group) as reader:
+        assert reader.bounds == CASES["whole"].bounds
+        with pytest.raises(ValueError, match="2D or 3D"):
+            reader.point(x, y, variables=["data"], coord_crs=UTM)
+    array: Any = group["0/data"]
+    with pytest.raises(ValueError, match="2D or 3D"):
+        ArrayReader(array, transform=TRANSFORM, crs=UTM)
+    tiles = xr.open_zarr(store, group="grid/0", zarr_format=3, consolidated=False, chunks=None)
+    assert tiles.odc.geobox is None
+    with pytest.raises(ValueError, match="1D"):
+        rasterix.assign_index(tiles)
+    for read in (lambda: tiles.rio.bounds(), lambda: XarrayReader(tiles["data"])):
+        with pytest.raises(TypeError, match="0-dimensional"):
+            read()
+    right = Case("", 0, "data", (0, SIZE // 2), (SIZE, SIZE // 2))
+    for reads in BY_DATASET.values():
+        compare(reads(tiles.isel(tile_y=0, tile_x=1, drop=True), places()), right, image)
 
 
 def test_an_empty_dataset_says_where_the_image_is(store: Any) -> None:

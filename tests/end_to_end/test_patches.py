@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import geopandas  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 import rasterio
@@ -13,7 +14,7 @@ import xarray as xr
 from rasterio.features import geometry_mask, geometry_window
 
 from clients.python import patches as module
-from clients.python.patches import patches, windows
+from clients.python.patches import patches, sample, windows
 from tests.helpers.archive import PATTERN, TRANSFORM, opened, write_scenes
 from tests.helpers.range_server import RangeServer
 from virtual_tiff import open_repository, scan, stack
@@ -136,3 +137,91 @@ def test_each_chunk_is_requested_once(paths: list[Path], tmp_path: Path) -> None
     # Three images, and the chunks of rows 0 to 47 and columns 0 to 63 that are touched.
     touched = {(y // 16, x // 32) for x0, y0 in corners for y in (y0, y0 + 3) for x in (x0, x0 + 3)}
     assert len(ranges) == len(set(ranges)) == 3 * len(touched)
+
+
+# --- points --------------------------------------------------------------------------------------
+
+
+def table(points: list[Any], crs: int | None = 32633) -> geopandas.GeoDataFrame:
+    """A table of points, with an index that repeats itself."""
+    index = [7] * len(points)
+    return geopandas.GeoDataFrame({"name": "site"}, geometry=points, crs=crs, index=index)
+
+
+def test_points_as_rasterio_samples_them(cube: xr.DataArray, paths: list[Path]) -> None:
+    random = np.random.default_rng(3)
+    pixels = random.uniform((-5, -5), (69, 53), (200, 2))
+    pixels[100:] = np.round(pixels[100:])  # on edges
+    places = [TRANSFORM @ tuple(pixel) for pixel in pixels.tolist()]
+    expected = []
+    for path in paths:
+        with rasterio.open(path) as file:
+            # Beyond the image, rasterio samples its nodata value, 7.
+            expected.append([int(value) for (value,) in file.sample(places)])
+    points = [shapely.Point(place) for place in places]
+    assert np.array_equal(sample(cube, points, outside=7), expected)
+    assert np.array_equal(sample(cube[0], points, outside=7), expected[0])
+    transposed = sample(cube.transpose("x", "time", "y"), points, outside=7, threads=1)
+    assert np.array_equal(transposed, expected)
+    beyond = [number for number, window in enumerate(windows(cube, points)) if not size(window)]
+    assert 0 < len(beyond) < 200
+    assert np.flatnonzero(np.isnan(sample(cube[0], points, outside=np.nan))).tolist() == beyond
+
+
+def size(window: tuple[slice, slice]) -> int:
+    return int(np.prod([part.stop - part.start for part in window]))
+
+
+def test_missing_points_of_a_table(cube: xr.DataArray) -> None:
+    here = shapely.Point(TRANSFORM @ (3.5, 5.5))
+    points = [here, None, shapely.Point(), shapely.Point(np.inf, np.inf), shapely.Point(np.nan, 0)]
+    found = sample(cube.astype(int), table(points), outside=-1)
+    assert found.shape == (3, 5)
+    assert np.array_equal(found[:, 0], cube[:, 5, 3])
+    assert (found[:, 1:] == -1).all()
+    assert [one.size for one in patches(cube, table(points), outside=0)[1:]] == [0, 0, 0, 0]
+    assert sample(cube, [], outside=0).shape == (3, 0)
+
+
+def test_geometries_in_another_crs(cube: xr.DataArray) -> None:
+    here = table([shapely.Point(TRANSFORM @ (3.5, 5.5)).buffer(25)])
+    elsewhere = here.to_crs(4326)
+    for geometries in (elsewhere, elsewhere.geometry):
+        assert windows(cube, geometries) == windows(cube, here)
+        assert np.array_equal(patches(cube, geometries, outside=0), patches(cube, here, outside=0))
+    centre = here.centroid.to_crs(3857)
+    assert np.array_equal(sample(cube, centre, outside=0)[:, 0], cube[:, 5, 3])
+    # Without a CRS, coordinates are those of the cube.
+    assert windows(cube, table(list(elsewhere.geometry), None)) != windows(cube, here)
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        (1, 2, 3),
+        "POINT (1 2)",
+        {"type": "Point", "coordinates": [1, 2]},
+        (-np.inf, 0, 1, 1),
+        shapely.box(0, 0, np.inf, 1),
+    ],
+)
+def test_what_is_no_geometry(cube: xr.DataArray, geometry: Any) -> None:
+    for read in (windows, patches):
+        with pytest.raises(ValueError, match="geometry 1"):
+            read(cube, [box(0, 0, 1, 1), geometry])
+
+
+def test_more_than_a_point(cube: xr.DataArray) -> None:
+    both = shapely.MultiPoint([TRANSFORM @ (3.5, 5.5), TRANSFORM @ (9.5, 5.5)])
+    with pytest.raises(ValueError, match="geometry 1"):
+        sample(cube, [shapely.Point(), both], outside=0)
+    (found,) = patches(cube, [both], outside=0)
+    assert found.shape == (3, 1, 7)
+    assert np.count_nonzero(found[0]) == 2
+
+
+def test_variables_without_coordinates(cube: xr.DataArray) -> None:
+    """xarray returns the positions of a dimension without a coordinate."""
+    for other in (cube.drop_vars("x"), cube.isel(y=0), cube.isel(x=slice(0, 0))):
+        with pytest.raises(ValueError, match="1-D coordinate"):
+            windows(other, [box(0, 0, 1, 1)])

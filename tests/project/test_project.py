@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Tasks that are about the environment, which pixi makes itself.
 MAKE_ONLY = {
     *("clean", "constraints", "env", "help"),
-    *("test-latest", "test-lowest", "test-ome-zarr", "test-serve", "test-torch"),
+    *("test-latest", "test-lowest", "test-ome-zarr", "test-recipes", "test-torch"),
 }
 REGISTRIES = re.compile(
     rb"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|yarnpkg\.com|anaconda\.(?:org|com)"

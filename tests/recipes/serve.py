@@ -1,6 +1,6 @@
 """Serve a tile by the page for titiler-xarray: `python tests/recipes/serve.py FOLDER`.
 
-`make test-serve` runs it in an environment without this package, where `FOLDER` has the examples
+`make test-recipes` runs it in an environment without this package, where `FOLDER` has the examples
 and the cube. The tile is compared with rasterio's, pixel by pixel.
 """
 

@@ -79,9 +79,9 @@ class VerifyReport:
 
     @property
     def exit_status(self) -> int:
-        """0 without differences, 1 if a source is missing, changed or damaged, 2 if unknown."""
+        """0 without differences, 1 if a source is missing, changed or damaged, 3 if unknown."""
         statuses = {finding.status for finding in self.faults}
-        return 0 if not statuses else 2 if statuses == {Status.UNREACHABLE} else 1
+        return 0 if not statuses else 3 if statuses == {Status.UNREACHABLE} else 1
 
     def table(self) -> Any:
         """`pyarrow.Table` with a row for each file."""

@@ -64,7 +64,7 @@ def verify(
 ) -> None:
     """Check that every source exists and is unchanged, and that chunks equal the TIFFs.
 
-    The exit status is 0 without differences, 1 if a source is missing, changed or damaged, 2 if a
+    The exit status is 0 without differences, 1 if a source is missing, changed or damaged, 3 if a
     store did not answer.
     """
     from virtual_tiff.audit.verify import verify as verify_repository

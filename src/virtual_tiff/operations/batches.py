@@ -16,6 +16,8 @@ from virtual_tiff.inventory.table import Inventory, is_inventory
 
 #: Rows that are read from a file at once.
 _READ_ROWS = 65_536
+#: Schema and bounds of all files of a folder, in none of which are rows.
+COMMON_METADATA = "_common_metadata"
 
 
 def inventory_files(sources: object) -> list[Path]:
@@ -36,7 +38,8 @@ def inventory_files(sources: object) -> list[Path]:
         return []
     path = Path(sources)
     if path.is_dir():
-        found = sorted(one for one in path.iterdir() if not one.name.startswith("."))
+        inside = (one for one in path.iterdir() if one.name != COMMON_METADATA)
+        found = sorted(one for one in inside if not one.name.startswith("."))
     elif path.is_file():
         found = [path]
     else:
