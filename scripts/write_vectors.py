@@ -252,6 +252,13 @@ def widths() -> Iterator[Vector]:
             [codec("imagecodecs_float24", byteorder=order)],
             imagecodecs.float24_encode(special, byteorder=order),
         )
+    yield vector(
+        "imagecodecs_float24: not numbers",
+        "float32",
+        (1, 2),
+        [codec("imagecodecs_float24", byteorder=">")],
+        bytes.fromhex("7f0001 ffffff"),
+    )
     for dtype in ("uint8", "uint16"):
         data = noise(4, 5, dtype=dtype)
         yield vector(
@@ -422,7 +429,35 @@ def jpeg() -> Iterator[Vector]:
     yield vector(
         "imagecodecs_jpeg: tables, bands first", "uint8", (3, 16, 32), [BANDS_FIRST, chain], stream
     )
+    yield from spaces_by_markers(colour)
     yield from restart_segments()
+
+
+def spaces_by_markers(colour: Samples) -> Iterator[Vector]:
+    """Streams without a configuration: JFIF and Adobe markers, or identifiers, tell the colours."""
+    jfif, adobe, cmyk = (
+        imagecodecs.jpeg8_encode(data, colorspace=given, outcolorspace=stored, level=90)
+        for data, given, stored in (
+            (colour, "RGB", "YCBCR"),
+            (colour, "RGB", "RGB"),
+            (wave(19, 21, 4), "CMYK", "CMYK"),
+        )
+    )
+    transform = cmyk.index(b"Adobe") + 11
+    # Without the segment after SOI, components 1, 2 and 3 are YCbCr, and R, G and B are RGB.
+    streams = {"JFIF": jfif, "Adobe, RGB": adobe, "Adobe, CMYK": cmyk}
+    streams["Adobe, YCCK"] = cmyk[:transform] + b"\2" + cmyk[transform + 1 :]
+    for name, stream in (("identifiers 1, 2, 3", jfif), ("identifiers R, G, B", adobe)):
+        streams[name] = stream[:2] + stream[4 + int.from_bytes(stream[4:6], "big") :]
+    for name, stream in streams.items():
+        shape = (19, 21, 4 if "K" in name else 3)
+        yield vector(
+            f"imagecodecs_jpeg: by markers, {name}",
+            "uint8",
+            shape,
+            [codec("imagecodecs_jpeg")],
+            stream,
+        )
 
 
 def restart_segments() -> Iterator[Vector]:
@@ -494,6 +529,15 @@ def images() -> Iterator[Vector]:
                     [codec("imagecodecs_webp", hasalpha=name == "RGBA")],
                     imagecodecs.webp_encode(data, lossless=True),
                 )
+    for dtype in ("int8", "int16"):
+        for name, shape in {"grey": (9, 11), "bands": (9, 11, 3)}.items():
+            yield vector(
+                f"imagecodecs_jpeg2k: {name}, {dtype}",
+                dtype,
+                shape,
+                [codec("imagecodecs_jpeg2k")],
+                imagecodecs.jpeg2k_encode(noise(*shape, dtype=dtype), level=0, reversible=True),
+            )
     # The stream leaves out an opaque alpha channel.
     opaque = np.concatenate([wave(9, 11, 3), np.full((9, 11, 1), 255, "u1")], axis=-1)
     yield vector(
