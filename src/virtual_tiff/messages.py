@@ -50,6 +50,9 @@ _CONTROL = re.compile(
 )
 
 _WITHOUT_TEXT = frozenset({bool, int, float, type(None)})
+#: The common type first: asking an abstract class takes ten times as long.
+_MAPPINGS = (dict, Mapping)
+_SEQUENCES = (list, tuple)
 
 
 def redacted(text: str) -> str:
@@ -94,15 +97,24 @@ def redacted_links[T](value: T) -> T:
     return _redacted_links(value) if _may_have_link(value) else value
 
 
-def _may_have_link(value: Any) -> bool:
+def _may_have_link(value: object) -> bool:
     """Whether a JSON value has a text to look into. Few have, and all attributes come here."""
-    if type(value) in _WITHOUT_TEXT:
-        return False
-    if isinstance(value, str):
-        return ("//" in value or "\\/" in value) and bool(_MAY_HAVE_SECRET.search(value))
-    if isinstance(value, Mapping):
-        return any(map(_may_have_link, value)) or any(map(_may_have_link, value.values()))
-    return isinstance(value, list | tuple) and any(map(_may_have_link, value))
+    # A loop, since calls took a tenth of the time of planning an image.
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if type(part) in _WITHOUT_TEXT:
+            continue
+        if isinstance(part, str):
+            # A single character first, which is found much faster in a text of kilobytes.
+            if "/" in part and ("//" in part or "\\/" in part) and _MAY_HAVE_SECRET.search(part):
+                return True
+        elif isinstance(part, _MAPPINGS):
+            rest += part
+            rest += part.values()
+        elif isinstance(part, _SEQUENCES):
+            rest += part
+    return False
 
 
 def _redacted_links(value: Any) -> Any:
