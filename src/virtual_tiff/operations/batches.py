@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.inventory.parquet import column_names, read_parquet
 from virtual_tiff.inventory.table import Inventory, is_inventory
 
 #: Rows that are read from a file at once.
@@ -46,6 +48,29 @@ def inventory_files(sources: object) -> list[Path]:
         text = os.fspath(sources)
         found = [Path(one) for one in sorted(glob.glob(text))] if glob.has_magic(text) else []
     return found if all(map(is_inventory, found)) else []
+
+
+def to_divide(sources: object, images_per_commit: int) -> Inventory | list[Path]:
+    """Return the inventory of several commits, or its files; refuse other sources."""
+    if images_per_commit < 1:
+        raise InvalidOptionError(f"images_per_commit is {images_per_commit}, but must be above 0.")
+    found = sources if isinstance(sources, Inventory) else inventory_files(sources)
+    if not isinstance(found, Inventory) and not found:
+        raise InvalidOptionError(
+            "several commits need an inventory, which tells all images before the first.",
+            remedy="Scan the files first, and pass the table instead of them.",
+        )
+    return found
+
+
+def urls_in(sources: Inventory | Sequence[Path]) -> pa.ChunkedArray:
+    """Return the addresses of all rows; nothing else is read."""
+    if isinstance(sources, Inventory):
+        return sources.table["url"]
+    columns = (read_parquet(each, column_names(each) - {"url"})["url"] for each in sources)
+    return pa.chunked_array(
+        [chunk for column in columns for chunk in column.cast(pa.string()).chunks], pa.string()
+    )
 
 
 def joined_inventory(parts: Sequence[Inventory]) -> Inventory:

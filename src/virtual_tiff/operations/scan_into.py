@@ -21,10 +21,14 @@ import pyarrow.parquet as pq
 from virtual_tiff.choices import Pages
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.arrow import common_schema
-from virtual_tiff.inventory.parquet import column_names, read_parquet
 from virtual_tiff.inventory.source_options import SourceArguments
 from virtual_tiff.inventory.table import SCAN_OPTIONS, Inventory
-from virtual_tiff.operations.batches import COMMON_METADATA, inventory_files, joined_inventory
+from virtual_tiff.operations.batches import (
+    COMMON_METADATA,
+    inventory_files,
+    joined_inventory,
+    urls_in,
+)
 from virtual_tiff.operations.incremental import list_sources
 from virtual_tiff.operations.options import check_options
 from virtual_tiff.parser import VirtualTIFF
@@ -200,22 +204,16 @@ class _Earlier:
         self._files = [file for file, options in zip(files, said, strict=True) if options]
         if len(set(said) - {None}) > 1:
             self._files = []
-        held = [_urls_in(file) for file in self._files]
-        wanted = pa.concat_arrays(held) if held else pa.array([], pa.string())
-        place = pc.fill_null(pc.index_in(urls, value_set=wanted), -1).to_numpy()
+        place = pc.fill_null(pc.index_in(urls, value_set=urls_in(self._files)), -1).to_numpy()
+        starts = np.cumsum([0, *(pq.read_metadata(file).num_rows for file in self._files)])
         # Of each address, the number of its file; -1 of those that no file has.
-        self._file_of = np.searchsorted(np.cumsum([0, *map(len, held)]), place, side="right") - 1
+        self._file_of = np.searchsorted(starts, place, side="right") - 1
 
     def of(self, urls: slice) -> Inventory | None:
         """Return the files that have some of these addresses, with all of their rows."""
         numbers = np.unique(self._file_of[urls])
         found = [Inventory.read(self._files[number]) for number in numbers if number >= 0]
         return joined_inventory(found) if found else None
-
-
-def _urls_in(file: Path) -> pa.Array:
-    urls = read_parquet(file, without=column_names(file) - {"url"})["url"]
-    return urls.cast(pa.string()).combine_chunks()
 
 
 class _Overall:

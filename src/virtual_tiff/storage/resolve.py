@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from typing import Any, Protocol
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote, urlparse, urlsplit
 
 from obspec import Get, GetAsync
 from obspec_utils.registry import ObjectStoreRegistry, UrlKey
 
-from virtual_tiff.errors import ErrorKind, SourceError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
 from virtual_tiff.storage.addresses import check_no_secret, split_url
+from virtual_tiff.storage.settings import check_server, server
+
+#: Clouds, by the type of obstore's stores.
+_CLOUDS = {"S3Store": "s3", "GCSStore": "gs", "AzureStore": "az"}
 
 
 class Store(GetAsync, Get, Protocol):
@@ -26,16 +30,27 @@ class AddressRegistry(ObjectStoreRegistry[Any]):
     registry
         Registry whose stores to use; obspec-utils' registry cuts keys at `?`, `#` and `;`, and does
         not decode escapes of web addresses.
+
+    Raises
+    ------
+    InvalidOptionError
+        It is none, or one of its stores has an endpoint that is no address of a server.
     """
 
     def __init__(self, registry: ObjectStoreRegistry[Any] | None = None) -> None:
         super().__init__()
         #: Stores of URLs with a query, which only `registry_for` makes, for reading.
         self.queries: dict[str, Any] = {}
-        if registry is not None:
-            self.map = registry.map
         if isinstance(registry, AddressRegistry):
-            self.queries = registry.queries
+            self.map, self.queries = registry.map, registry.queries
+        elif isinstance(registry, ObjectStoreRegistry):
+            _check_servers(registry)
+            self.map = registry.map
+        elif registry is not None:
+            raise InvalidOptionError(
+                f"the registry is {type(registry).__name__}, not ObjectStoreRegistry.",
+                remedy="Pass one of obspec_utils, with an obstore store for each prefix.",
+            )
 
     def resolve(self, url: str) -> tuple[Any, str]:
         """Find the store of an address, and the key in it.
@@ -55,6 +70,22 @@ class AddressRegistry(ObjectStoreRegistry[Any]):
         if found is None:
             raise ValueError(f"no store is registered for {url}")
         return found[0], _within(_prefix(found[0]), key)
+
+
+def _check_servers(registry: ObjectStoreRegistry[Any]) -> None:
+    """Refuse stores of obstore that would panic, as they take any text for their server."""
+    for key, entry in registry.map.items():
+        for store in entry.iter_stores():
+            name = f"the endpoint of the store for {key.scheme}://{key.netloc}"
+            if cloud := _CLOUDS.get(type(store).__name__):
+                endpoint = store.config.get("endpoint")
+                if endpoint is None:
+                    server(cloud)
+                else:
+                    check_server(name, endpoint)
+            elif type(store).__name__ == "HTTPStore":
+                parts = urlsplit(store.url)
+                check_server(name, f"{parts.scheme}://{parts.netloc}")
 
 
 def _prefix(store: object) -> str:
