@@ -35,6 +35,7 @@ _SECRETS = re.compile(
 #: What every secret of an address has.
 MAY_HAVE_SECRET = r"[@=]|%(?:25)*3|\\u003[dD]"
 _MAY_HAVE_SECRET = re.compile(MAY_HAVE_SECRET)
+_SECRET_MARKS = ("@", "=", "%", "\\")
 #: Headers of requests, and elements of S3's answers, which repeat what was sent.
 _HEADER = re.compile(
     r"(?i)(\b(?:x-[a-z]{2,8}-(?:security-)?token|(?:proxy-)?authorization|x-api-key)\b[\"']?"
@@ -106,8 +107,13 @@ def _may_have_link(value: object) -> bool:
         if type(part) in _WITHOUT_TEXT:
             continue
         if isinstance(part, str):
-            # A single character first, which is found much faster in a text of kilobytes.
-            if "/" in part and ("//" in part or "\\/" in part) and _MAY_HAVE_SECRET.search(part):
+            # Single characters first, which are found much faster in a text of kilobytes.
+            if (
+                "/" in part
+                and any(mark in part for mark in _SECRET_MARKS)
+                and ("//" in part or "\\/" in part)
+                and _MAY_HAVE_SECRET.search(part)
+            ):
                 return True
         elif isinstance(part, _MAPPINGS):
             rest += part
