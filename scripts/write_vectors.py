@@ -253,6 +253,13 @@ def widths() -> Iterator[Vector]:
             [codec("imagecodecs_float24", byteorder=order)],
             imagecodecs.float24_encode(special, byteorder=order),
         )
+    yield vector(
+        "imagecodecs_float24: not numbers",
+        "float32",
+        (1, 2),
+        [codec("imagecodecs_float24", byteorder=">")],
+        bytes.fromhex("7f0001 ffffff"),
+    )
     for dtype in ("uint8", "uint16"):
         data = noise(4, 5, dtype=dtype)
         yield vector(
@@ -440,7 +447,35 @@ def jpeg() -> Iterator[Vector]:
     yield vector(
         "imagecodecs_jpeg: tables, bands first", "uint8", (3, 16, 32), [BANDS_FIRST, chain], stream
     )
+    yield from spaces_by_markers(colour)
     yield from restart_segments()
+
+
+def spaces_by_markers(colour: Samples) -> Iterator[Vector]:
+    """Streams without a configuration: JFIF and Adobe markers, or identifiers, tell the colours."""
+    jfif, adobe, cmyk = (
+        imagecodecs.jpeg8_encode(data, colorspace=given, outcolorspace=stored, level=90)
+        for data, given, stored in (
+            (colour, "RGB", "YCBCR"),
+            (colour, "RGB", "RGB"),
+            (wave(19, 21, 4), "CMYK", "CMYK"),
+        )
+    )
+    transform = cmyk.index(b"Adobe") + 11
+    # Without the segment after SOI, components 1, 2 and 3 are YCbCr, and R, G and B are RGB.
+    streams = {"JFIF": jfif, "Adobe, RGB": adobe, "Adobe, CMYK": cmyk}
+    streams["Adobe, YCCK"] = cmyk[:transform] + b"\2" + cmyk[transform + 1 :]
+    for name, stream in (("identifiers 1, 2, 3", jfif), ("identifiers R, G, B", adobe)):
+        streams[name] = stream[:2] + stream[4 + int.from_bytes(stream[4:6], "big") :]
+    for name, stream in streams.items():
+        shape = (19, 21, 4 if "K" in name else 3)
+        yield vector(
+            f"imagecodecs_jpeg: by markers, {name}",
+            "uint8",
+            shape,
+            [codec("imagecodecs_jpeg")],
+            stream,
+        )
 
 
 def restart_segments() -> Iterator[Vector]:
@@ -512,6 +547,15 @@ def images() -> Iterator[Vector]:
                     [codec("imagecodecs_webp", hasalpha=name == "RGBA")],
                     imagecodecs.webp_encode(data, lossless=True),
                 )
+    for dtype in ("int8", "int16"):
+        for name, shape in {"grey": (9, 11), "bands": (9, 11, 3)}.items():
+            yield vector(
+                f"imagecodecs_jpeg2k: {name}, {dtype}",
+                dtype,
+                shape,
+                [codec("imagecodecs_jpeg2k")],
+                imagecodecs.jpeg2k_encode(noise(*shape, dtype=dtype), level=0, reversible=True),
+            )
     # The stream leaves out an opaque alpha channel.
     opaque = np.concatenate([wave(9, 11, 3), np.full((9, 11, 1), 255, "u1")], axis=-1)
     yield vector(
@@ -622,23 +666,43 @@ def whole_files(folder: Path) -> Iterator[Vector]:
     }
     strips = [rows[0] + rows[1], rows[2] + rows[3]]
     yield one("SGI LogL", (4, 5), file(strips, **luminance), "int16")
-    for dtype, compress in (("float32", "LERC"), ("float64", "LERC_DEFLATE")):
-        path = folder / f"{dtype}.tif"
-        values = wave(9, 11, dtype=dtype)
-        values[2:5, 3:7] = np.nan
+    yield from masked_lerc(folder)
+
+
+def masked_lerc(folder: Path) -> Iterator[Vector]:
+    """Files of GDAL whose NaNs LERC keeps in masks: one for all bands, or one for each."""
+    rows, columns = slice(2, 5), slice(3, 7)
+    for name, bands, dtype, compress, hidden in (
+        ("LERC with a mask", 1, "float32", "LERC", (rows, columns)),
+        ("LERC_DEFLATE with a mask", 1, "float64", "LERC_DEFLATE", (rows, columns)),
+        ("LERC of bands with a mask", 3, "float32", "LERC", (rows, columns)),
+        ("LERC of bands with masks", 3, "float32", "LERC_DEFLATE", (rows, columns, 1)),
+        ("LERC of bands, the first without valid pixels", 3, "float32", "LERC", (..., 0)),
+    ):
+        path = folder / f"{name}.tif"
+        values = wave(9, 11, bands, dtype=dtype)
+        values[hidden] = np.nan
         with rasterio.open(
             path,
             "w",
             driver="GTiff",
             width=11,
             height=9,
-            count=1,
+            count=bands,
             dtype=dtype,
             COMPRESS=compress,
             BLOCKYSIZE=4,
+            INTERLEAVE="PIXEL",
         ) as out:
-            out.write(values, 1)
-        yield one(f"{compress} with a mask", (9, 11), path.read_bytes(), dtype)
+            out.write(np.moveaxis(values, -1, 0))
+        shape = values.shape if bands > 1 else values.shape[:2]
+        yield vector(
+            f"imagecodecs_tiff: {name}",
+            dtype,
+            shape,
+            [codec("imagecodecs_tiff", index=0)],
+            path.read_bytes(),
+        )
 
 
 def main() -> None:

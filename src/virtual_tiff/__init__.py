@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from virtual_tiff.operations.publish import publish, publish_async
     from virtual_tiff.operations.remove import remove
     from virtual_tiff.operations.renew import renew
+    from virtual_tiff.operations.scan_into import ScanSummary, scan_into
     from virtual_tiff.operations.stack import append, stack
     from virtual_tiff.operations.versions import Expiry, Rollback, Tag, expire, rollback, tag
     from virtual_tiff.parser import VirtualTIFF
@@ -55,6 +56,7 @@ __all__ = [
     "PublishResult",
     "RepositoryInfo",
     "Rollback",
+    "ScanSummary",
     "SeriesInfo",
     "Status",
     "Tag",
@@ -80,6 +82,7 @@ __all__ = [
     "renew",
     "rollback",
     "scan",
+    "scan_into",
     "stac_item",
     "stac_items",
     "stack",
@@ -130,7 +133,9 @@ _HOMES = {
     "open_repository": "virtual_tiff.publishing.repository",
     "publish": "virtual_tiff.operations.publish",
     "publish_async": "virtual_tiff.operations.publish",
+    "ScanSummary": "virtual_tiff.operations.scan_into",
     "scan": "virtual_tiff.inventory.scan",
+    "scan_into": "virtual_tiff.operations.scan_into",
     "stac_item": "virtual_tiff.audit.stac_item",
     "stack": "virtual_tiff.operations.stack",
     "tile_matrix_set": "virtual_tiff.inspection.tile_grid",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 # No pattern takes more than linear time, since texts of files have a million characters.
 
@@ -13,14 +14,34 @@ _USER = re.compile(
     r"(?i)(?:\b(?:(https?)://[^/\s?#\"<>\\]+@|([a-z][a-z0-9+.-]{0,30})://[^/\s:@\"<>\\]*:[^/\s\"<>\\]*@)"
     r"|(?<![:/])//[^/\s:@\"<>\\]+:[^/\s\"<>\\]*@)"
 )
-#: Parameters whose values grant access, behind `?`, `&`, `#` and `;`, or their escapes in URLs and
-#: in JSON. A value ends where a JSON text escapes a character, so that the rest stays JSON.
+#: The same in an address that is a parameter of another, escaped once or several times.
+_ESCAPED_USER = re.compile(
+    r"(?i)([a-z][a-z0-9+.-]{0,30}%(?:25){0,3}3A(?:%(?:25){0,3}2F){2})"
+    r"(?:(?!%(?:25){0,3}2F)[^\s\"<>&/\\])*?%(?:25){0,3}40"
+)
+#: The name of a parameter, behind `?`, `&`, `#` and `;`, or their escapes in URLs and in JSON; and
+#: its value, which ends where a JSON text escapes a character, so that the rest stays JSON.
 _PARAMETER = re.compile(
-    r"(?i)([?&#;]|%3F|%26|%23|%3B|\\u0026)"
-    r"((?:x-(?:amz|goog)-(?:signature|credential|security-token)|awsaccesskeyid|signature|sig|"
-    r"(?:access_|id_|auth_|sas_?)?token|api_?key|key|secret|password|pwd|auth|credential|sas)"
-    r"(?:=|%3D|\\u003d))"
-    r"[^&#;\s\"'<>,)\\]*"
+    r"(?i)(?:[?&#;]|%(?:25){0,3}(?:3F|26|23|3B)|\\u0026)"
+    r"((?:[\w.~-]|%[2-7][0-9A-F]){1,64}?)(?:=|%(?:25){0,3}3D|\\u003d)"
+)
+_VALUE = re.compile(r"[^&#;\s\"'<>,)\\]*")
+#: Names of parameters whose values grant access, without `-`, `_` and `.`: whole names, and words.
+_SECRETS = re.compile(
+    r"sig|key|sas|auth|jwt|hmac|pwd|pass|bearer|hdnts|hdnea|keypairid"
+    r"|.*(?:signature|token|secret|password|passwd|credential|authorization"
+    r"|apikey|accesskey|accessid|subscriptionkey|privatekey|sessionid).*"
+)
+#: What every secret of an address has.
+MAY_HAVE_SECRET = r"[@=]|%(?:25)*3|\\u003[dD]"
+_MAY_HAVE_SECRET = re.compile(MAY_HAVE_SECRET)
+_SECRET_MARKS = ("@", "=", "%", "\\")
+#: Headers of requests, and elements of S3's answers, which repeat what was sent.
+_HEADER = re.compile(
+    r"(?i)(\b(?:x-[a-z]{2,8}-(?:security-)?token|(?:proxy-)?authorization|x-api-key)\b[\"']?"
+    r"\s{0,3}[:=]\s{0,3}[\"']?(?:(?:bearer|basic|digest|token)\s{1,3})?"
+    r"|<(?:[\w-]{0,30}token(?:-\d)?|[\w-]{0,30}secret[\w-]{0,30}|signatureprovided)>)"
+    r"[^\s\"'<>\\]+"
 )
 #: An address in a text, perhaps without its scheme, whose slashes JSON may escape.
 _LINK = re.compile(r"(?i)(?:(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}:)?(?:\\*/){2}[^\s\"<>]*")
@@ -30,17 +51,28 @@ _CONTROL = re.compile(
 )
 
 _WITHOUT_TEXT = frozenset({bool, int, float, type(None)})
+#: The common type first: asking an abstract class takes ten times as long.
+_MAPPINGS = (dict, Mapping)
+_SEQUENCES = (list, tuple)
 
 
 def redacted(text: str) -> str:
-    """Replace passwords, signatures and tokens of URLs in a text."""
-    if not _may_have_secret(text):
+    """Replace passwords, signatures and tokens of URLs, headers and answers in a text."""
+    text = _HEADER.sub(r"\1…", text)
+    if not _MAY_HAVE_SECRET.search(text):
         return text
-    return _PARAMETER.sub(r"\1\2…", _USER.sub(_without_user, text))
+    return _without_values(_ESCAPED_USER.sub(r"\1…@", _USER.sub(_without_user, text)))
 
 
-def _may_have_secret(text: str) -> bool:
-    return "@" in text or "=" in text or "%3" in text or "\\u003d" in text.lower()
+def _without_values(text: str) -> str:
+    parts, at = [], 0
+    for found in _PARAMETER.finditer(text):
+        name = re.sub("[-_.~]", "", unquote(found[1])).lower()
+        if found.start() >= at and _SECRETS.fullmatch(name):
+            parts += [text[at : found.end()], "…"]
+            value = _VALUE.match(text, found.end())
+            at = found.end() if value is None else value.end()
+    return "".join([*parts, text[at:]])
 
 
 def _without_user(found: re.Match[str]) -> str:
@@ -66,15 +98,29 @@ def redacted_links[T](value: T) -> T:
     return _redacted_links(value) if _may_have_link(value) else value
 
 
-def _may_have_link(value: Any) -> bool:
+def _may_have_link(value: object) -> bool:
     """Whether a JSON value has a text to look into. Few have, and all attributes come here."""
-    if type(value) in _WITHOUT_TEXT:
-        return False
-    if isinstance(value, str):
-        return ("//" in value or "\\/" in value) and _may_have_secret(value)
-    if isinstance(value, Mapping):
-        return any(map(_may_have_link, value)) or any(map(_may_have_link, value.values()))
-    return isinstance(value, list | tuple) and any(map(_may_have_link, value))
+    # A loop, since calls took a tenth of the time of planning an image.
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if type(part) in _WITHOUT_TEXT:
+            continue
+        if isinstance(part, str):
+            # Single characters first, which are found much faster in a text of kilobytes.
+            if (
+                "/" in part
+                and any(mark in part for mark in _SECRET_MARKS)
+                and ("//" in part or "\\/" in part)
+                and _MAY_HAVE_SECRET.search(part)
+            ):
+                return True
+        elif isinstance(part, _MAPPINGS):
+            rest += part
+            rest += part.values()
+        elif isinstance(part, _SEQUENCES):
+            rest += part
+    return False
 
 
 def _redacted_links(value: Any) -> Any:

@@ -72,6 +72,14 @@ def test_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "(conflict)" in text
     assert "Traceback" in text
     assert capsys.readouterr().err.count("\n") == 1
+    # One line of --verbose and one of the error: the cause stands in the file alone.
+    assert cli.main([*stack, "--log-file", str(log), "--verbose"]) == 1
+    printed = capsys.readouterr().err
+    assert "Traceback" not in printed
+    assert printed.count("\n") == log.read_text().removeprefix(text).count("INFO") + 2
+    text = log.read_text()
+    assert cli.main([*stack, "--verbose"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == printed.splitlines()[-1]
     nowhere = str(tmp_path / "nowhere" / "log")
     assert cli.main(["log", str(repo), "--log-file", nowhere]) == 2
     # Without the options nothing is written anywhere.

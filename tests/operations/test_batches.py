@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,18 @@ from tests.helpers.archive import (
     write_scene,
     write_scenes,
 )
-from virtual_tiff import Inventory, append, open_repository, publish, stack, verify
+from virtual_tiff import (
+    Inventory,
+    PublishResult,
+    append,
+    open_repository,
+    publish,
+    publish_async,
+    stack,
+    verify,
+)
 from virtual_tiff.choices import Grid
-from virtual_tiff.errors import ErrorKind, InvalidOptionError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.operations import batches
 from virtual_tiff.operations.batches import batches_of, inventory_files
 
@@ -225,3 +235,70 @@ def test_an_inventory_without_rows(options: dict[str, Any], repo: str, tmp_path:
                 operation(sources, repo, **options)
             assert caught.value.kind == ErrorKind.NO_SOURCES
     assert commits(repo) == 1
+
+
+@pytest.mark.parametrize("group", ["", "archive", "{kind}/{stem}"])
+def test_trees_of_one_commit_and_of_several(group: str, repo: str, tmp_path: Path) -> None:
+    """Names tell the files of all batches apart, and are those of one commit."""
+    paths = [*write_scenes(tmp_path / "a", 3), *write_scenes(tmp_path / "b", 2)]
+    folder = in_parts(tmp_path / "parts", paths, 2)
+    options: dict[str, Any] = {"group": group, "columns": {"kind": r"/([ab])/"}}
+    whole = publish(folder, str(tmp_path / "whole"), **options)
+    several = publish(folder, repo, images_per_commit=2, **options)
+    assert commits(repo) == 3
+    assert several.groups == whole.groups
+    assert len(several.groups) == 5
+    assert (several.images, several.references) == (whole.images, whole.references)
+    for path in several.groups.values():
+        one, other = (
+            opened(open_repository(place), f"{path}/0") for place in (str(tmp_path / "whole"), repo)
+        )
+        assert one.identical(other)
+    assert verify(repo, sample=None).exit_status == 0
+
+
+def test_trees_go_on_after_an_interruption(repo: str, tmp_path: Path) -> None:
+    paths = write_scenes(tmp_path / "a", 5)
+    folder = in_parts(tmp_path / "parts", paths, 2)
+
+    def stop(stage: str, done: int, total: int, failed: int) -> None:
+        if stage == "commit" and (Path(repo) / "manifests").exists() and commits(repo) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish(folder, repo, images_per_commit=2, progress=stop)
+    result = publish(folder, repo, images_per_commit=2)
+    assert (result.images, result.known, commits(repo)) == (1, 4, 3)
+    assert publish(folder, repo, images_per_commit=3).snapshot_id is None
+    write_scene(paths[1], seed=99)
+    again = scanned(*paths)
+    with pytest.raises(RepositoryError) as caught:
+        publish(again, repo, images_per_commit=2)
+    assert (caught.value.kind, caught.value.url) == (ErrorKind.CONFLICT, paths[1].as_uri())
+    assert publish(again, repo, images_per_commit=2, on_present="skip").images == 0
+    assert publish(again, repo, images_per_commit=2, on_present="replace").replaced == 1
+    assert verify(repo, sample=None).exit_status == 0
+
+
+def test_trees_refuse_what_batches_cannot_hold(repo: str, tmp_path: Path) -> None:
+    paths = write_scenes(tmp_path / "a", 3)
+    inventory = scanned(*paths, *paths[:1])
+    with pytest.raises(InvalidOptionError) as caught:
+        publish(inventory, repo, images_per_commit=2)
+    assert caught.value.kind == ErrorKind.DUPLICATE
+    with pytest.raises(InvalidOptionError):
+        publish(paths, repo, images_per_commit=2)
+    bad = tmp_path / "a" / "bad_20240101.tif"
+    bad.write_bytes(b"II*\0 nothing")
+    result = publish(scanned(*paths, bad), repo, images_per_commit=1, on_failed="skip")
+    assert (result.images, list(result.failed)) == (3, [bad.as_uri()])
+
+
+async def _published(inventory: Inventory, repo: str) -> PublishResult:
+    return await publish_async(inventory, repo, images_per_commit=2)
+
+
+def test_trees_in_an_event_loop(repo: str, tmp_path: Path) -> None:
+    inventory = scanned(*write_scenes(tmp_path / "a", 3))
+    assert asyncio.run(_published(inventory, repo)).images == 3
+    assert commits(repo) == 2

@@ -26,6 +26,24 @@ SECRETS = [
     f"s3://bucket/a.tif?X-Amz-Signature={_SECRET}&x=1",
     f"az://container/a.tif?sv=2020&sig={_SECRET}",
     f"gs://bucket/a.tif?X-Goog-Signature={_SECRET}",
+    f"https://host/a.tif?AWSAccessKeyId=1&Signature={_SECRET}",
+    f"https://host/a.tif?client_secret={_SECRET}",
+    f"https://host/a.tif?sessionToken={_SECRET}",
+    f"https://host/a.tif;download_token={_SECRET}",
+    f"https://host/a.tif#private-token={_SECRET}",
+    f"https://host/a.tif#s%69g={_SECRET}",
+    f"https://host/a.tif%253Fsig%253D{_SECRET}",
+    f"https://host/a.tif%25253fsv=1%252526sig%25253D{_SECRET}",
+    f"s3://bucket/a.tif?x-oss-signature={_SECRET}",
+    f"https://host/tiles/https%3A%2F%2Fuser%3A{_SECRET}%40other%2Fa.tif",
+    f"https://host/tiles/https%253a%252F%252F{_SECRET}%2540other%252Fa.tif",
+]
+#: Texts of servers and clients that repeat what was sent, and what is to be left of them.
+TEXTS = [
+    (f"Authorization: Bearer {_SECRET} was refused", "Authorization: Bearer … was refused"),
+    (f'{{"authorization": "Basic {_SECRET}", "a": 1}}', '{"authorization": "Basic …", "a": 1}'),
+    (f"x-amz-security-token:{_SECRET} host", "x-amz-security-token:… host"),
+    (f"<Token-0>{_SECRET}</Token-0><Code>a</Code>", "<Token-0>…</Token-0><Code>a</Code>"),
 ]
 #: Names of downloads.
 LOCAL = [
@@ -38,6 +56,8 @@ HARMLESS = [
     "s3://bucket/year=2020/k%20?#.tif",
     "abfs://container@account.dfs.core.windows.net/a.tif",
     "az://container/tokens/sig.tif",
+    "s3://bucket/a#1&2=3;monkey=4;signal=5.tif",
+    "https://host/a%2526b%25403.tif",
 ]
 
 
@@ -55,6 +75,12 @@ def test_a_secret_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises((InvalidOptionError, SourceError)) as either:
         VirtualTIFF().plan(url, registry_for(["file:///"]))
     assert _SECRET not in str(either.value)
+
+
+@pytest.mark.parametrize(("text", "left"), TEXTS)
+def test_texts_that_repeat_what_was_sent(text: str, left: str) -> None:
+    assert redacted(text) == left
+    assert str(SourceError(text)) == left
 
 
 @pytest.mark.parametrize("url", HARMLESS)

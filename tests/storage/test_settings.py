@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import xarray as xr
+from obspec_utils.registry import ObjectStoreRegistry
+from obstore.store import AzureStore, HTTPStore, LocalStore, S3Store
 
 import virtual_tiff
 from tests.helpers.archive import write_scenes
 from tests.helpers.range_server import RangeServer
-from virtual_tiff import VirtualTIFF, info, scan
+from virtual_tiff import (
+    VirtualTIFF,
+    info,
+    preview,
+    profile,
+    publish,
+    read_directories,
+    scan,
+    stack,
+)
 from virtual_tiff.cli import main
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.publishing.containers import s3_settings
@@ -136,6 +149,49 @@ def test_options_that_are_no_servers(address: str, tmp_path: Path) -> None:
     command = ["publish", str(path), "--to", repo]
     assert main([*command, "--source-endpoint", address]) == 2
     assert main([*command, "--repository-endpoint", address]) == 2
+
+
+def doors(url: str, registry: Any) -> Iterator[Callable[[], object]]:
+    """All that reads a file with a registry of the caller."""
+    yield lambda: info(url, registry=registry)
+    yield lambda: scan(url, registry=registry)
+    yield lambda: scan(url.rpartition("/")[0] + "/", registry=registry)
+    yield lambda: VirtualTIFF()(url, registry)
+    yield lambda: profile(url, registry=registry)
+    yield lambda: list(read_directories(url, registry=registry))
+    yield lambda: preview(url, registry=registry)
+    yield lambda: xr.open_dataset(url, engine="virtual-tiff", registry=registry)
+    yield lambda: publish(url, "unused", registry=registry)
+    yield lambda: stack(url, "unused", registry=registry)
+
+
+@pytest.mark.parametrize("address", NO_SERVERS)
+def test_stores_of_the_caller_that_have_no_server(address: str) -> None:
+    store = S3Store("b", endpoint=address, region="eu", skip_signature=True)
+    for read in doors("s3://b/a.tif", ObjectStoreRegistry({"s3://b": store})):
+        with pytest.raises(InvalidOptionError, match="s3://b") as caught:
+            read()
+        assert caught.value.remedy
+
+
+def test_other_stores_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    azure = AzureStore("c", account_name="a", endpoint="here:80", skip_signature=True)
+    web = HTTPStore("localhost:80/files")
+    for url, prefix, store in (("az://c/a.tif", "az://c", azure), ("http://h/a", "http://h", web)):
+        with pytest.raises(InvalidOptionError, match=prefix):
+            info(url, registry=ObjectStoreRegistry({prefix: store}))
+    monkeypatch.setenv("AWS_ENDPOINT", "localhost:9000")
+    registry = ObjectStoreRegistry({"s3://b": S3Store("b", region="eu")})
+    with pytest.raises(InvalidOptionError, match="AWS_ENDPOINT"):
+        VirtualTIFF()("s3://b/a.tif", registry)
+
+
+def test_what_is_no_registry(tmp_path: Path) -> None:
+    (path,) = write_scenes(tmp_path, 1)
+    for registry in (3, {"file://": LocalStore()}, LocalStore()):
+        for read in doors(path.as_uri(), registry):
+            with pytest.raises(InvalidOptionError, match="registry"):
+                read()
 
 
 def test_the_repository_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:

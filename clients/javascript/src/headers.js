@@ -17,7 +17,11 @@ function* boxes(bytes, types) {
   }
 }
 
-/** SIZ of a JPEG 2000 codestream (ITU-T T.800 section A.5.1), bare or in a JP2 file. */
+/**
+ * SIZ of a JPEG 2000 codestream (ITU-T T.800 section A.5.1), bare or in a JP2 file.
+ *
+ * `componentsAt`: where its first component is, of three bytes: sign and depth, and two factors.
+ */
 export function sizeOfJPEG2000(bytes) {
   const bare = bytes[0] === 0xff && bytes[1] === 0x4f
   const stream = bare ? bytes : boxes(bytes, ['jp2c']).next().value?.body
@@ -26,7 +30,8 @@ export function sizeOfJPEG2000(bytes) {
   }
   const view = viewOf(stream)
   const [x1, y1, x0, y0] = [8, 12, 16, 20].map((at) => view.getUint32(at))
-  return { width: x1 - x0, height: y1 - y0, samples: view.getUint16(40) }
+  const componentsAt = stream.byteOffset - bytes.byteOffset + 42
+  return { width: x1 - x0, height: y1 - y0, samples: view.getUint16(40), componentsAt }
 }
 
 /** Size of a WebP image (RFC 9649). */
@@ -131,13 +136,17 @@ export function sizeOfJPEGXL(bytes) {
   return { ...size, depth, float }
 }
 
-/** Size of a LERC blob, version 2; `undefined` of version 1, which has one value for each pixel. */
+/**
+ * Size of the first band of a LERC blob, version 2, and its bytes; `undefined` of version 1, which has one value for
+ * each pixel.
+ */
 export function sizeOfLERC(bytes) {
-  if (text(bytes, 0, 6) !== 'Lerc2 ' || bytes.length < 26) return undefined
+  if (text(bytes, 0, 6) !== 'Lerc2 ' || bytes.length < 38) return undefined
   const view = viewOf(bytes)
   const version = view.getUint32(6, true)
   // Behind a checksum, from version 3 on.
   const at = version < 3 ? 10 : 14
   const samples = version < 4 ? 1 : view.getUint32(at + 8, true)
-  return { height: view.getUint32(at, true), width: view.getUint32(at + 4, true), samples }
+  const blobBytes = view.getUint32(at + (version < 4 ? 16 : 20), true)
+  return { height: view.getUint32(at, true), width: view.getUint32(at + 4, true), samples, blobBytes }
 }

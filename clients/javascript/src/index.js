@@ -3,6 +3,7 @@
 
 import { bound } from './bounds.js'
 import { base64, chunk, decodedBytes, filled, product, storedShape, typedArray } from './chain.js'
+import { once } from './once.js'
 
 /** Decode to bytes that fill the chunk, and no more. */
 const toBytes = (name, decode) => ({
@@ -116,8 +117,7 @@ export const names = Object.freeze(Object.keys(CODECS))
  * `wasm`: where WebAssembly modules are, by their names; beside this package unless given.
  */
 export function register(registry, { wasm } = {}) {
-  let loaded
-  const decoders = () => (loaded ??= import('./wasm.js').then(({ imageDecoders }) => imageDecoders(wasm)))
+  const decoders = once(async () => (await import('./wasm.js')).imageDecoders(wasm))
   for (const [name, { kind, decode }] of Object.entries(CODECS)) {
     const fromConfig = (configuration, given) => {
       const meta = normalised(given)

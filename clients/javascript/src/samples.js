@@ -119,7 +119,7 @@ export function float24(bytes, { byteorder = '<' }, meta) {
     let mantissa = (bytes[3 * i + 1] << 8) | bytes[3 * i + low]
     let exponent = top & 127
     const sign = (top & 128) << 24
-    if (exponent === 127) bits[i] = sign | 0x7f800000 | (mantissa << 7)
+    if (exponent === 127) bits[i] = sign | (mantissa ? 0x7fc00000 : 0x7f800000)
     else if (exponent === 0 && mantissa === 0) bits[i] = sign
     else {
       if (exponent === 0) {

@@ -4,6 +4,7 @@
 import { contained, readModule } from '#platform'
 import { base64 } from './chain.js'
 import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfJPEGXR, sizeOfLERC, sizeOfWebP } from './headers.js'
+import { once } from './once.js'
 import { decodePNG } from './png.js'
 
 // Literal, so that bundlers find the files.
@@ -18,15 +19,6 @@ const FILES = {
 const LARGE = 64 * 1024 * 1024
 
 const ONE_PIXEL = 'UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=='
-
-/** Call once; again after a failure, such as of the network. */
-const once = (load) => {
-  let promise
-  return () => (promise ??= load().catch((error) => {
-    promise = undefined
-    throw error
-  }))
-}
 
 function check(name, { width, height }, samples, expected) {
   if (width * height * samples !== expected) {
@@ -69,6 +61,8 @@ export function imageDecoders(locate = (name) => FILES[name]()) {
   const lerc = once(async () => {
     const module = await import('lerc')
     const { href } = new URL(locate('lerc.wasm'), globalThis.location?.href)
+    // The library remembers a failure for ever, and reads the file itself: it is asked where the file is there.
+    await readModule(href)
     await module.load({ locateFile: () => href })
     return module
   })
@@ -103,18 +97,30 @@ function inFreshAfterFailure(name, load, decode) {
   }
 }
 
+const SIGNED = 128
+
 function decodeJPEG2000(module, bytes, expected) {
   const size = sizeOfJPEG2000(bytes)
   check('JPEG 2000', size, size.samples, expected)
+  const types = Array.from({ length: size.samples }, (_, n) => size.componentsAt + 3 * n)
+  if (types.some((at) => bytes[at] !== bytes[types[0]])) throw new RangeError('JPEG 2000: components of several types')
+  const [bits, signed] = [(bytes[types[0]] & 127) + 1, bytes[types[0]] & SIGNED]
+  if (bits > 16) throw new RangeError(`JPEG 2000: samples of ${bits} bits`)
+  // The decoder fails.
+  if (size.samples === 4) throw new RangeError('JPEG 2000: four samples a pixel are not supported')
   const decoder = new module.J2KDecoder()
   try {
-    decoder.getEncodedBuffer(bytes.length).set(bytes)
+    const encoded = decoder.getEncodedBuffer(bytes.length)
+    encoded.set(bytes)
+    // It returns zeros for negative bytes. Without a sign, the same samples are larger by half of their range.
+    const shifted = signed && bits <= 8
+    if (shifted) for (const at of types) encoded[at] &= ~SIGNED
     decoder.decode()
-    const { bitsPerSample, isSigned, width, height, componentCount } = decoder.getFrameInfo()
+    const { width, height, componentCount } = decoder.getFrameInfo()
     check('JPEG 2000', { width, height }, componentCount, expected)
-    if (bitsPerSample > 16) throw new RangeError(`JPEG 2000: samples of ${bitsPerSample} bits`)
-    const Type = bitsPerSample > 8 ? (isSigned ? Int16Array : Uint16Array) : isSigned ? Int8Array : Uint8Array
+    const Type = bits > 8 ? (signed ? Int16Array : Uint16Array) : signed ? Int8Array : Uint8Array
     const data = new Type(decoder.getDecodedBuffer().slice().buffer)
+    if (shifted) for (let i = 0; i < data.length; i++) data[i] -= 2 ** (bits - 1)
     return { data, width, height, samples: componentCount }
   } finally {
     decoder.delete()
@@ -134,7 +140,8 @@ async function decodeJPEGXL({ JxlImage }, bytes, expected) {
   let png
   try {
     image.feedBytes(bytes)
-    if (!image.tryInit()) throw new Error('JPEG XL: the stream ends early')
+    // An image that is not loaded would be rendered without what is missing.
+    if (!image.tryInit() || !image.loaded) throw new Error('JPEG XL: the stream ends early')
     png = image.render().encodeToPng()
   } finally {
     try {
@@ -187,6 +194,16 @@ function decodeWebP(module, bytes, expected, alpha) {
   return { data: data.subarray(0, 3 * width * height), width, height, samples }
 }
 
+/** Pixels of each band, and its mask, which is `null` if all are valid. */
+function bandsOfLERC(module, bytes) {
+  const { pixels, mask, bandMasks, validPixelCount } = module.decode(bytes.slice().buffer, { returnInterleaved: true })
+  if (pixels.length === 1 || validPixelCount > 0) return { pixels, masks: bandMasks ?? pixels.map(() => mask) }
+  // The library decodes no band after one that has no valid pixel.
+  const { blobBytes } = sizeOfLERC(bytes)
+  const parts = [bytes.subarray(0, blobBytes), bytes.subarray(blobBytes)].map((part) => bandsOfLERC(module, part))
+  return { pixels: parts.flatMap((part) => part.pixels), masks: parts.flatMap((part) => part.masks) }
+}
+
 function decodeLERC(module, bytes, expected) {
   // The library reserves memory for each value of a pixel before it tells their number.
   const claimed = sizeOfLERC(bytes)
@@ -196,11 +213,12 @@ function decodeLERC(module, bytes, expected) {
   const input = bytes.slice().buffer
   const info = module.getBlobInfo(input)
   check('LERC', info, info.depthCount * info.bandCount, expected)
-  const { pixels, mask, width, height, depthCount } = module.decode(input, { returnInterleaved: true })
-  if (pixels.length === 1) return { data: pixels[0], mask, width, height, samples: depthCount }
+  const { width, height, depthCount } = info
+  const { pixels, masks } = bandsOfLERC(module, bytes)
+  if (pixels.length === 1) return { data: pixels[0], masks, width, height, samples: depthCount }
   if (depthCount > 1) throw new RangeError('LERC: several bands of several values are not supported')
   const samples = pixels.length
   const data = new pixels[0].constructor(samples * width * height)
   pixels.forEach((plane, s) => plane.forEach((value, i) => (data[i * samples + s] = value)))
-  return { data, width, height, samples }
+  return { data, masks, width, height, samples }
 }

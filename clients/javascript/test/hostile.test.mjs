@@ -78,14 +78,28 @@ const FOUR_COMPONENTS =
   'ZAAlAAFDcmVhdGVkIGJ5IE9wZW5KUEVHIHZlcnNpb24gMi41LjT/kAAKAAAAAABkAAH/k8+0SBzEfvIOmEOL4/FUb0MmaQKPP8+0' +
   'TAk85N61HPVwgCFu17LnyYc4k1/PtEwRiyNUeyJYzBol4h4PY1BtqIkfz7RIERvNYzK89LAllpuY5C/MnvpP/9k='
 
-test('a decoder that failed does not make other pixels of the next stream', async () => {
+test('JPEG 2000 of four samples a pixel is refused by name', async () => {
   const bytes = new Uint8Array(Buffer.from(FOUR_COMPONENTS, 'base64'))
-  const failing = { ...small([{ name: 'imagecodecs_jpeg2k' }], bytes), chunk_shape: [4, 4, 4] }
+  const error = await outcome({ ...small([{ name: 'imagecodecs_jpeg2k' }], bytes), chunk_shape: [4, 4, 4] })
+  assert.match(`${error.message} ${error.cause?.message}`, /JPEG 2000: four samples a pixel are not supported/)
+})
+
+test('a decoder that failed does not make other pixels of the next stream', async () => {
   const good = all.filter(({ codec }) => codec === 'imagecodecs_jpeg2k')
+  const failing = { ...good[0], encoded: good[0].encoded.slice() }
+  // Number of resolutions (COD).
+  failing.encoded[failing.encoded.findIndex((byte, i, all) => byte === 0xff && all[i + 1] === 0x52) + 9] = 255
   for (let round = 0; round < 8; round++) {
     const error = await outcome(failing)
-    assert.match(`${error.message} ${error.cause?.message}`, /JPEG 2000: the decoder failed/)
+    assert.match(`${error.message} ${error.cause?.message}`, /JPEG 2000: 0 × 0 × 0 samples/)
     for (const vector of good) assert.deepEqual(await read(zarr, storeOf(vector)), vector.decoded, vector.name)
+  }
+})
+
+test('JPEG XL that ends early is an error, not what is there of it', async () => {
+  const vectors = all.filter(({ codec }) => codec === 'imagecodecs_jpegxl')
+  for (const { encoded, ...vector } of vectors) {
+    for (const part of [0.6, 0.9]) await refused({ ...vector, encoded: encoded.slice(0, part * encoded.length) })
   }
 })
 
@@ -145,6 +159,17 @@ test('packed samples of whole words are little-endian, as imagecodecs takes them
   const codecs = [{ name: 'imagecodecs_packints', configuration: { bitspersample: 16, runlen: 2 } }]
   const vector = { ...small(codecs, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8), 'uint16'), chunk_shape: [2, 2] }
   assert.deepEqual([...(await outcome(vector))], [1, 2, 3, 4, 5, 6, 7, 8])
+})
+
+const deflated = () => find('numcodecs.zlib')
+
+test('bytes after a Deflate stream are ignored, and one without its checksum is refused', async () => {
+  const vector = deflated()
+  for (const count of [1, 100]) {
+    const encoded = new Uint8Array([...vector.encoded, ...new Array(count).fill(7)])
+    assert.deepEqual(await outcome({ ...vector, encoded }), vector.decoded)
+  }
+  for (const count of [1, 4]) await refused({ ...vector, encoded: vector.encoded.slice(0, -count) })
 })
 
 test('fax chunks whose shape does not fit are refused', async () => {

@@ -100,6 +100,17 @@ class _Formatter(logging.Formatter):
         return "\n".join(printable(redacted(line)) for line in lines)
 
 
+class _Terminal(_Formatter):
+    """Without the causes of errors, of which a terminal shows one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        # Formatters of a record share the text of its exception.
+        return super().format(logging.makeLogRecord({**vars(record), **_NO_CAUSE}))
+
+
+_NO_CAUSE = dict.fromkeys(("exc_info", "exc_text", "stack_info"))
+
+
 def logs_to_stderr() -> bool:
     """Return whether lines go to standard error, so that no bar should."""
     return any(type(handler) is logging.StreamHandler for handler in LOGGER.handlers)
@@ -146,15 +157,16 @@ def _logged(command: str, verbose: bool, log_file: Path | None) -> Iterator[None
     handlers: list[logging.Handler] = []
     if verbose:
         handlers.append(logging.StreamHandler(sys.stderr))
+        handlers[0].setFormatter(_Terminal(_FORMAT))
     if log_file is not None:
         try:
             handlers.append(logging.FileHandler(log_file, encoding="utf-8"))
+            handlers[-1].setFormatter(_Formatter(_FORMAT))
         except OSError as error:
             raise typer.BadParameter(
                 f"the file cannot be written: {error.strerror}", param_hint="--log-file"
             ) from None
     for handler in handlers:
-        handler.setFormatter(_Formatter(_FORMAT))
         LOGGER.addHandler(handler)
     level = LOGGER.level
     if handlers:
@@ -168,7 +180,7 @@ def _logged(command: str, verbose: bool, log_file: Path | None) -> Iterator[None
         yield
         LOGGER.info("%s: done", command)
     except VirtualTIFFError as error:
-        LOGGER.error("%s: %s (%s)", command, error, error.kind, exc_info=log_file is not None)
+        LOGGER.error("%s: %s (%s)", command, error, error.kind, exc_info=True)
         raise
     except (typer.Exit, typer.Abort) as ending:
         LOGGER.info("%s: exit status %s", command, getattr(ending, "exit_code", 130))

@@ -57,6 +57,15 @@ To = Annotated[
 Repository = Annotated[
     str, typer.Argument(metavar="REPOSITORY", help="Local path or URL.", show_default=False)
 ]
+ImagesPerCommit = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Several commits of about so many images of a table, which is read piece by piece. "
+        "The same command goes on after an interruption.",
+    ),
+]
 Anonymous = Annotated[
     bool, typer.Option("--anonymous", help="Read the files without credentials (public buckets).")
 ]
@@ -427,15 +436,7 @@ class WorkChoices:
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder with which an interrupted scan can continue.")
     ] = None
-    images_per_commit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Several commits of about so many images of a table, which is read piece by "
-            "piece. The same command goes on after an interruption.",
-        ),
-    ] = None
+    images_per_commit: ImagesPerCommit = None
 
 
 def flattened(function: Callable[..., None]) -> Callable[..., None]:

@@ -10,6 +10,7 @@ from virtual_tiff.choices import IFDLayout, OnPresent
 from virtual_tiff.cli._common import ifd_path, quieten_icechunk, sidecar_names
 from virtual_tiff.cli._options import (
     CommitChoices,
+    ImagesPerCommit,
     IntoExisting,
     ReadChoices,
     Sidecars,
@@ -66,6 +67,7 @@ def publish(
         typer.Option(help="Groups of files that are there: raise, skip, or replace the changed."),
     ] = "raise",
     concurrency: Annotated[int, typer.Option(min=1, help="Files to read concurrently.")] = 64,
+    images_per_commit: ImagesPerCommit = None,
 ) -> None:
     """Publish TIFFs to an Icechunk repository: a group for each file, in one commit.
 
@@ -87,6 +89,7 @@ def publish(
             into_existing=into_existing,
             on_present=on_present,
             concurrency=concurrency,
+            images_per_commit=images_per_commit,
             progress=progress,
             **read.arguments(),
             **commit.arguments(),

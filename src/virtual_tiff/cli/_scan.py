@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,7 +25,7 @@ from virtual_tiff.cli._remedies import in_options
 from virtual_tiff.cli._result import WITH_EXCEPTIONS
 
 if TYPE_CHECKING:
-    from virtual_tiff.inventory.table import Inventory
+    from virtual_tiff.operations.scan_into import ScanSummary
 
 # What commands need is imported in them: `--help` must not wait for zarr and Icechunk.
 
@@ -41,8 +42,15 @@ SCAN_EXAMPLES = r"""
 def scan(
     sources: Sources,
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="GeoParquet file to write.", show_default=False),
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="GeoParquet file to write; or a folder, with / at its end, for an inventory of "
+            "several files, of which 25,000 TIFFs each are in memory.",
+            show_default=False,
+        ),
     ],
     choices: ScanChoices,
     anonymous: Anonymous = False,
@@ -57,57 +65,65 @@ def scan(
     to bring the table up to date: only files that a listing shows new or changed are read. The
     exit status is 3 if there are rows with an error.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    from virtual_tiff.operations.scan_into import scan_into
 
+    target = Path(output)
+    with progress_bar(quiet=quiet) as progress, executor_named(executor) as workers:
+        options: dict[str, Any] = {
+            "parser": choices.scan_parser(),
+            "anonymous": anonymous,
+            "executor": workers,
+            "progress": progress,
+            **choices.arguments(),
+        }
+        if output.endswith("/") or target.is_dir():
+            found = scan_into(target, sources, restart=restart, **options)
+        else:
+            found = _scan_into_file(target, sources, restart=restart, **options)
+    if as_json:
+        summary = {
+            "output": str(target),
+            "images": found.images,
+            "known": found.known,
+            "failed": found.failed.to_pylist(),
+        }
+        say(json.dumps(summary, ensure_ascii=False, indent=2), lines=True)
+    else:
+        _print_summary(found, target, wants_times=choices.wants_times())
+    if found.failed.num_rows:
+        raise typer.Exit(WITH_EXCEPTIONS)
+
+
+def _scan_into_file(
+    output: Path, sources: Sequence[str], *, restart: bool, **options: Any
+) -> ScanSummary:
+    """Bring a table up to date, or go on with a scan that was interrupted."""
     from virtual_tiff.inventory.checkpoint import Checkpoint
     from virtual_tiff.inventory.scan import scan as scan_sources
     from virtual_tiff.inventory.table import Inventory, is_inventory
+    from virtual_tiff.operations.scan_into import ScanSummary
 
     folder = output.with_name(f".{output.name}.scan")
     if restart:
         Checkpoint(folder, "").remove()
     known = None if restart or not is_inventory(output) else Inventory.read(output)
-    started = datetime.now(UTC)
-    with progress_bar(quiet=quiet) as progress, executor_named(executor) as workers:
-        inventory = scan_sources(
-            sources,
-            parser=choices.scan_parser(),
-            anonymous=anonymous,
-            executor=workers,
-            checkpoint=folder,
-            known=known,
-            progress=progress,
-            **choices.arguments(),
-        )
+    started = None if known is None else datetime.now(UTC)
+    inventory = scan_sources(sources, checkpoint=folder, known=known, **options)
     inventory.write(output)
-    kept = pc.less(inventory.images.table["read_at"], pa.scalar(started))
-    known_before = (pc.sum(kept).as_py() or 0) if known is not None else 0
-    failed = inventory.failed.num_rows
-    if as_json:
-        summary = {
-            "output": str(output),
-            "images": len(inventory) - failed,
-            "known": known_before,
-            "failed": inventory.failed.to_pylist(),
-        }
-        say(json.dumps(summary, ensure_ascii=False, indent=2), lines=True)
-    else:
-        _print_summary(inventory, output, known_before, wants_times=choices.wants_times())
-    if failed:
-        raise typer.Exit(WITH_EXCEPTIONS)
-    Checkpoint(folder, "").remove()
+    found = ScanSummary.of(inventory, started)
+    if not found.failed.num_rows:
+        Checkpoint(folder, "").remove()
+    return found
 
 
-def _print_summary(inventory: Inventory, output: Path, known: int, *, wants_times: bool) -> None:
-    failed = inventory.failed.num_rows
-    say(f"{output}: {len(inventory) - failed:,} images, {failed:,} failed")
-    if known:
-        say(f"  {known:,} of them known before")
-    timeless = inventory.images.table["datetime"].null_count
-    if timeless and wants_times:
-        say(f"  {timeless:,} images without a datetime: it was not found in their names or tags")
-    for row in inventory.failed.slice(0, 10).to_pylist():
+def _print_summary(found: ScanSummary, output: Path, *, wants_times: bool) -> None:
+    failed = found.failed.num_rows
+    say(f"{output}: {found.images:,} images, {failed:,} failed")
+    if found.known:
+        say(f"  {found.known:,} of them known before")
+    if found.timeless and wants_times:
+        say(f"  {found.timeless:,} images without a datetime: not found in their names or tags")
+    for row in found.failed.slice(0, 10).to_pylist():
         say(f"  {row['url']}: {in_options(row['error'], 'scan')}")
     if failed > 10:
         say(f"  and {failed - 10:,} more: rows where error_kind is not null")

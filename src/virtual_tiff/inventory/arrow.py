@@ -120,6 +120,15 @@ def with_geo_metadata(table: pa.Table) -> pa.Table:
     return table.replace_schema_metadata(metadata)
 
 
+def common_schema(schemas: Sequence[pa.Schema]) -> pa.Schema:
+    """Return the schema of tables of `with_geo_metadata`, with the bounds of all of them."""
+    columns = [json.loads(schema.metadata[b"geo"])["columns"]["geometry"] for schema in schemas]
+    boxes = [dict(zip(SIDES, one["bbox"], strict=True)) for one in columns if "bbox" in one]
+    kind = pa.struct([(side, pa.float64()) for side in SIDES])
+    together = with_geo_metadata(pa.table({"bbox": pa.array(boxes, kind)}))
+    return schemas[0].with_metadata(together.schema.metadata)
+
+
 def _bounds(boxes: pa.ChunkedArray) -> list[float] | None:
     """Return the bounds of all boxes; all longitudes if one of several crosses the antimeridian."""
     sides = {side: pc.struct_field(boxes, [side]) for side in SIDES}

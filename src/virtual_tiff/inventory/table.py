@@ -30,6 +30,7 @@ from virtual_tiff.inventory.arrow import (
     without_views,
 )
 from virtual_tiff.inventory.parquet import column_names, parquet_parts, read_parquet
+from virtual_tiff.messages import MAY_HAVE_SECRET
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.storage.addresses import check_no_secret
 from virtual_tiff.storage.errors import writing
@@ -158,7 +159,7 @@ class Inventory:
                     remedy="Add other columns, but do not change those of the scan.",
                 )
         table = self.table
-        suspects = pc.match_substring_regex(table["url"], "[@=]|%3")
+        suspects = pc.match_substring_regex(table["url"], MAY_HAVE_SECRET)
         for url in table["url"].filter(suspects).to_pylist():
             check_no_secret(url)
         for position, field in enumerate(table.schema):

@@ -12,10 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.inventory.parquet import column_names, read_parquet
 from virtual_tiff.inventory.table import Inventory, is_inventory
 
 #: Rows that are read from a file at once.
 _READ_ROWS = 65_536
+#: Schema and bounds of all files of a folder, in none of which are rows.
+COMMON_METADATA = "_common_metadata"
 
 
 def inventory_files(sources: object) -> list[Path]:
@@ -36,13 +40,37 @@ def inventory_files(sources: object) -> list[Path]:
         return []
     path = Path(sources)
     if path.is_dir():
-        found = sorted(one for one in path.iterdir() if not one.name.startswith("."))
+        inside = (one for one in path.iterdir() if one.name != COMMON_METADATA)
+        found = sorted(one for one in inside if not one.name.startswith("."))
     elif path.is_file():
         found = [path]
     else:
         text = os.fspath(sources)
         found = [Path(one) for one in sorted(glob.glob(text))] if glob.has_magic(text) else []
     return found if all(map(is_inventory, found)) else []
+
+
+def to_divide(sources: object, images_per_commit: int) -> Inventory | list[Path]:
+    """Return the inventory of several commits, or its files; refuse other sources."""
+    if images_per_commit < 1:
+        raise InvalidOptionError(f"images_per_commit is {images_per_commit}, but must be above 0.")
+    found = sources if isinstance(sources, Inventory) else inventory_files(sources)
+    if not isinstance(found, Inventory) and not found:
+        raise InvalidOptionError(
+            "several commits need an inventory, which tells all images before the first.",
+            remedy="Scan the files first, and pass the table instead of them.",
+        )
+    return found
+
+
+def urls_in(sources: Inventory | Sequence[Path]) -> pa.ChunkedArray:
+    """Return the addresses of all rows; nothing else is read."""
+    if isinstance(sources, Inventory):
+        return sources.table["url"]
+    columns = (read_parquet(each, column_names(each) - {"url"})["url"] for each in sources)
+    return pa.chunked_array(
+        [chunk for column in columns for chunk in column.cast(pa.string()).chunks], pa.string()
+    )
 
 
 def joined_inventory(parts: Sequence[Inventory]) -> Inventory:

@@ -42,6 +42,7 @@ class CommitOptions(SourceArguments, total=False):
     concurrency: int
     progress: Progress | None
     columns: Mapping[str, str] | None
+    images_per_commit: int | None
 
 
 class TreeOptions(CommitOptions, total=False):
@@ -84,7 +85,6 @@ class CubeArguments(CommitOptions, CubeFields, total=False):
     datetime_pattern: str | None
     datetime_tag: bool
     checkpoint: str | os.PathLike[str] | None
-    images_per_commit: int | None
     executor: Executor | None
 
 
@@ -202,8 +202,8 @@ MEANINGS = {
         "int",
         "Make several commits of about so many images each, for inventories that are larger than "
         "memory: their files are read piece by piece. After an interruption the same call goes on "
-        "where it stopped. Stitched cubes need `along` and `grid` then. By default there is one "
-        "commit, all or nothing.",
+        "where it stopped: what is there unchanged is skipped. Stitched cubes need `along` and "
+        "`grid` then. By default there is one commit, all or nothing.",
     ),
     "checkpoint": ("str or path", "Folder that lets an interrupted scan go on."),
     "concurrency": ("int", "Headers in flight at once."),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import icechunk
@@ -13,19 +14,21 @@ import pyarrow as pa
 
 from virtual_tiff.choices import IFDLayout, OnFailed, OnPresent, check_choice
 from virtual_tiff.cubes.grouping import group_paths, is_template
-from virtual_tiff.errors import InvalidOptionError, joined
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError, joined
 from virtual_tiff.inventory.listing import Listing
 from virtual_tiff.inventory.source_options import AssetArguments, SourceOptions
 from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.stac.declared import declared_in
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.inventory.url_columns import with_url_columns
+from virtual_tiff.operations.batches import batches_of, to_divide, urls_in
 from virtual_tiff.operations.files import (
     DEFAULT_CONCURRENCY,
     check_unique,
     copied_in,
     failed_in,
     inventory_in,
+    no_rows,
     paths_of,
     read_plans,
     sources_in,
@@ -41,7 +44,7 @@ from virtual_tiff.progress import Progress, no_progress
 from virtual_tiff.publishing.commit import commit
 from virtual_tiff.publishing.containers import Container, containers_for
 from virtual_tiff.publishing.repository import Location
-from virtual_tiff.publishing.results import PublishResult
+from virtual_tiff.publishing.results import PublishResult, combined
 from virtual_tiff.publishing.target import Target
 from virtual_tiff.publishing.tree import Tree
 from virtual_tiff.storage.run import run
@@ -106,7 +109,7 @@ def publish(
     ['elevation']
     """
     check_options("publish", options, TreeOptions)
-    return run(_plan(sources, repo, **options))()
+    return _publish(sources, repo, **options)
 
 
 async def publish_async(
@@ -114,7 +117,43 @@ async def publish_async(
 ) -> PublishResult:
     """As `publish`, for code that has an event loop; the commit is made in a thread."""
     check_options("publish_async", options, TreeOptions)
-    return await asyncio.to_thread(await _plan(sources, repo, **options))
+    given: dict[str, Any] = dict(options)
+    if given.get("images_per_commit") is not None:
+        return await asyncio.to_thread(_publish, sources, repo, **given)
+    given.pop("images_per_commit", None)
+    return await asyncio.to_thread(await _plan(sources, repo, **given))
+
+
+def _publish(
+    sources: object,
+    repo: Location | Repository,
+    *,
+    images_per_commit: int | None = None,
+    **options: Any,
+) -> PublishResult:
+    """Make one commit; or several, one for each batch of an inventory, and sum them up."""
+    if images_per_commit is None:
+        return run(_plan(sources, repo, **options))()
+    found = to_divide(sources, images_per_commit)
+    if options.get("dry_run"):
+        return run(_plan(sources, repo, **options))()
+    if not is_template(options.get("group", "")):
+        # Names tell files of all batches apart.
+        options["names"] = _names_of_all(found, options.get("names"))
+    results = [
+        run(_plan(batch, repo, resumes=True, **options))()
+        for batch in batches_of(found, images_per_commit)
+    ]
+    if not results:
+        raise no_rows()
+    return combined(results)
+
+
+def _names_of_all(sources: Inventory | Sequence[Path], names: Names | None) -> Names:
+    """Name the groups of all files of an inventory whose rows of one file follow each other."""
+    urls = urls_in(sources).to_pylist()
+    files = [url for number, url in enumerate(urls) if not number or url != urls[number - 1]]
+    return dict(zip(files, paths_of(files, names, ""), strict=True)).__getitem__
 
 
 def _commit(
@@ -157,9 +196,13 @@ async def _plan(
     into_existing: bool = False,
     on_present: OnPresent = "raise",
     progress: Progress | None = None,
+    resumes: bool = False,
     **named: Unpack[AssetArguments],
 ) -> Callable[[], PublishResult]:
-    """Plan a group for each file, from their rows if they have any; return how to commit them."""
+    """Plan a group for each file, from their rows if they have any; return how to commit them.
+
+    A commit that `resumes` others skips the groups that they have made.
+    """
     check_choice("on_failed", on_failed, OnFailed)
     check_choice("on_present", on_present, OnPresent)
     if names is not None and is_template(group):
@@ -179,7 +222,8 @@ async def _plan(
         names, group = _named(table, group, names)
         paths = dict(zip(plans, paths_of(list(plans), names, group), strict=True))
         own = group if names is None else None
-        present = await asyncio.to_thread(Present.find, target, paths, own, on_present)
+        looked = "replace" if resumes and on_present == "raise" else on_present
+        present = await asyncio.to_thread(Present.find, target, paths, own, looked)
         await asyncio.to_thread(target.check, present.free)
         stores, known = registry, set[str]()
     else:
@@ -215,6 +259,13 @@ async def _plan(
         failed = {url: error.text for url, error in errors.items()}
     needed = dict.fromkeys([*plans, *sources_in(plans.values())])
     groups, replaced = present.groups(plans)
+    if replaced and on_present == "raise":
+        raise RepositoryError(
+            f"the group {min(replaced)!r} is there, of an earlier version of this file.",
+            kind=ErrorKind.CONFLICT,
+            url=groups[min(replaced)][0],
+            remedy='Pass on_present="replace" to renew it.',
+        )
     containers = containers_for(needed, registry=stores, anonymous=anonymous)
     known |= plans.keys() - {url for url, _ in groups.values()}
     tree = Tree(groups, replaced)

@@ -18,7 +18,7 @@ from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.operations.batches import batches_of, inventory_files
+from virtual_tiff.operations.batches import batches_of, to_divide
 from virtual_tiff.operations.files import as_inventory, failed_in, inventory_in, no_rows
 from virtual_tiff.operations.incremental import clashing, known_in_cubes, list_sources
 from virtual_tiff.operations.options import (
@@ -152,14 +152,7 @@ def _commits(
     """Make one commit; or several, one for each batch of an inventory, and sum them up."""
     if images_per_commit is None:
         return _commit(target, sources, part, action, **given)
-    if images_per_commit < 1:
-        raise InvalidOptionError(f"images_per_commit is {images_per_commit}, but must be above 0.")
-    found = sources if isinstance(sources, Inventory) else inventory_files(sources)
-    if not isinstance(found, Inventory) and not found:
-        raise InvalidOptionError(
-            "several commits need an inventory, which tells all images before the first.",
-            remedy="Scan the files first, and pass the table instead of them.",
-        )
+    found = to_divide(sources, images_per_commit)
     options = cube_options(dict(given))
     if options.stitch and options.along is None and action == "publish":
         raise InvalidOptionError(

@@ -227,6 +227,7 @@ def combined(results: Sequence[PublishResult]) -> PublishResult:
         mismatched={url: why for each in results for url, why in each.mismatched.items()},
         unchecked=tuple(dict.fromkeys(url for each in results for url in each.unchecked)),
         containers=tuple(dict.fromkeys(name for each in results for name in each.containers)),
+        copied={url: why for each in results for url, why in each.copied.items()},
         notes={path: notes for each in results for path, notes in each.notes.items()},
         known=sum(each.known for each in results),
     )

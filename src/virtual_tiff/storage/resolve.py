@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from typing import Any, Protocol
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote, urlparse, urlsplit
 
 from obspec import Get, GetAsync
 from obspec_utils.registry import ObjectStoreRegistry, UrlKey
 
-from virtual_tiff.errors import ErrorKind, SourceError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
 from virtual_tiff.storage.addresses import check_no_secret, split_url
+from virtual_tiff.storage.settings import check_server, server
+
+#: Clouds, by the type of obstore's stores.
+_CLOUDS = {"S3Store": "s3", "GCSStore": "gs", "AzureStore": "az"}
 
 
 class Store(GetAsync, Get, Protocol):
@@ -26,16 +30,26 @@ class AddressRegistry(ObjectStoreRegistry[Any]):
     registry
         Registry whose stores to use; obspec-utils' registry cuts keys at `?`, `#` and `;`, and does
         not decode escapes of web addresses.
+
+    Raises
+    ------
+    InvalidOptionError
+        It is no registry.
     """
 
     def __init__(self, registry: ObjectStoreRegistry[Any] | None = None) -> None:
         super().__init__()
         #: Stores of URLs with a query, which only `registry_for` makes, for reading.
         self.queries: dict[str, Any] = {}
-        if registry is not None:
-            self.map = registry.map
         if isinstance(registry, AddressRegistry):
-            self.queries = registry.queries
+            self.map, self.queries = registry.map, registry.queries
+        elif isinstance(registry, ObjectStoreRegistry):
+            self.map = registry.map
+        elif registry is not None:
+            raise InvalidOptionError(
+                f"the registry is {type(registry).__name__}, not ObjectStoreRegistry.",
+                remedy="Pass one of obspec_utils, with an obstore store for each prefix.",
+            )
 
     def resolve(self, url: str) -> tuple[Any, str]:
         """Find the store of an address, and the key in it.
@@ -55,6 +69,33 @@ class AddressRegistry(ObjectStoreRegistry[Any]):
         if found is None:
             raise ValueError(f"no store is registered for {url}")
         return found[0], _within(_prefix(found[0]), key)
+
+
+def check_servers(registry: ObjectStoreRegistry[Any]) -> None:
+    """Refuse a registry of the caller with a store that would panic.
+
+    Raises
+    ------
+    InvalidOptionError
+        The endpoint of a store is no address of a server.
+    """
+    for key, entry in registry.map.items():
+        for store in entry.iter_stores():
+            _check_server(store, f"{key.scheme}://{key.netloc}")
+
+
+def _check_server(store: Any, prefix: str) -> None:
+    """Refuse a store of obstore that would panic, as it takes any text for its server."""
+    name = f"the endpoint of the store for {prefix}"
+    if cloud := _CLOUDS.get(type(store).__name__):
+        endpoint = store.config.get("endpoint")
+        if endpoint is None:
+            server(cloud)
+        else:
+            check_server(name, endpoint)
+    elif type(store).__name__ == "HTTPStore":
+        parts = urlsplit(store.url)
+        check_server(name, f"{parts.scheme}://{parts.netloc}")
 
 
 def _prefix(store: object) -> str:
@@ -86,13 +127,14 @@ def resolve_store(url: str, registry: ObjectStoreRegistry[Any]) -> tuple[Store, 
     ------
     SourceError
         With kind `no-store` if the registry has none for this URL.
+    InvalidOptionError
+        The endpoint of a store of the caller is no address of a server, or `registry` is none.
     """
-    if not isinstance(registry, AddressRegistry):
-        registry = AddressRegistry(registry)
-    if url not in registry.queries:
+    addresses = registry if isinstance(registry, AddressRegistry) else AddressRegistry(registry)
+    if url not in addresses.queries:
         check_no_secret(url)
     try:
-        return registry.resolve(url)
+        store, path = addresses.resolve(url)
     except ValueError as error:
         scheme = url.split("://", 1)[0] + "://" if "://" in url else ""
         raise SourceError(
@@ -104,3 +146,6 @@ def resolve_store(url: str, registry: ObjectStoreRegistry[Any]) -> tuple[Store, 
                 "obstore store."
             ),
         ) from error
+    if addresses is not registry:
+        _check_server(store, url.removesuffix(path))
+    return store, path

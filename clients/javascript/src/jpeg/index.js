@@ -1,6 +1,6 @@
 // JPEG (ITU-T T.81): baseline, extended sequential of 8 and 12 bits, progressive and lossless, with
-// Huffman codes. Samples are those of libjpeg-turbo. Markers do not decide what the components are:
-// the codec's configuration does, as in libtiff.
+// Huffman codes. Samples are those of libjpeg-turbo. What the components are, the codec's configuration
+// decides, as in libtiff; markers decide only where it says nothing.
 
 import { huffman } from './bits.js'
 import { toRGB } from './colour.js'
@@ -12,6 +12,9 @@ import { enlarge } from './upsample.js'
 // As libjpeg-turbo's fuzzers have it: more scans only cost time.
 const MOST_SCANS = 500
 const [SOF0, SOF2, SOF3, DHT, SOI, EOI, SOS, DQT, DRI] = [0xc0, 0xc2, 0xc3, 0xc4, 0xd8, 0xd9, 0xda, 0xdb, 0xdd]
+const [APP0, APP14] = [0xe0, 0xee]
+/** Identifiers R, G and B of components. */
+const RGB_IDS = '82,71,66'
 const isFrame = (marker) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
 
 /**
@@ -29,8 +32,30 @@ export function decodeJPEG(bytes, { tables, stored, wanted, expected }) {
     return enlarge(component, transformed(state, component, Type), frame, Type)
   })
   const data = interleave(planes, Type)
-  convert(data, planes.length, (1 << frame.precision) - 1, stored, wanted)
+  const space = stored ?? spaceByMarkers(state)
+  const target = wanted ?? DELIVERED[space] ?? space
+  if (frame.lossless && space !== target) throw new Error(`JPEG: from ${space} to ${target} without loss`)
+  convert(data, planes.length, (1 << frame.precision) - 1, space, target)
   return { data, width: frame.width, height: frame.height, samples: planes.length }
+}
+
+const DELIVERED = { YCbCr: 'RGB', YCCK: 'CMYK' }
+
+/** What the components are where the directory does not say it: as libjpeg guesses (jdapimin.c). */
+function spaceByMarkers({ frame, jfif, adobe }) {
+  const ids = frame.components.map(({ id }) => id).join()
+  switch (frame.components.length) {
+    case 1:
+      return 'GRAYSCALE'
+    case 3:
+      if (jfif) return 'YCbCr'
+      if (adobe !== undefined) return adobe === 0 ? 'RGB' : 'YCbCr'
+      return frame.lossless || ids === RGB_IDS ? 'RGB' : 'YCbCr'
+    case 4:
+      return adobe ? 'YCCK' : 'CMYK'
+    default:
+      return 'UNKNOWN'
+  }
 }
 
 /** Decode a stream of 8 bits of at most `limit` samples to its components, as they are stored. */
@@ -86,11 +111,15 @@ function parse(state, data) {
     }
     at += 2
     if (marker === EOI) return
+    // Of tables before the stream, only the tables hold.
+    if (marker === SOI) Object.assign(state, { restart: 0, jfif: false, adobe: undefined })
     if (marker <= 1 || (marker >= 0xd0 && marker <= SOI)) continue
     const [start, end] = [at + 2, Math.min(at + word(at), data.length)]
     if (marker === DQT) quantisationTables(state, data, start, end)
     else if (marker === DHT) huffmanTables(state, data, start, end)
     else if (marker === DRI) state.restart = word(start)
+    else if (marker === APP0) state.jfif ||= begins(data, start, end, 'JFIF\0', 14)
+    else if (marker === APP14 && begins(data, start, end, 'Adobe', 12)) state.adobe = data[start + 11]
     else if (isFrame(marker)) state.frame = frameHeader(state, data.subarray(start, end), marker)
     else if (marker === SOS) {
       if (!state.frame) throw new Error('JPEG: a scan before its frame')
@@ -101,6 +130,10 @@ function parse(state, data) {
     at = Math.max(end, start)
   }
 }
+
+/** Whether a segment of at least `length` bytes begins with some text. */
+const begins = (data, start, end, text, length) =>
+  end - start >= length && [...text].every((letter, i) => data[start + i] === letter.charCodeAt(0))
 
 function quantisationTables(state, data, at, end) {
   while (at < end) {

@@ -29,6 +29,8 @@ SEGMENT_TAGS = frozenset(
 _PARSED_TEXTS = frozenset({Tag.GDAL_METADATA, Tag.GEO_ASCII_PARAMS})
 #: Number of values from which they are read as an array, not a tuple.
 MANY_VALUES = 64
+#: Bytes that a plan takes for each segment, whose tables several directories may share.
+_PLANNED_BYTES = 16
 #: Sub-IFDs of one directory, and levels of nesting. Pyramids have some dozens and one.
 MAX_SUB_IFDS = 65_536
 MAX_DEPTH = 4
@@ -73,14 +75,15 @@ class Values:
             # Of several entries of one tag, use the first (like libtiff and tifffile).
             # An entry without values counts as absent.
             if code in NEEDED and code not in tags and entry[2]:
-                tags[code] = await self._value(entry)
+                value = self._at_hand(entry)
+                tags[code] = await self._fetched(entry) if value is None else value
         sub_ifds: tuple[ImageFileDirectory, ...] = ()
         notes: list[str] = []
         if Tag.SUB_IFDS in tags:
             positions = whole_numbers(tags.pop(Tag.SUB_IFDS), Tag.SUB_IFDS, index).tolist()
             sub_ifds = await self._sub_ifds(positions, index, seen, notes)
         self._source.budget.check()
-        return build_ifd(
+        built = build_ifd(
             tags,
             index=index,
             position=directory.position,
@@ -89,6 +92,9 @@ class Values:
             notes=tuple(notes),
             shared=self._shared,
         )
+        if built.offsets.size > MANY_VALUES:
+            self._source.budget.keep(_PLANNED_BYTES * built.offsets.size)
+        return built
 
     async def _sub_ifds(
         self, positions: list[int], index: tuple[int, ...], seen: set[int], notes: list[str]
@@ -102,8 +108,8 @@ class Values:
                 notes.append(unreadable(i, error))
         return tuple(found)
 
-    async def _value(self, entry: Entry) -> Any:
-        """Read one value: a number, text, bytes, or a sequence of numbers."""
+    def _at_hand(self, entry: Entry) -> Any:
+        """Return a number, text, bytes, or a sequence of numbers; `None` if it must be fetched."""
         code, kind, count, data = entry
         size = SIZES.get(kind)
         if size is None:
@@ -119,8 +125,17 @@ class Values:
                 raise Unusual
             charge(self._source.budget, code, kind, count)
             found = self._source.peek(at, nbytes)
-            data = await self._source.read(at, nbytes) if found is None else found
-            value = self._read[key] = _decoded(kind, count, data, self._layout.order)
+            if found is None:
+                return None
+            value = self._read[key] = _decoded(kind, count, found, self._layout.order)
+        return value
+
+    async def _fetched(self, entry: Entry) -> Any:
+        """Fetch a value that `_at_hand` did not have."""
+        _, kind, count, data = entry
+        (at,) = self._layout.offset.unpack(data)
+        data = await self._source.read(at, SIZES[kind] * count)
+        value = self._read[at, kind, count] = _decoded(kind, count, data, self._layout.order)
         return value
 
 
@@ -134,7 +149,7 @@ def charge(budget: Budget, tag: int, kind: int, count: int) -> None:
         # Texts become texts and attributes, those of XML and GeoKeys also parts of them; other
         # values become Python numbers, and tiepoints GCPs of them.
         each = 150 if tag == Tag.MODEL_TIEPOINT else 40
-        texts = 4 if tag in _PARSED_TEXTS else 2
+        texts = 4 if tag in _PARSED_TEXTS else 3
         budget.keep(texts * nbytes if kind == FieldType.ASCII else nbytes + each * count)
 
 
@@ -186,13 +201,18 @@ def _decoded(kind: int, count: int, data: bytes, order: str) -> Any:
     if kind in _BYTES:
         return data[:count]
     if kind == FieldType.SBYTE:
-        return tuple(np.frombuffer(data, np.int8, count).tolist())
+        signed = np.frombuffer(data, np.int8, count)
+        return signed if count > MANY_VALUES else tuple(signed.tolist())
+    if count > MANY_VALUES:
+        pairs = np.frombuffer(data, order + _RATIONALS[kind], 2 * count).reshape(-1, 2)
+        ratios = np.full(count, np.nan)
+        return np.divide(pairs[:, 0], pairs[:, 1], out=ratios, where=pairs[:, 1] != 0)
     numbers = struct.unpack_from(f"{order}{2 * count}{_RATIONALS[kind]}", data)
-    ratios = tuple(
+    fractions = tuple(
         numerator / denominator if denominator else float("nan")
         for numerator, denominator in zip(numbers[::2], numbers[1::2], strict=True)
     )
-    return ratios[0] if count == 1 else ratios
+    return fractions[0] if count == 1 else fractions
 
 
 def decode_text(data: bytes) -> str:
