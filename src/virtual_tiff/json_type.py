@@ -6,17 +6,26 @@ type JSON = None | bool | int | float | str | list[JSON] | dict[str, JSON]
 
 #: Bytes of a value, and of the places in the lists and mappings that hold it.
 _VALUE = 56
+_NUMBERS = (int, float)
 
 
 def memory(value: JSON) -> int:
     """Return about how many bytes metadata take: in the image, in its group, in the document."""
-    if isinstance(value, str):
-        return _VALUE + 3 * len(value)
-    if isinstance(value, dict):
-        return _VALUE + sum(_VALUE + memory(item) for item in value.values())
-    if isinstance(value, list):
-        # Lists of numbers may be long.
-        if not value or isinstance(value[0], int | float):
-            return _VALUE * (1 + len(value))
-        return _VALUE + sum(map(memory, value))
-    return _VALUE
+    total = 0
+    # A loop, since calls took a tenth of the time of planning an image.
+    rest: list[JSON] = [value]
+    while rest:
+        part = rest.pop()
+        total += _VALUE
+        if isinstance(part, str):
+            total += 3 * len(part)
+        elif isinstance(part, dict):
+            total += _VALUE * len(part)
+            rest += part.values()
+        elif isinstance(part, list):
+            # Lists of numbers may be long.
+            if part and isinstance(part[0], _NUMBERS):
+                total += _VALUE * len(part)
+            else:
+                rest += part
+    return total

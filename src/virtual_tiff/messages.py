@@ -35,6 +35,7 @@ _SECRETS = re.compile(
 #: What every secret of an address has.
 MAY_HAVE_SECRET = r"[@=]|%(?:25)*3|\\u003[dD]"
 _MAY_HAVE_SECRET = re.compile(MAY_HAVE_SECRET)
+_SECRET_MARKS = ("@", "=", "%", "\\")
 #: Headers of requests, and elements of S3's answers, which repeat what was sent.
 _HEADER = re.compile(
     r"(?i)(\b(?:x-[a-z]{2,8}-(?:security-)?token|(?:proxy-)?authorization|x-api-key)\b[\"']?"
@@ -50,6 +51,9 @@ _CONTROL = re.compile(
 )
 
 _WITHOUT_TEXT = frozenset({bool, int, float, type(None)})
+#: The common type first: asking an abstract class takes ten times as long.
+_MAPPINGS = (dict, Mapping)
+_SEQUENCES = (list, tuple)
 
 
 def redacted(text: str) -> str:
@@ -94,15 +98,29 @@ def redacted_links[T](value: T) -> T:
     return _redacted_links(value) if _may_have_link(value) else value
 
 
-def _may_have_link(value: Any) -> bool:
+def _may_have_link(value: object) -> bool:
     """Whether a JSON value has a text to look into. Few have, and all attributes come here."""
-    if type(value) in _WITHOUT_TEXT:
-        return False
-    if isinstance(value, str):
-        return ("//" in value or "\\/" in value) and bool(_MAY_HAVE_SECRET.search(value))
-    if isinstance(value, Mapping):
-        return any(map(_may_have_link, value)) or any(map(_may_have_link, value.values()))
-    return isinstance(value, list | tuple) and any(map(_may_have_link, value))
+    # A loop, since calls took a tenth of the time of planning an image.
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if type(part) in _WITHOUT_TEXT:
+            continue
+        if isinstance(part, str):
+            # Single characters first, which are found much faster in a text of kilobytes.
+            if (
+                "/" in part
+                and any(mark in part for mark in _SECRET_MARKS)
+                and ("//" in part or "\\/" in part)
+                and _MAY_HAVE_SECRET.search(part)
+            ):
+                return True
+        elif isinstance(part, _MAPPINGS):
+            rest += part
+            rest += part.values()
+        elif isinstance(part, _SEQUENCES):
+            rest += part
+    return False
 
 
 def _redacted_links(value: Any) -> Any:

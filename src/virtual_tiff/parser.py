@@ -147,8 +147,9 @@ class VirtualTIFF:
                 f"ifd is {self.ifd!r}, but must be None, an index from 0, or a path of them."
             )
         if self.bands is not None and (
-            not self.bands
-            or isinstance(self.bands, str)
+            isinstance(self.bands, str)
+            or not isinstance(self.bands, Sequence)
+            or not self.bands
             or not all(isinstance(band, int) and band >= 1 for band in self.bands)
         ):
             raise InvalidOptionError(

@@ -127,13 +127,8 @@ class VirtualTIFFBackend(BackendEntrypoint):
         return {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
 
 
-def _opened(source: object, options: dict[str, Any]) -> tuple[Any, GroupPlan, dict[str, Any]]:
+def _opened(source: Any, options: dict[str, Any]) -> tuple[Any, GroupPlan, dict[str, Any]]:
     """Return the store of a TIFF, its plan, and the options that are xarray's."""
-    if not isinstance(source, str | os.PathLike):
-        raise InvalidOptionError(
-            f"{type(source).__name__} is no path or URL.",
-            remedy="Name the file by its path or URL.",
-        )
     known = frozenset((*_OF_XARRAY, *_OF_STORES, *_OF_PARSER))
     check_names("open_dataset", options, known)
     url = source_url(source, query=True)

@@ -74,6 +74,8 @@ PAM = {
     "neutral": '<PAMRasterBand band="1"><Offset>0</Offset><Scale>1</Scale></PAMRasterBand>',
     "empty": '<PAMRasterBand band="1"><Description/><UnitType/></PAMRasterBand>',
     "too-many-bands": '<PAMRasterBand band="7"><Offset>5</Offset></PAMRasterBand>',
+    "band-twice": '<PAMRasterBand band="1"><Scale>4</Scale></PAMRasterBand>'
+    '<PAMRasterBand band="1"><Description>d</Description></PAMRasterBand>',
     "case": '<metadata><mdi KEY="k">v</mdi></metadata><pamrasterband BAND="1"><scale>4</scale>'
     "</pamrasterband>",
     "documents": '<Metadata domain="xml:X" format="xml"><Foo>b</Foo></Metadata>',
@@ -256,6 +258,20 @@ def test_faulty_documents_as_gdal(tmp_path: Path, text: str) -> None:
     attributes = plan(path).arrays["0"].attributes
     assert attributes["scale_factor"] == 0.5
     assert ("metadata_note" in attributes) == ("junk" in text or "<more" in text)
+
+
+@pytest.mark.parametrize(
+    ("scale", "value"), [("nan", None), ("inf", None), ("abc", None), ("0,5", 0.5)]
+)
+def test_numbers_of_a_sidecar_that_gdal_reads_otherwise(
+    tmp_path: Path, scale: str, value: float | None
+) -> None:
+    path = tmp_path / "image.tif"
+    write_undescribed(path)
+    Path(f"{path}.aux.xml").write_text(GOOD.replace("<Scale>0.5", f"<Scale>{scale}"))
+    attributes = plan(path).arrays["0"].attributes
+    assert attributes.get("scale_factor") == value
+    assert scale in str(attributes["metadata_note"])
 
 
 @pytest.mark.parametrize(

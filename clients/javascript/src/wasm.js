@@ -61,6 +61,8 @@ export function imageDecoders(locate = (name) => FILES[name]()) {
   const lerc = once(async () => {
     const module = await import('lerc')
     const { href } = new URL(locate('lerc.wasm'), globalThis.location?.href)
+    // The library remembers a failure for ever, and reads the file itself: it is asked where the file is there.
+    await readModule(href)
     await module.load({ locateFile: () => href })
     return module
   })

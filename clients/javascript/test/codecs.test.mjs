@@ -46,6 +46,24 @@ test('every codec has a vector', () => {
   assert.deepEqual([...new Set(all.map(({ codec }) => codec))].sort(), [...names].sort())
 })
 
+test('a WebAssembly file that could not be read is read again, for all chunks that wait for it', async () => {
+  for (const codec of ['jpeg2k', 'jpegxl', 'webp', 'lerc']) {
+    const vector = all.find((one) => one.codec === `imagecodecs_${codec}`)
+    const folder = new URL('../wasm/', import.meta.url)
+    let isThere = false
+    const registry = new Map()
+    register(registry, { wasm: (name) => new URL(isThere ? name : `absent/${name}`, folder) })
+    const [{ name, configuration }] = vector.codecs
+    const { fromConfig } = await registry.get(name)()
+    const meta = { shape: vector.chunk_shape, codecs: vector.codecs, dataType: vector.data_type }
+    const decode = () => fromConfig(configuration, meta).decode(vector.encoded)
+    const outcomes = async () => (await Promise.allSettled([decode(), decode(), decode()])).map(({ status }) => status)
+    assert.deepEqual(await outcomes(), ['rejected', 'rejected', 'rejected'], codec)
+    isThere = true
+    assert.deepEqual(await outcomes(), ['fulfilled', 'fulfilled', 'fulfilled'], codec)
+  }
+})
+
 test('nothing global is changed, and nothing is printed', async () => {
   const script = fileURLToPath(new URL('globals.mjs', import.meta.url))
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [script])

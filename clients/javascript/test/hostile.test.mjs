@@ -161,6 +161,17 @@ test('packed samples of whole words are little-endian, as imagecodecs takes them
   assert.deepEqual([...(await outcome(vector))], [1, 2, 3, 4, 5, 6, 7, 8])
 })
 
+const deflated = () => find('numcodecs.zlib')
+
+test('bytes after a Deflate stream are ignored, and one without its checksum is refused', async () => {
+  const vector = deflated()
+  for (const count of [1, 100]) {
+    const encoded = new Uint8Array([...vector.encoded, ...new Array(count).fill(7)])
+    assert.deepEqual(await outcome({ ...vector, encoded }), vector.decoded)
+  }
+  for (const count of [1, 4]) await refused({ ...vector, encoded: vector.encoded.slice(0, -count) })
+})
+
 test('fax chunks whose shape does not fit are refused', async () => {
   const vector = find('imagecodecs_ccittfax4')
   await refused({ ...vector, chunk_shape: [2, 8, 40] })

@@ -60,7 +60,13 @@ before(async () => {
   server = createServer(async (request, response) => {
     const path = new URL(request.url, 'http://localhost').pathname
     const body = await readFile(join(folder, 'dist', path)).catch(() => null)
-    const headers = { 'content-type': TYPES[extname(path)] ?? 'text/plain', 'content-security-policy': POLICY }
+    const headers = {
+      'content-type': TYPES[extname(path)] ?? 'text/plain',
+      'content-security-policy': POLICY,
+      // For SharedArrayBuffer.
+      'cross-origin-opener-policy': 'same-origin',
+      'cross-origin-embedder-policy': 'require-corp',
+    }
     // Chromium asks for an icon.
     response.writeHead(body ? 200 : path === '/favicon.ico' ? 204 : 404, headers).end(body)
   })
@@ -85,15 +91,26 @@ after(async () => {
 
 const base64 = (bytes) => Buffer.from(bytes).toString('base64')
 
-async function decodesEveryVector() {
+async function decodesEveryVector(options) {
   for (const vector of all) {
-    const task = { ...vector, encoded: base64(vector.encoded), decoded: '' }
+    const task = { ...vector, ...options, encoded: base64(vector.encoded), decoded: '' }
     const found = await page.evaluate((one) => globalThis.decode(one), task)
     assert.deepEqual(found, { decoded: base64(vector.decoded) }, `${vector.codec}: ${vector.name}`)
   }
 }
 
-test('Chromium decodes every vector', decodesEveryVector)
+test('Chromium decodes every vector', () => decodesEveryVector())
+
+test('Chromium decodes every vector from shared memory', () => decodesEveryVector({ isShared: true }))
+
+test('Chromium ignores bytes after a Deflate stream, and refuses one without its checksum', async () => {
+  const vector = all.find(({ codec }) => codec === 'numcodecs.zlib')
+  const decode = (encoded) =>
+    page.evaluate((one) => globalThis.decode(one), { ...vector, encoded: base64(encoded), decoded: '' })
+  const longer = await decode([...vector.encoded, 7])
+  assert.deepEqual(longer, { decoded: base64(vector.decoded) })
+  for (const count of [1, 4]) assert.ok('error' in (await decode(vector.encoded.slice(0, -count))))
+})
 
 test('Chromium refuses bombs, and ends damaged streams, within ten seconds each', async () => {
   const run = async (vector) => {

@@ -9,9 +9,18 @@ register(zarr.registry)
 
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0))
 
+/** Streams in shared memory, as those of threads may be. */
+function shared(stream) {
+  const out = new Uint8Array(new SharedArrayBuffer(stream.length))
+  out.set(stream)
+  return out
+}
+
 globalThis.decode = async (vector) => {
   try {
-    const found = await read(zarr, storeOf({ ...vector, encoded: bytes(vector.encoded) }))
+    const store = storeOf({ ...vector, encoded: bytes(vector.encoded) })
+    if (vector.isShared) for (const key of store.keys()) if (key.startsWith('/c')) store.set(key, shared(store.get(key)))
+    const found = await read(zarr, store)
     return { decoded: btoa(String.fromCharCode(...found)) }
   } catch (error) {
     return { error: `${error.message} ${error.cause?.stack ?? ''}` }

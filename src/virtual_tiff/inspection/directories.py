@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection
 from typing import TypedDict, Unpack
 
-from virtual_tiff.choices import SidecarKind
+from virtual_tiff.choices import SidecarKind, check_names
 from virtual_tiff.errors import one_file
 from virtual_tiff.inventory.source_options import StoreArguments
 from virtual_tiff.storage.addresses import has_query, source_url
@@ -75,6 +75,7 @@ def read_directories(
     ...     print(directory.index, directory.image_width, directory.tags[0].name)
     (0,) 300 ImageWidth
     """
+    check_names("read_directories", options, FileOptions)
     url, stores = stores_for(source, options)
 
     async def read() -> tuple[ImageFileDirectory, ...]:

@@ -13,6 +13,7 @@ from typing import Any, Unpack
 import numpy as np
 from affine import Affine
 
+from virtual_tiff.choices import check_names
 from virtual_tiff.inspection.directories import FileOptions, read_one
 from virtual_tiff.planning.hierarchy import find_ifd
 from virtual_tiff.tags import (
@@ -87,6 +88,7 @@ def profile(source: str | os.PathLike[str], **options: Unpack[FileOptions]) -> d
     >>> found["dtype"], found["count"], found["blockxsize"], found["compress"]
     ('uint8', 3, 128, 'zstd')
     """
+    check_names("profile", options, FileOptions)
     given: FileOptions = {"sidecars": ("aux.xml", "world"), **options}
     header = read_one(source, **given)
     return profile_of(find_ifd(header, (0,)))

@@ -55,11 +55,12 @@ def file_urls(
         SourceOptions.of(options),
         registry=options.get("registry"),
         anonymous=options.get("anonymous", False),
+        limit=limit,
     )
     urls: list[str] = found["url"].to_pylist()
     if limit is not None and len(urls) > limit:
         raise InvalidOptionError(
-            f"there are {len(urls):,} TIFFs, more than {limit:,}.",
+            f"there are more than {limit:,} TIFFs.",
             remedy="Scan them into an inventory, or pass a larger limit.",
         )
     return urls

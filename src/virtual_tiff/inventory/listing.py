@@ -8,7 +8,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import batched, takewhile
+from itertools import batched, islice, takewhile
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,7 +71,7 @@ def is_stac_api(url: str) -> bool:
 
 def is_folder(url: str) -> bool:
     """Whether an address is that of a folder or a prefix."""
-    return url.endswith("/") or (is_local(url) and local_path(url).is_dir())
+    return url.endswith("/") or (is_local(url) and os.path.isdir(local_path(url)))
 
 
 def is_glob(url: str) -> bool:
@@ -79,7 +79,7 @@ def is_glob(url: str) -> bool:
     if is_web(url):
         # Web servers have no listings, so brackets are part of the name.
         return "*" in url
-    return bool(_GLOB & set(url)) and not (is_local(url) and local_path(url).exists())
+    return bool(_GLOB & set(url)) and not (is_local(url) and os.path.exists(local_path(url)))
 
 
 def before_glob(url: str) -> str:
@@ -91,11 +91,21 @@ def before_glob(url: str) -> str:
 type Listing = dict[str, ObjectMeta]
 
 
-def listed(url: str, registry: ObjectStoreRegistry[Any], suffixes: tuple[str, ...]) -> Listing:
-    """Return the files below a prefix whose names end in one of the suffixes, sorted."""
+def listed(
+    url: str,
+    registry: ObjectStoreRegistry[Any],
+    suffixes: tuple[str, ...],
+    limit: int | None = None,
+) -> Listing:
+    """Return the files below a prefix whose names end in one of the suffixes, sorted.
+
+    The listing ends soon after `limit`, with more files than that.
+    """
     found: Listing = {}
     for part in listed_parts(url, registry):
         found |= {name: e for name, e in part.items() if name.lower().endswith(suffixes)}
+        if limit is not None and len(found) > limit:
+            break
     return dict(sorted(found.items()))
 
 
@@ -116,15 +126,21 @@ def listed_parts(url: str, registry: ObjectStoreRegistry[Any]) -> Iterator[Listi
         raise storage_error(error, url) from error
 
 
-def globbed(url: str, registry: ObjectStoreRegistry[Any]) -> Listing | list[str]:
-    """Return the files that a pattern matches, sorted; or the file of that name if there is one."""
+def globbed(
+    url: str, registry: ObjectStoreRegistry[Any], limit: int | None = None
+) -> Listing | list[str]:
+    """Return the files that a pattern matches, sorted; or the file of that name if there is one.
+
+    The listing ends after `limit`, with one file more.
+    """
     _check_listing(url)
     store, pattern = _lister(*resolve_store(url, registry))
     root = url[: len(url) - len(pattern)]
     if not is_local(url) and _exists(cast(Head, store), pattern):
         return [url]
     try:
-        found = {entry["path"]: entry for entry in glob_objects(cast(List, store), pattern)}
+        entries = islice(glob_objects(cast(List, store), pattern), limit and limit + 1)
+        found = {entry["path"]: entry for entry in entries}
     except Exception as error:
         raise storage_error(error, url) from error
     # Without any match, an error about this name says more than one about no files.

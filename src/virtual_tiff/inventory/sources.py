@@ -70,6 +70,7 @@ def read_sources(
     registry: ObjectStoreRegistry[Any] | None = None,
     anonymous: bool = False,
     listing: Listing | None = None,
+    limit: int | None = None,
 ) -> pa.Table:
     """List the files to scan.
 
@@ -83,6 +84,8 @@ def read_sources(
         Stores to list and to fetch with; see `virtual_tiff.storage.stores.registry_for`.
     listing
         Receives what listings tell of the files.
+    limit
+        Files after which listings end; the result then has more.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def read_sources(
         A listing or a text file cannot be read.
     """
     found_in = {} if listing is None else listing
-    reader = _Reader(options, registry, anonymous, found_in, StacRows(options))
+    reader = _Reader(options, registry, anonymous, found_in, StacRows(options), limit)
     tables = [table for table in reader.tables(sources) if table.num_rows]
     reader.items.check()
     if not tables:
@@ -120,6 +123,7 @@ class _Reader:
     anonymous: bool
     listing: Listing
     items: StacRows
+    limit: int | None
 
     def registry(self, url: str) -> AddressRegistry:
         return registry_for([url], self.given, anonymous=self.anonymous)
@@ -198,9 +202,9 @@ class _Reader:
         if is_stac_api(url):
             return self._documents([url])
         if is_folder(url):
-            return [self._listed(listed(url, self.registry(url), SUFFIXES))]
+            return [self._listed(listed(url, self.registry(url), SUFFIXES, self.limit))]
         if is_glob(url):
-            found = globbed(url, self.registry(url))
+            found = globbed(url, self.registry(url), self.limit)
             if not name.endswith((*_JSON, *_PARQUET)):
                 return [self._listed(found)]
             if name.endswith(_JSON):

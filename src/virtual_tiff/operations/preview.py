@@ -7,17 +7,17 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from virtual_tiff.choices import check_names
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inspection.directories import FileOptions, stores_for
 from virtual_tiff.inventory.sources import SUFFIXES
 from virtual_tiff.planning.agreement import listed
-from virtual_tiff.storage.addresses import split_url
+from virtual_tiff.storage.addresses import is_local, local_path, source_url, split_url
 
 #: Groups and arrays that a remedy names.
 _NAMED = 10
@@ -86,8 +86,11 @@ def picture(
     **options: Unpack[FileOptions],
 ) -> Pixels:
     """Return red, green, blue and alpha: shape `(rows, columns, 4)`."""
+    check_names("preview", options, FileOptions)
     if not isinstance(size, int) or size < 1:
         raise InvalidOptionError(f"size is {size!r}, but must be a whole number, at least 1.")
+    if not isinstance(group, str):
+        raise InvalidOptionError(f"group is {group!r}, but must be the path of a group.")
     store = _tiff(source, options) if is_tiff(source) else _repository(source)
     levels = list(_levels(store, group, array))
     if not levels:
@@ -103,9 +106,9 @@ def picture(
 
 def is_tiff(source: str | os.PathLike[str]) -> bool:
     """Return whether a source is a TIFF, and no repository."""
-    text = os.fspath(source)
-    if "://" not in text:
-        return Path(text).is_file() or text.lower().endswith(SUFFIXES)
+    text = source_url(source, query=True)
+    if is_local(text):
+        return os.path.isfile(local_path(text)) or text.lower().endswith(SUFFIXES)
     return text.startswith(("http://", "https://")) or split_url(text)[2].lower().endswith(SUFFIXES)
 
 

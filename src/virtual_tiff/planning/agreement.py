@@ -25,6 +25,8 @@ from virtual_tiff.planning.same_grid import same_crs
 
 type Document = Mapping[str, JSON]
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
+
 #: Attribute with the collection of the STAC Item of an image: the same key may be another band.
 COLLECTION = "stac_collection"
 #: Attributes that give the stored numbers their meaning.
@@ -268,7 +270,7 @@ def listed(key: str, value: JSON) -> JSON:
 
 def json_text(value: JSON) -> str:
     """Return the text of an attribute of `JSON_TEXT`."""
-    return json.dumps(value, ensure_ascii=False)
+    return _JSON.encode(value)
 
 
 class _Comparison:

@@ -131,6 +131,8 @@ class ArrayPlan:
     @property
     def is_incomplete(self) -> bool:
         """Whether segments have to be fetched before this can be written."""
+        if self.source is None:
+            return False
         return bool(self.partial) or self.inspection is not None or self.is_lerc
 
     @property

@@ -54,11 +54,16 @@ def source_url(
     Raises
     ------
     InvalidOptionError
-        It is empty; a `file` URL names a host; or a web URL has a query, which references cannot
-        keep.
+        It is no path, or empty; a `file` URL names a host; or a web URL has a query, which
+        references cannot keep.
     """
+    if not isinstance(source, str | os.PathLike):
+        raise InvalidOptionError(
+            f"{type(source).__name__} is no path or URL.",
+            remedy="Name the file by its path or URL.",
+        )
     # A name on disk that is not UTF-8 has lone surrogates, which no table can hold.
-    text = os.fspath(source).encode("utf-8", "backslashreplace").decode()
+    text = os.fsdecode(source).encode("utf-8", "backslashreplace").decode()
     if not text:
         raise InvalidOptionError("the name of a source is empty.")
     scheme, separator, rest = text.partition("://")

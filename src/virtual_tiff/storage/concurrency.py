@@ -27,12 +27,14 @@ async def in_flight[T](
     Raises
     ------
     InvalidOptionError
-        The limit is less than 1.
+        The limit is no whole number, or less than 1.
     BaseException
         The first that `work` raised, one of this package before all others, and not in a group.
     """
-    if limit < 1:
-        raise InvalidOptionError(f"concurrency is {limit}, but must be at least 1.")
+    if not isinstance(limit, int) or limit < 1:
+        raise InvalidOptionError(
+            f"concurrency is {limit!r}, but must be a whole number, at least 1."
+        )
     limit = most_at_once(limit)
     pending = iter(items)
 

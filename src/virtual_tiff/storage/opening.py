@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 from typing import Any
 
 from obspec_utils.registry import ObjectStoreRegistry
 
-from virtual_tiff.messages import redacted
 from virtual_tiff.storage.budget import Limits
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.errors import storage_error
 from virtual_tiff.storage.local import check_regular
 from virtual_tiff.storage.resolve import resolve_store
 from virtual_tiff.storage.source import Source
+from virtual_tiff.storage.version import log_request
 
 _LIMITS = Limits()
-_log = logging.getLogger(__name__)
 
 
 async def open_source(
@@ -32,7 +30,7 @@ async def open_source(
     InvalidTIFFError
         With kind `empty-file`.
     """
-    _log.debug("GET %s, bytes 0 to %d", redacted(url), prefetch - 1)
+    log_request(url, 0, prefetch)
     check_regular(url)
     store, path = resolve_store(url, registry)
     try:

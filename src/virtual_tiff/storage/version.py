@@ -20,6 +20,13 @@ from virtual_tiff.storage.source import Source
 _log = logging.getLogger(__name__)
 
 
+def log_request(url: str, start: int, end: int) -> None:
+    """Log a request of the bytes from `start` to `end`, without secrets of its address."""
+    # Looking for secrets takes longer than asking whether anyone reads them.
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug("GET %s, bytes %d to %d", redacted(url), start, end - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class FileVersion:
     """A file of a store, as it was when its header was read.
@@ -70,7 +77,7 @@ class FileVersion:
 
     def _options(self, start: int, end: int) -> GetOptions:
         """Request a range of the file of the first GET, and of no other version."""
-        _log.debug("GET %s, bytes %d to %d", redacted(self.source.url), start, end - 1)
+        log_request(self.source.url, start, end)
         options: GetOptions = {"range": (start, end)}
         etag, modified = self.source.etag, self.source.last_modified
         if etag is not None and not etag.startswith("W/"):

@@ -95,7 +95,8 @@ def parse_aux_xml(data: bytes, url: str) -> Auxiliary:
         index = int(finite_number(_attribute(element, "band")) or 0) - 1
         if index < 0:
             continue
-        bands[index] = _band(element)
+        band = _band(element, document.notes)
+        bands[index] = bands[index].overridden_by(band) if index in bands else band
         if text := _nodata(element):
             nodata[index] = text
         if index == 0:
@@ -209,8 +210,8 @@ def _domains(element: Element) -> dict[str, dict[str, str]]:
     return {domain: items for domain, items in domains.items() if items}
 
 
-def _band(element: Element) -> BandMetadata:
-    scale, offset = finite_number(_text(element, "scale")), finite_number(_text(element, "offset"))
+def _band(element: Element, notes: dict[str, None]) -> BandMetadata:
+    scale, offset = (_number(element, name, notes) for name in ("scale", "offset"))
     if scale is not None or offset is not None:
         # GDAL takes both scale and offset from here if one is present.
         scale = 1.0 if scale is None else scale
@@ -224,6 +225,16 @@ def _band(element: Element) -> BandMetadata:
         classes=band_classes(element),
         domains=_domains(element),
     )
+
+
+def _number(element: Element, name: str, notes: dict[str, None]) -> float | None:
+    text = _text(element, name)
+    number = finite_number(text)
+    if text and (number is None or "," in text):
+        band = _attribute(element, "band")
+        found = "no number" if number is None else f"{number:g}, where GDAL stops at the comma"
+        notes[f"has {found}, in {text[:40]!r} as {name} of band {band}"] = None
+    return number
 
 
 def _nodata(element: Element) -> str | None:

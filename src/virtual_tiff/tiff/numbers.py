@@ -29,10 +29,13 @@ def leading_number(text: str) -> float | None:
     >>> [leading_number(text) for text in ("-9999 m", "0,5", "1_000", "none")]
     [-9999.0, 0.5, 1.0, None]
     """
-    if word := _MSVC.match(text) or _WORD.match(text):
-        return float(word["sign"] + ("inf" if word["word"].lower() == "inf" else "nan"))
-    found = _NUMBER.match(text)
-    return None if found is None else float(found["number"].replace(",", "."))
+    word = _MSVC.match(text) if "#" in text else None
+    if word is None and (found := _NUMBER.match(text)) is not None:
+        return float(found["number"].replace(",", "."))
+    word = word or _WORD.match(text)
+    if word is None:
+        return None
+    return float(word["sign"] + ("inf" if word["word"].lower() == "inf" else "nan"))
 
 
 def leading_integer(text: str) -> int | None:

@@ -7,9 +7,10 @@ GeoParquet. All become the same mappings, so the same Item gives the same column
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
+from math import isfinite
 from typing import Any
 
 import pyarrow as pa
@@ -90,7 +91,7 @@ class StacRows:
         said = _with_both_codes(item.get("properties") or {})
         properties = {name: _plain(value) for name, value in said.items()}
         self._names.update(dict.fromkeys(properties))
-        assets: Mapping[str, Asset] = item["assets"]
+        assets = {key: one for key, one in item["assets"].items() if one is not None}
         self.keys.update(dict.fromkeys(assets))
         for key, asset in assets.items():
             if not is_chosen(key, asset, item, self._options):
@@ -136,7 +137,8 @@ def items_of_table(table: pa.Table) -> Iterator[Item]:
     known = [name for name in ("id", "collection", "assets") if name in table.column_names]
     for batch in _microseconds(table.select(known + names)).to_batches(_BATCH):
         for row in batch.to_pylist():
-            assets = {key: _present(asset) for key, asset in dict(row["assets"] or {}).items()}
+            listed = dict(row["assets"] or {})
+            assets = {k: _present(one) for k, one in listed.items() if isinstance(one, Mapping)}
             yield {
                 "id": row.get("id"),
                 "collection": row.get("collection"),
@@ -178,7 +180,7 @@ def _with_both_codes(properties: Mapping[str, Any]) -> dict[str, Any]:
     code, number = found.get("proj:code"), found.get("proj:epsg")
     if code is None and number is None:
         return {k: v for k, v in found.items() if k not in ("proj:code", "proj:epsg")}
-    if code is None and isinstance(number, int | float):
+    if code is None and isinstance(number, int | float) and isfinite(number):
         found["proj:code"] = f"EPSG:{int(number)}"
     elif number is None and str(code).startswith("EPSG:") and str(code)[5:].isdecimal():
         found["proj:epsg"] = int(str(code)[5:])
@@ -195,8 +197,8 @@ def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:
             remedy="Put a list of URLs into a text file, one on each line.",
         )
     matched = number_matched(document) if is_collection else None
-    links = (document.get("links") or ()) if is_collection else ()
-    has_next = any(isinstance(link, Mapping) and link.get("rel") == "next" for link in links)
+    links = _mappings(document, "links") if is_collection else ()
+    has_next = any(link.get("rel") == "next" for link in links)
     if has_next if matched is None else matched > len(items):
         of = "" if matched is None else f" of {matched}"
         raise InvalidOptionError(
@@ -211,8 +213,16 @@ def _is_item(item: object) -> bool:
     return (
         isinstance(item, Mapping)
         and item.get("type") == "Feature"
-        and isinstance(item.get("assets"), Mapping)
+        and isinstance(item.get("properties") or {}, Mapping)
+        and isinstance(assets := item.get("assets"), Mapping)
+        and all(asset is None or isinstance(asset, Mapping) for asset in assets.values())
     )
+
+
+def _mappings(said: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; none if there is something else."""
+    value = said.get(name)
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def is_chosen(key: str, asset: Asset, item: Item, options: SourceOptions) -> bool:
@@ -221,7 +231,8 @@ def is_chosen(key: str, asset: Asset, item: Item, options: SourceOptions) -> boo
     An asset that is named by its key is taken whatever it is. A pattern, a role and a resolution
     choose among the TIFFs; pictures for people only if their role is asked for.
     """
-    roles = set(asset.get("roles") or ())
+    said = asset.get("roles")
+    roles = {role for role in said if isinstance(role, str)} if isinstance(said, list) else set()
     if options.asset_roles is not None and not roles.intersection(options.asset_roles):
         return False
     if options.asset_gsd is not None and _gsd(asset, item) != options.asset_gsd:
@@ -247,7 +258,7 @@ def _is_tiff(asset: Asset) -> bool:
 
 def _gsd(asset: Asset, item: Item) -> float | None:
     """Return the resolution of an asset: its own, that of its bands, or that of the Item."""
-    bands = [band for name in ("bands", "raster:bands") for band in asset.get(name) or ()]
+    bands = [band for name in ("bands", "raster:bands") for band in _mappings(asset, name)]
     for said in (asset, *bands):
         for name in ("gsd", "raster:spatial_resolution", "spatial_resolution"):
             if isinstance(said.get(name), int | float):
@@ -259,8 +270,9 @@ def _gsd(asset: Asset, item: Item) -> float | None:
 def _address(key: str, asset: Asset, item: Item, url: str | None, alternate: str | None) -> str:
     """Return the address of an asset, or its alternate one (Alternate Assets extension)."""
     if alternate is not None and asset.get("alternate:name") != alternate:
-        others: Mapping[str, Asset] = asset.get("alternate") or {}
-        if alternate not in others:
+        said = asset.get("alternate")
+        others: Mapping[str, Asset] = said if isinstance(said, Mapping) else {}
+        if not isinstance(others.get(alternate), Mapping):
             raise InvalidOptionError(
                 f"asset {key!r} of Item {item.get('id')!r} has no alternate {alternate!r}, but "
                 f"{', '.join(others) or 'none'}.",
@@ -272,8 +284,8 @@ def _address(key: str, asset: Asset, item: Item, url: str | None, alternate: str
         raise InvalidOptionError(f"asset {key!r} of Item {item.get('id')!r} has no href.", url=url)
     base = url
     if base is None and "://" not in href:
-        links: Iterable[Mapping[str, Any]] = item.get("links") or ()
-        base = next((source_url(link["href"]) for link in links if link.get("rel") == "self"), None)
+        own = (link.get("href") for link in _mappings(item, "links") if link.get("rel") == "self")
+        base = next((source_url(each) for each in own if isinstance(each, str)), None)
     return source_url(href) if base is None else linked_url(base, href)
 
 
@@ -299,5 +311,5 @@ def _column(name: str, values: list[object]) -> pa.Array:
             pass
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return pa.array([None if v is None else str(v) for v in values], pa.string())

@@ -84,15 +84,15 @@ def describe(
     source = ifd if full is None else full
     shape = (ifd.image_length, ifd.image_width)
     system = crs(source)
-    transform = geotransform(source)
-    if transform is not None and full is not None:
-        transform = overview_transform(transform, (full.image_length, full.image_width), shape)
+    whole = transform = geotransform(source)
+    if whole is not None and full is not None:
+        transform = overview_transform(whole, (full.image_length, full.image_width), shape)
     metadata = image_metadata(ifd, full)
     spatial_ref = spatial_ref_attributes(source, transform, None if full is None else shape)
     attributes = array_attributes(ifd, metadata, system=system, fill_value=fill_value, full=full)
     if metadata.note is not None:
         attributes["metadata_note"] = metadata.note
-    if found := tag_notes(source):
+    if found := tag_notes(source, whole):
         attributes["notes"] = found
     notes = (*(() if system.note is None else (system.note,)), *attribute_notes(attributes))
     if spatial_ref is not None:

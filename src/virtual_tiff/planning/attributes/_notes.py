@@ -10,7 +10,7 @@ from virtual_tiff.planning.agreement import listed
 from virtual_tiff.planning.encoding.data_type import nodata_note
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.tags import Tag
-from virtual_tiff.tiff.geokeys import gcps, geotransform, rpcs
+from virtual_tiff.tiff.geokeys import GeoTransform, gcps, rpcs
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
 
@@ -49,13 +49,13 @@ def value_notes(attributes: Mapping[str, JSON]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def tag_notes(ifd: ImageFileDirectory) -> list[JSON]:
-    """Return what tags say that no attribute can, one line each."""
+def tag_notes(ifd: ImageFileDirectory, transform: GeoTransform | None) -> list[JSON]:
+    """Return what tags say that no attribute can, one line each, with `geotransform` of them."""
     notes: list[JSON] = []
     if (nodata := nodata_note(ifd)) is not None:
         notes.append(nodata)
     places = (ifd.model_pixel_scale, ifd.model_tiepoint, ifd.model_transformation)
-    if any(places) and geotransform(ifd) is None and gcps(ifd) is None:
+    if transform is None and any(places) and gcps(ifd) is None:
         notes.append(
             "ModelPixelScale, ModelTiepoint or ModelTransformation are there, but make no affine "
             "transform that can be inverted: the image has no coordinates."

@@ -44,6 +44,8 @@ _SMALL_TILED_BYTES = 32 * 1024
 _MOST_DECODED_BYTES = 16 * 1024 * 1024
 #: Compressions for which libtiff applies a predictor; for others it ignores the tag.
 _PREDICTED = frozenset(_BYTES_CODECS) - {Compression.PACKBITS}
+#: Compressions to which FillOrder does not apply; libtiff reverses the bits of all others.
+_UNREVERSED = IMAGE_COMPRESSIONS - CCITT - WEBP - {Compression.LERC}
 
 
 def is_compressed(ifd: ImageFileDirectory) -> bool:
@@ -127,11 +129,9 @@ def _has_bit_order_codec(ifd: ImageFileDirectory, sample: SampleType) -> bool:
 
 def inspection(ifd: ImageFileDirectory, sample: SampleType, file_size: int) -> Inspection | None:
     """Return what has to be inspected in the segments of an image."""
-    # libtiff reverses the bits of all others.
-    whole_images = IMAGE_COMPRESSIONS - CCITT - WEBP - {Compression.LERC}
     if (
         ifd.fill_order == 2
-        and ifd.compression not in whole_images
+        and ifd.compression not in _UNREVERSED
         and not _has_bit_order_codec(ifd, sample)
     ):
         return Inspection.REVERSED_BITS

@@ -136,8 +136,10 @@ def band_nodata(
 _FLOAT32_FILLS = (9.969209968386869e36, float(np.finfo(np.float32).max))
 #: GDAL masks floating-point values that differ relatively by less than this.
 _TOLERANCE = 4 * float(np.finfo(np.float32).eps)
-#: Fewer digits may be meant as they are (-3.4e+38 is a nodata value of R); as many are exact.
-_ROUNDED_DIGITS = range(4, 15)
+#: Fewer digits may be meant as they are (-3.4e+38 is a nodata value of R).
+_MIN_DIGITS = 4
+#: As many tell two numbers apart that GDAL equates: only the fill value itself, rounded, is meant.
+_NEARLY_EXACT_DIGITS = 15
 
 
 @lru_cache(maxsize=1024)
@@ -177,16 +179,21 @@ def nodata_value(text: str | None, data_type: np.dtype[np.generic]) -> Scalar | 
         value = float(data_type.type(number))
     if math.isinf(value) and data_type.itemsize == 2:
         return None  # no float16 equals it, and infinity is not meant
-    if math.isinf(value) or significant_digits(text) not in _ROUNDED_DIGITS:
+    digits = significant_digits(text)
+    if math.isinf(value) or digits < _MIN_DIGITS:
         return value
-    return _fill_meant(number, data_type) or value
+    return _fill_meant(number, digits, data_type) or value
 
 
-def _fill_meant(number: float, data_type: np.dtype[np.generic]) -> float | None:
-    """Return the fill value whose rounded text is this number; `None` if it is none."""
+def _fill_meant(number: float, digits: int, data_type: np.dtype[np.generic]) -> float | None:
+    """Return the fill value that a number of so many digits was rounded from; `None` if none."""
     limit = float(np.finfo(data_type.name).max)
     size = abs(number)
     for fill in (limit, *_FLOAT32_FILLS):
+        if digits >= _NEARLY_EXACT_DIGITS:
+            if fill <= limit and size == float(f"{fill:.{min(digits, 17) - 1}e}"):
+                return math.copysign(fill, number)
+            continue
         # GDAL's sum of two such numbers overflows, so all of that size are near each other.
         rounded = fill == limit and abs(size - fill) < 1e-3 * fill
         if rounded or (fill <= limit and abs(size - fill) < _TOLERANCE * fill):
@@ -213,8 +220,9 @@ def _integer_nodata(text: str, data_type: np.dtype[np.generic]) -> int | None:
     if data_type.itemsize == 8:
         # Not through a float, in which 64-bit values lose digits; like C, keep to the limits.
         value = leading_integer(text) or 0
-        if value < 0 and not limits.min:
-            return None
+        if -int(limits.max) <= value < 0 and not limits.min:
+            return value + 2**64  # as strtoull: -1 is the largest value
+        value = abs(value) if not limits.min else value
         return min(max(value, int(limits.min)), int(limits.max))
     number = leading_number(text)
     if number is None:

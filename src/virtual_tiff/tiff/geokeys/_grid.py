@@ -120,9 +120,9 @@ def height_scaling(ifd: ImageFileDirectory, system: CRSResult) -> tuple[float, f
         applies it and makes all heights equal).
     """
     scale, tiepoint = ifd.model_pixel_scale, ifd.model_tiepoint
-    if system.crs is None or not system.crs.is_compound:
-        return None
     if not _has_scale(ifd) or len(scale) < 3 or len(tiepoint) < 6 or scale[2] == 0:
+        return None
+    if system.crs is None or not system.crs.is_compound:
         return None
     found = scale[2], tiepoint[5] - tiepoint[2] * scale[2]
     return found if all(map(isfinite, found)) else None

@@ -80,7 +80,10 @@ class Shared:
 
     def __call__[T](self, make: Callable[..., T], *values: Any, **place: Any) -> T:
         """Return `make(*values, **place)`; the place is for an error."""
-        if not any(map(_is_long, values)):
+        for value in values:
+            if value is not None and _is_long(value):
+                break
+        else:
             return make(*values, **place)
         key = (make, *map(_key, values))
         found = self._made.get(key)
@@ -96,17 +99,20 @@ _APERIO_YCBCR = (
 )
 #: Characters or numbers of a value from which it is converted once; also values to be repeated.
 _LONG = 64
+_HASHABLE = (str, bytes, tuple)
+_INTEGERS = (int, np.integer)
+_SIZED = (*_HASHABLE, np.ndarray)
 
 
 def _is_long(value: object) -> bool:
     if isinstance(value, int):
         return value >= _LONG
-    return isinstance(value, str | bytes | tuple | np.ndarray) and len(value) >= _LONG
+    return isinstance(value, _SIZED) and len(value) >= _LONG
 
 
 def _key(value: object) -> object:
     """Return what tells a value from others."""
-    short = isinstance(value, str | bytes | tuple) and not _is_long(value)
+    short = isinstance(value, _HASHABLE) and not _is_long(value)
     return value if short or isinstance(value, int) else id(value)
 
 
@@ -131,7 +137,8 @@ def build_ifd(
     photometric = _integer(tags, Tag.PHOTOMETRIC_INTERPRETATION, None, index)
 
     def integers(tag: Tag) -> tuple[int, ...]:
-        return shared(_integers, tags.get(tag), tag=tag, index=index)
+        value = tags.get(tag)
+        return () if value is None else shared(_integers, value, tag=tag, index=index)
 
     bits = integers(Tag.BITS_PER_SAMPLE) or (1,)
     samples = _integer(tags, Tag.SAMPLES_PER_PIXEL, None, index)
@@ -204,7 +211,7 @@ def build_ifd(
         notes=(*notes, _APERIO_YCBCR) if converted else notes,
         other_tags={
             tag: kept
-            for tag in KEPT & tags.keys()
+            for tag in KEPT.intersection(tags)
             if (kept := shared(_kept, tags[tag])) is not None
         },
     )
@@ -265,11 +272,9 @@ def _integer[D: (int, None)](
 
 
 def _integers(value: Any, tag: Tag, index: tuple[int, ...]) -> tuple[int, ...]:
-    if value is None:
-        return ()
-    if isinstance(value, int | np.integer):
+    if isinstance(value, _INTEGERS):
         return (int(value),)
-    if isinstance(value, tuple) and all(type(v) is int for v in value):
+    if isinstance(value, tuple) and set(map(type, value)) == {int}:
         return value
     if isinstance(value, bytes):
         return tuple(value)

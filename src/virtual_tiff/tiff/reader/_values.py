@@ -73,7 +73,8 @@ class Values:
             # Of several entries of one tag, use the first (like libtiff and tifffile).
             # An entry without values counts as absent.
             if code in NEEDED and code not in tags and entry[2]:
-                tags[code] = await self._value(entry)
+                value = self._at_hand(entry)
+                tags[code] = await self._fetched(entry) if value is None else value
         sub_ifds: tuple[ImageFileDirectory, ...] = ()
         notes: list[str] = []
         if Tag.SUB_IFDS in tags:
@@ -102,8 +103,8 @@ class Values:
                 notes.append(unreadable(i, error))
         return tuple(found)
 
-    async def _value(self, entry: Entry) -> Any:
-        """Read one value: a number, text, bytes, or a sequence of numbers."""
+    def _at_hand(self, entry: Entry) -> Any:
+        """Return a number, text, bytes, or a sequence of numbers; `None` if it must be fetched."""
         code, kind, count, data = entry
         size = SIZES.get(kind)
         if size is None:
@@ -119,8 +120,17 @@ class Values:
                 raise Unusual
             charge(self._source.budget, code, kind, count)
             found = self._source.peek(at, nbytes)
-            data = await self._source.read(at, nbytes) if found is None else found
-            value = self._read[key] = _decoded(kind, count, data, self._layout.order)
+            if found is None:
+                return None
+            value = self._read[key] = _decoded(kind, count, found, self._layout.order)
+        return value
+
+    async def _fetched(self, entry: Entry) -> Any:
+        """Fetch a value that `_at_hand` did not have."""
+        _, kind, count, data = entry
+        (at,) = self._layout.offset.unpack(data)
+        data = await self._source.read(at, SIZES[kind] * count)
+        value = self._read[at, kind, count] = _decoded(kind, count, data, self._layout.order)
         return value
 
 
