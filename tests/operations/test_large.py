@@ -79,7 +79,7 @@ def test_the_cube_is_that_of_one_commit(
 
 def datasets(repo: str, branch: str) -> dict[str, xr.Dataset]:
     """Open all datasets of the cube."""
-    store = open_repository(repo).readonly_session(branch=branch).store
+    store: Any = open_repository(repo).readonly_session(branch=branch).store
     tree = xr.open_datatree(
         store, group="cube", engine="zarr", consolidated=False, mask_and_scale=False
     )
