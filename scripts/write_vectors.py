@@ -648,23 +648,43 @@ def whole_files(folder: Path) -> Iterator[Vector]:
     }
     strips = [rows[0] + rows[1], rows[2] + rows[3]]
     yield one("SGI LogL", (4, 5), file(strips, **luminance), "int16")
-    for dtype, compress in (("float32", "LERC"), ("float64", "LERC_DEFLATE")):
-        path = folder / f"{dtype}.tif"
-        values = wave(9, 11, dtype=dtype)
-        values[2:5, 3:7] = np.nan
+    yield from masked_lerc(folder)
+
+
+def masked_lerc(folder: Path) -> Iterator[Vector]:
+    """Files of GDAL whose NaNs LERC keeps in masks: one for all bands, or one for each."""
+    rows, columns = slice(2, 5), slice(3, 7)
+    for name, bands, dtype, compress, hidden in (
+        ("LERC with a mask", 1, "float32", "LERC", (rows, columns)),
+        ("LERC_DEFLATE with a mask", 1, "float64", "LERC_DEFLATE", (rows, columns)),
+        ("LERC of bands with a mask", 3, "float32", "LERC", (rows, columns)),
+        ("LERC of bands with masks", 3, "float32", "LERC_DEFLATE", (rows, columns, 1)),
+        ("LERC of bands, the first without valid pixels", 3, "float32", "LERC", (..., 0)),
+    ):
+        path = folder / f"{name}.tif"
+        values = wave(9, 11, bands, dtype=dtype)
+        values[hidden] = np.nan
         with rasterio.open(
             path,
             "w",
             driver="GTiff",
             width=11,
             height=9,
-            count=1,
+            count=bands,
             dtype=dtype,
             COMPRESS=compress,
             BLOCKYSIZE=4,
+            INTERLEAVE="PIXEL",
         ) as out:
-            out.write(values, 1)
-        yield one(f"{compress} with a mask", (9, 11), path.read_bytes(), dtype)
+            out.write(np.moveaxis(values, -1, 0))
+        shape = values.shape if bands > 1 else values.shape[:2]
+        yield vector(
+            f"imagecodecs_tiff: {name}",
+            dtype,
+            shape,
+            [codec("imagecodecs_tiff", index=0)],
+            path.read_bytes(),
+        )
 
 
 def main() -> None:

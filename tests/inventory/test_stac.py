@@ -31,9 +31,13 @@ type Item = dict[str, Any]
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 SCALED: Item = {"nodata": 0, "scale": 0.0001, "offset": -0.1, "unit": "1"}
-#: The three forms in which Items say the same of one band.
+#: Forms in which Items say the same of one band.
 FORMS: dict[str, Item] = {
     "raster-1": {"raster:bands": [SCALED], "eo:bands": [{"name": "B04", "common_name": "red"}]},
+    "text": {
+        "raster:bands": [{**SCALED, "nodata": "0", "scale": "0.0001", "offset": "-0.1"}],
+        "bands": [{"name": "B04", "raster:scale": 0.0001}],
+    },
     "bands": {
         "bands": [
             {
@@ -133,6 +137,58 @@ def test_items_that_disagree_share_no_array(other: Item, tmp_path: Path) -> None
         cube(tmp_path, file)
     assert caught.value.kind == ErrorKind.MISMATCH
     assert cube(tmp_path, file, stac_metadata="ignore").shape[0] == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"raster:bands": [{"scale": "a"}]},
+        {"raster:bands": [{"scale": float("nan")}]},
+        {"raster:bands": [{"offset": [1]}]},
+        {"raster:bands": [{"nodata": True}]},
+        {"raster:bands": [{"unit": 1}]},
+        {"raster:bands": ["B04"]},
+        {"raster:bands": {"scale": 1}},
+        {"bands": 1},
+        {"raster:scale": float("inf")},
+        {"raster:bands": [{"scale": 0.1}], "bands": [{"raster:scale": 0.01}]},
+        {"raster:bands": [{"nodata": 0}], "bands": [{"nodata": "nan"}]},
+        {"classification:classes": ["cloud"]},
+    ],
+    ids=str,
+)
+def test_items_that_cannot_be_understood_are_refused(said: Item, tmp_path: Path) -> None:
+    """Else their pixels would be left unscaled in silence."""
+    file = scenes(tmp_path, said)
+    with pytest.raises(MismatchError) as caught:
+        cube(tmp_path, file)
+    assert caught.value.kind == ErrorKind.MISMATCH
+    assert cube(tmp_path, file, stac_metadata="ignore").shape[0] == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"roles": 1},
+        {"roles": [{}]},
+        {"gsd": "x", "alternate": 3},
+        {"bands": [None], "raster:bands": [None]},
+        {"title": 10**30},
+    ],
+    ids=str,
+)
+def test_fields_of_other_types_say_nothing(more: Item, tmp_path: Path) -> None:
+    write_scene(tmp_path / "red.tif", nodata=None)
+    odd: Item = {"proj:epsg": float("nan"), "x": 10**30, "gsd": []}
+    one = {**item(0, {"red": asset("red.tif", **more), "gone": None}, **odd), "links": 1}
+    assert cube(tmp_path, collected(tmp_path, one)).shape[0] == 1
+
+
+@pytest.mark.parametrize("wrong", [{"assets": {"red": "a.tif"}}, {"properties": [1]}], ids=str)
+def test_what_is_no_item_is_refused(wrong: Item, tmp_path: Path) -> None:
+    with pytest.raises(InvalidOptionError) as caught:
+        found(collected(tmp_path, {**item(0, {}), **wrong}))
+    assert caught.value.kind == ErrorKind.INVALID_OPTION
 
 
 def test_append_compares_what_items_say(tmp_path: Path) -> None:

@@ -136,13 +136,17 @@ export function sizeOfJPEGXL(bytes) {
   return { ...size, depth, float }
 }
 
-/** Size of a LERC blob, version 2; `undefined` of version 1, which has one value for each pixel. */
+/**
+ * Size of the first band of a LERC blob, version 2, and its bytes; `undefined` of version 1, which has one value for
+ * each pixel.
+ */
 export function sizeOfLERC(bytes) {
-  if (text(bytes, 0, 6) !== 'Lerc2 ' || bytes.length < 26) return undefined
+  if (text(bytes, 0, 6) !== 'Lerc2 ' || bytes.length < 38) return undefined
   const view = viewOf(bytes)
   const version = view.getUint32(6, true)
   // Behind a checksum, from version 3 on.
   const at = version < 3 ? 10 : 14
   const samples = version < 4 ? 1 : view.getUint32(at + 8, true)
-  return { height: view.getUint32(at, true), width: view.getUint32(at + 4, true), samples }
+  const blobBytes = view.getUint32(at + (version < 4 ? 16 : 20), true)
+  return { height: view.getUint32(at, true), width: view.getUint32(at + 4, true), samples, blobBytes }
 }

@@ -194,6 +194,16 @@ function decodeWebP(module, bytes, expected, alpha) {
   return { data: data.subarray(0, 3 * width * height), width, height, samples }
 }
 
+/** Pixels of each band, and its mask, which is `null` if all are valid. */
+function bandsOfLERC(module, bytes) {
+  const { pixels, mask, bandMasks, validPixelCount } = module.decode(bytes.slice().buffer, { returnInterleaved: true })
+  if (pixels.length === 1 || validPixelCount > 0) return { pixels, masks: bandMasks ?? pixels.map(() => mask) }
+  // The library decodes no band after one that has no valid pixel.
+  const { blobBytes } = sizeOfLERC(bytes)
+  const parts = [bytes.subarray(0, blobBytes), bytes.subarray(blobBytes)].map((part) => bandsOfLERC(module, part))
+  return { pixels: parts.flatMap((part) => part.pixels), masks: parts.flatMap((part) => part.masks) }
+}
+
 function decodeLERC(module, bytes, expected) {
   // The library reserves memory for each value of a pixel before it tells their number.
   const claimed = sizeOfLERC(bytes)
@@ -203,11 +213,12 @@ function decodeLERC(module, bytes, expected) {
   const input = bytes.slice().buffer
   const info = module.getBlobInfo(input)
   check('LERC', info, info.depthCount * info.bandCount, expected)
-  const { pixels, mask, width, height, depthCount } = module.decode(input, { returnInterleaved: true })
-  if (pixels.length === 1) return { data: pixels[0], mask, width, height, samples: depthCount }
+  const { width, height, depthCount } = info
+  const { pixels, masks } = bandsOfLERC(module, bytes)
+  if (pixels.length === 1) return { data: pixels[0], masks, width, height, samples: depthCount }
   if (depthCount > 1) throw new RangeError('LERC: several bands of several values are not supported')
   const samples = pixels.length
   const data = new pixels[0].constructor(samples * width * height)
   pixels.forEach((plane, s) => plane.forEach((value, i) => (data[i * samples + s] = value)))
-  return { data, width, height, samples }
+  return { data, masks, width, height, samples }
 }

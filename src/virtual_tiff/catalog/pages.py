@@ -98,13 +98,12 @@ def distinct(pages: Iterable[Mapping[str, Any]], url: str) -> Iterator[dict[str,
 
 def is_item(item: object) -> bool:
     """Return whether a JSON value has the structure of a STAC Item, as far as it is used."""
-    if not isinstance(item, Mapping) or item.get("type") != "Feature":
-        return False
-    assets = item.get("assets")
     return (
-        isinstance(assets, Mapping)
-        and all(isinstance(asset, Mapping) for asset in assets.values())
+        isinstance(item, Mapping)
+        and item.get("type") == "Feature"
         and isinstance(item.get("properties") or {}, Mapping)
+        and isinstance(assets := item.get("assets"), Mapping)
+        and all(asset is None or isinstance(asset, Mapping) for asset in assets.values())
     )
 
 

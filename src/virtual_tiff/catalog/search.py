@@ -121,10 +121,10 @@ def _rewritten(item: dict[str, Any], rewrite: Sequence[str]) -> dict[str, Any]:
     if not rewrite:
         return item
     pattern, replacement = rewrite
-    assets: Mapping[str, Mapping[str, Any]] = item.get("assets") or {}
+    assets: Mapping[str, Mapping[str, Any] | None] = item.get("assets") or {}
     changed = {
         key: {**asset, "href": re.sub(pattern, replacement, href)}
-        if isinstance(href := asset.get("href"), str)
+        if asset is not None and isinstance(href := asset.get("href"), str)
         else asset
         for key, asset in assets.items()
     }

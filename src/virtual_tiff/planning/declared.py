@@ -60,10 +60,13 @@ class Declared:
         `flags`, lists of value, mask of its bits and name; those that are declared.
     collection
         The collection of the Item; images of two collections do not share an array.
+    fault
+        Why it cannot be told what the Item says; `None` if it can.
     """
 
     bands: Sequence[Document] = ()
     collection: str | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +104,11 @@ def complete(
     Raises
     ------
     MismatchError
-        The TIFF says something else, or the bands are not those that are declared.
+        The TIFF says something else, the bands are not those that are declared, or the Item
+        cannot be understood.
     """
+    if declared.fault is not None:
+        raise _mismatch(f"the Item cannot be understood: {declared.fault}.")
     bands = _bands(declared.bands, count, chosen)
     found = dict(attributes)
     values, nodata = _nodata(bands, data_type)

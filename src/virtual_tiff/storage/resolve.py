@@ -34,7 +34,7 @@ class AddressRegistry(ObjectStoreRegistry[Any]):
     Raises
     ------
     InvalidOptionError
-        It is none, or one of its stores has an endpoint that is no address of a server.
+        It is no registry.
     """
 
     def __init__(self, registry: ObjectStoreRegistry[Any] | None = None) -> None:
@@ -44,7 +44,6 @@ class AddressRegistry(ObjectStoreRegistry[Any]):
         if isinstance(registry, AddressRegistry):
             self.map, self.queries = registry.map, registry.queries
         elif isinstance(registry, ObjectStoreRegistry):
-            _check_servers(registry)
             self.map = registry.map
         elif registry is not None:
             raise InvalidOptionError(
@@ -72,20 +71,31 @@ class AddressRegistry(ObjectStoreRegistry[Any]):
         return found[0], _within(_prefix(found[0]), key)
 
 
-def _check_servers(registry: ObjectStoreRegistry[Any]) -> None:
-    """Refuse stores of obstore that would panic, as they take any text for their server."""
+def check_servers(registry: ObjectStoreRegistry[Any]) -> None:
+    """Refuse a registry of the caller with a store that would panic.
+
+    Raises
+    ------
+    InvalidOptionError
+        The endpoint of a store is no address of a server.
+    """
     for key, entry in registry.map.items():
         for store in entry.iter_stores():
-            name = f"the endpoint of the store for {key.scheme}://{key.netloc}"
-            if cloud := _CLOUDS.get(type(store).__name__):
-                endpoint = store.config.get("endpoint")
-                if endpoint is None:
-                    server(cloud)
-                else:
-                    check_server(name, endpoint)
-            elif type(store).__name__ == "HTTPStore":
-                parts = urlsplit(store.url)
-                check_server(name, f"{parts.scheme}://{parts.netloc}")
+            _check_server(store, f"{key.scheme}://{key.netloc}")
+
+
+def _check_server(store: Any, prefix: str) -> None:
+    """Refuse a store of obstore that would panic, as it takes any text for its server."""
+    name = f"the endpoint of the store for {prefix}"
+    if cloud := _CLOUDS.get(type(store).__name__):
+        endpoint = store.config.get("endpoint")
+        if endpoint is None:
+            server(cloud)
+        else:
+            check_server(name, endpoint)
+    elif type(store).__name__ == "HTTPStore":
+        parts = urlsplit(store.url)
+        check_server(name, f"{parts.scheme}://{parts.netloc}")
 
 
 def _prefix(store: object) -> str:
@@ -117,13 +127,14 @@ def resolve_store(url: str, registry: ObjectStoreRegistry[Any]) -> tuple[Store, 
     ------
     SourceError
         With kind `no-store` if the registry has none for this URL.
+    InvalidOptionError
+        The endpoint of a store of the caller is no address of a server, or `registry` is none.
     """
-    if not isinstance(registry, AddressRegistry):
-        registry = AddressRegistry(registry)
-    if url not in registry.queries:
+    addresses = registry if isinstance(registry, AddressRegistry) else AddressRegistry(registry)
+    if url not in addresses.queries:
         check_no_secret(url)
     try:
-        return registry.resolve(url)
+        store, path = addresses.resolve(url)
     except ValueError as error:
         scheme = url.split("://", 1)[0] + "://" if "://" in url else ""
         raise SourceError(
@@ -135,3 +146,6 @@ def resolve_store(url: str, registry: ObjectStoreRegistry[Any]) -> tuple[Store, 
                 "obstore store."
             ),
         ) from error
+    if addresses is not registry:
+        _check_server(store, url.removesuffix(path))
+    return store, path

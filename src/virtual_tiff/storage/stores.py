@@ -13,7 +13,7 @@ import virtual_tiff.storage.shutdown  # noqa: F401
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
 from virtual_tiff.storage.addresses import WEB_SCHEMES, chunk_location, has_query, split_url
 from virtual_tiff.storage.credentials import check_access, cloud
-from virtual_tiff.storage.resolve import AddressRegistry, Store
+from virtual_tiff.storage.resolve import AddressRegistry, Store, check_servers
 from virtual_tiff.storage.retries import retry_settings
 from virtual_tiff.storage.settings import (
     SOURCE_ENDPOINT,
@@ -62,6 +62,7 @@ def registry_for(
         are no credentials; see `check_access`.
     """
     stores = AddressRegistry(registry)
+    check_servers(stores)
     firsts: dict[str, str] = {}
     for url in urls:
         scheme, netloc, _ = split_url(url)

@@ -45,15 +45,15 @@ export async function decodeTIFF(bytes, expected, index, decoders) {
   const bits = tags(258, [1])
   const image = segmentsOf(tags, bytes)
   if (compression === SGILOG && photometric === LOGL && samples === 1 && bits[0] === 16) {
-    return { data: await pasted(image, Int16Array, (part) => decodeLogL(part.data, part.height, part.width)) }
+    return { data: await pasted(image, 1, Int16Array, (part) => decodeLogL(part.data, part.height, part.width)) }
   }
-  if (compression === LERC && samples === 1 && tags(339, [1])[0] === 3) {
+  if (compression === LERC && tags(339, [1])[0] === 3) {
     if (!little) refuse('big-endian LERC')
     const Type = { 32: Float32Array, 64: Float64Array }[bits[0]] ?? refuse(`LERC of ${bits[0]} bits`)
     const [, packing] = tags(50674, [0, 0])
     if (packing > 1) refuse('LERC in Zstandard')
     const { lerc } = await decoders()
-    return { data: await pasted(image, Type, (part) => maskedLERC(lerc, part, packing, Type)) }
+    return { data: await pasted(image, samples, Type, (part) => maskedLERC(lerc, part, samples, packing, Type)) }
   }
   if (bits.some((n) => n !== 8)) refuse(`compression ${compression} of ${bits[0]} bits`)
   if (compression === OLD_JPEG) {
@@ -66,27 +66,32 @@ export async function decodeTIFF(bytes, expected, index, decoders) {
   return { data: await subsampled(tags, image, BYTES[compression]) }
 }
 
-/** An image of one band from the samples of its segments. */
-async function pasted({ width, height, segments }, Type, decode) {
-  const out = new Type(width * height)
+/** An image from the samples of its segments, which interleave its bands. */
+async function pasted({ width, height, segments }, samples, Type, decode) {
+  const out = new Type(width * height * samples)
   for (const part of segments) {
-    if (part.width * part.height > out.length + PADDING) throw new RangeError('TIFF: a segment that is larger than its image')
+    const row = part.width * samples
+    if (row * part.height > out.length + PADDING) throw new RangeError('TIFF: a segment that is larger than its image')
     const data = await decode(part)
     const [rows, columns] = [Math.min(part.height, height - part.y), Math.min(part.width, width - part.x)]
     for (let y = 0; y < rows; y++) {
-      out.set(data.subarray(y * part.width, y * part.width + columns), (part.y + y) * width + part.x)
+      out.set(data.subarray(y * row, y * row + columns * samples), ((part.y + y) * width + part.x) * samples)
     }
   }
   return out
 }
 
-/** Floating-point numbers, NaN where the mask of a segment has none. */
-async function maskedLERC(lerc, part, packing, Type) {
-  const expected = part.width * part.height
+/** Floating-point numbers, NaN where a mask of a segment has none. */
+async function maskedLERC(lerc, part, samples, packing, Type) {
+  const expected = part.width * part.height * samples
   const blob = packing ? await inflate([part.data], expected * Type.BYTES_PER_ELEMENT + PADDING) : part.data
-  const { data, mask } = await lerc(blob, expected)
+  const { data, masks } = await lerc(blob, expected)
   if (data.constructor !== Type) throw new TypeError(`TIFF: LERC of ${data.constructor.name}`)
-  if (mask) mask.forEach((valid, i) => valid || (data[i] = NaN))
+  for (let band = 0; band < samples; band++) {
+    // One for the values of a pixel, or one for each band.
+    const mask = masks[masks.length > 1 ? band : 0]
+    mask?.forEach((valid, pixel) => valid || (data[pixel * samples + band] = NaN))
+  }
   return data
 }
 

@@ -80,4 +80,6 @@ def complete_rows(table: pa.Table, chosen: Sequence[int] | None) -> pa.Table:
 @lru_cache(maxsize=4096)
 def _declared(text: str) -> Declared:
     said = json.loads(text)
-    return Declared(bands=said.get("bands", ()), collection=said.get("collection"))
+    return Declared(
+        bands=said.get("bands", ()), collection=said.get("collection"), fault=said.get("fault")
+    )

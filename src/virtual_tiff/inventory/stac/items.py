@@ -1,4 +1,4 @@
-"""List the TIFFs of STAC Items: choose assets, and read what Items say about their values.
+"""List the TIFFs of STAC Items, with what the Items say.
 
 Items come as JSON (STAC 1.0 and 1.1, Items and ItemCollections), from pystac, or as rows of STAC
 GeoParquet. All become the same mappings, so the same Item gives the same columns.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from fnmatch import fnmatchcase
+from math import isfinite
 from typing import Any
 
 import pyarrow as pa
@@ -18,35 +18,22 @@ import pyarrow as pa
 from virtual_tiff.catalog.pages import is_item, number_matched
 from virtual_tiff.errors import InvalidOptionError, shorten
 from virtual_tiff.inventory.source_options import SourceOptions
+from virtual_tiff.inventory.stac.assets import (
+    Item,
+    asset_address,
+    is_chosen,
+    matches,
+    objects_in,
+)
 from virtual_tiff.inventory.stac.metadata import metadata_of, plain_number
 from virtual_tiff.inventory.times import as_time
-from virtual_tiff.storage.addresses import check_reach, linked_url, source_url
+from virtual_tiff.storage.addresses import check_reach
 
 #: Name of the column with what Items say about the values of their assets, JSON.
 STAC_METADATA = "stac_metadata"
 
 _log = logging.getLogger(__name__)
 
-type Item = Mapping[str, Any]
-type Asset = Mapping[str, Any]
-
-#: Media types of TIFFs, without parameters.
-_TIFF = frozenset(
-    {
-        "image/tiff",
-        "image/tif",
-        "image/x-tiff",
-        "image/geotiff",
-        "image/x-geotiff",
-        "image/vnd.stac.geotiff",
-        "application/geotiff",
-    }
-)
-#: Media types that say nothing.
-_UNTYPED = frozenset({"", "application/octet-stream", "binary/octet-stream"})
-_SUFFIXES = (".tif", ".tiff", ".gtiff", ".btf")
-#: Roles of pictures for people (STAC best practices, "List of Asset Roles").
-_PREVIEWS = frozenset({"thumbnail", "overview", "browse"})
 #: Columns of STAC GeoParquet that are not properties.
 _STRUCTURE = (
     "id",
@@ -94,13 +81,13 @@ class StacRows:
         said = _with_both_codes(item.get("properties") or {})
         properties = {name: _plain(value) for name, value in said.items()}
         self._names.update(dict.fromkeys(properties))
-        assets: Mapping[str, Asset] = item["assets"]
+        assets = {key: one for key, one in item["assets"].items() if one is not None}
         self.keys.update(dict.fromkeys(assets))
         before = len(self._rows)
         for key, asset in assets.items():
             if not is_chosen(key, asset, item, self._options):
                 continue
-            address = _address(key, asset, item, url, self._options.alternate)
+            address = asset_address(key, asset, item, url, self._options.alternate)
             check_reach(url, [address])
             row = {
                 **properties,
@@ -131,7 +118,7 @@ class StacRows:
     def check(self) -> None:
         """Refuse keys and patterns of assets that no Item has; log how many Items have none."""
         for wanted in self._options.assets or ():
-            if self.keys and not any(_matches(key, wanted) for key in self.keys):
+            if self.keys and not any(matches(key, wanted) for key in self.keys):
                 raise InvalidOptionError(
                     f"the Items have no asset {wanted!r}, but {', '.join(self.keys)}.",
                 )
@@ -147,7 +134,8 @@ def items_of_table(table: pa.Table) -> Iterator[Item]:
     known = [name for name in ("id", "collection", "assets") if name in table.column_names]
     for batch in _microseconds(table.select(known + names)).to_batches(_BATCH):
         for row in batch.to_pylist():
-            assets = {key: _present(asset) for key, asset in dict(row["assets"] or {}).items()}
+            listed = dict(row["assets"] or {})
+            assets = {k: _present(one) for k, one in listed.items() if isinstance(one, Mapping)}
             yield {
                 "id": row.get("id"),
                 "collection": row.get("collection"),
@@ -187,13 +175,12 @@ def _with_both_codes(properties: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = dict(properties)
     code, number = found.get("proj:code"), found.get("proj:epsg")
-    if code is None and number is None:
-        return {k: v for k, v in found.items() if k not in ("proj:code", "proj:epsg")}
-    if code is None and isinstance(number, int | float):
+    if code is None and isinstance(number, int | float) and isfinite(number):
         found["proj:code"] = f"EPSG:{int(number)}"
     elif number is None and str(code).startswith("EPSG:") and str(code)[5:].isdecimal():
         found["proj:epsg"] = int(str(code)[5:])
-    return found
+    codes = ("proj:code", "proj:epsg")
+    return {name: v for name, v in found.items() if v is not None or name not in codes}
 
 
 def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:
@@ -206,8 +193,8 @@ def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:
             remedy="Put a list of URLs into a text file, one on each line.",
         )
     matched = number_matched(document) if is_collection else None
-    links = (document.get("links") or ()) if is_collection else ()
-    has_next = any(isinstance(link, Mapping) and link.get("rel") == "next" for link in links)
+    links = objects_in(document, "links") if is_collection else ()
+    has_next = any(link.get("rel") == "next" for link in links)
     if has_next if matched is None else matched > len(items):
         of = "" if matched is None else f" of {matched}"
         raise InvalidOptionError(
@@ -216,68 +203,6 @@ def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:
             remedy="Search with pystac-client, which follows every page, and name its Items.",
         )
     return items
-
-
-def is_chosen(key: str, asset: Asset, item: Item, options: SourceOptions) -> bool:
-    """Return whether an asset is to be scanned.
-
-    An asset that is named by its key is taken whatever it is. A pattern, a role and a resolution
-    choose among the TIFFs; pictures for people only if their role is asked for.
-    """
-    roles = set(asset.get("roles") or ())
-    if options.asset_roles is not None and not roles.intersection(options.asset_roles):
-        return False
-    if options.asset_gsd is not None and _gsd(asset, item) != options.asset_gsd:
-        return False
-    if options.assets is not None and key in options.assets:
-        return True
-    if options.assets is not None and not any(_matches(key, one) for one in options.assets):
-        return False
-    wanted = roles.intersection(options.asset_roles or ())
-    is_preview = bool(roles & _PREVIEWS) and "data" not in roles and not wanted & _PREVIEWS
-    return _is_tiff(asset) and not is_preview
-
-
-def _matches(key: str, wanted: str) -> bool:
-    return key == wanted or fnmatchcase(key, wanted)
-
-
-def _is_tiff(asset: Asset) -> bool:
-    media = str(asset.get("type") or "").partition(";")[0].strip().lower()
-    path = str(asset.get("href", "")).partition("?")[0].lower()
-    return media in _TIFF or (media in _UNTYPED and path.endswith(_SUFFIXES))
-
-
-def _gsd(asset: Asset, item: Item) -> float | None:
-    """Return the resolution of an asset: its own, that of its bands, or that of the Item."""
-    bands = [band for name in ("bands", "raster:bands") for band in asset.get(name) or ()]
-    for said in (asset, *bands):
-        for name in ("gsd", "raster:spatial_resolution", "spatial_resolution"):
-            if isinstance(said.get(name), int | float):
-                return float(said[name])
-    gsd = (item.get("properties") or {}).get("gsd")
-    return float(gsd) if isinstance(gsd, int | float) else None
-
-
-def _address(key: str, asset: Asset, item: Item, url: str | None, alternate: str | None) -> str:
-    """Return the address of an asset, or its alternate one (Alternate Assets extension)."""
-    if alternate is not None and asset.get("alternate:name") != alternate:
-        others: Mapping[str, Asset] = asset.get("alternate") or {}
-        if alternate not in others:
-            raise InvalidOptionError(
-                f"asset {key!r} of Item {item.get('id')!r} has no alternate {alternate!r}, but "
-                f"{', '.join(others) or 'none'}.",
-                url=url,
-            )
-        asset = others[alternate]
-    href = asset.get("href")
-    if not isinstance(href, str):
-        raise InvalidOptionError(f"asset {key!r} of Item {item.get('id')!r} has no href.", url=url)
-    base = url
-    if base is None and "://" not in href:
-        links: Iterable[Mapping[str, Any]] = item.get("links") or ()
-        base = next((source_url(link["href"]) for link in links if link.get("rel") == "self"), None)
-    return source_url(href) if base is None else linked_url(base, href)
 
 
 def _plain(value: Any) -> Any:
@@ -302,5 +227,5 @@ def _column(name: str, values: list[object]) -> pa.Array:
             pass
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return pa.array([None if v is None else str(v) for v in values], pa.string())
