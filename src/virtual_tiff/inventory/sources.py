@@ -117,6 +117,7 @@ def read_sources(
             kind=ErrorKind.NO_SOURCES,
             url=_only(sources),
             remedy=reader.items.remedy()
+            or _no_items(sources)
             or f"Listings take names that end in {', '.join(SUFFIXES)}.",
         )
     return concatenated(tables)
@@ -293,7 +294,16 @@ def _only(sources: object) -> str | None:
     """Return the address of a single source, for an error."""
     if isinstance(sources, list | tuple) and len(sources) == 1:
         return _only(sources[0])
-    return source_url(sources) if isinstance(sources, str | os.PathLike) else None
+    if not isinstance(sources, str | os.PathLike) or os.fspath(sources).startswith(PREFIX):
+        return None
+    return source_url(sources)
+
+
+def _no_items(sources: object) -> str | None:
+    """Return what to do where searches find nothing; `None` if there are other sources."""
+    if all(isinstance(source, str) and source.startswith(PREFIX) for source in each(sources)):
+        return "The search finds no Items, or none that has these assets: widen it."
+    return None
 
 
 def _parsed(data: bytes, url: str) -> Mapping[str, Any]:
