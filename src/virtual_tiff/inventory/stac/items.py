@@ -7,6 +7,7 @@ GeoParquet. All become the same mappings, so the same Item gives the same column
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
@@ -14,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from virtual_tiff.catalog.search import number_matched
+from virtual_tiff.catalog.pages import is_item, number_matched
 from virtual_tiff.errors import InvalidOptionError, shorten
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.stac.assets import (
@@ -30,6 +31,8 @@ from virtual_tiff.storage.addresses import check_reach
 
 #: Name of the column with what Items say about the values of their assets, JSON.
 STAC_METADATA = "stac_metadata"
+
+_log = logging.getLogger(__name__)
 
 #: Columns of STAC GeoParquet that are not properties.
 _STRUCTURE = (
@@ -66,6 +69,7 @@ class StacRows:
         self._names: dict[str, None] = dict.fromkeys(("url", "item", "collection", "asset"))
         #: Keys of all assets, for the error about those that no Item has.
         self.keys: dict[str, None] = {}
+        self._items = self._without_rows = 0
 
     def add(self, document: Mapping[str, Any], url: str | None) -> None:
         """Add an Item or an ItemCollection; relative links start from `url`."""
@@ -79,6 +83,7 @@ class StacRows:
         self._names.update(dict.fromkeys(properties))
         assets = {key: one for key, one in item["assets"].items() if one is not None}
         self.keys.update(dict.fromkeys(assets))
+        before = len(self._rows)
         for key, asset in assets.items():
             if not is_chosen(key, asset, item, self._options):
                 continue
@@ -94,6 +99,8 @@ class StacRows:
             if self._options.stac_metadata == "use":
                 row[STAC_METADATA] = metadata_of(asset, item)
             self._rows.append(row)
+        self._items += 1
+        self._without_rows += len(self._rows) == before
 
     def take(self) -> pa.Table:
         """Return the rows as a table, and clear them."""
@@ -109,12 +116,16 @@ class StacRows:
         return f"Name assets of the Items by their keys: {shorten(', '.join(self.keys))}."
 
     def check(self) -> None:
-        """Refuse keys and patterns of assets that no Item has."""
+        """Refuse keys and patterns of assets that no Item has; log how many Items have none."""
         for wanted in self._options.assets or ():
             if self.keys and not any(matches(key, wanted) for key in self.keys):
                 raise InvalidOptionError(
                     f"the Items have no asset {wanted!r}, but {', '.join(self.keys)}.",
                 )
+        if 0 < self._without_rows < self._items:
+            _log.warning(
+                "%d of %d Items have none of the assets to scan", self._without_rows, self._items
+            )
 
 
 def items_of_table(table: pa.Table) -> Iterator[Item]:
@@ -175,7 +186,7 @@ def _with_both_codes(properties: Mapping[str, Any]) -> dict[str, Any]:
 def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:
     is_collection = document.get("type") == "FeatureCollection"
     items = document.get("features") if is_collection else [document]
-    if not isinstance(items, list) or not all(_is_item(item) for item in items):
+    if not isinstance(items, list) or not all(map(is_item, items)):
         raise InvalidOptionError(
             "this is not a STAC Item or ItemCollection.",
             url=url,
@@ -192,16 +203,6 @@ def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:
             remedy="Search with pystac-client, which follows every page, and name its Items.",
         )
     return items
-
-
-def _is_item(item: object) -> bool:
-    return (
-        isinstance(item, Mapping)
-        and item.get("type") == "Feature"
-        and isinstance(item.get("properties") or {}, Mapping)
-        and isinstance(assets := item.get("assets"), Mapping)
-        and all(asset is None or isinstance(asset, Mapping) for asset in assets.values())
-    )
 
 
 def _plain(value: Any) -> Any:
