@@ -40,7 +40,13 @@ from virtual_tiff.inventory.listing import (
 )
 from virtual_tiff.inventory.parquet import read_parquet
 from virtual_tiff.inventory.source_options import SourceOptions
-from virtual_tiff.inventory.source_tables import concatenated, table_of_files, url_table, with_time
+from virtual_tiff.inventory.source_tables import (
+    as_arrow,
+    concatenated,
+    table_of_files,
+    url_table,
+    with_time,
+)
 from virtual_tiff.inventory.stac.items import (
     STAC_METADATA,
     StacRows,
@@ -158,7 +164,7 @@ class _Reader:
         if isinstance(source, Mapping):
             return self._stac([(source, None)])
         if hasattr(source, "__arrow_c_stream__"):
-            return self._table(pa.table(source), None)
+            return self._table(as_arrow(source), None)
         if hasattr(source, "to_dict"):  # pystac's Item and ItemCollection
             return self._stac([(source.to_dict(), None)])
         raise InvalidOptionError(
