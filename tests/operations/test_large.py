@@ -162,6 +162,9 @@ def test_errors_are_those_of_one_commit(
     assert isinstance(found[0], MismatchError)
     assert isinstance(found[4], RepositoryError)
     assert found[4].kind == ErrorKind.CONFLICT
+    monkeypatch.setattr(large, "_AT_ONCE", 2)
+    raised(scanned(paths[0], *other), str(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
     # The repository that is left is used by the next call.
     assert stack(good, repo).images == 6
 

@@ -148,7 +148,7 @@ class Target:
         """
         other = copy(self)
         other.branch = f"{self.branch}.aside"
-        with icechunk_errors(self.location):
+        with icechunk_errors(self.location), locked(self.folder):
             repository = self._open()
             start = None
             if repository is not None:
@@ -156,7 +156,7 @@ class Target:
                 _without(repository, other.branch).create_branch(other.branch, start)
         try:
             yield other
-            with icechunk_errors(self.location):
+            with icechunk_errors(self.location), locked(self.folder):
                 repository = icechunk.Repository.open(self.storage)
                 last = repository.lookup_branch(other.branch)
                 if self.branch in repository.list_branches():
@@ -166,7 +166,7 @@ class Target:
                 else:
                     repository.create_branch(self.branch, last)
         finally:
-            with suppress(icechunk.IcechunkError):
+            with suppress(icechunk.IcechunkError), locked(self.folder):
                 _without(icechunk.Repository.open(self.storage), other.branch)
 
     def _open(self) -> icechunk.Repository | None:
