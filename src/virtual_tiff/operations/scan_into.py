@@ -140,7 +140,7 @@ def scan_into(
         As for `scan`.
     """
     check_options("scan_into", options, ScanOptions)
-    target = Path(folder).absolute()
+    target = Path(folder).resolve()
     files = _files_in(target)
     work = target.with_name(f".{target.name}.scan")
     if restart:
