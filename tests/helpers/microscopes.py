@@ -12,6 +12,7 @@ import numpy as np
 import tifffile
 
 from tests.helpers.assemble import DATA_AT, PLAIN, Field, assemble, changed, long, short
+from tests.helpers.electron_events import eer
 from tests.helpers.make import Pixels
 from tests.helpers.paged import HEIGHT, WIDTH, ramp
 
@@ -332,6 +333,7 @@ MICROSCOPES: dict[str, Make] = {
     "scn": scn,
     "bif": bif,
     "qptiff": qptiff,
+    "eer": eer,
     "sem": sem,
     "fei": fei,
     "generic-pyramid": generic_pyramid,

@@ -40,6 +40,11 @@ def test_frames(tmp_path: Path, compression: int, strips: int, integrated: bool)
         (65000, {"BITS_PER_SAMPLE": short(8)}),
         (65002, {"EER_SKIP_BITS": short(20)}),
         (65002, {"EER_VERTICAL_BITS": short(5)}),
+        (
+            65002,
+            dict.fromkeys(("EER_HORIZONTAL_BITS", "EER_VERTICAL_BITS"), short(4))
+            | {"EER_SKIP_BITS": short(3)},
+        ),
         # No words of 64 bits.
         (65001, {"STRIP_BYTE_COUNTS": short(15)}),
         # A short last strip.
