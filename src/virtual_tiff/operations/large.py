@@ -50,7 +50,10 @@ def publish_large(
         with target.aside() as aside:
             result = combined([commit(aside, batch) for batch in batches_of(sources, _AT_ONCE)])
             cubes = result.added.items()
-            if any(added.skipped or (before and has_cube(before, path)) for path, added in cubes):
+            if any(
+                added.skipped or (before is not None and has_cube(before, path))
+                for path, added in cubes
+            ):
                 raise MismatchError("images or cubes are there already.")
     except VirtualTIFFError:
         return None
