@@ -784,9 +784,10 @@ def test_coordinate_epoch_is_an_attribute() -> None:
         (2229, True),
         (7405, True),
         (9518, True),
+        ("+proj=longlat +ellps=airy +towgs84=446,-125,542,0.15,0.247,0.842,-20 +type=crs", True),
     ],
 )
-def test_parameters_that_cf_cannot_say_in_full_are_left_out(code: int, said: bool) -> None:
+def test_parameters_that_cf_cannot_say_in_full_are_left_out(code: int | str, said: bool) -> None:
     attributes = crs_attributes(CRSResult(crs=pyproj.CRS(code)))
     assert ("grid_mapping_name" in attributes) is said
     assert pyproj.CRS(attributes["crs_wkt"]) == pyproj.CRS(code)

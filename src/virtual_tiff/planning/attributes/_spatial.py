@@ -128,6 +128,8 @@ def _has_all_numbers(parameters: Attributes, system: CRS) -> bool:
         if isinstance(number, int | float)
     ]
     horizontal = system.sub_crs_list[0] if system.is_compound else system
+    if horizontal.is_bound and horizontal.source_crs is not None:
+        horizontal = horizontal.source_crs  # whose operation is no shift to WGS 84
     operation, meridian = horizontal.coordinate_operation, horizontal.prime_meridian
     wanted: list[float] = []
     for one in [] if operation is None else operation.params:
