@@ -1,7 +1,8 @@
-"""The daily life of a cube of 10,000 to 1,000,000 images: publish, append, describe."""
+"""The daily life of a cube of 10,000 to 1,000,000 images, from its scan to its check."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,14 +18,21 @@ from benchmarks._report import Result, Target, rows
 from benchmarks._rows import header, repeated
 
 QUICK = "100,000 images instead of 1,000,000"
-#: Images of one commit; smaller cubes are published in one.
-_PER_COMMIT = 250_000
 _APPENDED = 100
+#: Most images whose headers are read: the time of more is in proportion.
+_SCANNED = 100_000
+#: Links of one file, of which file systems allow 65,000.
+_LINKS = 50_000
+
+
+def scan(inventory: str, repository: str) -> Callable[[], object]:
+    """Scan a folder into a folder."""
+    return lambda: virtual_tiff.scan_into(f"{repository}-scan", _files(inventory), restart=True)
 
 
 def publish(inventory: str, repository: str) -> Callable[[], object]:
-    """Publish a saved inventory in commits of some images."""
-    return lambda: virtual_tiff.stack(inventory, repository, images_per_commit=_PER_COMMIT)
+    """Publish a saved inventory."""
+    return lambda: virtual_tiff.stack(inventory, repository)
 
 
 def append(inventory: str, repository: str) -> Callable[[], object]:
@@ -37,10 +45,18 @@ def describe(_: str, repository: str) -> Callable[[], object]:
     return lambda: virtual_tiff.describe(repository)
 
 
+def verify(inventory: str, repository: str) -> Callable[[], object]:
+    """Compare a listing of the files with what was recorded of them."""
+    listing = f"{_files(inventory).as_uri()}/"
+    return lambda: virtual_tiff.verify(repository, sample=0, listing=listing)
+
+
 WORK: dict[str, Callable[[str, str], Callable[[], object]]] = {
+    "scan": scan,
     "publish": publish,
     "append": append,
     "describe": describe,
+    "verify": verify,
 }
 """What `memory_of` can run in a process of its own, in this order on one repository."""
 
@@ -54,17 +70,36 @@ def run(options: Options) -> list[Result]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         (file,) = data.cogs(1, options.cache)
-        prefix = f"{folder.as_uri()}/scene_"
         for count in counts:
-            repeated(header(file), count, prefix).write(folder / f"{count}.parquet")
+            images = folder / f"{count}.parquet"
+            prefix = f"{_files(images).as_uri()}/scene_"
+            repeated(header(file), count, prefix).write(images)
             more = repeated(header(file), _APPENDED, prefix, first=count)
             more.write(folder / f"{count}-more.parquet")
+            _link(file, _files(images), count + _APPENDED)
         for number in range(rounds):
             for count in counts:
                 options.report(f"round {number + 1} of {rounds}: {count:,} images")
                 for work, measured in _one(folder, count, counts[0]):
                     found[work][count].append(measured)
-    return [_result(work, measured) for work, measured in found.items()]
+    return [_result(work, {n: m for n, m in each.items() if m}) for work, each in found.items()]
+
+
+def _files(inventory: str | Path) -> Path:
+    """Return the folder of the files of an inventory."""
+    return Path(inventory).with_suffix("")
+
+
+def _link(file: Path, folder: Path, count: int) -> None:
+    """Fill a folder with links to copies of one file, all with its time."""
+    folder.mkdir()
+    for number in range(count):
+        place = folder / f"scene_{number:08}.tif"
+        if number % _LINKS == 0:
+            shutil.copy2(file, place)
+            first = place
+        else:
+            os.link(first, place)
 
 
 def _one(folder: Path, count: int, least: int) -> Sequence[tuple[str, tuple[Memory, Sample]]]:
@@ -74,6 +109,8 @@ def _one(folder: Path, count: int, least: int) -> Sequence[tuple[str, tuple[Memo
         shutil.rmtree(place, ignore_errors=True)
     measured = []
     for work in WORK:
+        if work == "scan" and count > max(least, _SCANNED):
+            continue
         name = "{}-more.parquet" if work == "append" else "{}.parquet"
         arguments = [str(folder / name.format(count)), str(repository)]
         warm_up = [str(folder / name.format(least)), str(small)]
@@ -113,9 +150,9 @@ def _result(work: str, measured: dict[int, list[tuple[Memory, Sample]]]) -> Resu
         quantity="time" if work == "append" else "time an image",
         targets=targets,
         notes=[
-            "One row an image, with four chunks: the header of one COG under other names; "
-            f"commits of at most {_PER_COMMIT:,} images; {_APPENDED} images are appended. Every "
-            "run in a process of its own.",
+            "One row an image, with four chunks: the header of one COG under other names, which "
+            f"are links on a local disk; {_APPENDED} images are appended; up to {_SCANNED:,} are "
+            "scanned. Every run in a process of its own.",
         ],
         figures={"seconds": seconds, "memory_gib": peaks[most] / 1024, "ratio": ratio},
     )

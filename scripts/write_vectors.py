@@ -25,6 +25,7 @@ import tifffile
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.helpers.assemble import PLAIN, assemble, changed, long, short
+from tests.helpers.electron_events import BITS, event_stream
 from tests.helpers.microscopes import restarted_jpeg
 from tests.helpers.vectors import VECTORS, Vector, decode
 
@@ -268,6 +269,23 @@ def widths() -> Iterator[Vector]:
             [codec("imagecodecs_bitorder"), LITTLE if dtype == "uint16" else BYTE],
             imagecodecs.bitorder_encode(data.tobytes()),
         )
+
+
+def electron_events() -> Iterator[Vector]:
+    for bits in BITS.values():
+        skip, horizontal, vertical = bits
+        eer = codec(
+            "imagecodecs_eer",
+            shape=[20, 30],
+            skipbits=skip,
+            horzbits=horizontal,
+            vertbits=vertical,
+        )
+        data = event_stream([0, 1, 29, 30, 400, 599], 600, bits)
+        yield vector(f"imagecodecs_eer: {skip} bits", "uint8", (20, 30), [eer], data)
+        # A reader finds no events in the rest.
+        cut = event_stream(range(0, 600, 7), 600, bits)[:40]
+        yield vector(f"imagecodecs_eer: {skip} bits, cut short", "uint8", (20, 30), [eer], cut)
 
 
 def fax(folder: Path) -> Iterator[Vector]:
@@ -691,7 +709,7 @@ def main() -> None:
     VECTORS.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         found = [*compressions(), *predictors(), *widths(), *fax(Path(folder)), *jpeg(), *images()]
-        found += whole_files(Path(folder))
+        found += [*whole_files(Path(folder)), *electron_events()]
         by_codec: dict[str, list[str]] = {}
         for i, one in enumerate(found):
             expected = decode(one, Path(folder) / str(i))

@@ -80,6 +80,7 @@ def patches(
     geometries: Iterable[Any],
     *,
     outside: Any = None,
+    all_touched: bool = False,
     threads: int = _THREADS,
 ) -> list[Pixels]:
     """Read the box around each geometry.
@@ -92,6 +93,8 @@ def patches(
         See above.
     outside
         Value of pixels whose centre is outside of the geometry; by default they are kept.
+    all_touched
+        Whether pixels are inside that a geometry touches, also if their centre is outside.
     threads
         Reads at once. Each requests as many chunks as zarr's `async.concurrency` says.
 
@@ -111,7 +114,8 @@ def patches(
     found = _read(variable, boxes, threads)
     if outside is not None:
         for geometry, box, array in zip(placed, boxes, found, strict=True):
-            _mask(variable, geometry, box, array, outside)
+            inside = _inside(variable, geometry, box, all_touched)
+            np.copyto(array, outside, where=~inside)
     return found
 
 
@@ -249,15 +253,15 @@ def _overlap(
     return tuple(inner), tuple(outer)
 
 
-def _mask(variable: xr.DataArray, geometry: Any, box: Window, array: Any, outside: Any) -> None:
-    """Replace the pixels of a window whose centres are outside of a geometry."""
+def _inside(variable: xr.DataArray, geometry: Any, box: Window, all_touched: bool) -> Any:
+    """Return which pixels of a window are inside of a geometry, for all dimensions."""
     # Imported here: only this needs it.
     from rasterio.features import rasterize
     from rasterio.transform import Affine
 
     shape = tuple(part.stop - part.start for part in box)
     if not all(shape):
-        return
+        return np.True_
     places = []
     for axis, part in zip(_AXES, box, strict=True):
         centres = variable[axis].values
@@ -269,9 +273,8 @@ def _mask(variable: xr.DataArray, geometry: Any, box: Window, array: Any, outsid
         west, south, east, north = geometry
         ring = [(west, south), (east, south), (east, north), (west, north), (west, south)]
         geometry = {"type": "Polygon", "coordinates": [ring]}
-    is_inside = rasterize([geometry], out_shape=shape, transform=transform).astype(bool)
-    dims = [d for d in variable.dims if d in _AXES]
-    if dims == ["x", "y"]:
-        is_inside = is_inside.T
+    found = rasterize([geometry], shape, transform=transform, all_touched=all_touched)
+    if [d for d in variable.dims if d in _AXES] == ["x", "y"]:
+        found = found.T
     rest = tuple(slice(None) if d in _AXES else None for d in variable.dims)
-    np.copyto(array, outside, where=~is_inside[rest])
+    return found.astype(bool)[rest]

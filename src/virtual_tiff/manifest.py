@@ -22,6 +22,8 @@ from virtual_tiff.storage.version import VersionRegistry
 
 #: Codecs that make bytes of arrays, and that Zarr v2 expresses by the data type.
 _IN_ZARR_V2: Final = frozenset({"bytes", "vlen-utf8"})
+#: Bytes of a chunk in a manifest: offset, length and path.
+_CHUNK_BYTES: Final = 32
 _CONVERT: Final = "convert_v3_to_v2_metadata"
 
 
@@ -48,7 +50,8 @@ def manifest_store(
     Raises
     ------
     InvalidTIFFError
-        With kind `time-limit`: it takes more time than `budget` allows.
+        With kind `header-too-large` or `time-limit`: it takes more memory or time than `budget`
+        allows.
     """
     arrays = (array for _, group in plan.walk() for array in group.arrays.values())
     sources = {array.source.url: array.source for array in arrays if array.source is not None}
@@ -64,7 +67,7 @@ def manifest_group(plan: GroupPlan, budget: Budget | None = None) -> ManifestGro
     arrays = {}
     for name, array in plan.arrays.items():
         if budget is not None:
-            budget.check()
+            budget.keep(_CHUNK_BYTES * array.lengths.size)
         arrays[name] = manifest_array(array)
     return ManifestGroup(
         arrays=arrays,

@@ -72,6 +72,9 @@ class Tag(IntEnum):
     GDAL_NODATA = 42113
     RPC_COEFFICIENT = 50844
     LERC_PARAMETERS = 50674
+    EER_SKIP_BITS = 65007
+    EER_HORIZONTAL_BITS = 65008
+    EER_VERTICAL_BITS = 65009
 
     @property
     def title(self) -> str:
@@ -166,6 +169,9 @@ class Compression(IntEnum):
     DEFLATE_PIXTIFF = 50013
     JPEG_XL = 52546
     JPEG_XR_NDPI = 22610
+    EER_V0 = 65000
+    EER_V1 = 65001
+    EER_V2 = 65002
 
 
 class PhotometricInterpretation(IntEnum):

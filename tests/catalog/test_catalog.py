@@ -12,10 +12,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+from urllib3 import HTTPResponse
 
 from tests.helpers.archive import write_scenes
 from virtual_tiff import scan, stack
 from virtual_tiff.catalog.entries import archive, archives
+from virtual_tiff.catalog.pages import requests
 from virtual_tiff.catalog.search import tile_urls
 from virtual_tiff.cli import main
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError, VirtualTIFFError
@@ -375,6 +377,94 @@ def test_answers_that_are_no_page(api: Api, tmp_path: Path, features: Any) -> No
     with pytest.raises(VirtualTIFFError) as caught:
         scan(f"catalog:{entry}", datetime="2024")
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "href", ["?token=next:0:2", "search?token=next:0:2", "/search?token=next:0:2"]
+)
+def test_links_that_are_relative(api: Api, tmp_path: Path, href: str) -> None:
+    page = api.page
+    api.page = lambda body: {  # type: ignore[method-assign]
+        **page(body),
+        "links": [] if "token" in body else [{"rel": "next", "href": href, "method": "GET"}],
+    }
+    inventory = scan(f"catalog:{write_entry(tmp_path, api.url)}", datetime="2024")
+    assert inventory.table["item"].to_pylist() == ["item-0", "item-1", "item-2", "item-3"]
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        [{"rel": "next"}],
+        [{"rel": "next", "href": 3}],
+        [{"rel": "next", "href": "file:///etc/hostname"}],
+        [{"rel": "next", "href": "http://127.0.0.1:9/search"}],
+        [{"href": "?token=2"}],
+        ["next"],
+    ],
+)
+def test_links_that_lead_nowhere(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: Any
+) -> None:
+    monkeypatch.setenv("VIRTUAL_TIFF_RETRY_SECONDS", "0")
+    page = api.page
+    api.page = lambda body: {**page(body), "links": links}  # type: ignore[method-assign]
+    with pytest.raises(SourceError) as caught:
+        scan(f"catalog:{write_entry(tmp_path, api.url)}", datetime="2024")
+    assert caught.value.kind == ErrorKind.STORAGE
+
+
+@pytest.mark.parametrize(
+    "said", [{"type": "Collection"}, {"type": None}, {"conformsTo": []}, {"stac_version": "0.9.0"}]
+)
+def test_addresses_that_are_no_api(api: Api, tmp_path: Path, said: dict[str, Any]) -> None:
+    landing = api.landing
+    api.landing = lambda: landing() | said  # type: ignore[method-assign]
+    with pytest.raises(VirtualTIFFError):
+        scan(f"catalog:{write_entry(tmp_path, api.url)}", datetime="2024")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_root_without_a_link_to_the_search(api: Api, tmp_path: Path) -> None:
+    landing = api.landing
+    api.landing = lambda: landing() | {"links": []}  # type: ignore[method-assign]
+    inventory = scan(f"catalog:{write_entry(tmp_path, api.url)}", datetime="2024")
+    assert inventory.table.num_rows == 4
+
+
+@pytest.mark.parametrize("asset", [{}, {"href": None}, "text"])
+def test_assets_without_an_address(api: Api, tmp_path: Path, asset: Any) -> None:
+    api.items[1]["assets"]["red"] = asset
+    for rewrite in ([], ["^https://elsewhere.example/data", "file://"]):
+        entry = write_entry(tmp_path, api.url, rewrite=rewrite)
+        with pytest.raises(VirtualTIFFError):
+            scan(f"catalog:{entry}", datetime="2024")
+
+
+def test_items_of_which_nothing_is_scanned_are_counted(
+    api: Api, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.items[1]["assets"] = {"blue": api.items[1]["assets"]["red"]}
+    entry = write_entry(tmp_path, api.url)
+    assert scan(f"catalog:{entry}", datetime="2024").table.num_rows == 3
+    assert "1 of 4 Items" in caplog.text
+    caplog.clear()
+    scan(f"catalog:{entry}", datetime="2024", assets=["red", "blue"])
+    assert caplog.text == ""
+
+
+def test_a_search_without_items_names_no_file(api: Api, tmp_path: Path) -> None:
+    api.items = []
+    with pytest.raises(InvalidOptionError) as caught:
+        scan(f"catalog:{write_entry(tmp_path, api.url)}", datetime="2024")
+    assert caught.value.url is None
+    assert "search" in str(caught.value.remedy)
+
+
+def test_a_server_that_wants_an_hour() -> None:
+    retry = requests().session.get_adapter("https://api.example").max_retries
+    for said, waited in (("3600", 10), ("3", 3)):
+        assert retry.get_retry_after(HTTPResponse(headers={"Retry-After": said})) == waited
 
 
 @pytest.mark.parametrize(

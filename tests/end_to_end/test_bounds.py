@@ -121,6 +121,14 @@ def _shared_value(tag: str, kind: FieldType, data: bytes, count: int, **others: 
     return assemble([fields] * 1000, data=data)
 
 
+def _rows(kind: FieldType, one: bytes, rows: int, directories: int = 1) -> bytes:
+    """Strips of one pixel, whose offsets and byte counts are one table of ones."""
+    table = Field(kind, b"12345678" * 2, count=rows, offset=8)
+    size = {"IMAGE_WIDTH": long(1), "IMAGE_LENGTH": long(rows), "ROWS_PER_STRIP": long(1)}
+    tables = {"STRIP_OFFSETS": table, "STRIP_BYTE_COUNTS": table}
+    return assemble([changed(PLAIN, **size, **tables)] * directories, data=one * rows)
+
+
 _ONE_PIXEL = {"IMAGE_WIDTH": short(1), "IMAGE_LENGTH": short(1), "ROWS_PER_STRIP": short(1)}
 _BANDS = {**_ONE_PIXEL, "SAMPLES_PER_PIXEL": short(60_000), "STRIP_BYTE_COUNTS": long(60_000)}
 
@@ -296,7 +304,42 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "shared offsets": (
         lambda: _shared("STRIP_OFFSETS", FieldType.LONG, 4),
         "flat",
-        ErrorKind.TRUNCATED,
+        ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "10 million segments": (
+        lambda: _rows(FieldType.BYTE, b"\1", 10_000_000),
+        "flat",
+        ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "10 million segments of signed numbers": (
+        lambda: _rows(FieldType.SBYTE, b"\1", 10_000_000),
+        "flat",
+        ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "2.5 million segments": (
+        lambda: _rows(FieldType.LONG, b"\1\0\0\0", 2_500_000),
+        "flat",
+        ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "a million segments": (
+        lambda: _rows(FieldType.LONG, b"\1\0\0\0", 1_000_000),
+        "flat",
+        "parsed",
+    ),
+    "a thousand directories share 100,000 segments": (
+        lambda: _rows(FieldType.LONG, b"\1\0\0\0", 100_000, 1000),
+        "flat",
+        ErrorKind.HEADER_TOO_LARGE,
+    ),
+    "offsets that are fractions": (
+        lambda: _rows(FieldType.RATIONAL, b"\1\0\0\0" * 2, 2_000_000),
+        "flat",
+        ErrorKind.INVALID_TAG,
+    ),
+    "long descriptions": (
+        lambda: assemble([changed(PLAIN, IMAGE_DESCRIPTION=text("a" * 1_000_000))] * 100),
+        "flat",
+        ErrorKind.HEADER_TOO_LARGE,
     ),
     "a strip padded to 1 GiB": (
         lambda: _strips(8, zlib.compress(bytes(32_768)), rows=32_768, width=32_768),

@@ -41,7 +41,9 @@ def cube(paths: list[Path], tmp_path_factory: pytest.TempPathFactory) -> xr.Data
     return opened(open_repository(repo))["data"]
 
 
-def expected(paths: list[Path], geometry: Any, *, outside: int | None = None) -> Any:
+def expected(
+    paths: list[Path], geometry: Any, *, outside: int | None = None, all_touched: bool = False
+) -> Any:
     """Pixels by rasterio."""
     images = []
     for path in paths:
@@ -49,7 +51,8 @@ def expected(paths: list[Path], geometry: Any, *, outside: int | None = None) ->
             window = geometry_window(file, [geometry])
             image = file.read(1, window=window)
             if outside is not None:
-                hidden = geometry_mask([geometry], image.shape, file.window_transform(window))
+                transform = file.window_transform(window)
+                hidden = geometry_mask([geometry], image.shape, transform, all_touched=all_touched)
                 image[hidden] = outside
         images.append(image)
     return np.stack(images)
@@ -79,6 +82,11 @@ def test_shapes_with_and_without_their_surroundings(
     cut = patches(cube, geometries, outside=0)
     for found, geometry in zip(cut, geometries, strict=True):
         assert np.array_equal(found, expected(paths, geometry, outside=0))
+    touched = patches(cube, geometries, outside=0, all_touched=True)
+    for found, geometry in zip(touched, geometries, strict=True):
+        wanted = expected(paths, geometry, outside=0, all_touched=True)
+        assert np.array_equal(found, wanted)
+    assert sum(map(np.count_nonzero, touched)) > sum(map(np.count_nonzero, cut))
 
 
 def test_parts_and_orders_of_the_axes(cube: xr.DataArray) -> None:

@@ -123,8 +123,8 @@ REFUSALS: tuple[Refusal, ...] = (
         has_pixels=False,
     ),
     Refusal(
-        "Electron events (EER, 65000 to 65002)",
-        "`imagecodecs_eer` is registered, but was not tried with files of cameras",
+        "65000 to 65002 that is no EER of one bit",
+        "`imagecodecs_eer` decodes nothing else; other formats use these numbers too",
         _compressed_with(65_001),
         has_pixels=False,
     ),

@@ -185,6 +185,13 @@ def test_geoparquet_that_others_read(tmp_path: Path) -> None:
     assert pl.DataFrame(inventory).height == 4
 
 
+def test_a_table_that_arrow_cannot_hold(tmp_path: Path) -> None:
+    urls = [str(path) for path in write_scenes(tmp_path, 2)]
+    with pytest.raises(InvalidOptionError) as caught:
+        scanned(pd.DataFrame({"url": urls, "when": [1j, object()]}))
+    assert caught.value.kind == ErrorKind.INVALID_OPTION
+
+
 @pytest.mark.parametrize("library", ["polars", "pandas", "duckdb", "pyarrow"])
 def test_tables_of_any_library(library: str, tmp_path: Path) -> None:
     paths = write_scenes(tmp_path, 3)

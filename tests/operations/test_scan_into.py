@@ -170,6 +170,20 @@ def test_other_folders_are_left_alone(tmp_path: Path, name: str) -> None:
         scan_into(folder / name, paths)
 
 
+def test_links_and_relative_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = write_scenes(tmp_path / "a", 3)
+    (tmp_path / "disk" / "scenes").mkdir(parents=True)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "disk" / "scenes")
+    monkeypatch.chdir(tmp_path / "disk" / "scenes")
+    for folder in (link, ".", "../scenes/../scenes"):
+        assert scan_into(folder, paths).images == 3
+        assert len(whole(tmp_path / "disk" / "scenes")) == 3
+        monkeypatch.chdir(tmp_path / "disk" / "scenes")
+    assert link.is_symlink()
+    assert [each.name for each in (tmp_path / "disk").iterdir()] == ["scenes"]
+
+
 def test_the_command_takes_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_scenes(tmp_path / "a", 3)
     command = ["scan", str(tmp_path / "a"), "-o", f"{tmp_path}/scenes/", "--json"]

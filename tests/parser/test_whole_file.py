@@ -61,6 +61,26 @@ def thunder_scan() -> bytes:
     )
 
 
+def run_lengths_in_words() -> bytes:
+    """CCITT RLE whose rows are words of 16 bits: eight white pixels, then eight black ones."""
+    data = bytes([0b10011000, 0, 0b00110101, 0b00010100])
+    return assemble(
+        [
+            changed(
+                PLAIN,
+                IMAGE_WIDTH=short(8),
+                BITS_PER_SAMPLE=short(1),
+                PHOTOMETRIC_INTERPRETATION=short(0),
+                ROWS_PER_STRIP=short(2),
+                COMPRESSION=short(32771),
+                STRIP_OFFSETS=long(8, 8),
+                STRIP_BYTE_COUNTS=long(4, 4),
+            )
+        ],
+        data=data,
+    )
+
+
 def complex_predictor() -> bytes:
     """Floating-point complex numbers with predictor 2."""
     with TemporaryDirectory() as folder:
@@ -97,6 +117,7 @@ def lerc_of_bands() -> bytes:
 FILES: dict[str, Callable[[], bytes]] = {
     "subsampled YCbCr": subsampled,
     "ThunderScan": thunder_scan,
+    "CCITT RLE in words": run_lengths_in_words,
     "complex predictor": complex_predictor,
     "LERC with a mask": lerc("float32", hole=True),
     "LERC with masks of bands": lerc_of_bands,

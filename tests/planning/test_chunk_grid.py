@@ -121,7 +121,7 @@ def test_a_short_last_strip_at_the_end_is_partial() -> None:
 
 def test_byte_counts_do_not_matter_without_compression() -> None:
     """Writers get them wrong; the rows are where they are."""
-    assert grid_of(strips(8, 4, byte_counts=[])).lengths.tolist() == [[[40]]]
+    assert grid_of(strips(8, 8, byte_counts=[])).lengths.tolist() == [[[40]]]
     assert grid_of(strips(8, 4, byte_counts=[7, 7])).lengths.tolist() == [[[40]]]
 
 
@@ -191,6 +191,20 @@ def test_surplus_values_are_ignored() -> None:
     assert grid_of(ifd, row=16).offsets.shape == (1, 3, 2)
 
 
+def test_planes_of_one_strip_need_no_byte_counts() -> None:
+    """As for libtiff."""
+    ifd = make_ifd(
+        image_length=8,
+        rows_per_strip=8,
+        samples=2,
+        planar_configuration=2,
+        offsets=[48, 8],
+        byte_counts=[],
+    )
+    assert grid_of(ifd, size=100).lengths.tolist() == [[[40]], [[40]]]
+    assert grid_of(ifd, size=100, compressed=True).lengths.tolist() == [[[52]], [[92]]]
+
+
 def test_one_compressed_segment_without_byte_count_ends_with_the_file() -> None:
     grid = grid_of(strips(4, 4, byte_counts=[]), size=50, compressed=True)
     assert grid.lengths.tolist() == [[[42]]]
@@ -206,6 +220,9 @@ def test_one_compressed_segment_without_byte_count_ends_with_the_file() -> None:
         (strips(8, 4, offsets=[]), False, ErrorKind.MISSING_TAG, Tag.STRIP_OFFSETS),
         (tiles(offsets=[8] * 5), False, ErrorKind.INVALID_SEGMENT, Tag.TILE_OFFSETS),
         (strips(8, 4, byte_counts=[]), True, ErrorKind.MISSING_TAG, Tag.STRIP_BYTE_COUNTS),
+        # libtiff refuses it, and tifffile reads zeros after the first segment.
+        (strips(8, 4, byte_counts=[]), False, ErrorKind.MISSING_TAG, Tag.STRIP_BYTE_COUNTS),
+        (tiles(byte_counts=[]), False, ErrorKind.MISSING_TAG, Tag.TILE_BYTE_COUNTS),
         (tiles(byte_counts=[9]), True, ErrorKind.INVALID_SEGMENT, Tag.TILE_BYTE_COUNTS),
         (strips(8, 4, offsets=[8, 900]), False, ErrorKind.TRUNCATED, Tag.STRIP_OFFSETS),
         (strips(8, 4, offsets=[8, 900]), True, ErrorKind.TRUNCATED, Tag.STRIP_OFFSETS),

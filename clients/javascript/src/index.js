@@ -81,6 +81,8 @@ const CODECS = {
   imagecodecs_ccittrle: ccitt('rle'),
   imagecodecs_ccittfax3: ccitt('fax3'),
   imagecodecs_ccittfax4: ccitt('fax4'),
+  imagecodecs_eer: image('EER', async (bytes, expected, configuration) =>
+    (await import('./eer.js')).decodeEER(bytes, expected, configuration)),
   imagecodecs_png: image('PNG', async (bytes, expected) =>
     (await import('./png.js')).decodePNG(bytes, expected)),
   imagecodecs_jpeg: image('JPEG', async (bytes, expected, configuration) => {

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil, floor
 from typing import Any
 
 from virtual_tiff.catalog.entries import Archive
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
-from virtual_tiff.storage.retries import retry_seconds, timeout_seconds
+from virtual_tiff.catalog.pages import distinct, failed, requests
+from virtual_tiff.errors import InvalidOptionError
 
 #: Items of a page.
 _PAGE = 100
-#: Pages without Items that may follow each other.
-_EMPTY_PAGES = 100
-#: Seconds between two requests, at most.
-_LONGEST_WAIT = 10
+#: Characters of an answer that an error has.
+_MOST_TEXT = 300
 
 
 def check_bbox(bbox: Sequence[float]) -> tuple[float, float, float, float]:
@@ -54,7 +53,7 @@ def found_items(
             remedy="Pass bbox=(west, south, east, north), or datetime=….",
         )
     try:
-        from pystac_client import Client
+        from pystac_client.errors import ClientTypeError
         from pystac_client.exceptions import APIError
     except ImportError:
         raise InvalidOptionError(
@@ -64,11 +63,41 @@ def found_items(
     from requests.exceptions import RequestException
 
     box = None if bbox is None else check_bbox(bbox)
-    requests = _requests()
+    api = requests()
     try:
-        client = Client.open(archive.endpoint, stac_io=requests)
+        search = _search(api, archive, box, datetime)
+        pages = api.get_pages(search.url, search.method, search.get_parameters())
+        for item in distinct(pages, archive.endpoint):
+            yield _rewritten(item, archive.rewrite)
+    except APIError as error:
+        # Errors that are no answers have no such attribute.
+        status = f" (status {error.status_code})" if hasattr(error, "status_code") else ""
+        reason = f"it does not answer a request{status}: {str(error)[:_MOST_TEXT]}"
+        raise failed(reason.rstrip(": "), archive.endpoint) from error
+    except RequestException as error:
+        raise failed(f"it does not answer a request: {error}", archive.endpoint) from error
+    except ClientTypeError as error:
+        raise failed(f"its address is not that of an API: {error}", archive.endpoint) from error
+    # A page without links or features, or no JSON at all, as of a login.
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidOptionError):
+            raise
+        raise failed(
+            f"its answer is no page of Items ({type(error).__name__})", archive.endpoint
+        ) from error
+
+
+def _search(api: Any, archive: Archive, box: tuple[float, ...] | None, datetime: str | None) -> Any:
+    """Return a search of pystac-client, of which nothing was requested but the root of the API."""
+    from pystac_client import Client
+    from pystac_client.warnings import PystacClientWarning
+
+    with warnings.catch_warnings():
+        # An API that lacks what they are about is an error, or can be searched all the same.
+        warnings.simplefilter("ignore", PystacClientWarning)
+        client = Client.open(archive.endpoint, stac_io=api)
         try:
-            search = client.search(
+            return client.search(
                 method=_method(client),
                 collections=list(archive.collections),
                 bbox=box,
@@ -78,18 +107,6 @@ def found_items(
         except Exception as error:
             # pystac-client raises `Exception` for times that it cannot read.
             raise InvalidOptionError(f"the search is refused: {error}.") from error
-        pages = requests.get_pages(search.url, search.method, search.get_parameters())
-        for item in _distinct(pages, archive.endpoint):
-            yield _rewritten(item, archive.rewrite)
-    except (APIError, RequestException) as error:
-        raise _failed(f"it does not answer a request: {error}", archive.endpoint) from error
-    # A page without links or features, or no JSON at all, as of a login.
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, InvalidOptionError):
-            raise
-        raise _failed(
-            f"its answer is no page of Items ({type(error).__name__})", archive.endpoint
-        ) from error
 
 
 def _method(client: Any) -> str:
@@ -99,108 +116,16 @@ def _method(client: Any) -> str:
     return "GET" if methods == {"GET"} else "POST"
 
 
-def _requests() -> Any:
-    """Return what sends requests to a STAC API: with time limits, and repeated if throttled."""
-    from pystac import Link
-    from pystac_client.exceptions import APIError
-    from pystac_client.stac_api_io import StacApiIO
-    from urllib3.util import Retry
-
-    class Pages(StacApiIO):
-        """Yields pages without Items too, and follows their links; pystac-client 0.9 ends there."""
-
-        def get_pages(
-            self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
-        ) -> Iterator[dict[str, Any]]:
-            page = self.read_json(url, method=method, parameters=parameters)
-            empty = 0
-            while True:
-                empty = 0 if page["features"] else empty + 1
-                yield page
-                following = [link for link in page.get("links") or () if link["rel"] == "next"]
-                if not following:
-                    return
-                if empty > _EMPTY_PAGES:
-                    raise APIError(f"{empty} pages without Items follow each other")
-                page = self.read_json(Link.from_dict(following[0]), parameters=parameters)
-
-    seconds = retry_seconds()
-    retry = Retry(
-        # Waits 0, 1, 2, 4, 8 and then 10 seconds.
-        total=0 if seconds == 0 else 4 + int(seconds // _LONGEST_WAIT),
-        backoff_factor=0.5,
-        backoff_max=_LONGEST_WAIT,
-        status_forcelist=(429, 500, 502, 503, 504),
-        # A search is a POST, but changes nothing.
-        allowed_methods=None,
-    )
-    return Pages(max_retries=retry, timeout=timeout_seconds())
-
-
-def _distinct(pages: Iterable[Mapping[str, Any]], url: str) -> Iterator[dict[str, Any]]:
-    """Yield each Item once: pages repeat some while an archive grows.
-
-    Raises
-    ------
-    SourceError
-        A page has no Item that is new, as where pages follow each other in a circle; or the pages
-        end before the Items that each of them counts, of which some may come and go meanwhile.
-    """
-    seen: set[tuple[object, object]] = set()
-    counts: list[int] = []
-    for page in pages:
-        before = len(seen)
-        count = number_matched(page)
-        if count is not None and (page["features"] or not seen):
-            counts.append(count)
-        for item in page["features"]:
-            name = (item.get("collection"), item["id"])
-            if name not in seen:
-                seen.add(name)
-                yield item
-        if page["features"] and len(seen) == before:
-            raise _failed("its pages repeat each other without an end", url)
-    if counts and min(counts) > len(seen):
-        raise _failed(
-            f"it counts {min(counts)} Items, but its pages end after {len(seen)}",
-            url,
-            " If the API only estimates its count, save the Items with pystac-client and name "
-            "their file.",
-        )
-
-
-def number_matched(page: Mapping[str, Any]) -> int | None:
-    """Return how many Items a search has on all its pages, as one of them says it.
-
-    `numberMatched` is of OGC API Features (part 1, 7.15.8) and must be exact; `context` is of the
-    Context extension, which it replaces.
-    """
-    context = page.get("context")
-    before = context.get("matched") if isinstance(context, Mapping) else None
-    for count in (page.get("numberMatched"), before):
-        if isinstance(count, int) and not isinstance(count, bool):
-            return count
-    return None
-
-
-def _failed(reason: str, url: str, more: str = "") -> SourceError:
-    return SourceError(
-        f"the STAC API failed: {reason}.",
-        kind=ErrorKind.STORAGE,
-        url=url,
-        remedy="Nothing was written: try again, or search for a smaller box or a shorter time."
-        + more,
-    )
-
-
 def _rewritten(item: dict[str, Any], rewrite: Sequence[str]) -> dict[str, Any]:
     """Return an Item whose assets have the addresses that stores understand."""
     if not rewrite:
         return item
     pattern, replacement = rewrite
-    assets: Mapping[str, Mapping[str, Any]] = item.get("assets") or {}
+    assets: Mapping[str, Mapping[str, Any] | None] = item.get("assets") or {}
     changed = {
-        key: {**asset, "href": re.sub(pattern, replacement, str(asset.get("href", "")))}
+        key: {**asset, "href": re.sub(pattern, replacement, href)}
+        if asset is not None and isinstance(href := asset.get("href"), str)
+        else asset
         for key, asset in assets.items()
     }
     return {**item, "assets": changed}

@@ -79,7 +79,9 @@ async def plan_whole_file(
     pixels = await asyncio.to_thread(_decoded, data, directory.index[0])
     if pixels is None or not _is_expected(pixels, directory, reason):
         return None
-    return _plan(directory, header.source, pixels.dtype, reason, options)
+    # Arrays of one bit are of this type, whatever their codec.
+    stored = np.dtype("uint8") if pixels.dtype.kind == "b" else pixels.dtype
+    return _plan(directory, header.source, stored, reason, options)
 
 
 def is_candidate(
@@ -139,7 +141,7 @@ def _is_expected(
     size = (directory.image_length, directory.image_width)
     samples = directory.samples_per_pixel
     shape = size if samples == 1 else (samples, *size) if directory.is_planar else (*size, samples)
-    if pixels.shape != shape or pixels.dtype.kind not in "iufc":
+    if pixels.shape != shape or pixels.dtype.kind not in "biufc":
         return False
     if reason.kind == ErrorKind.UNSUPPORTED_MASK:
         return pixels.dtype.kind == "f"

@@ -6,13 +6,24 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.errors import InvalidOptionError, shorten
 from virtual_tiff.inventory.source_options import SourceOptions
 from virtual_tiff.inventory.table import COLUMNS
 from virtual_tiff.inventory.times import as_time
 from virtual_tiff.storage.addresses import check_reach, is_local, local_path, source_url
 
 _TIME = pa.timestamp("us", "UTC")
+
+
+def as_arrow(table: object) -> pa.Table:
+    """Return the table of another library as one of Arrow."""
+    try:
+        return pa.table(table)
+    except (pa.ArrowException, TypeError) as error:
+        raise InvalidOptionError(
+            f"Arrow has no type for a column of this table: {shorten(error)}",
+            remedy="Pass the columns that are needed alone, with times as datetime64.",
+        ) from error
 
 
 def url_table(urls: Sequence[str]) -> pa.Table:

@@ -40,7 +40,13 @@ from virtual_tiff.inventory.listing import (
 )
 from virtual_tiff.inventory.parquet import read_parquet
 from virtual_tiff.inventory.source_options import SourceOptions
-from virtual_tiff.inventory.source_tables import concatenated, table_of_files, url_table, with_time
+from virtual_tiff.inventory.source_tables import (
+    as_arrow,
+    concatenated,
+    table_of_files,
+    url_table,
+    with_time,
+)
 from virtual_tiff.inventory.stac.items import (
     STAC_METADATA,
     StacRows,
@@ -111,6 +117,7 @@ def read_sources(
             kind=ErrorKind.NO_SOURCES,
             url=_only(sources),
             remedy=reader.items.remedy()
+            or _no_items(sources)
             or f"Listings take names that end in {', '.join(SUFFIXES)}.",
         )
     return concatenated(tables)
@@ -157,7 +164,7 @@ class _Reader:
         if isinstance(source, Mapping):
             return self._stac([(source, None)])
         if hasattr(source, "__arrow_c_stream__"):
-            return self._table(pa.table(source), None)
+            return self._table(as_arrow(source), None)
         if hasattr(source, "to_dict"):  # pystac's Item and ItemCollection
             return self._stac([(source.to_dict(), None)])
         raise InvalidOptionError(
@@ -287,7 +294,16 @@ def _only(sources: object) -> str | None:
     """Return the address of a single source, for an error."""
     if isinstance(sources, list | tuple) and len(sources) == 1:
         return _only(sources[0])
-    return source_url(sources) if isinstance(sources, str | os.PathLike) else None
+    if not isinstance(sources, str | os.PathLike) or os.fspath(sources).startswith(PREFIX):
+        return None
+    return source_url(sources)
+
+
+def _no_items(sources: object) -> str | None:
+    """Return what to do where searches find nothing; `None` if there are other sources."""
+    if all(isinstance(source, str) and source.startswith(PREFIX) for source in each(sources)):
+        return "The search finds no Items, or none that has these assets: widen it."
+    return None
 
 
 def _parsed(data: bytes, url: str) -> Mapping[str, Any]:

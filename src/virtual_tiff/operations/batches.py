@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.parquet import column_names, read_parquet
-from virtual_tiff.inventory.table import Inventory, is_inventory
+from virtual_tiff.inventory.table import SCHEMA, Inventory, is_inventory
 
 #: Rows that are read from a file at once.
 _READ_ROWS = 65_536
@@ -63,14 +63,13 @@ def to_divide(sources: object, images_per_commit: int) -> Inventory | list[Path]
     return found
 
 
-def urls_in(sources: Inventory | Sequence[Path]) -> pa.ChunkedArray:
-    """Return the addresses of all rows; nothing else is read."""
+def column_of(sources: Inventory | Sequence[Path], name: str) -> pa.ChunkedArray:
+    """Return a column of the scan; of files nothing else is read."""
     if isinstance(sources, Inventory):
-        return sources.table["url"]
-    columns = (read_parquet(each, column_names(each) - {"url"})["url"] for each in sources)
-    return pa.chunked_array(
-        [chunk for column in columns for chunk in column.cast(pa.string()).chunks], pa.string()
-    )
+        return sources.table[name]
+    kind = SCHEMA.field(name).type
+    columns = (read_parquet(each, column_names(each) - {name})[name] for each in sources)
+    return pa.chunked_array([chunk for one in columns for chunk in one.cast(kind).chunks], kind)
 
 
 def joined_inventory(parts: Sequence[Inventory]) -> Inventory:

@@ -203,7 +203,8 @@ MEANINGS = {
         "Make several commits of about so many images each, for inventories that are larger than "
         "memory: their files are read piece by piece. After an interruption the same call goes on "
         "where it stopped: what is there unchanged is skipped. Stitched cubes need `along` and "
-        "`grid` then. By default there is one commit, all or nothing.",
+        "`grid` then. By default readers see all or nothing: there is one commit, or, for a new "
+        "cube of more than 250,000 images in the order of time, several that appear together.",
     ),
     "checkpoint": ("str or path", "Folder that lets an interrupted scan go on."),
     "concurrency": ("int", "Headers in flight at once."),

@@ -21,7 +21,7 @@ from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.stac.declared import declared_in
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.inventory.url_columns import with_url_columns
-from virtual_tiff.operations.batches import batches_of, to_divide, urls_in
+from virtual_tiff.operations.batches import batches_of, column_of, to_divide
 from virtual_tiff.operations.files import (
     DEFAULT_CONCURRENCY,
     check_unique,
@@ -151,7 +151,7 @@ def _publish(
 
 def _names_of_all(sources: Inventory | Sequence[Path], names: Names | None) -> Names:
     """Name the groups of all files of an inventory whose rows of one file follow each other."""
-    urls = urls_in(sources).to_pylist()
+    urls = column_of(sources, "url").to_pylist()
     files = [url for number, url in enumerate(urls) if not number or url != urls[number - 1]]
     return dict(zip(files, paths_of(files, names, ""), strict=True)).__getitem__
 

@@ -25,9 +25,9 @@ from virtual_tiff.inventory.source_options import SourceArguments
 from virtual_tiff.inventory.table import SCAN_OPTIONS, Inventory
 from virtual_tiff.operations.batches import (
     COMMON_METADATA,
+    column_of,
     inventory_files,
     joined_inventory,
-    urls_in,
 )
 from virtual_tiff.operations.incremental import list_sources
 from virtual_tiff.operations.options import check_options
@@ -140,7 +140,7 @@ def scan_into(
         As for `scan`.
     """
     check_options("scan_into", options, ScanOptions)
-    target = Path(folder).absolute()
+    target = Path(folder).resolve()
     files = _files_in(target)
     work = target.with_name(f".{target.name}.scan")
     if restart:
@@ -204,7 +204,9 @@ class _Earlier:
         self._files = [file for file, options in zip(files, said, strict=True) if options]
         if len(set(said) - {None}) > 1:
             self._files = []
-        place = pc.fill_null(pc.index_in(urls, value_set=urls_in(self._files)), -1).to_numpy()
+        place = pc.fill_null(
+            pc.index_in(urls, value_set=column_of(self._files, "url")), -1
+        ).to_numpy()
         starts = np.cumsum([0, *(pq.read_metadata(file).num_rows for file in self._files)])
         # Of each address, the number of its file; -1 of those that no file has.
         self._file_of = np.searchsorted(starts, place, side="right") - 1

@@ -18,9 +18,10 @@ from virtual_tiff.cubes.plan import CubePlan
 from virtual_tiff.cubes.stack import plan_cube
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.operations.batches import batches_of, to_divide
+from virtual_tiff.operations.batches import batches_of, inventory_files, to_divide
 from virtual_tiff.operations.files import as_inventory, failed_in, inventory_in, no_rows
 from virtual_tiff.operations.incremental import clashing, known_in_cubes, list_sources
+from virtual_tiff.operations.large import is_large, publish_large
 from virtual_tiff.operations.options import (
     AppendOptions,
     StackOptions,
@@ -151,6 +152,8 @@ def _commits(
 ) -> PublishResult:
     """Make one commit; or several, one for each batch of an inventory, and sum them up."""
     if images_per_commit is None:
+        if (large := _large(target, sources, part, action, **given)) is not None:
+            return large
         return _commit(target, sources, part, action, **given)
     found = to_divide(sources, images_per_commit)
     options = cube_options(dict(given))
@@ -177,6 +180,26 @@ def _commits(
     if not results:
         raise no_rows()
     return combined(results)
+
+
+def _large(
+    target: Target,
+    sources: object,
+    part: Callable[[str, CubePlan], CubePart],
+    action: Action,
+    **given: Any,
+) -> PublishResult | None:
+    """Publish a new cube of a large inventory; `None` for all else."""
+    if action != "publish" or given.get("dry_run"):
+        return None
+    found = sources if isinstance(sources, Inventory) else inventory_files(sources)
+    if not found or not is_large(found, cube_options(dict(given))):
+        return None
+
+    def commit_one(aside: Target, batch: Inventory) -> PublishResult:
+        return _commit(aside, batch, part, action, resumes=True, **given | {"branch": aside.branch})
+
+    return publish_large(target, found, commit_one)
 
 
 def _commit(

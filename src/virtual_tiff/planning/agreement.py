@@ -12,7 +12,7 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from struct import error as StructError
 from struct import unpack
 from typing import Any
@@ -291,9 +291,10 @@ class _Comparison:
         if index == 0:
             self._first = document
         for key in self._keys:
-            value, first = listed(key, document.get(key)), listed(key, self._first.get(key))
+            value, first = document.get(key), self._first.get(key)
             if value is first is None:
                 continue
+            value, first = listed(key, value), listed(key, first)
             if key == COLLECTION and (value is None or first is None):
                 self._first = {**self._first, key: value or first}
                 continue
@@ -365,11 +366,19 @@ def _shared(one: Document, other: Document) -> dict[str, JSON]:
             shared[key] = value
             continue
         if key in JSON_TEXT and isinstance(value, str) and isinstance(theirs, str):
-            if part := _part(json.loads(value), json.loads(theirs)):
-                shared[key] = json_text(part)
+            before = _parsed(value)
+            if part := _part(before, json.loads(theirs)):
+                shared[key] = value if part == before else json_text(part)
         elif part := _part(value, theirs):
             shared[key] = part
     return shared
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> JSON:
+    """Return the value of a text that many are compared with; do not modify it."""
+    value: JSON = json.loads(text)
+    return value
 
 
 def _part(one: JSON, other: JSON) -> JSON:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 
 import icechunk
@@ -133,6 +134,41 @@ class Target:
                 repository.create_branch(self.branch, repository.lookup_branch(_MAIN))
         return repository
 
+    @contextmanager
+    def aside(self) -> Iterator[Target]:
+        """Yield a branch beside this one, whose commits all appear here at the end, at once.
+
+        After an error, or a kill, nothing appears; the next call removes the branch that a killed
+        one left.
+
+        Raises
+        ------
+        RepositoryError
+            With kind `conflict`: another writer has committed to this branch since.
+        """
+        other = copy(self)
+        other.branch = f"{self.branch}.aside"
+        with icechunk_errors(self.location), locked(self.folder):
+            repository = self._open()
+            start = None
+            if repository is not None:
+                start = repository.lookup_branch(self._start(repository))
+                _without(repository, other.branch).create_branch(other.branch, start)
+        try:
+            yield other
+            with icechunk_errors(self.location), locked(self.folder):
+                repository = icechunk.Repository.open(self.storage)
+                last = repository.lookup_branch(other.branch)
+                if self.branch in repository.list_branches():
+                    # The first snapshot of a repository that was made in between.
+                    start = start or list(repository.ancestry(branch=other.branch))[-1].id
+                    repository.reset_branch(self.branch, last, from_snapshot_id=start)
+                else:
+                    repository.create_branch(self.branch, last)
+        finally:
+            with suppress(icechunk.IcechunkError), locked(self.folder):
+                _without(icechunk.Repository.open(self.storage), other.branch)
+
     def _open(self) -> icechunk.Repository | None:
         if exists(self.storage, self.location):
             return icechunk.Repository.open(self.storage)
@@ -170,3 +206,10 @@ class Target:
             url=text_of(self.location),
             remedy="Name another location, or pass into_existing=True to add to it.",
         )
+
+
+def _without(repository: icechunk.Repository, branch: str) -> icechunk.Repository:
+    """Remove a branch, if it is there."""
+    if branch in repository.list_branches():
+        repository.delete_branch(branch)
+    return repository

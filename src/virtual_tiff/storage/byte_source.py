@@ -22,7 +22,7 @@ from virtual_tiff.storage.version import FileVersion
 #: end of a file is read in many small steps.
 BLOCK_SIZE = 64 * 1024
 #: Bytes that are cached of reads beyond the first GET.
-CACHE_SIZE = 64 * 1024 * 1024
+CACHE_SIZE = 32 * 1024 * 1024
 #: Bytes of a block of reads from threads, where they are small.
 SMALL_BLOCK = 512
 #: Requests of `read_ahead` that are in flight.

@@ -1,4 +1,4 @@
-"""List the TIFFs of STAC Items: choose assets, and read what Items say about their values.
+"""List the TIFFs of STAC Items, with what the Items say.
 
 Items come as JSON (STAC 1.0 and 1.1, Items and ItemCollections), from pystac, or as rows of STAC
 GeoParquet. All become the same mappings, so the same Item gives the same columns.
@@ -7,44 +7,33 @@ GeoParquet. All become the same mappings, so the same Item gives the same column
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from fnmatch import fnmatchcase
 from math import isfinite
 from typing import Any
 
 import pyarrow as pa
 
-from virtual_tiff.catalog.search import number_matched
+from virtual_tiff.catalog.pages import is_item, number_matched
 from virtual_tiff.errors import InvalidOptionError, shorten
 from virtual_tiff.inventory.source_options import SourceOptions
+from virtual_tiff.inventory.stac.assets import (
+    Item,
+    asset_address,
+    is_chosen,
+    matches,
+    objects_in,
+)
 from virtual_tiff.inventory.stac.metadata import metadata_of, plain_number
 from virtual_tiff.inventory.times import as_time
-from virtual_tiff.storage.addresses import check_reach, linked_url, source_url
+from virtual_tiff.storage.addresses import check_reach
 
 #: Name of the column with what Items say about the values of their assets, JSON.
 STAC_METADATA = "stac_metadata"
 
-type Item = Mapping[str, Any]
-type Asset = Mapping[str, Any]
+_log = logging.getLogger(__name__)
 
-#: Media types of TIFFs, without parameters.
-_TIFF = frozenset(
-    {
-        "image/tiff",
-        "image/tif",
-        "image/x-tiff",
-        "image/geotiff",
-        "image/x-geotiff",
-        "image/vnd.stac.geotiff",
-        "application/geotiff",
-    }
-)
-#: Media types that say nothing.
-_UNTYPED = frozenset({"", "application/octet-stream", "binary/octet-stream"})
-_SUFFIXES = (".tif", ".tiff", ".gtiff", ".btf")
-#: Roles of pictures for people (STAC best practices, "List of Asset Roles").
-_PREVIEWS = frozenset({"thumbnail", "overview", "browse"})
 #: Columns of STAC GeoParquet that are not properties.
 _STRUCTURE = (
     "id",
@@ -80,6 +69,7 @@ class StacRows:
         self._names: dict[str, None] = dict.fromkeys(("url", "item", "collection", "asset"))
         #: Keys of all assets, for the error about those that no Item has.
         self.keys: dict[str, None] = {}
+        self._items = self._without_rows = 0
 
     def add(self, document: Mapping[str, Any], url: str | None) -> None:
         """Add an Item or an ItemCollection; relative links start from `url`."""
@@ -93,10 +83,11 @@ class StacRows:
         self._names.update(dict.fromkeys(properties))
         assets = {key: one for key, one in item["assets"].items() if one is not None}
         self.keys.update(dict.fromkeys(assets))
+        before = len(self._rows)
         for key, asset in assets.items():
             if not is_chosen(key, asset, item, self._options):
                 continue
-            address = _address(key, asset, item, url, self._options.alternate)
+            address = asset_address(key, asset, item, url, self._options.alternate)
             check_reach(url, [address])
             row = {
                 **properties,
@@ -108,6 +99,8 @@ class StacRows:
             if self._options.stac_metadata == "use":
                 row[STAC_METADATA] = metadata_of(asset, item)
             self._rows.append(row)
+        self._items += 1
+        self._without_rows += len(self._rows) == before
 
     def take(self) -> pa.Table:
         """Return the rows as a table, and clear them."""
@@ -123,12 +116,16 @@ class StacRows:
         return f"Name assets of the Items by their keys: {shorten(', '.join(self.keys))}."
 
     def check(self) -> None:
-        """Refuse keys and patterns of assets that no Item has."""
+        """Refuse keys and patterns of assets that no Item has; log how many Items have none."""
         for wanted in self._options.assets or ():
-            if self.keys and not any(_matches(key, wanted) for key in self.keys):
+            if self.keys and not any(matches(key, wanted) for key in self.keys):
                 raise InvalidOptionError(
                     f"the Items have no asset {wanted!r}, but {', '.join(self.keys)}.",
                 )
+        if 0 < self._without_rows < self._items:
+            _log.warning(
+                "%d of %d Items have none of the assets to scan", self._without_rows, self._items
+            )
 
 
 def items_of_table(table: pa.Table) -> Iterator[Item]:
@@ -178,26 +175,25 @@ def _with_both_codes(properties: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = dict(properties)
     code, number = found.get("proj:code"), found.get("proj:epsg")
-    if code is None and number is None:
-        return {k: v for k, v in found.items() if k not in ("proj:code", "proj:epsg")}
     if code is None and isinstance(number, int | float) and isfinite(number):
         found["proj:code"] = f"EPSG:{int(number)}"
     elif number is None and str(code).startswith("EPSG:") and str(code)[5:].isdecimal():
         found["proj:epsg"] = int(str(code)[5:])
-    return found
+    codes = ("proj:code", "proj:epsg")
+    return {name: v for name, v in found.items() if v is not None or name not in codes}
 
 
 def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:
     is_collection = document.get("type") == "FeatureCollection"
     items = document.get("features") if is_collection else [document]
-    if not isinstance(items, list) or not all(_is_item(item) for item in items):
+    if not isinstance(items, list) or not all(map(is_item, items)):
         raise InvalidOptionError(
             "this is not a STAC Item or ItemCollection.",
             url=url,
             remedy="Put a list of URLs into a text file, one on each line.",
         )
     matched = number_matched(document) if is_collection else None
-    links = _mappings(document, "links") if is_collection else ()
+    links = objects_in(document, "links") if is_collection else ()
     has_next = any(link.get("rel") == "next" for link in links)
     if has_next if matched is None else matched > len(items):
         of = "" if matched is None else f" of {matched}"
@@ -207,86 +203,6 @@ def _items_in(document: Mapping[str, Any], url: str | None) -> Sequence[Item]:
             remedy="Search with pystac-client, which follows every page, and name its Items.",
         )
     return items
-
-
-def _is_item(item: object) -> bool:
-    return (
-        isinstance(item, Mapping)
-        and item.get("type") == "Feature"
-        and isinstance(item.get("properties") or {}, Mapping)
-        and isinstance(assets := item.get("assets"), Mapping)
-        and all(asset is None or isinstance(asset, Mapping) for asset in assets.values())
-    )
-
-
-def _mappings(said: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """Return the objects of a list; none if there is something else."""
-    value = said.get(name)
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
-
-
-def is_chosen(key: str, asset: Asset, item: Item, options: SourceOptions) -> bool:
-    """Return whether an asset is to be scanned.
-
-    An asset that is named by its key is taken whatever it is. A pattern, a role and a resolution
-    choose among the TIFFs; pictures for people only if their role is asked for.
-    """
-    said = asset.get("roles")
-    roles = {role for role in said if isinstance(role, str)} if isinstance(said, list) else set()
-    if options.asset_roles is not None and not roles.intersection(options.asset_roles):
-        return False
-    if options.asset_gsd is not None and _gsd(asset, item) != options.asset_gsd:
-        return False
-    if options.assets is not None and key in options.assets:
-        return True
-    if options.assets is not None and not any(_matches(key, one) for one in options.assets):
-        return False
-    wanted = roles.intersection(options.asset_roles or ())
-    is_preview = bool(roles & _PREVIEWS) and "data" not in roles and not wanted & _PREVIEWS
-    return _is_tiff(asset) and not is_preview
-
-
-def _matches(key: str, wanted: str) -> bool:
-    return key == wanted or fnmatchcase(key, wanted)
-
-
-def _is_tiff(asset: Asset) -> bool:
-    media = str(asset.get("type") or "").partition(";")[0].strip().lower()
-    path = str(asset.get("href", "")).partition("?")[0].lower()
-    return media in _TIFF or (media in _UNTYPED and path.endswith(_SUFFIXES))
-
-
-def _gsd(asset: Asset, item: Item) -> float | None:
-    """Return the resolution of an asset: its own, that of its bands, or that of the Item."""
-    bands = [band for name in ("bands", "raster:bands") for band in _mappings(asset, name)]
-    for said in (asset, *bands):
-        for name in ("gsd", "raster:spatial_resolution", "spatial_resolution"):
-            if isinstance(said.get(name), int | float):
-                return float(said[name])
-    gsd = (item.get("properties") or {}).get("gsd")
-    return float(gsd) if isinstance(gsd, int | float) else None
-
-
-def _address(key: str, asset: Asset, item: Item, url: str | None, alternate: str | None) -> str:
-    """Return the address of an asset, or its alternate one (Alternate Assets extension)."""
-    if alternate is not None and asset.get("alternate:name") != alternate:
-        said = asset.get("alternate")
-        others: Mapping[str, Asset] = said if isinstance(said, Mapping) else {}
-        if not isinstance(others.get(alternate), Mapping):
-            raise InvalidOptionError(
-                f"asset {key!r} of Item {item.get('id')!r} has no alternate {alternate!r}, but "
-                f"{', '.join(others) or 'none'}.",
-                url=url,
-            )
-        asset = others[alternate]
-    href = asset.get("href")
-    if not isinstance(href, str):
-        raise InvalidOptionError(f"asset {key!r} of Item {item.get('id')!r} has no href.", url=url)
-    base = url
-    if base is None and "://" not in href:
-        own = (link.get("href") for link in _mappings(item, "links") if link.get("rel") == "self")
-        base = next((source_url(each) for each in own if isinstance(each, str)), None)
-    return source_url(href) if base is None else linked_url(base, href)
 
 
 def _plain(value: Any) -> Any:

@@ -8,9 +8,7 @@ from math import isfinite
 from typing import Any
 
 from virtual_tiff.errors import shorten
-
-type Item = Mapping[str, Any]
-type Asset = Mapping[str, Any]
+from virtual_tiff.inventory.stac.assets import Asset, Item
 
 #: Widest integer of a field of bits.
 _MAX_BITS = 64

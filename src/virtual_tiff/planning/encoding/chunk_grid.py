@@ -215,11 +215,12 @@ def _byte_counts(
     # tifffile, a tile is missing then, and one of several strips too.
     one_strip = counts.size == offsets.size == 1 and not ifd.is_tiled
     absent = counts.size == 0 or (one_strip and not counts.any())
-    if not compressed and absent:
+    one_in_each_plane = offsets.shape[1:] == (1, 1)
+    if absent and one_in_each_plane and not compressed:
         return np.full(offsets.shape, segment_bytes, np.uint64)
-    if absent and offsets.size == 1 and 0 < int(offsets.flat[0]) < file_size:
-        # One segment without a byte count: it ends at the end of the file, and every decoder stops
-        # at the end of its stream.
+    if absent and one_in_each_plane and bool(np.all((offsets > 0) & (offsets < file_size))):
+        # Segments without a byte count end at the end of the file, and every decoder stops at the
+        # end of its stream. Of several in a plane, libtiff refuses and tifffile reads the first.
         return np.array(file_size, np.uint64) - offsets
     return _shaped(ifd, counts, _counts_tag(ifd))
 

@@ -38,9 +38,19 @@ _JPEG_XR = frozenset({Compression.JPEG_XR, Compression.JPEG_XR_NDPI})
 WEBP = frozenset({Compression.WEBP, Compression.WEBP_OLD})
 #: CCITT compressions: decoders stop at the end of the data and leave further rows white.
 CCITT = frozenset({Compression.CCITT_RLE, Compression.CCITT_T4, Compression.CCITT_T6})
+#: Electron events, with the bits of a count of pixels, and of places within a pixel.
+_EER = {Compression.EER_V0: (8, 2, 2), Compression.EER_V1: (7, 2, 2), Compression.EER_V2: (7, 2, 2)}
+_EER_TAGS = (Tag.EER_SKIP_BITS, Tag.EER_HORIZONTAL_BITS, Tag.EER_VERTICAL_BITS)
 
 IMAGE_COMPRESSIONS = (
-    _JPEG | _JPEG_2000 | _JPEG_XL | _JPEG_XR | CCITT | WEBP | {Compression.PNG, Compression.LERC}
+    _JPEG
+    | _JPEG_2000
+    | _JPEG_XL
+    | _JPEG_XR
+    | CCITT
+    | WEBP
+    | {Compression.PNG, Compression.LERC}
+    | _EER.keys()
 )
 #: Compressions that do not tell what a segment holds: 33004 and 33007 are also raw YCbCr of Aperio,
 #: and old-style JPEG has several forms.
@@ -74,6 +84,8 @@ def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ..
     compression = ifd.compression
     if compression in CCITT:
         return (_ccitt(ifd),)
+    if compression in _EER:
+        return (_eer(ifd),)
     if sample.is_packed and (compression not in _JPEG | _JPEG_2000 | _JPEG_XL):
         raise ifd.unsupported(
             ErrorKind.UNSUPPORTED_DATA_TYPE,
@@ -197,6 +209,38 @@ def _ccitt(ifd: ImageFileDirectory) -> Codec:
     # Writers fill before end-of-line codes whether the tag says so or not, and libtiff skips that.
     # Without this bit imagecodecs returns white rows; with it, it reads streams without fill too.
     return {"name": "imagecodecs_ccittfax3", "configuration": {"t4options": options | _FILL_BITS}}
+
+
+def _eer(ifd: ImageFileDirectory) -> Codec:
+    """Return the codec of Electron Event Representation, of which an image is 1 where one was.
+
+    The numbers of its compressions are those of other formats too, which have more bits.
+    """
+    rows, columns = ifd.segment_shape
+    usual = _EER[Compression(ifd.compression)]
+    given = ifd.other_tags if ifd.compression == Compression.EER_V2 else {}
+    values = map(given.get, _EER_TAGS, usual)
+    skip, horizontal, vertical = (value if isinstance(value, int) else 0 for value in values)
+    is_possible = (
+        1 <= horizontal <= 4 and 1 <= vertical <= 4 and 9 <= skip + horizontal + vertical <= 16
+    )
+    # The decoder reads words of 64 bits.
+    is_whole = ifd.image_length % rows == 0 and not (ifd.byte_counts % 8).any()
+    if ifd.bits_per_sample != (1,) or not is_possible or not is_whole:
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_COMPRESSION,
+            Tag.COMPRESSION,
+            "this is no image of electron events (EER), or one that its codec does not decode.",
+        )
+    return {
+        "name": "imagecodecs_eer",
+        "configuration": {
+            "shape": [rows, columns],
+            "skipbits": skip,
+            "horzbits": horizontal,
+            "vertbits": vertical,
+        },
+    }
 
 
 def _lerc(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:

@@ -20,7 +20,9 @@ _COG_WITH_MASK = b"MASK_INTERLEAVED_WITH_IMAGERY=YES"
 _COG_BYTES = 512
 #: Bytes that the entries of most directories take.
 _USUAL = SPREAD_BYTES // 8
-_DEPENDENT = NewSubfileType.REDUCED_RESOLUTION | NewSubfileType.MASK
+# Integers, since `&` of flags takes ten times as long.
+_MASK = int(NewSubfileType.MASK)
+_DEPENDENT = int(NewSubfileType.REDUCED_RESOLUTION) | _MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ async def find_following(header: Header, source: ByteSource) -> Following:
             break
         kind = _subfile_type(directory)
         pages = pages or not kind & _DEPENDENT
-        masks = masks or kind & _DEPENDENT == NewSubfileType.MASK
+        masks = masks or kind & _DEPENDENT == _MASK
     return Following(pages, masks)
 
 

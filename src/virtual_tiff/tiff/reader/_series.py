@@ -29,7 +29,7 @@ from virtual_tiff.tiff.series import IFDPath, Level, Series
 #: Pages of all images of a file, missing ones included.
 MAX_PAGES = 2**20
 #: Formats whose pages are not images, or whose metadata is not bounded.
-_REFUSED = frozenset({"eer", "flimage"})
+_REFUSED = frozenset({"flimage"})
 
 
 async def read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:

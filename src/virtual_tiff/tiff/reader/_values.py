@@ -29,6 +29,8 @@ SEGMENT_TAGS = frozenset(
 _PARSED_TEXTS = frozenset({Tag.GDAL_METADATA, Tag.GEO_ASCII_PARAMS})
 #: Number of values from which they are read as an array, not a tuple.
 MANY_VALUES = 64
+#: Bytes that a plan takes for each segment, whose tables several directories may share.
+_PLANNED_BYTES = 16
 #: Sub-IFDs of one directory, and levels of nesting. Pyramids have some dozens and one.
 MAX_SUB_IFDS = 65_536
 MAX_DEPTH = 4
@@ -81,7 +83,7 @@ class Values:
             positions = whole_numbers(tags.pop(Tag.SUB_IFDS), Tag.SUB_IFDS, index).tolist()
             sub_ifds = await self._sub_ifds(positions, index, seen, notes)
         self._source.budget.check()
-        return build_ifd(
+        built = build_ifd(
             tags,
             index=index,
             position=directory.position,
@@ -90,6 +92,9 @@ class Values:
             notes=tuple(notes),
             shared=self._shared,
         )
+        if built.offsets.size > MANY_VALUES:
+            self._source.budget.keep(_PLANNED_BYTES * built.offsets.size)
+        return built
 
     async def _sub_ifds(
         self, positions: list[int], index: tuple[int, ...], seen: set[int], notes: list[str]
@@ -144,7 +149,7 @@ def charge(budget: Budget, tag: int, kind: int, count: int) -> None:
         # Texts become texts and attributes, those of XML and GeoKeys also parts of them; other
         # values become Python numbers, and tiepoints GCPs of them.
         each = 150 if tag == Tag.MODEL_TIEPOINT else 40
-        texts = 4 if tag in _PARSED_TEXTS else 2
+        texts = 4 if tag in _PARSED_TEXTS else 3
         budget.keep(texts * nbytes if kind == FieldType.ASCII else nbytes + each * count)
 
 
@@ -196,13 +201,18 @@ def _decoded(kind: int, count: int, data: bytes, order: str) -> Any:
     if kind in _BYTES:
         return data[:count]
     if kind == FieldType.SBYTE:
-        return tuple(np.frombuffer(data, np.int8, count).tolist())
+        signed = np.frombuffer(data, np.int8, count)
+        return signed if count > MANY_VALUES else tuple(signed.tolist())
+    if count > MANY_VALUES:
+        pairs = np.frombuffer(data, order + _RATIONALS[kind], 2 * count).reshape(-1, 2)
+        ratios = np.full(count, np.nan)
+        return np.divide(pairs[:, 0], pairs[:, 1], out=ratios, where=pairs[:, 1] != 0)
     numbers = struct.unpack_from(f"{order}{2 * count}{_RATIONALS[kind]}", data)
-    ratios = tuple(
+    fractions = tuple(
         numerator / denominator if denominator else float("nan")
         for numerator, denominator in zip(numbers[::2], numbers[1::2], strict=True)
     )
-    return ratios[0] if count == 1 else ratios
+    return fractions[0] if count == 1 else fractions
 
 
 def decode_text(data: bytes) -> str:

@@ -1,0 +1,57 @@
+"""Publish a large inventory in several commits that appear at once, for less memory and time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+
+from virtual_tiff.cubes.options import CubeOptions
+from virtual_tiff.errors import MismatchError, VirtualTIFFError
+from virtual_tiff.inventory.table import Inventory
+from virtual_tiff.operations.batches import batches_of, column_of
+from virtual_tiff.publishing.cube import has_cube
+from virtual_tiff.publishing.results import PublishResult, combined
+from virtual_tiff.publishing.target import Target
+
+#: Images of a commit: Icechunk looks at all references of a commit for each manifest of it.
+_AT_ONCE = 250_000
+
+
+def is_large(sources: Inventory | Sequence[Path], options: CubeOptions) -> bool:
+    """Return whether an inventory takes several commits that make the cube of one.
+
+    Its rows are in the order of time, and none of the options depends on all images.
+    """
+    if options.stitch or options.masks or options.on_gap != "raise" or options.item_properties:
+        return False
+    if options.on_mismatch != "raise" or options.along not in (None, "datetime", ("datetime",)):
+        return False
+    times = column_of(sources, "datetime")
+    if len(times) <= _AT_ONCE or times.null_count:
+        return False
+    return bool(np.all(np.diff(pc.cast(times, "int64").to_numpy()) >= 0))
+
+
+def publish_large(
+    target: Target,
+    sources: Inventory | Sequence[Path],
+    commit: Callable[[Target, Inventory], PublishResult],
+) -> PublishResult | None:
+    """Make several commits that appear at once; `None`, and no change, where one may do better.
+
+    That one compares all images, and its error names all that differ.
+    """
+    before = target.store()
+    try:
+        with target.aside() as aside:
+            result = combined([commit(aside, batch) for batch in batches_of(sources, _AT_ONCE)])
+            cubes = result.added.items()
+            if any(added.skipped or (before and has_cube(before, path)) for path, added in cubes):
+                raise MismatchError("images or cubes are there already.")
+    except VirtualTIFFError:
+        return None
+    return replace(result, branch=target.branch)
