@@ -54,7 +54,7 @@ EVEN = ([0, 48], [0, 64, 128])
 OVERLAPPING = ([0, 40], [0, 60, 128])
 
 
-def write_tile(path: Path, row: float, column: int, *, seed: int, **options: Any) -> None:
+def write_tile(path: Path, row: float, column: float, *, seed: int, **options: Any) -> None:
     """Write an image of 48 × 64 pixels of 10 m, with its first pixel in a row and a column."""
     given: dict[str, Any] = {"COMPRESS": "DEFLATE", "nodata": 7} | options
     shape = given.pop("shape", SIZE)
@@ -196,6 +196,37 @@ def test_origins_half_a_pixel_apart_are_on_no_lattice(tmp_path: Path) -> None:
     with pytest.raises(MismatchError) as caught:
         published(tmp_path)
     assert caught.value.kind == ErrorKind.MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("columns", "step", "is_one"),
+    [
+        ([0, 64.009], 10.0, True),
+        ([0, 64.012], 10.0, False),
+        ([0, 64.5], 10.0, False),
+        ([0, 64.5, 129, 193.5], 10.0, False),
+        ([0, 200.3], 10.0, False),
+        # The fitted pixel has 9.9962 m, which is 9.996 with three decimals; 9.9984 is not.
+        ([0, 6.4 * 9.9962], 9.996, True),
+        ([0, 6.4 * 9.9984], 9.996, False),
+    ],
+)
+def test_pixels_are_not_stretched_over_a_shift(
+    columns: list[float], step: float, is_one: bool, tmp_path: Path
+) -> None:
+    """Any two origins are on some lattice, whose pixels are longer than those of the images."""
+    for number, column in enumerate(columns):
+        path = tmp_path / "a" / f"t{number}_20240101.tif"
+        write_tile(path, 0, column, seed=1, step=step, down=-step, **TILES_DIVIDE)
+    table = scanned(tmp_path / "a").table
+    if is_one:
+        assert fitted(table, 0.01).corners[:, 1].tolist() == [0, 64]
+        return
+    with pytest.raises(MismatchError) as caught:
+        fitted(table, 0.01)
+    assert caught.value.kind == ErrorKind.MISMATCH
+    # A caller may say that the shift is of no importance.
+    assert fitted(table, 0.6).corners.shape == (len(columns), 2)
 
 
 def scanned_with(
@@ -452,6 +483,31 @@ def test_appended_levels_are_those_of_the_cube(tmp_path: Path) -> None:
         found = flat(opened(open_repository(repo), f"cube/{level}"))
         with rasterio.open(last, overview_level=0 if level == "1" else None) as file:
             assert np.array_equal(found.values[:, -width:], file.read(1))
+
+
+def test_a_level_that_a_later_tile_does_not_fit(tmp_path: Path) -> None:
+    """One tile fits every level; the next is an odd number of pixels away."""
+    for folder, column in (("a", 0), ("b", 61)):
+        path = tmp_path / folder / f"t{column}.tif"
+        write_tile(path, 0, column, seed=column + 1, **TILES_DIVIDE)
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2], rasterio.enums.Resampling.nearest)
+    repo, folders = str(tmp_path / "repo"), [str(tmp_path / folder) for folder in "ab"]
+    given: dict[str, Any] = {"stitch": True, "overviews": True}
+    assert stack(folders[0], repo, grid="tiles", **given).added[""].levels == 2
+    with pytest.raises(MismatchError) as caught:
+        append(folders[1], repo, **given)
+    assert caught.value.kind == ErrorKind.MISMATCH
+    assert "level 1" in caught.value.message
+    # As the remedy says.
+    added = stack(folders, str(tmp_path / "anew"), **given).added[""]
+    assert (added.levels, added.images) == (1, 2)
+    assert any("level 1" in note for note in added.notes)
+    bare = str(tmp_path / "bare")
+    stack(folders[0], bare, grid="tiles", stitch=True)
+    append(folders[1], bare, stitch=True)
+    paths = [tmp_path / "a" / "t0.tif", tmp_path / "b" / "t61.tif"]
+    assert np.array_equal(flat(opened(open_repository(bare))).values, mosaic(paths))
 
 
 def test_a_regular_grid_that_cannot_grow_says_so(tmp_path: Path) -> None:

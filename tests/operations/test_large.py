@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+import zarr
 from rasterio.enums import Resampling
 
 from tests.helpers.archive import opened, read_paths, scanned, write_scene, write_scenes
@@ -18,6 +20,7 @@ from virtual_tiff import Inventory, VirtualTIFF, append, open_repository, publis
 from virtual_tiff.errors import ErrorKind, MismatchError, RepositoryError, VirtualTIFFError
 from virtual_tiff.operations import large
 from virtual_tiff.operations.batches import batches_of
+from virtual_tiff.publishing import target
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +89,9 @@ def datasets(repo: str, branch: str) -> dict[str, xr.Dataset]:
     return {f"cube{node.path}".rstrip("/"): node.to_dataset() for node in tree.leaves}
 
 
-def test_readers_see_all_or_nothing(repo: str, tmp_path: Path) -> None:
+def test_readers_see_all_or_nothing(
+    repo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     paths = write_scenes(tmp_path / "a", 6)
     inventory = scanned(*paths)
     seen: list[int] = []
@@ -103,9 +108,13 @@ def test_readers_see_all_or_nothing(repo: str, tmp_path: Path) -> None:
     assert (commits(repo), branches(repo)) == (0, {"main"})
     # What a killed process leaves.
     left = icechunk.Repository.open(icechunk.local_filesystem_storage(repo))
-    left.create_branch("main.aside", left.lookup_branch("main"))
+    left.create_branch("main.aside-12345678", left.lookup_branch("main"))
+    left.create_branch("main.other", left.lookup_branch("main"))
     assert stack(inventory, repo).images == 6
-    assert (commits(repo), branches(repo)) == (3, {"main"})
+    assert (commits(repo), branches(repo)) == (3, {"main", "main.other", "main.aside-12345678"})
+    monkeypatch.setattr(target, "_ABANDONED", timedelta(0))
+    stack(inventory, repo, group="again")
+    assert branches(repo) == {"main", "main.other"}
     assert np.array_equal(opened(open_repository(repo))["data"].values, read_paths(paths))
 
 
@@ -115,8 +124,8 @@ def test_a_commit_of_another_writer_in_between(
     paths = write_scenes(tmp_path / "a", 5)
     publish(paths[:1], repo, group="first")
 
-    def interrupted(inventory: Inventory, size: int) -> Iterator[Inventory]:
-        for number, batch in enumerate(batches_of(inventory, size)):
+    def interrupted(inventory: Inventory, *options: Any) -> Iterator[Inventory]:
+        for number, batch in enumerate(batches_of(inventory, *options)):
             if number == 1:
                 publish(paths[:1], repo, group="second")
             yield batch
@@ -127,6 +136,40 @@ def test_a_commit_of_another_writer_in_between(
     assert (commits(repo), branches(repo)) == (3, {"main"})
     assert np.array_equal(opened(open_repository(repo), "cube")["data"].values, read_paths(paths))
     assert verify(repo, sample=None).exit_status == 0
+
+
+def test_two_large_cubes_at_once(
+    repo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = write_scenes(tmp_path / "a", 5)
+    inventory = scanned(*paths)
+    publish(paths[:1], repo, group="first")
+    inner: list[str | None] = []
+
+    def interleaved(inventory: Inventory, *options: Any) -> Iterator[Inventory]:
+        for number, batch in enumerate(batches_of(inventory, *options)):
+            if number == 2 and not inner:
+                # Another writer begins and ends in between.
+                inner.append(None)
+                inner.append(stack(inventory, repo, group="two").snapshot_id)
+                assert open_repository(repo).lookup_branch("main") == inner[-1]
+                assert not opened_groups(repo) & {"one"}
+            yield batch
+
+    monkeypatch.setattr(large, "batches_of", interleaved)
+    assert stack(inventory, repo, group="one").images == 5
+    assert opened_groups(repo) == {"first", "one", "two"}
+    assert branches(repo) == {"main"}
+    for group in ("one", "two"):
+        values = opened(open_repository(repo), group)["data"].values
+        assert np.array_equal(values, read_paths(paths))
+    assert verify(repo, sample=None).exit_status == 0
+
+
+def opened_groups(repo: str) -> set[str]:
+    """Return the names of the groups that readers of the branch see."""
+    store = open_repository(repo).readonly_session("main").store
+    return {name for name, _ in zarr.open_group(store, mode="r").groups() if name[0] != "_"}
 
 
 def raised(inventory: Inventory, repo: str, **options: Any) -> VirtualTIFFError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,8 @@ type Floats = NDArray[np.float64]
 _STRETCH = 0.1
 #: Greatest error, in pixels, with which the pixel size of the tags is kept, not a fitted one.
 _EXACT = 1e-6
+#: Digits of a pixel size from which it may be rounded.
+_ROUNDED = 3
 #: Lattices that an error describes.
 _NAMED = 12
 #: Groups of images that are compared with each other, whether they are on one lattice.
@@ -92,11 +95,14 @@ def fitted(
     for axis, (scale, start) in enumerate(_PARTS):
         line = None if known is None else (known[start], known[scale])
         step = _usual(transforms[:, scale], sizes[:, axis])
-        origin, step, exact = _line(transforms[:, start], step, line)
+        origin, fit, exact = _line(transforms[:, start], step, line)
         corners[:, axis] = np.rint(exact)
-        lines.append((origin, step))
+        lines.append((origin, fit))
+        longest = int(sizes[:, axis].max())
         # Not the opposite comparison, which a NaN would pass.
-        if not np.abs(exact - corners[:, axis]).max() <= snap:
+        if not np.abs(exact - corners[:, axis]).max() <= snap or (
+            known is None and abs(fit / step - 1) * longest > _stretch(step, longest, snap)
+        ):
             raise _off(table, snap, existing, listed=listed)
     grid = ImageGrid.of_row(table.select(list(GRID)).slice(0, 1).to_pylist()[0])
     extra = {key: value for key, value in grid.extra_georeferencing.items() if key in _SHARED}
@@ -171,6 +177,18 @@ def _line(
             step = float(from_middle @ (values - values.mean()) / (from_middle @ from_middle))
         start = float(values.mean() - step * whole.mean())
     return start, step, ((values - start) / step)[inverse]
+
+
+def _stretch(step: float, size: int, snap: float) -> float:
+    """Return how much longer than by its pixel size an image may be on a lattice, in pixels.
+
+    Few images are on some lattice wherever they begin: two that are half a pixel apart from whole
+    pixels are on one of pixels half a pixel longer. A size of few digits, such as 10, is exact;
+    others are rounded by half a unit of their last digit.
+    """
+    _, digits, exponent = Decimal(repr(step)).normalize().as_tuple()
+    rounded = 0.5 * 10.0 ** int(exponent) / abs(step) if len(digits) >= _ROUNDED else 0.0
+    return max(snap, min(_STRETCH, snap + rounded * size))
 
 
 def _usual(steps: Floats, sizes: NDArray[np.int64]) -> float:

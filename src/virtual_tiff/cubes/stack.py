@@ -259,6 +259,16 @@ def _with_overviews(
             overviews.append(cube_of(*level, options, there))
         except MismatchError as error:
             if existing:
-                raise
+                raise _beyond_level(number, error) from error
             notes.append(f"level {number} of the overviews is left out: {error.message}")
     return replace(cube, overviews=tuple(overviews), notes=tuple(notes))
+
+
+def _beyond_level(number: int, error: MismatchError) -> MismatchError:
+    """Make the error of images that fit a cube, but one of whose overviews does not."""
+    return MismatchError(
+        f"level {number} of the overviews: {error.message}",
+        url=error.url,
+        remedy="Make the cube anew with all images, which leaves out levels that some do not fit, "
+        "or without overviews; or put these images into another group.",
+    )

@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import icechunk
 from icechunk import IcechunkStore
@@ -36,6 +38,8 @@ _MAIN = "main"
 #: Seconds to wait for another writer that is making the same repository, in all and at first.
 _PATIENCE = 10.0
 _FIRST_WAIT = 0.05
+#: Age of branches that killed writers left; one in use is written to every minute.
+_ABANDONED = timedelta(days=1)
 
 
 class Target:
@@ -138,8 +142,8 @@ class Target:
     def aside(self) -> Iterator[Target]:
         """Yield a branch beside this one, whose commits all appear here at the end, at once.
 
-        After an error, or a kill, nothing appears; the next call removes the branch that a killed
-        one left.
+        After an error, or a kill, nothing appears. Each call has a branch of its own; those that
+        killed ones left are removed after a day.
 
         Raises
         ------
@@ -147,13 +151,15 @@ class Target:
             With kind `conflict`: another writer has committed to this branch since.
         """
         other = copy(self)
-        other.branch = f"{self.branch}.aside"
+        names = f"{self.branch}.aside-"
+        other.branch = f"{names}{uuid4().hex[:8]}"
         with icechunk_errors(self.location), locked(self.folder):
             repository = self._open()
             start = None
             if repository is not None:
+                _remove_abandoned(repository, names)
                 start = repository.lookup_branch(self._start(repository))
-                _without(repository, other.branch).create_branch(other.branch, start)
+                repository.create_branch(other.branch, start)
         try:
             yield other
             with icechunk_errors(self.location), locked(self.folder):
@@ -167,7 +173,7 @@ class Target:
                     repository.create_branch(self.branch, last)
         finally:
             with suppress(icechunk.IcechunkError), locked(self.folder):
-                _without(icechunk.Repository.open(self.storage), other.branch)
+                icechunk.Repository.open(self.storage).delete_branch(other.branch)
 
     def _open(self) -> icechunk.Repository | None:
         if exists(self.storage, self.location):
@@ -208,8 +214,11 @@ class Target:
         )
 
 
-def _without(repository: icechunk.Repository, branch: str) -> icechunk.Repository:
-    """Remove a branch, if it is there."""
-    if branch in repository.list_branches():
-        repository.delete_branch(branch)
-    return repository
+def _remove_abandoned(repository: icechunk.Repository, names: str) -> None:
+    """Remove branches that begin with `names` and were last written to more than a day ago."""
+    for branch in repository.list_branches():
+        if branch.startswith(names):
+            last = next(iter(repository.ancestry(branch=branch)))
+            if datetime.now(UTC) - last.written_at > _ABANDONED:
+                with suppress(icechunk.IcechunkError):
+                    repository.delete_branch(branch)
