@@ -174,6 +174,10 @@ class Compression(IntEnum):
     EER_V2 = 65002
 
 
+#: First bytes of JPEG 2000: of a code stream, and of a JP2 file.
+JPEG_2000_STARTS = (b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
+
+
 class PhotometricInterpretation(IntEnum):
     """Colour space of the samples (TIFF 6.0, tag 262)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,15 +24,15 @@ class Refusal:
     ----------
     what, why
         The encoding, and why no codec decodes it, in the words of the page.
-    make
-        Makes the smallest file that has it.
+    makes
+        Each makes the smallest file of one such encoding.
     has_pixels
-        Whether the file could be decoded by something, so that copying can be tried.
+        Whether the files could be decoded by something, so that copying can be tried.
     """
 
     what: str
     why: str
-    make: Callable[[], bytes]
+    makes: Sequence[Callable[[], bytes]]
     has_pixels: bool = True
 
 
@@ -93,124 +93,106 @@ def _complex_integers() -> bytes:
 
 REFUSALS: tuple[Refusal, ...] = (
     Refusal(
-        "33004 or 33007 that is no JPEG 2000 or JPEG: raw YCbCr of Aperio",
-        "no codec of subsampled YCbCr is registered, and libtiff takes the numbers for unknown",
-        _compressed_with(33007),
+        "Compressions that nobody has registered; 33004, 33007, or 65000 to 65002 whose segments "
+        "are not JPEG 2000, JPEG, or EER of one bit",
+        "there is no decoder: of raw YCbCr of Aperio neither, and libtiff takes the numbers for "
+        "unknown",
+        [_compressed_with(number) for number in (65_123, 33_004, 33_007, 65_000, 65_002)],
         has_pixels=False,
     ),
     Refusal(
-        "Old-style JPEG (6) that libtiff cannot decode",
-        "codecs decode one stream; its tables are elsewhere in the file",
-        _compressed_with(6),
-        has_pixels=False,
-    ),
-    Refusal(
-        "ThunderScan (32809) of other than 4 bits",
-        "the format has 4 bits, and libtiff decodes nothing else",
-        _compressed_with(32809),
+        "Old-style JPEG (6) that libtiff cannot decode; ThunderScan (32809) of other than 4 bits",
+        "`imagecodecs_tiff`, which is libtiff, has the only decoder",
+        [_compressed_with(6), _compressed_with(32_809)],
         has_pixels=False,
     ),
     Refusal(
         "SGI LogLuv (34676)",
         "libtiff returns CIE XYZ, GDAL 16-bit integers",
-        _compressed_with(34676),
+        [_compressed_with(34_676)],
         has_pixels=False,
     ),
     Refusal(
-        "A compression nobody has registered",
-        "there is no decoder",
-        _compressed_with(65_123),
+        "Samples of unequal widths (5, 6, 5 bits) or formats; signed ones of less than 8 bits",
+        "an array has one data type, and `imagecodecs_packints` unpacks unsigned samples of one "
+        "width",
+        [
+            _packed_565,
+            lambda: plain(
+                BITS_PER_SAMPLE=short(8, 8),
+                SAMPLES_PER_PIXEL=short(2),
+                SAMPLE_FORMAT=short(1, 2),
+                STRIP_BYTE_COUNTS=long(40),
+            ),
+            lambda: plain(BITS_PER_SAMPLE=short(4), SAMPLE_FORMAT=short(2)),
+        ],
         has_pixels=False,
     ),
-    Refusal(
-        "65000 to 65002 that is no EER of one bit",
-        "`imagecodecs_eer` decodes nothing else; other formats use these numbers too",
-        _compressed_with(65_001),
-        has_pixels=False,
-    ),
-    Refusal(
-        "Samples of unequal widths, such as 5, 6, 5 bits",
-        "`imagecodecs_packints` unpacks samples of one width",
-        _packed_565,
-        has_pixels=False,
-    ),
-    Refusal(
-        "Samples of unequal formats",
-        "an array has one data type",
-        lambda: plain(
-            BITS_PER_SAMPLE=short(8, 8),
-            SAMPLES_PER_PIXEL=short(2),
-            SAMPLE_FORMAT=short(1, 2),
-            STRIP_BYTE_COUNTS=long(40),
-        ),
-        has_pixels=False,
-    ),
-    Refusal("Complex integers", "Zarr has no complex integers; see below", _complex_integers),
-    Refusal(
-        "Signed integers of less than 8 bits",
-        "`imagecodecs_packints` does not extend the sign",
-        lambda: plain(BITS_PER_SAMPLE=short(4), SAMPLE_FORMAT=short(2)),
-        has_pixels=False,
-    ),
+    Refusal("Complex integers", "Zarr has no complex integers; see below", [_complex_integers]),
     Refusal(
         "24-bit integers of a big-endian file",
         "libtiff swaps the bytes of each, tifffile those of four",
-        lambda: assemble(
-            [changed(PLAIN, BITS_PER_SAMPLE=short(24), STRIP_BYTE_COUNTS=long(60))],
-            data=bytes(range(60)),
-            order=">",
-        ),
+        [
+            lambda: assemble(
+                [changed(PLAIN, BITS_PER_SAMPLE=short(24), STRIP_BYTE_COUNTS=long(60))],
+                data=bytes(range(60)),
+                order=">",
+            )
+        ],
     ),
     Refusal(
-        "Predictor 2 with samples that are packed to the bit",
-        "`imagecodecs_delta` adds whole bytes, as does libtiff",
-        lambda: _deflated(bytes(32), BITS_PER_SAMPLE=short(12), PREDICTOR=short(2)),
-        has_pixels=False,
-    ),
-    Refusal(
-        "Predictor 3 with integers",
-        "`imagecodecs_floatpred` takes floating-point numbers, as does libtiff",
-        lambda: _deflated(PLAIN_DATA, PREDICTOR=short(3)),
+        "Predictor 2 with samples that are packed to the bit; predictor 3 with integers",
+        "`imagecodecs_delta` adds whole bytes, `imagecodecs_floatpred` takes floating-point "
+        "numbers; so does libtiff",
+        [
+            lambda: _deflated(bytes(32), BITS_PER_SAMPLE=short(12), PREDICTOR=short(2)),
+            lambda: _deflated(PLAIN_DATA, PREDICTOR=short(3)),
+        ],
         has_pixels=False,
     ),
     Refusal(
         "A predictor with PackBits",
-        "libtiff ignores it, tifffile undoes it",
-        lambda: plain(COMPRESSION=short(32773), PREDICTOR=short(2)),
+        "Pillow, through libtiff, writes the tag and plain samples, tifffile differences; nothing "
+        "tells which",
+        [lambda: plain(COMPRESSION=short(32773), PREDICTOR=short(2))],
         has_pixels=False,
     ),
     Refusal(
         "JPEG of CIELab, ICCLab, ITULab or LogLuv images",
         "JPEG has no such colours; libtiff and tifffile return different samples",
-        lambda: plain(
-            COMPRESSION=short(7),
-            BITS_PER_SAMPLE=short(8, 8, 8),
-            SAMPLES_PER_PIXEL=short(3),
-            PHOTOMETRIC_INTERPRETATION=short(8),
-        ),
+        [
+            lambda: plain(
+                COMPRESSION=short(7),
+                BITS_PER_SAMPLE=short(8, 8, 8),
+                SAMPLES_PER_PIXEL=short(3),
+                PHOTOMETRIC_INTERPRETATION=short(8),
+            )
+        ],
         has_pixels=False,
     ),
     Refusal(
         "LERC that masks pixels of integers, or of a large file",
         "`imagecodecs_lerc` returns 0 for masked pixels, and no mask",
-        _masked_integers,
+        [_masked_integers],
         has_pixels=False,
     ),
     Refusal(
         "Volumes (ImageDepth) of several samples",
         "an array has one dimension besides rows and columns; libtiff reads one slice",
-        _volume,
+        [_volume],
         has_pixels=False,
     ),
     Refusal(
         "A strip or tile that decodes to more than 4 GiB",
         "decoders take buffers of at most 4 GiB",
-        lambda: _deflated(
-            PLAIN_DATA,
-            IMAGE_WIDTH=long(70_000),
-            IMAGE_LENGTH=long(70_000),
-            ROWS_PER_STRIP=long(70_000),
-        ),
+        [
+            lambda: _deflated(
+                PLAIN_DATA,
+                IMAGE_WIDTH=long(70_000),
+                IMAGE_LENGTH=long(70_000),
+                ROWS_PER_STRIP=long(70_000),
+            )
+        ],
         has_pixels=False,
     ),
 )

@@ -462,7 +462,7 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path) -> None:
             scan(urls, checkpoint=checkpoint, datetime_tag=True)
         assert scan(urls[::-1], checkpoint=checkpoint).table["url"].to_pylist() == urls[::-1]
         # What failed is tried again, unless it is a good file that no codec expresses.
-        (tmp_path / "tiffs" / "refused.tif").write_bytes(REFUSALS[0].make())
+        (tmp_path / "tiffs" / "refused.tif").write_bytes(REFUSALS[0].makes[0]())
         mended = tmp_path / "tiffs" / "mended.tif"
         mended.write_text("no TIFF")
         more = [*urls, *(f"{server.url}/{n}.tif" for n in ("refused", "late", "mended"))]

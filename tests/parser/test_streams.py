@@ -17,6 +17,7 @@ from tests.helpers.assemble import DATA_AT, PLAIN, assemble, changed, long, shor
 from tests.helpers.read import local_registry
 from virtual_tiff import VirtualTIFF
 from virtual_tiff.errors import ErrorKind, VirtualTIFFError
+from virtual_tiff.planning.encoding.codec_chain import SMALL_FILE_BYTES
 
 _ROWS, _COLUMNS = np.mgrid[:64, :96].astype("uint8")
 RGB = np.stack([_ROWS * 3, _COLUMNS, 255 - _ROWS], axis=-1)
@@ -85,7 +86,7 @@ def test_lossless_jpeg_of_a_large_file(tmp_path: Path) -> None:
     )
     path = tmp_path / "a.tif"
     _write_lossless(path, pixels, tile=(256, 256))
-    assert path.stat().st_size > 1024 * 1024
+    assert path.stat().st_size > SMALL_FILE_BYTES
     assert np.array_equal(opened(path)[...], pixels)
 
 
@@ -123,8 +124,9 @@ def test_planes_of_whole_jpeg(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("damage", ["size", "kind"])
+@pytest.mark.parametrize("is_small", [True, False])
 def test_streams_of_other_images_are_refused(
-    tmp_path: Path, number: int, encode: Any, damage: str
+    tmp_path: Path, number: int, encode: Any, damage: str, is_small: bool
 ) -> None:
     stream = bytes(encode(RGB[:, :32] if damage == "size" else RGB))
     if damage == "kind":
@@ -135,6 +137,9 @@ def test_streams_of_other_images_are_refused(
         COMPRESSION=short(number),
         PHOTOMETRIC_INTERPRETATION=short(2),
     )
+    if not is_small:
+        with path.open("ab") as file:
+            file.write(bytes(SMALL_FILE_BYTES))
     assert refused(path) == ErrorKind.UNSUPPORTED_COMPRESSION
 
 

@@ -104,6 +104,7 @@ def read_by_gdal(path: Path, text: str, bands: int = 1) -> GDALMetadata:
         '<Item name="S" role="scale">2.5</Item>',
         '<Item name="S" sample="-1" role="scale">2.5</Item>',
         '<Item name="S" sample="0" domain="X" role="scale">9</Item>',
+        '<Item name="S" sample="0" domain="IMAGE_STRUCTURE" role="scale">9</Item>',
         '<Item name="O" sample="0" role="offset">1</Item>',
         '<Item name="U" sample="0" role="unittype">  m</Item>',
         '<Item name="D" sample="0" role="description"></Item>',

@@ -15,6 +15,7 @@ from virtual_tiff.completing.chunks import configured, decode_chunks
 from virtual_tiff.completing.fetching import fetch, fetch_all, present
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.planning.axes import axis_of
+from virtual_tiff.planning.encoding.codec_chain import SMALL_FILE_BYTES
 from virtual_tiff.planning.encoding.stream_headers import (
     FrameHeader,
     frame_header,
@@ -23,15 +24,14 @@ from virtual_tiff.planning.encoding.stream_headers import (
 )
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex
 from virtual_tiff.storage.byte_source import ByteSource
+from virtual_tiff.tags import JPEG_2000_STARTS
 
-#: Files whose streams are all decoded, if their pixels have at most so many bytes.
-_SMALL_FILE_BYTES = 1024 * 1024
+#: Streams of a small file are all decoded if their pixels have at most so many bytes.
 _MOST_DECODED_BYTES = 32 * 1024 * 1024
 #: Bytes at the start of a stream that contain its frame header.
 _STREAM_HEAD = 64 * 1024
 #: Planes of a larger image whose first stream is decoded.
 _MOST_PLANES = 4
-_JPEG_2000 = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")
 
 
 async def check_kind(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
@@ -41,7 +41,7 @@ async def check_kind(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
         return plan
     data = await fetch(plan, source, indices[0], _STREAM_HEAD)
     is_jpeg = _is_jpeg(plan)
-    if not (_is_whole_jpeg(plan, data) if is_jpeg else data.startswith(_JPEG_2000)):
+    if not (_is_whole_jpeg(plan, data) if is_jpeg else data.startswith(JPEG_2000_STARTS)):
         what = "JPEG" if is_jpeg else "JPEG 2000"
         raise UnsupportedTIFFError(
             f"the segments begin with {data[:4]!r}, which is no {what} stream of the image.",
@@ -89,7 +89,7 @@ def _is_jpeg(plan: ArrayPlan) -> bool:
 def _is_small(plan: ArrayPlan, source: ByteSource) -> bool:
     pixels = math.prod(plan.chunk_shape) * math.prod(plan.grid_shape)
     return (
-        source.size <= _SMALL_FILE_BYTES and pixels * plan.data_type.itemsize <= _MOST_DECODED_BYTES
+        source.size <= SMALL_FILE_BYTES and pixels * plan.data_type.itemsize <= _MOST_DECODED_BYTES
     )
 
 
@@ -102,7 +102,8 @@ def _first_of_planes(plan: ArrayPlan, indices: list[ChunkIndex]) -> list[ChunkIn
     for index in indices:
         plane = tuple(0 if i in image else place for i, place in enumerate(index))
         first.setdefault(plane, index)
-    return list(first.values())[:_MOST_PLANES]
+    chosen = list(first.values())[:_MOST_PLANES]
+    return [index for index in chosen if int(plan.lengths[index]) <= _MOST_DECODED_BYTES]
 
 
 def _frame(data: bytes) -> FrameHeader | None:

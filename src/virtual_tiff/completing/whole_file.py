@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.axes import Axes
+from virtual_tiff.planning.encoding.codec_chain import SMALL_FILE_BYTES
 from virtual_tiff.planning.encoding.data_type import image_nodata
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.plan import ArrayPlan, Codec
@@ -29,8 +30,7 @@ from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 #: Largest file in bytes, and largest decoded image.
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
-#: A file larger than this may have so many times the bytes of the image, stored or decoded.
-_SMALL_FILE_BYTES = 1024 * 1024
+#: A file that is not small may have so many times the bytes of the image, stored or decoded.
 _LARGEST_SHARE = 4
 _KINDS = frozenset(
     {
@@ -121,7 +121,7 @@ def _is_cheap(directory: ImageFileDirectory, file_bytes: int) -> bool:
     if rows * columns * directory.samples_per_segment * sample > MAX_IMAGE_BYTES:
         return False
     stored = int(np.minimum(directory.byte_counts, np.uint64(file_bytes)).sum())
-    return file_bytes <= max(_SMALL_FILE_BYTES, _LARGEST_SHARE * max(stored, pixels * sample))
+    return file_bytes <= max(SMALL_FILE_BYTES, _LARGEST_SHARE * max(stored, pixels * sample))
 
 
 def _decoded(data: bytes, index: int) -> NDArray[Any] | None:

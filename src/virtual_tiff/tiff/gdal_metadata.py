@@ -194,6 +194,8 @@ class _Items(Document):
         if band is None:
             self._domains.setdefault(item.get("domain", ""), {})[name] = value
         elif role in _ROLES:
+            if item.get("domain", "").upper() == "IMAGE_STRUCTURE":
+                return  # GDAL takes nothing of a band from there
             self._roles.setdefault(band, {})[role] = value
         else:
             domains = self._bands.setdefault(band, {})

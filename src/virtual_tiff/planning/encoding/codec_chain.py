@@ -39,7 +39,8 @@ _DISTANCES = {
     Predictor.FLOATING_POINT_X2: 2,
     Predictor.FLOATING_POINT_X4: 4,
 }
-_SMALL_FILE_BYTES = 1024 * 1024
+#: Bytes of a small file, all of whose segments may be fetched when it is published.
+SMALL_FILE_BYTES = 1024 * 1024
 _SMALL_TILED_BYTES = 32 * 1024
 _MOST_DECODED_BYTES = 16 * 1024 * 1024
 #: Compressions for which libtiff applies a predictor; for others it ignores the tag.
@@ -137,7 +138,12 @@ def inspection(ifd: ImageFileDirectory, sample: SampleType, file_size: int) -> I
         return Inspection.REVERSED_BITS
     if ifd.compression in AMBIGUOUS:
         return Inspection.KINDS
-    if is_vague_jpeg(ifd) or (ifd.compression in IMAGE_COMPRESSIONS and _is_small(ifd, file_size)):
+    # The first stream of strips tells of which kind all are; COGs take one request each, and a
+    # stack of many pages one for all.
+    has_stream = ifd.compression in IMAGE_COMPRESSIONS and (
+        _is_small(ifd, file_size) or (not ifd.is_tiled and ifd.index == (0,))
+    )
+    if has_stream or is_vague_jpeg(ifd):
         return Inspection.STREAMS
     # Old writers of strips leave a byte too many, and writers of PackBits end at the last row.
     if ifd.compression == Compression.PACKBITS or (
@@ -157,7 +163,7 @@ def is_cheap_to_inspect(ifd: ImageFileDirectory, file_size: int) -> bool:
 
 
 def _is_small(ifd: ImageFileDirectory, file_size: int) -> bool:
-    limit = _SMALL_TILED_BYTES if ifd.is_tiled else _SMALL_FILE_BYTES
+    limit = _SMALL_TILED_BYTES if ifd.is_tiled else SMALL_FILE_BYTES
     rows, columns = ifd.segment_shape
     bits = rows * columns * ifd.samples_per_segment * ifd.bits_per_sample[0]
     # Segments are decoded for it.

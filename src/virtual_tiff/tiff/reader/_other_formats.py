@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.storage.errors import is_markup, web_page
+from virtual_tiff.tags import JPEG_2000_STARTS
 
 _CONVERT = "Convert it to a Cloud Optimized GeoTIFF, with gdal_translate -of COG for example."
 _ITS_FILES = (
@@ -32,8 +33,7 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (b"GRIB", "GRIB", _CONVERT),
     (b"\x89PNG", "a PNG", _CONVERT),
     (b"\xff\xd8\xff", "a JPEG", _CONVERT),
-    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000", _CONVERT),
-    (b"\xff\x4f\xff\x51", "JPEG 2000", _CONVERT),
+    *((start, "JPEG 2000", _CONVERT) for start in JPEG_2000_STARTS),
     (b"GIF8", "a GIF", _CONVERT),
     (b"RIFF", "a WebP or another RIFF file", _CONVERT),
     (b"EHFA_HEADER_TAG", "an ERDAS Imagine file", _CONVERT),
