@@ -502,6 +502,21 @@ def test_wrong_times_and_servers_that_fail(
     assert nothing.value.kind == ErrorKind.NO_SOURCES
 
 
+def test_an_entry_for_files_beside_it(
+    tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scenes(tmp_path / "here" / "files", 2)
+    more = {"kind": "listing", "sources": ["files/"]}
+    entry = write_entry(tmp_path / "here", "https://none.example", **more)
+    monkeypatch.chdir(tmp_path)
+    assert scan("catalog:here/scenes.toml").table.num_rows == 2
+    assert scan(f"catalog:{entry}").table.num_rows == 2
+    # The command that is shown names the entry as the caller did.
+    assert main(["catalog", "show", "here/scenes.toml"]) == 0
+    command = capsys.readouterr().out.splitlines()[-2].split()
+    assert main([*command[1:], "--quiet"]) == 0
+
+
 # --- entries -------------------------------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ from virtual_tiff import (
 )
 from virtual_tiff.choices import Grid
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
-from virtual_tiff.operations import batches
+from virtual_tiff.operations import batches, large
 from virtual_tiff.operations.batches import batches_of, inventory_files
 
 
@@ -235,6 +235,31 @@ def test_an_inventory_without_rows(options: dict[str, Any], repo: str, tmp_path:
                 operation(sources, repo, **options)
             assert caught.value.kind == ErrorKind.NO_SOURCES
     assert commits(repo) == 1
+
+
+def test_columns_have_the_types_of_all_rows(
+    repo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of "07" and "ab" both are text, also where each is in a commit of its own."""
+    paths = [
+        path
+        for number, tile in enumerate(("07", "10", "ab"))
+        for path in write_scenes(tmp_path / tile, 2, first=2 * number)
+    ]
+    folder = in_parts(tmp_path / "parts", paths, 2)
+    columns = {"tile": r"/(..)/scene"}
+    for number in range(3):
+        cubes: dict[str, Any] = {"group": f"cubes{number}/{{tile}}", "columns": columns}
+        trees: dict[str, Any] = {"group": f"trees{number}/{{tile}}/{{stem}}", "columns": columns}
+        if number == 1:
+            monkeypatch.setattr(large, "_AT_ONCE", 2)
+        size = None if number < 2 else 2
+        made = stack(folder, repo, images_per_commit=size, **cubes)
+        assert set(made.added) == {f"cubes{number}/{tile}" for tile in ("07", "10", "ab")}
+        groups = publish(folder, repo, images_per_commit=size, **trees).groups.values()
+        assert {path.split("/")[1] for path in groups} == {"07", "10", "ab"}
+    with pytest.raises(InvalidOptionError):
+        stack(folder, repo, group="{url}", columns={"url": "(.)"}, images_per_commit=2)
 
 
 @pytest.mark.parametrize("group", ["", "archive", "{kind}/{stem}"])

@@ -124,8 +124,8 @@ def test_a_commit_of_another_writer_in_between(
     paths = write_scenes(tmp_path / "a", 5)
     publish(paths[:1], repo, group="first")
 
-    def interrupted(inventory: Inventory, size: int) -> Iterator[Inventory]:
-        for number, batch in enumerate(batches_of(inventory, size)):
+    def interrupted(inventory: Inventory, *options: Any) -> Iterator[Inventory]:
+        for number, batch in enumerate(batches_of(inventory, *options)):
             if number == 1:
                 publish(paths[:1], repo, group="second")
             yield batch
@@ -146,8 +146,8 @@ def test_two_large_cubes_at_once(
     publish(paths[:1], repo, group="first")
     inner: list[str | None] = []
 
-    def interleaved(inventory: Inventory, size: int) -> Iterator[Inventory]:
-        for number, batch in enumerate(batches_of(inventory, size)):
+    def interleaved(inventory: Inventory, *options: Any) -> Iterator[Inventory]:
+        for number, batch in enumerate(batches_of(inventory, *options)):
             if number == 2 and not inner:
                 # Another writer begins and ends in between.
                 inner.append(None)

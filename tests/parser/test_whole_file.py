@@ -103,12 +103,24 @@ def lerc(dtype: str, *, hole: bool = False, **options: Any) -> Callable[[], byte
     return make
 
 
+def lerc_of_bands() -> bytes:
+    """Three bands with masks of their own; the first has no valid pixel, and NaN is the nodata."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "image.tif"
+        data = np.arange(3 * 16 * 32).reshape(3, 16, 32).astype("float32")
+        data[0] = np.nan
+        options = {"COMPRESS": "LERC", "INTERLEAVE": "PIXEL"}
+        write_with_rasterio(path, data, nodata=np.nan, **options)
+        return path.read_bytes()
+
+
 FILES: dict[str, Callable[[], bytes]] = {
     "subsampled YCbCr": subsampled,
     "ThunderScan": thunder_scan,
     "CCITT RLE in words": run_lengths_in_words,
     "complex predictor": complex_predictor,
     "LERC with a mask": lerc("float32", hole=True),
+    "LERC with masks of bands": lerc_of_bands,
     "big-endian LERC": lerc("uint16", ENDIANNESS="BIG"),
 }
 

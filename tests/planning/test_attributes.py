@@ -769,9 +769,25 @@ def test_coordinate_epoch_is_an_attribute() -> None:
     assert crs_attributes(result)["coordinate_epoch"] == 2020.5
 
 
-@pytest.mark.parametrize(("code", "said"), [(3375, False), (32633, True)])
-def test_parameters_that_cf_cannot_say_in_full_are_left_out(code: int, said: bool) -> None:
-    """CF has no angle from the rectified to the skew grid (Kertau, Timbalai, Borneo)."""
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        # No angle from the rectified to the skew grid (Kertau, Timbalai, Borneo).
+        (3375, False),
+        # No scale of a conic projection with one parallel; angles in grads.
+        (27572, False),
+        (3034, True),
+        (2062, False),
+        (4807, False),
+        (32633, True),
+        (4326, True),
+        (2229, True),
+        (7405, True),
+        (9518, True),
+        ("+proj=longlat +ellps=airy +towgs84=446,-125,542,0.15,0.247,0.842,-20 +type=crs", True),
+    ],
+)
+def test_parameters_that_cf_cannot_say_in_full_are_left_out(code: int | str, said: bool) -> None:
     attributes = crs_attributes(CRSResult(crs=pyproj.CRS(code)))
     assert ("grid_mapping_name" in attributes) is said
     assert pyproj.CRS(attributes["crs_wkt"]) == pyproj.CRS(code)

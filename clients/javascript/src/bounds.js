@@ -77,11 +77,16 @@ const GUARDS = {
     if (decoded.length > found.size) throw new RangeError(`zstd: ${decoded.length} bytes for a chunk of ${found.size}`)
     return filled(decoded, found, 'zstd')
   },
-  bytes: (inner, meta) => (bytes) => {
+  bytes: (inner, meta) => {
     const expected = product(meta.shape)
-    const found = inner.decode(bytes)
-    if (found.data.length !== expected) throw new RangeError(`bytes: ${found.data.length} samples for a chunk of ${expected}`)
-    return found
+    const { name, configuration } = meta.codecs.at(-1)
+    // zarrita.js before 0.7 swaps the bytes that the store returned, and may have kept.
+    const isSwapped = name === 'bytes' && configuration?.endian === 'big'
+    return (bytes) => {
+      const found = inner.decode(isSwapped ? bytes.slice() : bytes)
+      if (found.data.length !== expected) throw new RangeError(`bytes: ${found.data.length} samples for a chunk of ${expected}`)
+      return found
+    }
   },
 }
 

@@ -42,6 +42,20 @@ for (const [version, module] of [['0.5', zarr05], ['0.6', zarr06], ['0.7', zarr]
   })
 }
 
+for (const [version, module] of [['0.5', zarr05], ['0.6', zarr06], ['0.7', zarr]]) {
+  test(`zarrita ${version}: what a store returned is as it was, and is read twice`, async () => {
+    const encoded = Uint8Array.of(1, 2, 3, 4)
+    for (const vector of [
+      { data_type: 'uint16', chunk_shape: [2], codecs: [{ name: 'bytes', configuration: { endian: 'big' } }] },
+      { data_type: 'uint8', chunk_shape: [4], codecs: [{ name: 'imagecodecs_bitorder' }, { name: 'bytes' }] },
+    ]) {
+      const store = storeOf({ ...vector, encoded })
+      const first = await read(module, store)
+      assert.deepEqual(await read(module, store), first)
+    }
+  })
+}
+
 test('every codec has a vector', () => {
   assert.deepEqual([...new Set(all.map(({ codec }) => codec))].sort(), [...names].sort())
 })

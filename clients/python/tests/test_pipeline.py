@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import re
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from email.message import Message
 from functools import cache, partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import imagecodecs
@@ -370,6 +372,26 @@ def test_the_first_error_ends_reading(tmp_path: Path) -> None:
             array[...]
         assert store.chunks < 50
         assert np.array_equal(array[10:], np.ones(990))
+
+
+def test_errors_of_threads_that_fail_together_are_not_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    zarr.create_array(tmp_path, shape=20, chunks=10, dtype="u1")[...] = 1
+    together = Barrier(2)
+
+    def fail(*_: object) -> None:
+        together.wait(timeout=10)
+        raise RuntimeError
+
+    monkeypatch.setattr(zarr_chunkwise, "decode_chunk", fail)
+    with chunkwise(), zarr.config.set({"threading.max_workers": 2}):
+        array = zarr.open_array(tmp_path, mode="r")
+        for _ in range(20):
+            with pytest.raises(RuntimeError):
+                array[...]
+    gc.collect()
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 1000, None])

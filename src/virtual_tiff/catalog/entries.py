@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -48,7 +48,7 @@ class Archive:
     endpoint, collections
         Root of the STAC API, and ids of its collections.
     sources
-        Prefixes or tables of a `listing`.
+        Prefixes or tables of a `listing`; relative paths begin at the folder of the TOML file.
     template
         URL with `{latitude}` and `{longitude}` for `tiles`.
     tile_size, corner, latitude, longitude
@@ -130,7 +130,10 @@ def archives() -> dict[str, Archive]:
 
 def _load(path: Path) -> Archive:
     try:
-        return _read(path.read_text("utf-8"), path)
+        entry = _read(path.read_text("utf-8"), path)
+        # As in other lists of files, relative paths begin at the folder of the list.
+        sources = tuple(s if "://" in s else os.path.join(path.parent, s) for s in entry.sources)
+        return replace(entry, sources=sources)
     except OSError as error:
         raise InvalidOptionError(f"{path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:

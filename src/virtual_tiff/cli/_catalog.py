@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -47,13 +48,16 @@ def list_archives(as_json: Json = False) -> None:
 @catalog.command("show")
 def show_archive(name: _Name, as_json: Json = False) -> None:
     """Show what is known of an archive, and the commands for it. A `?` could not be confirmed."""
-    from virtual_tiff.catalog.entries import archive
+    from virtual_tiff.catalog.entries import PREFIX, archive
 
     entry = archive(name)
     if as_json:
         say(json.dumps(entry.to_json(), ensure_ascii=False, indent=2), lines=True)
         return
     for line in _lines(entry):
+        say(line)
+    say("")
+    for line in commands(entry, name.removeprefix(PREFIX)):
         say(line)
 
 
@@ -69,8 +73,6 @@ def _lines(entry: Archive) -> Iterator[str]:
         yield from _wrapped(f"  {key}: ", text)
     for trap in entry.traps:
         yield from _wrapped("  trap: ", trap)
-    yield ""
-    yield from commands(entry)
 
 
 def _wrapped(label: str, text: str) -> Sequence[str]:
@@ -79,12 +81,15 @@ def _wrapped(label: str, text: str) -> Sequence[str]:
     )
 
 
-def commands(entry: Archive) -> Iterator[str]:
-    """Yield the commands that make a cube, or a tree, of an archive."""
+def commands(entry: Archive, name: str) -> Iterator[str]:
+    """Yield the commands that make a cube, or a tree, of an archive that is named so."""
+    from virtual_tiff.catalog.entries import PREFIX
+
     search = "" if entry.kind == "listing" else " --bbox WEST SOUTH EAST NORTH"
     search += " --datetime START/END" if entry.kind == "api" else ""
     anonymous = " --anonymous" if "anonymous" in entry.credentials else ""
-    yield f"virtual-tiff scan catalog:{entry.name}{search}{anonymous} -o {entry.name}.parquet"
+    source = shlex.quote(PREFIX + name)
+    yield f"virtual-tiff scan {source}{search}{anonymous} -o {entry.name}.parquet"
     command = "publish" if entry.layout == "tree" else "stack"
     options = [f"virtual-tiff {command} {entry.name}.parquet --to REPOSITORY{anonymous}"]
     options += ["--stitch"] if entry.layout == "stitch" else []

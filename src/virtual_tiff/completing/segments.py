@@ -155,7 +155,8 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     fill_is_nan = isinstance(plan.fill_value, float) and math.isnan(plan.fill_value)
     for index in indices:
         head = headers[index]
-        if head.is_empty and fill_is_nan:
+        # Bands with masks of their own have one value per pixel; the header is of the first.
+        if head.is_empty and head.samples == samples and fill_is_nan:
             lengths[index] = 0
             inline.pop(index, None)
             continue

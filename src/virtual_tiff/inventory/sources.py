@@ -302,7 +302,7 @@ def _only(sources: object) -> str | None:
 def _no_items(sources: object) -> str | None:
     """Return what to do where searches find nothing; `None` if there are other sources."""
     if all(isinstance(source, str) and source.startswith(PREFIX) for source in each(sources)):
-        return "The search finds no Items, or none that has these assets: widen it."
+        return "The archive has no files there, or no Item has these assets: widen the search."
     return None
 
 

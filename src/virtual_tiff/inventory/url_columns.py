@@ -33,15 +33,19 @@ def with_url_columns(table: pa.Table, patterns: Mapping[str, str] | None) -> pa.
     InvalidOptionError
         A pattern is none, finds nothing in a URL, or its column is there already.
     """
-    for name, pattern in (patterns or {}).items():
-        if name in COLUMNS or name in table.column_names:
-            raise InvalidOptionError(
-                f"there is a column {name!r} already.", remedy="Give the new column another name."
-            )
+    return with_columns(table, columns_in(table["url"], patterns)) if patterns else table
+
+
+def columns_in(urls: pa.ChunkedArray, patterns: Mapping[str, str]) -> pa.Table:
+    """Return the columns of `with_url_columns`, whose types depend on all of the URLs."""
+    columns = {}
+    for name, pattern in patterns.items():
+        if name in COLUMNS:
+            raise _there(name)
         remedy = "Put the value in parentheses, as in '_(red|nir)'."
         compiled = compiled_pattern(pattern, f"column {name!r}", remedy)
         values = []
-        for url in table["url"].to_pylist():
+        for url in urls.to_pylist():
             match = compiled.search(url)
             if match is None or not match[1]:
                 raise InvalidOptionError(
@@ -54,8 +58,23 @@ def with_url_columns(table: pa.Table, patterns: Mapping[str, str] | None) -> pa.
             v.isascii() and v.isdigit() and len(v) <= _DIGITS for v in values
         )
         column = pa.array(values, pa.string())
-        table = table.append_column(name, column.cast(pa.int64()) if numbers else column)
+        columns[name] = column.cast(pa.int64()) if numbers else column
+    return pa.table(columns)
+
+
+def with_columns(table: pa.Table, columns: pa.Table) -> pa.Table:
+    """Add columns to a table with as many rows; refuse names that it has."""
+    for field, column in zip(columns.schema, columns.columns, strict=True):
+        if field.name in table.column_names:
+            raise _there(field.name)
+        table = table.append_column(field, column)
     return table
+
+
+def _there(name: str) -> InvalidOptionError:
+    return InvalidOptionError(
+        f"there is a column {name!r} already.", remedy="Give the new column another name."
+    )
 
 
 def pattern_of(text: str) -> tuple[str, str]:

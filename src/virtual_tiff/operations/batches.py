@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.parquet import column_names, read_parquet
 from virtual_tiff.inventory.table import SCHEMA, Inventory, is_inventory
+from virtual_tiff.inventory.url_columns import columns_in, with_columns
 
 #: Rows that are read from a file at once.
 _READ_ROWS = 65_536
@@ -80,12 +81,26 @@ def joined_inventory(parts: Sequence[Inventory]) -> Inventory:
     return Inventory.from_arrow(table.unify_dictionaries())
 
 
-def batches_of(sources: Inventory | Sequence[Path], size: int) -> Iterator[Inventory]:
+def batches_of(
+    sources: Inventory | Sequence[Path], size: int, columns: Mapping[str, str] | None = None
+) -> Iterator[Inventory]:
     """Yield an inventory in batches of about `size` rows, in the order of its rows.
 
     Rows of one file are in one batch, and so are images of one time that follow each other, unless
-    they are more than `size`.
+    they are more than `size`. `columns` are added whose types are those of all rows, as
+    `with_url_columns` adds them.
     """
+    added = columns_in(column_of(sources, "url"), columns) if columns else None
+    start = 0
+    for batch in _batches(sources, size):
+        if added is None:
+            yield batch
+            continue
+        yield Inventory(with_columns(batch.table, added.slice(start, len(batch))))
+        start += len(batch)
+
+
+def _batches(sources: Inventory | Sequence[Path], size: int) -> Iterator[Inventory]:
     kept: list[Inventory] = []
     count = 0
     for part in _parts(sources):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +40,7 @@ def publish_large(
     target: Target,
     sources: Inventory | Sequence[Path],
     commit: Callable[[Target, Inventory], PublishResult],
+    columns: Mapping[str, str] | None,
 ) -> PublishResult | None:
     """Make several commits that appear at once; `None`, and no change, where one may do better.
 
@@ -48,9 +49,13 @@ def publish_large(
     before = target.store()
     try:
         with target.aside() as aside:
-            result = combined([commit(aside, batch) for batch in batches_of(sources, _AT_ONCE)])
+            batches = batches_of(sources, _AT_ONCE, columns)
+            result = combined([commit(aside, batch) for batch in batches])
             cubes = result.added.items()
-            if any(added.skipped or (before and has_cube(before, path)) for path, added in cubes):
+            if any(
+                added.skipped or (before is not None and has_cube(before, path))
+                for path, added in cubes
+            ):
                 raise MismatchError("images or cubes are there already.")
     except VirtualTIFFError:
         return None

@@ -140,9 +140,10 @@ def _publish(
     if not is_template(options.get("group", "")):
         # Names tell files of all batches apart.
         options["names"] = _names_of_all(found, options.get("names"))
+    columns = options.pop("columns", None)
     results = [
         run(_plan(batch, repo, resumes=True, **options))()
-        for batch in batches_of(found, images_per_commit)
+        for batch in batches_of(found, images_per_commit, columns)
     ]
     if not results:
         raise no_rows()

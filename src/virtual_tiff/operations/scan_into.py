@@ -174,9 +174,12 @@ def _files_in(folder: Path) -> list[Path]:
     """Return the files of the inventory of a folder; refuse one that has other files."""
     if not folder.exists():
         return []
+    if not folder.is_dir():
+        raise InvalidOptionError(
+            f"{folder} is a file.", remedy="Name a folder, or scan into one table."
+        )
     files = inventory_files(folder)
-    others = {folder} if not folder.is_dir() else {*folder.iterdir()} - {*files}
-    if others - {folder / COMMON_METADATA}:
+    if others := {*folder.iterdir()} - {*files, folder / COMMON_METADATA}:
         raise InvalidOptionError(
             f"{folder} is no inventory: it has {min(others).name}.",
             remedy="Name a folder that does not exist, or has nothing but an inventory.",

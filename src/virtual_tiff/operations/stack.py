@@ -173,9 +173,10 @@ def _commits(
     if given.get("dry_run"):
         # A batch is checked against the cube that those before it have made.
         return _commit(target, sources, part, action, **given)
+    columns = given.pop("columns", None)
     results = [
         _commit(target, batch, part, action, resumes=True, **given)
-        for batch in batches_of(found, images_per_commit)
+        for batch in batches_of(found, images_per_commit, columns)
     ]
     if not results:
         raise no_rows()
@@ -199,7 +200,8 @@ def _large(
     def commit_one(aside: Target, batch: Inventory) -> PublishResult:
         return _commit(aside, batch, part, action, resumes=True, **given | {"branch": aside.branch})
 
-    return publish_large(target, found, commit_one)
+    columns = given.pop("columns", None)
+    return publish_large(target, found, commit_one, columns)
 
 
 def _commit(

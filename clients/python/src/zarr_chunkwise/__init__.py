@@ -237,8 +237,10 @@ class _Decoding:
         """Forget threads that ended, and start one where chunks are waiting."""
         ended = {future for future in self._running if future.done()}
         self._running -= ended
-        for future in ended:
-            future.result()
+        # Of all that ended: asyncio logs an exception that is never asked for.
+        failures = [failure for future in ended if (failure := future.exception())]
+        if failures:
+            raise failures[0]
         if self._waiting and len(self._running) < self._threads:
             run = contextvars.copy_context().run
             loop = asyncio.get_running_loop()

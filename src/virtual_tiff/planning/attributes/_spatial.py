@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import warnings
 from functools import lru_cache
-from math import isfinite
+from math import degrees, isclose, isfinite
 from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pyproj import CRS
 from pyproj.exceptions import CRSError
 from zarr_cm import proj, spatial
 
@@ -32,6 +33,10 @@ from virtual_tiff.tiff.geokeys import (
 from virtual_tiff.tiff.ifd import GeoKeyValue, ImageFileDirectory
 
 type Attributes = dict[str, JSON]
+
+#: Units of angles in parameters whose category PROJ does not tell.
+_ANGLES = frozenset({"degree", "grad", "radian"})
+_ZERO = 1e-12
 
 
 def spatial_ref_attributes(
@@ -91,6 +96,7 @@ def crs_attributes(result: CRSResult) -> Attributes:
     return attributes
 
 
+@lru_cache(maxsize=256)
 def _cf_parameters(result: CRSResult) -> Attributes:
     system = result.crs
     if system is None or not (system.is_geographic or system.is_projected):
@@ -103,7 +109,41 @@ def _cf_parameters(result: CRSResult) -> Attributes:
     except (CRSError, KeyError, AttributeError, UserWarning):
         return {}  # a projection that CF does not have, for which pyproj raises
     parameters.pop("crs_wkt", None)
-    return {name: value for name, raw in parameters.items() if (value := _plain(raw)) is not None}
+    found: Attributes = {
+        name: value for name, raw in parameters.items() if (value := _plain(raw)) is not None
+    }
+    return found if _has_all_numbers(found, system) else {}
+
+
+def _has_all_numbers(parameters: Attributes, system: CRS) -> bool:
+    """Return whether CF's parameters have every number of a CRS, and angles in degrees.
+
+    pyproj leaves out the scale of conic projections with one parallel, which CF does not have, and
+    writes angles in the unit of the CRS, such as grads.
+    """
+    said = [
+        number
+        for value in parameters.values()
+        for number in (value if isinstance(value, list) else [value])
+        if isinstance(number, int | float)
+    ]
+    horizontal = system.sub_crs_list[0] if system.is_compound else system
+    if horizontal.is_bound and horizontal.source_crs is not None:
+        horizontal = horizontal.source_crs  # whose operation is no shift to WGS 84
+    operation, meridian = horizontal.coordinate_operation, horizontal.prime_meridian
+    wanted: list[float] = []
+    for one in [] if operation is None else operation.params:
+        value = float(one.value)  # pyproj declares them as text
+        if one.unit_category == "angular" or one.unit_name in _ANGLES:
+            wanted.append(degrees(value * float(one.unit_conversion_factor)))
+        elif one.unit_name != "unity" or value != 1:
+            wanted.append(value)
+    if meridian is not None:
+        wanted.append(degrees(float(meridian.longitude) * float(meridian.unit_conversion_factor)))
+    return all(
+        abs(value) < _ZERO or any(isclose(value, number, rel_tol=1e-9) for number in said)
+        for value in wanted
+    )
 
 
 def _plain(value: object) -> JSON:
