@@ -197,3 +197,31 @@ def test_the_command_takes_a_folder(tmp_path: Path, capsys: pytest.CaptureFixtur
     found = json.loads(capsys.readouterr().out)
     assert (found["images"], found["known"], len(found["failed"])) == (3, 3, 1)
     assert len(inventory_files(tmp_path / "scenes")) == 2
+
+
+@pytest.mark.parametrize("output", ["scenes.parquet", "scenes/"])
+def test_a_dry_run_reads_nothing(
+    tmp_path: Path, reads: list[str], capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    paths = write_scenes(tmp_path / "a", 5)
+    target = f"{tmp_path}/{output}"
+    arguments = ["scan", str(tmp_path / "a"), "-o", target, "--datetime-pattern", PATTERN]
+
+    def rehearsed(*more: str) -> dict[str, Any]:
+        reads.clear()
+        assert main([*arguments, "--dry-run", "--json", *more]) == 0
+        assert not reads
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    assert rehearsed()["known"] == 0
+    assert not Path(target).exists()
+    assert main(arguments) == 0
+    os.utime(paths[1], (1, 1))
+    paths[3].write_bytes(paths[3].read_bytes() + b"more")
+    capsys.readouterr()
+    found = rehearsed()
+    assert (found["files"], found["known"]) == (5, 3)
+    assert rehearsed("--restart")["known"] == 0
+    assert main(arguments) == 0
+    assert sorted(reads) == [paths[1].name, paths[3].name]

@@ -60,6 +60,13 @@ def test_a_tag_keeps_what_it_names(paths: list[Path], repo: str) -> None:
     with pytest.raises(RepositoryError) as missing:
         tag(repo, "other", version="nowhere")
     assert missing.value.kind == ErrorKind.NOT_FOUND
+    assert tag(repo, "next", dry_run=True).snapshot_id == head(repo)
+    assert tag(repo, "same", delete=True, dry_run=True).snapshot_id == first
+    with pytest.raises(RepositoryError) as there:
+        tag(repo, "same", dry_run=True)
+    assert there.value.kind == ErrorKind.CONFLICT
+    assert run("tag", repo, "next", "--dry-run") == 0
+    assert set(describe(repo).tags) == {"june", "july", "same"}
     assert tag(repo, "same", delete=True).snapshot_id == first
     with pytest.raises(RepositoryError) as deleted:
         tag(repo, "same", delete=True)

@@ -13,6 +13,7 @@ import typer
 from virtual_tiff.cli._common import say
 from virtual_tiff.cli._options import (
     Anonymous,
+    DryRun,
     Executor,
     Json,
     Quiet,
@@ -56,6 +57,7 @@ def scan(
     anonymous: Anonymous = False,
     executor: Executor = None,
     restart: Annotated[bool, typer.Option("--restart", help="Read all files anew.")] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -65,17 +67,20 @@ def scan(
     to bring the table up to date: only files that a listing shows new or changed are read. The
     exit status is 3 if there are rows with an error.
     """
-    from virtual_tiff.operations.scan_into import scan_into
+    from virtual_tiff.operations.scan_into import rehearse_scan, scan_into
 
     target = Path(output)
+    options: dict[str, Any] = {
+        "parser": choices.scan_parser(),
+        "anonymous": anonymous,
+        **choices.arguments(),
+    }
+    if dry_run:
+        files, known = rehearse_scan(target, sources, options, restart=restart)
+        _print_rehearsal(target, files, known, as_json=as_json)
+        return
     with progress_bar(quiet=quiet) as progress, executor_named(executor) as workers:
-        options: dict[str, Any] = {
-            "parser": choices.scan_parser(),
-            "anonymous": anonymous,
-            "executor": workers,
-            "progress": progress,
-            **choices.arguments(),
-        }
+        options |= {"executor": workers, "progress": progress}
         if output.endswith("/") or target.is_dir():
             found = scan_into(target, sources, restart=restart, **options)
         else:
@@ -92,6 +97,15 @@ def scan(
         _print_summary(found, target, wants_times=choices.wants_times())
     if found.failed.num_rows:
         raise typer.Exit(WITH_EXCEPTIONS)
+
+
+def _print_rehearsal(output: Path, files: int, known: int, *, as_json: bool) -> None:
+    if as_json:
+        summary = {"output": str(output), "dry_run": True, "files": files, "known": known}
+        say(json.dumps(summary, indent=2), lines=True)
+        return
+    say(f"{output}: a dry run, nothing was read or written")
+    say(f"  {files:,} files, of which {files - known:,} would be read")
 
 
 def _scan_into_file(

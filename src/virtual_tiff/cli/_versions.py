@@ -40,17 +40,20 @@ def tag(
     delete: Annotated[
         bool, typer.Option("--delete", help="Remove the tag; its name cannot be used again.")
     ] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Name the newest snapshot, or another one, so that readers find it and expire keeps it."""
     from virtual_tiff.operations.versions import tag as tag_version
 
     quieten_icechunk()
-    result = tag_version(repository, name, version=version, delete=delete)
+    result = tag_version(repository, name, version=version, delete=delete, dry_run=dry_run)
     if as_json:
         say(json.dumps(result.as_json(), indent=2), lines=True)
         return
-    say(f"{repository}: tag {name} {'removed from' if delete else 'at'} {result.snapshot_id}")
+    done = "removed from" if delete else "at"
+    would = "would be " if dry_run else ""
+    say(f"{repository}: tag {name} {would}{done} {result.snapshot_id}")
 
 
 def rollback(

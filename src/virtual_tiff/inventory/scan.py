@@ -210,46 +210,58 @@ class Listed:
         urls = self.urls
         (progress or no_progress)("list", len(urls), len(urls), 0)
         stores = registry_for(urls, self.registry, anonymous=self.anonymous)
-        # The number of headers in flight does not affect rows.
-        same = replace(self.options, concurrency=DEFAULT_CONCURRENCY)
-        kept = Checkpoint.open(checkpoint, same)
+        kept = Checkpoint.open(checkpoint, self._same)
         if kept is not None:
             kept.listing = self.listing
-        plain = self.table["datetime"].null_count == len(self.table)
-        plain &= STAC_METADATA not in self.table.column_names
-        # Rows that STAC Items have completed, or with the times of a table, say more than the
-        # files, so a later scan cannot use them.
-        said = {SCAN_OPTIONS: repr(same).encode()} if plain else None
-        earlier = None
-        if known is not None and said is not None:
-            earlier = _earlier(known.table, urls, self.listing, said)
-        reading = Reading(urls, stores, self.options, kept, progress, earlier)
+        reading = Reading(urls, stores, self.options, kept, progress, self._earlier(known))
         if executor is None:
             run(reading.run())
         else:
             reading.run_with(executor)
         table = _joined(self.table, urls, reading.parts)
         table = complete_rows(table, self.options.parser.bands)
-        return Inventory(table.replace_schema_metadata(said))
+        return Inventory(table.replace_schema_metadata(self._said))
 
+    def known(self, inventory: Inventory | None) -> int:
+        """Return how many files keep the rows of an earlier scan."""
+        earlier = self._earlier(inventory)
+        return 0 if earlier is None else pc.count_distinct(earlier[POSITION]).as_py()
 
-def _earlier(
-    table: pa.Table, urls: Sequence[str], listing: Listing, said: Mapping[bytes, bytes]
-) -> pa.Table | None:
-    """Return the rows of an earlier scan that hold, with the positions of their files.
+    @property
+    def _same(self) -> ScanOptions:
+        """The options that affect rows; the number of headers in flight does not."""
+        return replace(self.options, concurrency=DEFAULT_CONCURRENCY)
 
-    Files with errors are read again, and all if the other scan had other options.
-    """
-    before = table.schema.metadata or {}
-    if before.get(SCAN_OPTIONS) != said[SCAN_OPTIONS]:
-        return None
-    failed = table.filter(pc.is_valid(table["error_kind"]))["url"]
-    again = pc.is_in(pa.array(urls, pa.string()), value_set=failed.combine_chunks())
-    good = unchanged(table, urls, listing) & ~again.to_numpy(zero_copy_only=False)
-    place = pc.fill_null(pc.index_in(table["url"], value_set=pa.array(urls)), -1).to_numpy()
-    rows = np.flatnonzero((place >= 0) & good[place])
-    part = table.select(SCHEMA.names).take(pa.array(rows)).replace_schema_metadata(None)
-    return part.add_column(0, POSITION, pa.array(place[rows], pa.int64()))
+    @property
+    def _said(self) -> Mapping[bytes, bytes] | None:
+        """What the table says of its scan, so that a later one can use its rows.
+
+        `None` for rows that STAC Items have completed, or with the times of a table, which say more
+        than the files.
+        """
+        plain = self.table["datetime"].null_count == len(self.table)
+        plain &= STAC_METADATA not in self.table.column_names
+        return {SCAN_OPTIONS: repr(self._same).encode()} if plain else None
+
+    def _earlier(self, inventory: Inventory | None) -> pa.Table | None:
+        """Return the rows of an earlier scan that hold, with the positions of their files.
+
+        Files with errors are read again, and all if the other scan had other options.
+        """
+        said = self._said
+        if inventory is None or said is None:
+            return None
+        table, urls = inventory.table, self.urls
+        before = table.schema.metadata or {}
+        if before.get(SCAN_OPTIONS) != said[SCAN_OPTIONS]:
+            return None
+        failed = table.filter(pc.is_valid(table["error_kind"]))["url"]
+        again = pc.is_in(pa.array(urls, pa.string()), value_set=failed.combine_chunks())
+        good = unchanged(table, urls, self.listing) & ~again.to_numpy(zero_copy_only=False)
+        place = pc.fill_null(pc.index_in(table["url"], value_set=pa.array(urls)), -1).to_numpy()
+        rows = np.flatnonzero((place >= 0) & good[place])
+        part = table.select(SCHEMA.names).take(pa.array(rows)).replace_schema_metadata(None)
+        return part.add_column(0, POSITION, pa.array(place[rows], pa.int64()))
 
 
 def _joined(listed: pa.Table, urls: Sequence[str], parts: Sequence[pa.Table]) -> pa.Table:

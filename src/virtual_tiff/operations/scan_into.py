@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from virtual_tiff.choices import Pages
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.arrow import common_schema
+from virtual_tiff.inventory.scan import Listed
 from virtual_tiff.inventory.source_options import SourceArguments
 from virtual_tiff.inventory.table import SCAN_OPTIONS, Inventory
 from virtual_tiff.operations.batches import (
@@ -154,12 +155,11 @@ def scan_into(
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir(parents=True)
     found = []
-    for number, start in enumerate(range(0, len(listed.table), _FILE_ROWS)):
-        piece = replace(listed, table=listed.table.slice(start, _FILE_ROWS))
+    for number, (piece, known) in enumerate(_pieces(listed, earlier)):
         inventory = piece.read(
             executor=executor,
             checkpoint=work / f"{number:05}",
-            known=earlier.of(slice(start, start + _FILE_ROWS)),
+            known=known,
             progress=overall,
         )
         inventory.write(parts / f"part-{number:05}.parquet")
@@ -168,6 +168,23 @@ def scan_into(
     _replace(target, parts, work / "before")
     shutil.rmtree(work, ignore_errors=True)
     return reduce(add, found)
+
+
+def rehearse_scan(
+    output: Path, sources: object, options: Mapping[str, Any], *, restart: bool
+) -> tuple[int, int]:
+    """Return how many files a scan into a file or a folder lists, and how many it does not read."""
+    files = [] if restart else inventory_files(output)
+    listed = list_sources(sources, options)
+    pieces = _pieces(listed, _Earlier(files, listed.table["url"]))
+    return len(listed.urls), sum(piece.known(known) for piece, known in pieces)
+
+
+def _pieces(listed: Listed, earlier: _Earlier) -> Iterator[tuple[Listed, Inventory | None]]:
+    """Divide files that are listed, each part with what is known of it."""
+    for start in range(0, len(listed.table), _FILE_ROWS):
+        part = slice(start, start + _FILE_ROWS)
+        yield replace(listed, table=listed.table.slice(start, _FILE_ROWS)), earlier.of(part)
 
 
 def _files_in(folder: Path) -> list[Path]:

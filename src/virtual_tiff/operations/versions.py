@@ -97,7 +97,12 @@ class Expiry:
 
 
 def tag(
-    repo: Location | Repository, name: str, *, version: str = "main", delete: bool = False
+    repo: Location | Repository,
+    name: str,
+    *,
+    version: str = "main",
+    delete: bool = False,
+    dry_run: bool = False,
 ) -> Tag:
     """Name a snapshot, so that readers find it, and expiry keeps it.
 
@@ -111,6 +116,8 @@ def tag(
         A branch, whose newest snapshot is tagged, another tag, or the id of a snapshot.
     delete
         Remove the tag instead; its snapshot remains until it is expired.
+    dry_run
+        Change nothing. Only a commit finds that a tag of this name was deleted.
 
     Raises
     ------
@@ -122,13 +129,17 @@ def tag(
     with icechunk_errors(repo), locked(local_folder(repository.storage)):
         if delete:
             found = Tag(name=name, snapshot_id=snapshot_of(repository, name, only="tag"))
-            repository.delete_tag(name)
+            if not dry_run:
+                repository.delete_tag(name)
             return found
         snapshot = snapshot_of(repository, version)
         if not name.strip() or "/" in name:
             raise InvalidOptionError(f"{name!r} cannot be the name of a tag.")
+        if dry_run and name in repository.list_tags():
+            raise _taken(repo, name)
         try:
-            repository.create_tag(name, snapshot)
+            if not dry_run:
+                repository.create_tag(name, snapshot)
         except icechunk.AlreadyExistsError as error:
             raise _taken(repo, name) from error
         except icechunk.IcechunkError as error:
