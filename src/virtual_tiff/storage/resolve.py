@@ -48,7 +48,7 @@ class AddressRegistry(ObjectStoreRegistry[Any]):
         elif registry is not None:
             raise InvalidOptionError(
                 f"the registry is {type(registry).__name__}, not ObjectStoreRegistry.",
-                remedy="Pass one of obspec_utils, with an obstore store for each prefix.",
+                remedy="Pass one of obspec-utils, with an obstore store for each prefix.",
             )
 
     def resolve(self, url: str) -> tuple[Any, str]:
