@@ -191,6 +191,15 @@ def test_surplus_values_are_ignored() -> None:
     assert grid_of(ifd, row=16).offsets.shape == (1, 3, 2)
 
 
+@pytest.mark.parametrize("counts", [[0], [0, 0], [0, 65536]])
+def test_one_strip_with_a_count_of_nothing_has_its_pixels(counts: list[int]) -> None:
+    """As for libtiff and tifffile, whatever surplus counts say."""
+    grid = grid_of(strips(4, 4, byte_counts=counts), size=50)
+    assert grid.lengths.tolist() == [[[20]]]
+    grid = grid_of(strips(4, 4, byte_counts=counts), size=50, compressed=True)
+    assert grid.lengths.tolist() == [[[42]]]
+
+
 def test_planes_of_one_strip_need_no_byte_counts() -> None:
     """As for libtiff."""
     ifd = make_ifd(

@@ -132,7 +132,8 @@ def describe_image(
         layout="tiles" if ifd.is_tiled else "strips",
         segment_shape=ifd.segment_shape,
         segments=int(ifd.offsets.size),
-        missing_segments=int(np.count_nonzero(empty)),
+        # A count of 0 may be one that a writer left out.
+        missing_segments=0 if plan and not plan.is_sparse else int(np.count_nonzero(empty)),
         interleaved=not ifd.is_planar,
         compression=_compression(ifd.compression),
         predictor=_PREDICTORS.get(ifd.predictor) if predicted else None,

@@ -212,9 +212,9 @@ def _byte_counts(
 ) -> ChunkValues:
     counts = ifd.byte_counts
     # A single strip at an offset, of 0 bytes: a count that a writer left out. For libtiff and
-    # tifffile, a tile is missing then, and one of several strips too.
-    one_strip = counts.size == offsets.size == 1 and not ifd.is_tiled
-    absent = counts.size == 0 or (one_strip and not counts.any())
+    # tifffile, a tile is missing then, and one of several strips too. Surplus counts say nothing.
+    one_strip = offsets.size == 1 and not ifd.is_tiled
+    absent = counts.size == 0 or (one_strip and counts[0] == 0)
     one_in_each_plane = offsets.shape[1:] == (1, 1)
     if absent and one_in_each_plane and not compressed:
         return np.full(offsets.shape, segment_bytes, np.uint64)
