@@ -86,6 +86,9 @@ def _expected(data: bytes) -> NDArray[Any] | None:
                 ):
                     # A segment that is missing to us; the oracles may read the header as pixels.
                     return None
+                if not all(page.dataoffsets) and Tag.GDAL_NODATA in page.tags and page.nodata == 0:
+                    # tifffile takes 0 for a text that it cannot read, and GDAL for some segments.
+                    return None
                 by_tifffile = bands_first(page)
             with MemoryFile(data) as memory, memory.open() as file:
                 if file.width * file.height * file.count > MOST_PIXELS:
