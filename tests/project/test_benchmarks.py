@@ -26,7 +26,7 @@ from virtual_tiff.publishing.manifests import MANIFEST_REFERENCES
 ROOT = Path(__file__).resolve().parents[2]
 NOT_INSTALLED = "not installed here"
 #: Benchmarks that no full run on an idle machine has measured: `make bench` does.
-NOT_MEASURED = {"archive_life", "publish_tiles", "read_mosaic", "read_patches"}
+NOT_MEASURED = {"archive_life"}
 
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="benchmarks read memory and processor from /proc"
