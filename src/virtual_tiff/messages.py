@@ -35,6 +35,7 @@ _SECRETS = re.compile(
 #: What every secret of an address has.
 MAY_HAVE_SECRET = r"[@=]|%(?:25)*3|\\u003[dD]"
 _MAY_HAVE_SECRET = re.compile(MAY_HAVE_SECRET)
+#: What its alternatives begin with.
 _SECRET_MARKS = ("@", "=", "%", "\\")
 #: Headers of requests, and elements of S3's answers, which repeat what was sent.
 _HEADER = re.compile(

@@ -10,6 +10,7 @@ from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.concurrency import in_flight
 
+#: Segments that are read concurrently.
 CONCURRENCY = 64
 
 

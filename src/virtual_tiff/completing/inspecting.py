@@ -21,8 +21,6 @@ from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, Inspection
 from virtual_tiff.storage.byte_source import ByteSource
 
-#: Segments that are read concurrently.
-CONCURRENCY = 64
 #: Bytes of segments that are fetched in one request to inspect all of them.
 _ALL_BYTES = 256 * 1024
 #: Segments that are inspected of more bytes.

@@ -64,7 +64,7 @@ def to_divide(sources: object, images_per_commit: int) -> Inventory | list[Path]
     return found
 
 
-def column_of(sources: Inventory | Sequence[Path], name: str) -> pa.ChunkedArray:
+def scan_column(sources: Inventory | Sequence[Path], name: str) -> pa.ChunkedArray:
     """Return a column of the scan; of files nothing else is read."""
     if isinstance(sources, Inventory):
         return sources.table[name]
@@ -90,7 +90,7 @@ def batches_of(
     they are more than `size`. `columns` are added whose types are those of all rows, as
     `with_url_columns` adds them.
     """
-    added = columns_in(column_of(sources, "url"), columns) if columns else None
+    added = columns_in(scan_column(sources, "url"), columns) if columns else None
     start = 0
     for batch in _batches(sources, size):
         if added is None:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from virtual_tiff.cubes.options import CubeOptions
 from virtual_tiff.errors import MismatchError, VirtualTIFFError
 from virtual_tiff.inventory.table import Inventory
-from virtual_tiff.operations.batches import batches_of, column_of
+from virtual_tiff.operations.batches import batches_of, scan_column
 from virtual_tiff.publishing.cube import has_cube
 from virtual_tiff.publishing.results import PublishResult, combined
 from virtual_tiff.publishing.target import Target
@@ -30,7 +30,7 @@ def is_large(sources: Inventory | Sequence[Path], options: CubeOptions) -> bool:
         return False
     if options.on_mismatch != "raise" or options.along not in (None, "datetime", ("datetime",)):
         return False
-    times = column_of(sources, "datetime")
+    times = scan_column(sources, "datetime")
     if len(times) <= _AT_ONCE or times.null_count:
         return False
     return bool(np.all(np.diff(pc.cast(times, "int64").to_numpy()) >= 0))
@@ -49,14 +49,15 @@ def publish_large(
     before = target.store()
     try:
         with target.aside() as aside:
-            batches = batches_of(sources, _AT_ONCE, columns)
-            result = combined([commit(aside, batch) for batch in batches])
-            cubes = result.added.items()
-            if any(
-                added.skipped or (before is not None and has_cube(before, path))
-                for path, added in cubes
-            ):
-                raise MismatchError("images or cubes are there already.")
+            results = []
+            for batch in batches_of(sources, _AT_ONCE, columns):
+                result = commit(aside, batch)
+                if any(
+                    added.skipped or (before is not None and has_cube(before, path))
+                    for path, added in result.added.items()
+                ):
+                    raise MismatchError("images or cubes are there already.")
+                results.append(result)
     except VirtualTIFFError:
         return None
-    return replace(result, branch=target.branch)
+    return replace(combined(results), branch=target.branch)

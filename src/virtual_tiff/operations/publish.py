@@ -21,7 +21,7 @@ from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.stac.declared import declared_in
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.inventory.url_columns import with_url_columns
-from virtual_tiff.operations.batches import batches_of, column_of, to_divide
+from virtual_tiff.operations.batches import batches_of, scan_column, to_divide
 from virtual_tiff.operations.files import (
     DEFAULT_CONCURRENCY,
     check_unique,
@@ -152,7 +152,7 @@ def _publish(
 
 def _names_of_all(sources: Inventory | Sequence[Path], names: Names | None) -> Names:
     """Name the groups of all files of an inventory whose rows of one file follow each other."""
-    urls = column_of(sources, "url").to_pylist()
+    urls = scan_column(sources, "url").to_pylist()
     files = [url for number, url in enumerate(urls) if not number or url != urls[number - 1]]
     return dict(zip(files, paths_of(files, names, ""), strict=True)).__getitem__
 

@@ -26,9 +26,9 @@ from virtual_tiff.inventory.source_options import SourceArguments
 from virtual_tiff.inventory.table import SCAN_OPTIONS, Inventory
 from virtual_tiff.operations.batches import (
     COMMON_METADATA,
-    column_of,
     inventory_files,
     joined_inventory,
+    scan_column,
 )
 from virtual_tiff.operations.incremental import list_sources
 from virtual_tiff.operations.options import check_options
@@ -40,7 +40,7 @@ from virtual_tiff.storage.errors import writing
 _FILE_ROWS = 25_000
 
 
-class ScanOptions(SourceArguments, total=False):
+class ScanArguments(SourceArguments, total=False):
     """Options of `scan_into`, which are those of `scan`."""
 
     parser: VirtualTIFF | None
@@ -104,7 +104,7 @@ def scan_into(
     restart: bool = False,
     executor: Executor | None = None,
     progress: Progress | None = None,
-    **options: Unpack[ScanOptions],
+    **options: Unpack[ScanArguments],
 ) -> ScanSummary:
     """Read the headers of many TIFFs into a folder, whose files are one inventory.
 
@@ -140,7 +140,7 @@ def scan_into(
     SourceError
         As for `scan`.
     """
-    check_options("scan_into", options, ScanOptions)
+    check_options("scan_into", options, ScanArguments)
     target = Path(folder).resolve()
     files = _files_in(target)
     work = target.with_name(f".{target.name}.scan")
@@ -225,7 +225,7 @@ class _Earlier:
         if len(set(said) - {None}) > 1:
             self._files = []
         place = pc.fill_null(
-            pc.index_in(urls, value_set=column_of(self._files, "url")), -1
+            pc.index_in(urls, value_set=scan_column(self._files, "url")), -1
         ).to_numpy()
         starts = np.cumsum([0, *(pq.read_metadata(file).num_rows for file in self._files)])
         # Of each address, the number of its file; -1 of those that no file has.

@@ -29,12 +29,15 @@ def leading_number(text: str) -> float | None:
     >>> [leading_number(text) for text in ("-9999 m", "0,5", "1_000", "none")]
     [-9999.0, 0.5, 1.0, None]
     """
-    word = _MSVC.match(text) if "#" in text else None
-    if word is None and (found := _NUMBER.match(text)) is not None:
+    if "#" in text and (word := _MSVC.match(text)):
+        return _not_finite(word)
+    if found := _NUMBER.match(text):
         return float(found["number"].replace(",", "."))
-    word = word or _WORD.match(text)
-    if word is None:
-        return None
+    word = _WORD.match(text)
+    return None if word is None else _not_finite(word)
+
+
+def _not_finite(word: re.Match[str]) -> float:
     return float(word["sign"] + ("inf" if word["word"].lower() == "inf" else "nan"))
 
 

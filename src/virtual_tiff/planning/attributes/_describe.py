@@ -84,7 +84,8 @@ def describe(
     source = ifd if full is None else full
     shape = (ifd.image_length, ifd.image_width)
     system = crs(source)
-    whole = transform = geotransform(source)
+    whole = geotransform(source)
+    transform = whole
     if whole is not None and full is not None:
         transform = overview_transform(whole, (full.image_length, full.image_width), shape)
     metadata = image_metadata(ifd, full)
