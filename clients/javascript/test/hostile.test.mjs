@@ -78,10 +78,17 @@ const FOUR_COMPONENTS =
   'ZAAlAAFDcmVhdGVkIGJ5IE9wZW5KUEVHIHZlcnNpb24gMi41LjT/kAAKAAAAAABkAAH/k8+0SBzEfvIOmEOL4/FUb0MmaQKPP8+0' +
   'TAk85N61HPVwgCFu17LnyYc4k1/PtEwRiyNUeyJYzBol4h4PY1BtqIkfz7RIERvNYzK89LAllpuY5C/MnvpP/9k='
 
-test('JPEG 2000 of four samples a pixel is refused by name', async () => {
-  const bytes = new Uint8Array(Buffer.from(FOUR_COMPONENTS, 'base64'))
-  const error = await outcome({ ...small([{ name: 'imagecodecs_jpeg2k' }], bytes), chunk_shape: [4, 4, 4] })
-  assert.match(`${error.message} ${error.cause?.message}`, /JPEG 2000: four samples a pixel are not supported/)
+const TWO_COMPONENTS =
+  '/0//UQAsAAAAAAAEAAAABAAAAAAAAAAAAAAABAAAAAQAAAAAAAAAAAACBwEBBwEB/1IADAAAAAEAAAQEAAH/XAAEQED/ZAAlAAFDcmVhdGVkIGJ5' +
+  'IE9wZW5KUEVHIHZlcnNpb24gMi41LjT/kAAKAAAAAAAwAAH/k9+AeBIL019LBx8KM2gHq2NwC8+0NBFQVApD22fS/PGy9n//2Q=='
+
+test('JPEG 2000 of other than one or three samples a pixel is refused by name', async () => {
+  for (const [samples, stream] of [[2, TWO_COMPONENTS], [4, FOUR_COMPONENTS]]) {
+    const bytes = new Uint8Array(Buffer.from(stream, 'base64'))
+    const error = await outcome({ ...small([{ name: 'imagecodecs_jpeg2k' }], bytes), chunk_shape: [4, 4, samples] })
+    const reason = new RegExp(`JPEG 2000: ${samples} samples a pixel are not supported`)
+    assert.match(`${error.message} ${error.cause?.message}`, reason)
+  }
 })
 
 test('a decoder that failed does not make other pixels of the next stream', async () => {

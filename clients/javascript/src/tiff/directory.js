@@ -82,8 +82,8 @@ export function readDirectory(bytes, index) {
   return { tags, little }
 }
 
-/** The segments of an image of one plane: where each is in the file and in the image, and its size in pixels. */
-export function segmentsOf(tags, bytes) {
+/** The segments of a plane of an image: where each is in the file and in the image, and its size in pixels. */
+export function segmentsOf(tags, bytes, plane = 0) {
   const [width] = tags(256, [0])
   const [height] = tags(257, [0])
   const tiled = tags(322) !== undefined
@@ -94,11 +94,15 @@ export function segmentsOf(tags, bytes) {
   if (!(columns > 0 && rows > 0)) throw damaged('segments without a size')
   const across = Math.ceil(width / columns)
   const total = across * Math.ceil(height / rows)
-  if (offsets.length < total || counts.length < total) throw damaged(`${offsets.length} of ${total} segments`)
+  const before = plane * total
+  if (Math.min(offsets.length, counts.length) < before + total) {
+    throw damaged(`${offsets.length} of ${before + total} segments`)
+  }
   const segments = Array.from({ length: total }, (_, n) => {
     const [y, x] = [Math.floor(n / across) * rows, (n % across) * columns]
-    if (offsets[n] + counts[n] > bytes.length) throw damaged(`segment ${n} ends after the file`)
-    const data = bytes.subarray(offsets[n], offsets[n] + counts[n])
+    const [offset, count] = [offsets[before + n], counts[before + n]]
+    if (offset + count > bytes.length) throw damaged(`segment ${before + n} ends after the file`)
+    const data = bytes.subarray(offset, offset + count)
     return { data, y, x, width: columns, height: tiled ? rows : Math.min(rows, height - y) }
   })
   return { width, height, columns, rows, tiled, segments }
