@@ -101,10 +101,14 @@ class FileStates:
     @classmethod
     def concatenated(cls, parts: Sequence[Self]) -> Self:
         """Concatenate states."""
-        empty = np.empty(0, np.int64)
-        names = ("url", "size", "tag", "time", "weak")
-        columns = ([getattr(part, name) for part in parts] or [empty] for name in names)
-        return cls(*(np.concatenate(each) for each in columns))
+        numbers, switches = np.empty(0, np.int64), np.empty(0, np.bool_)
+        return cls(
+            url=np.concatenate([numbers, *(part.url for part in parts)]),
+            size=np.concatenate([numbers, *(part.size for part in parts)]),
+            tag=np.concatenate([numbers, *(part.tag for part in parts)]),
+            time=np.concatenate([numbers, *(part.time for part in parts)]),
+            weak=np.concatenate([switches, *(part.weak for part in parts)]),
+        )
 
     def take(self, rows: NDArray[np.int64]) -> Self:
         """Keep these rows."""
