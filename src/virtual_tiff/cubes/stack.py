@@ -163,9 +163,9 @@ def _problems(
 def _labels(images: Inventory, options: CubeOptions) -> tuple[list[str], Rows]:
     """Return the names of variables, and which of them each image belongs to."""
     if options.variable is None and options.variable_pattern is None:
-        return [options.name], np.zeros(len(images), np.int64)
+        return [options.label], np.zeros(len(images), np.int64)
     names = np.array(
-        variable_names(images, options.variable, options.variable_pattern, options.name),
+        variable_names(images, options.variable, options.variable_pattern, options.label),
         np.dtypes.StringDType(),
     )
     labels, of_label = np.unique(names, return_inverse=True)
