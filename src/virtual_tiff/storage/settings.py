@@ -66,9 +66,10 @@ MEANINGS = {
     REPOSITORY_REGION: ("", "Region of a repository in S3, if it is another than `AWS_REGION`."),
     _REPOSITORY_KEYS["access_key_id"]: (
         "",
-        "Credentials of a repository in S3, with `…_SECRET_ACCESS_KEY` and, if they are temporary, "
-        "`…_SESSION_TOKEN`: where those of `AWS_…` are for the files alone.",
+        "Key of a repository in S3, where that of `AWS_ACCESS_KEY_ID` is for the files alone.",
     ),
+    _REPOSITORY_KEYS["secret_access_key"]: ("", "Its secret."),
+    _REPOSITORY_KEYS["session_token"]: ("", "Its token, if the key is temporary."),
     "AWS_REQUEST_PAYER": ("", "`requester` where the requester pays for S3."),
     "AWS_SKIP_SIGNATURE": (
         "",
