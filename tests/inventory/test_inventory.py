@@ -30,6 +30,7 @@ from tests.helpers.range_server import RangeServer
 from tests.helpers.read import local_registry
 from tests.helpers.refusals import REFUSALS
 from tests.helpers.special import names, write_special
+from virtual_tiff import scan_into
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
 from virtual_tiff.inventory.footprint import footprint
 from virtual_tiff.inventory.pages import NO_MASK, NOT_TAKEN
@@ -483,6 +484,22 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path) -> None:
     assert abs(again - (40 - 15)) <= 4
     assert inventory.table["url"].to_pylist() == urls
     assert not inventory.failed.num_rows
+
+
+def test_what_is_no_checkpoint_is_left_alone(tmp_path: Path) -> None:
+    """A checkpoint is removed after the scan; the parts of an inventory look like one."""
+    write_scenes(tmp_path / "tiffs", 2)
+    folder = tmp_path / "inventory"
+    scan_into(folder, [tmp_path / "tiffs"])
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(InvalidOptionError, match="no checkpoint"):
+        scanned(tmp_path / "tiffs", checkpoint=folder)
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "part-1.parquet").write_text("no Parquet")
+    with pytest.raises(InvalidOptionError, match="no checkpoint"):
+        scanned(tmp_path / "tiffs", checkpoint=other)
 
 
 @pytest.mark.parametrize("named", ["folder", "glob", "files"])
