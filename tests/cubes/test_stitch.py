@@ -163,6 +163,7 @@ def test_parts_of_an_image_are_joined(name: str, tmp_path: Path) -> None:
     whole = np.arange(1, 256 * 384 + 1, dtype="uint32").reshape(256, 384)
     expected = np.zeros_like(whole)
     (tmp_path / "a").mkdir()
+    chunks = {"COMPRESS": "DEFLATE", "TILED": "YES", "BLOCKXSIZE": "64", "BLOCKYSIZE": "64"}
     for i, j in places:
         window = np.s_[i * 128 : (i + 1) * 128, j * width : (j + 1) * width]
         expected[window] = whole[window]
@@ -171,7 +172,7 @@ def test_parts_of_an_image_are_joined(name: str, tmp_path: Path) -> None:
             whole[window],
             transform=Affine(10, 0, 500_000 + 10 * width * j, 0, -10, 5_000_000 - 1280 * i),
             nodata=0,
-            **{"COMPRESS": "DEFLATE", "TILED": "YES", "BLOCKXSIZE": 64, "BLOCKYSIZE": 64},
+            **chunks,
         )
     dataset = published(tmp_path, datetime_pattern=None)
     data = flat(dataset)
