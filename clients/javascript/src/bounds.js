@@ -110,3 +110,10 @@ export function bound(registry, normalised) {
     })
   }
 }
+
+/** Zstandard for streams within other codecs, with what `bound` put into the registry. */
+export const zstdOf = (registry) => async (bytes, limit) => {
+  const codecs = [{ name: 'imagecodecs_lerc' }, { name: 'zstd', configuration: { level: 0, checksum: false } }]
+  const { fromConfig } = await registry.get('zstd')()
+  return fromConfig(codecs[1].configuration, { shape: [limit], dataType: 'uint8', codecs }).decode(bytes)
+}

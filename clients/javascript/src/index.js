@@ -1,7 +1,7 @@
 // Codecs of TIFF for zarrita.js, by the names that imagecodecs-zarr and numcodecs register in Python.
 // This module is small; a codec is loaded when a chunk needs it.
 
-import { bound } from './bounds.js'
+import { bound, zstdOf } from './bounds.js'
 import { base64, chunk, decodedBytes, filled, product, storedShape, typedArray } from './chain.js'
 import { once } from './once.js'
 
@@ -117,7 +117,7 @@ export const names = Object.freeze(Object.keys(CODECS))
  * `wasm`: where WebAssembly modules are, by their names; beside this package unless given.
  */
 export function register(registry, { wasm } = {}) {
-  const decoders = once(async () => (await import('./wasm.js')).imageDecoders(wasm))
+  const decoders = once(async () => ({ ...(await import('./wasm.js')).imageDecoders(wasm), zstd: zstdOf(registry) }))
   for (const [name, { kind, decode }] of Object.entries(CODECS)) {
     const fromConfig = (configuration, given) => {
       const meta = normalised(given)

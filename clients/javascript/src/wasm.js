@@ -106,8 +106,8 @@ function decodeJPEG2000(module, bytes, expected) {
   if (types.some((at) => bytes[at] !== bytes[types[0]])) throw new RangeError('JPEG 2000: components of several types')
   const [bits, signed] = [(bytes[types[0]] & 127) + 1, bytes[types[0]] & SIGNED]
   if (bits > 16) throw new RangeError(`JPEG 2000: samples of ${bits} bits`)
-  // The decoder fails.
-  if (size.samples === 4) throw new RangeError('JPEG 2000: four samples a pixel are not supported')
+  // The decoder fails for two, four and more.
+  if (![1, 3].includes(size.samples)) throw new RangeError(`JPEG 2000: ${size.samples} samples a pixel are not supported`)
   const decoder = new module.J2KDecoder()
   try {
     const encoded = decoder.getEncodedBuffer(bytes.length)
