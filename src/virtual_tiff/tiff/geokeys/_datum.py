@@ -143,7 +143,7 @@ def _prime_meridian(keys: GeoKeys, datum: Object | None, names: dict[str, str]) 
         return current if name == found["name"] else found
     longitude = keys.double(GeoKey.PRIME_MERIDIAN_LONGITUDE) or 0.0
     name = names.get("Primem", "unnamed" if longitude else "Greenwich")
-    # GDAL takes a longitude only if no code of a system implies one, or the meridian is user-defined.
+    # GDAL takes a longitude only if no code implies one, or the meridian is user-defined.
     coded = any(keys.code(key) is not None for key in (GeoKey.GEODETIC_CRS, GeoKey.PROJECTED_CRS))
     if datum is not None and coded and keys.short(GeoKey.PRIME_MERIDIAN) != USER_DEFINED:
         return current
