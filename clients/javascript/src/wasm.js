@@ -128,7 +128,7 @@ function decodeJPEG2000(module, bytes, expected) {
 }
 
 async function decodeJPEGXL({ JxlImage }, bytes, expected) {
-  const { depth, float, ...size } = sizeOfJPEGXL(bytes)
+  const { depth, float, xyb, ...size } = sizeOfJPEGXL(bytes)
   if (float || (depth !== 8 && depth !== 16)) {
     // The decoder's only output is PNG, to whose depth it scales.
     throw new RangeError(`JPEG XL: ${float ? 'floats' : 'samples'} of ${depth} bits are not supported`)
@@ -136,6 +136,8 @@ async function decodeJPEGXL({ JxlImage }, bytes, expected) {
   if (expected % (size.width * size.height) || expected > 4 * size.width * size.height) {
     check('JPEG XL', size, 1, expected)
   }
+  // The decoder returns other samples.
+  if (size.height === 1 && xyb) throw new RangeError('JPEG XL: lossy images of one row are not supported')
   const image = new JxlImage()
   let png
   try {

@@ -56,6 +56,24 @@ for (const [version, module] of [['0.5', zarr05], ['0.6', zarr06], ['0.7', zarr]
   })
 }
 
+for (const [version, module] of [['0.5', zarr05], ['0.6', zarr06], ['0.7', zarr]]) {
+  test(`zarrita ${version}: chunks may be parts of a store's memory, and a Buffer`, async () => {
+    for (const vector of all) {
+      const size = vector.encoded.length
+      for (const Memory of [ArrayBuffer, SharedArrayBuffer]) {
+        const memory = new Memory(size + 16)
+        for (const part of [new Uint8Array(memory, 3, size), Buffer.from(memory, 3, size)]) {
+          part.set(vector.encoded)
+          const store = storeOf(vector)
+          store.set([...store.keys()].at(-1), part)
+          assert.deepEqual(await read(module, store), vector.decoded, `${vector.codec}: ${vector.name}`)
+          assert.deepEqual([...part], [...vector.encoded], `${vector.codec}: ${vector.name}`)
+        }
+      }
+    }
+  })
+}
+
 test('every codec has a vector', () => {
   assert.deepEqual([...new Set(all.map(({ codec }) => codec))].sort(), [...names].sort())
 })

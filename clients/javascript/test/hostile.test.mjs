@@ -110,6 +110,14 @@ test('JPEG XL that ends early is an error, not what is there of it', async () =>
   }
 })
 
+test('JPEG XL of one row is refused if it is lossy, not read as other samples', async () => {
+  const stream =
+    '/woAAA6ApLgRABOIAgD0ALWfIAAAFSqjjBu8nOv58kOHxbSN6wxttW1hCWOzvTBISDhLoG3GgUEKlSRSI+4mOAB0gqIJuBgA608AoAU='
+  const bytes = new Uint8Array(Buffer.from(stream, 'base64'))
+  const error = await outcome({ ...small([{ name: 'imagecodecs_jpegxl' }], bytes), chunk_shape: [1, 8] })
+  assert.match(`${error.message} ${error.cause?.message}`, /lossy images of one row/)
+})
+
 test('JPEG XR with alpha is refused, not read with zeros', async () => {
   // 2 × 2 pixels whose four samples are 9.
   const stream =
