@@ -284,8 +284,6 @@ FILES: dict[str, dict[int, GeoKeyValue]] = {
     "longitude-of-a-meridian-beside-a-code": {1024: 1, 2061: 2.5, 3072: 28992, 3074: 16033},
     "another-meridian-beside-a-code": {1024: 1, 2051: 32767, 2056: 7001, 2061: 2.5, 3072: 27700},
     "another-meridian-of-a-geographic-code": {1024: 2, 2048: 4267, 2051: 32767, 2061: 2.5},
-    "etrs89-on-another-ellipsoid": {1024: 2, 2048: 4258, 2057: 6378000.0, 2059: 300.0},
-    "etrs89-on-another-meridian": {1024: 2, 2048: 4258, 2051: 8903},
     "projected-code-of-a-geographic-model": {1024: 2, 2049: "CH1903", 3072: 21781},
     "projected-code-of-a-geocentric-model": {1024: 3, 2052: 9001, 3072: 28992},
     # user-defined geographic systems

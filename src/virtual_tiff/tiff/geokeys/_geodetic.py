@@ -87,11 +87,13 @@ def implied_crs(keys: GeoKeys) -> Object | None:
 def ignores_overrides(crs: Object) -> bool:
     """Return whether GDAL ignores other keys for a registered geographic CRS.
 
-    It does so for dynamic systems and ensembles, such as WGS 84 and ETRS89, since PROJ does not
-    consider them equal to a copy made from keys.
+    It does so for dynamic systems, such as WGS 84, since PROJ does not consider them equal to a
+    copy made from keys.
     """
     datum = known_datum(crs)
-    return datum.get("type") == "DynamicGeodeticReferenceFrame" or "members" in datum
+    return datum.get("type") == "DynamicGeodeticReferenceFrame" or (
+        str(datum.get("name")).startswith("World Geodetic System 1984")
+    )
 
 
 def _is_geodetic(crs: Object) -> bool:
