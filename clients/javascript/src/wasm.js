@@ -1,7 +1,7 @@
 // Image formats by WebAssembly builds of their reference decoders. Each is loaded when a chunk needs
 // it first, and each stream's size is compared with the chunk's before it is decoded.
 
-import { contained, readModule } from '#platform'
+import { contained, located, readModule } from '#platform'
 import { base64 } from './chain.js'
 import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfJPEGXR, sizeOfLERC, sizeOfWebP } from './headers.js'
 import { once } from './once.js'
@@ -62,8 +62,7 @@ export function imageDecoders(locate = (name) => FILES[name]()) {
     const module = await import('lerc')
     const { href } = new URL(locate('lerc.wasm'), globalThis.location?.href)
     // The library remembers a failure for ever, and reads the file itself: it is asked where the file is there.
-    await readModule(href)
-    await module.load({ locateFile: () => href })
+    await located(href, (there) => module.load({ locateFile: () => there }))
     return module
   })
   return {

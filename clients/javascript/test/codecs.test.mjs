@@ -96,6 +96,27 @@ test('a WebAssembly file that could not be read is read again, for all chunks th
   }
 })
 
+// Not a vector: in browsers, zarrita's Zstandard needs 'unsafe-eval'.
+const LERC_IN_ZSTANDARD =
+  'TU0AKgAAAAgADQEAAAMAAAABAAQAAAEBAAMAAAABAAQAAAECAAMAAAABABAAAAEDAAMAAAABiEcAAAEGAAMAAAABAAEAAAERAAQAAAABAAABJAEVAAMA' +
+  'AAABAAEAAAEWAAMAAAABAAQAAAEXAAQAAAABAAAAaQEcAAMAAAABAAEAAAFTAAMAAAABAAIAAKSAAAIAAAByAAAAssXyAAQAAAACAAAAqgAAAAAAAAAE' +
+  'AAAAAjxHREFMTWV0YWRhdGE+CiAgPEl0ZW0gbmFtZT0iQ09NUFJFU1NJT05fUkVWRVJTSUJJTElUWSIgZG9tYWluPSJJTUFHRV9TVFJVQ1RVUkUiPkxP' +
+  'U1NMRVNTPC9JdGVtPgo8L0dEQUxNZXRhZGF0YT4KACi1L/0gawUDAPQETGVyYzIgBAAAAH9QYKUBAAAAEAAAAAgAAABrAAAAAgDgP8D/28CAP9xAAZD+' +
+  'cAH84P1E/aj+DP5w/tT/OP+cAAAAZADIASwBkAH0AlgCvAYAIMhKkJSA4Sh2YS0oSg=='
+
+test('LERC in Zstandard, in a big-endian file', async () => {
+  const vector = {
+    data_type: 'int16',
+    chunk_shape: [4, 4],
+    codecs: [{ name: 'imagecodecs_tiff', configuration: { index: 0 } }],
+    encoded: new Uint8Array(Buffer.from(LERC_IN_ZSTANDARD, 'base64')),
+  }
+  for (const module of [zarr05, zarr06, zarr]) {
+    const bytes = await read(module, storeOf(vector))
+    assert.deepEqual([...new Int16Array(bytes.buffer)], Array.from({ length: 16 }, (_, n) => 100 * (n - 8)))
+  }
+})
+
 test('nothing global is changed, and nothing is printed', async () => {
   const script = fileURLToPath(new URL('globals.mjs', import.meta.url))
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [script])
