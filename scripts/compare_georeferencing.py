@@ -18,6 +18,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -391,6 +392,19 @@ def _print(results: Sequence[Result], console: Console) -> int:
     return 1 if unexplained or not results else 0
 
 
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Let oracles read what is broken without a word, and leave logging as it was."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison; return the exit status."""
     corpus = os.environ.get("VIRTUAL_TIFF_CORPUS")
@@ -403,9 +417,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"{folder} is not a folder")
         return 2
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    logging.disable(logging.CRITICAL)  # GDAL's word on broken files
-    with warnings.catch_warnings(), rasterio.Env(**GDAL_OPTIONS):
-        warnings.simplefilter("ignore")
+    with hushed(), rasterio.Env(**GDAL_OPTIONS):
         found = [compare(path, str(path.relative_to(folder))) for path in files]
     return _print([result for result in found if result is not None], console)
 

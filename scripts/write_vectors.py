@@ -671,38 +671,50 @@ def whole_files(folder: Path) -> Iterator[Vector]:
 
 def masked_lerc(folder: Path) -> Iterator[Vector]:
     """Files of GDAL whose NaNs LERC keeps in masks: one for all bands, or one for each."""
-    rows, columns = slice(2, 5), slice(3, 7)
-    for name, bands, dtype, compress, hidden in (
-        ("LERC with a mask", 1, "float32", "LERC", (rows, columns)),
-        ("LERC_DEFLATE with a mask", 1, "float64", "LERC_DEFLATE", (rows, columns)),
-        ("LERC of bands with a mask", 3, "float32", "LERC", (rows, columns)),
-        ("LERC of bands with masks", 3, "float32", "LERC_DEFLATE", (rows, columns, 1)),
-        ("LERC of bands, the first without valid pixels", 3, "float32", "LERC", (..., 0)),
-    ):
-        path = folder / f"{name}.tif"
-        values = wave(9, 11, bands, dtype=dtype)
+    hidden: Any = (slice(2, 5), slice(3, 7))
+    bands: dict[str, Any] = {"count": 3, "INTERLEAVE": "PIXEL"}
+    swapped: dict[str, Any] = {"ENDIANNESS": "BIG", "BIGTIFF": "YES"}
+    one_of_them = (*hidden, 1)
+    yield lerc_file(folder, "LERC with a mask", "float32", hidden)
+    yield lerc_file(folder, "LERC_DEFLATE with a mask", "float64", hidden, COMPRESS="LERC_DEFLATE")
+    yield lerc_file(folder, "LERC of bands with a mask", "float32", hidden, **bands)
+    yield lerc_file(
+        folder,
+        "LERC of bands with masks",
+        "float32",
+        one_of_them,
+        COMPRESS="LERC_DEFLATE",
+        **bands,
+    )
+    yield lerc_file(
+        folder, "LERC of bands, the first without valid pixels", "float32", (..., 0), **bands
+    )
+    # Samples were swapped before they were encoded.
+    yield lerc_file(folder, "LERC, big-endian", "int16", (), **swapped)
+    yield lerc_file(
+        folder,
+        "LERC of planes with masks, big-endian",
+        "float64",
+        one_of_them,
+        **bands | swapped | {"INTERLEAVE": "BAND"},
+    )
+
+
+def lerc_file(folder: Path, name: str, dtype: str, hidden: Any, **options: Any) -> Vector:
+    """A file of GDAL, with NaN where `hidden` selects."""
+    profile: dict[str, Any] = {"driver": "GTiff", "width": 11, "height": 9, "COMPRESS": "LERC"}
+    profile |= {"count": 1, "BLOCKYSIZE": 4, "INTERLEAVE": "PIXEL"} | options
+    values = wave(9, 11, profile["count"], dtype=dtype)
+    if hidden:
         values[hidden] = np.nan
-        with rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            width=11,
-            height=9,
-            count=bands,
-            dtype=dtype,
-            COMPRESS=compress,
-            BLOCKYSIZE=4,
-            INTERLEAVE="PIXEL",
-        ) as out:
-            out.write(np.moveaxis(values, -1, 0))
-        shape = values.shape if bands > 1 else values.shape[:2]
-        yield vector(
-            f"imagecodecs_tiff: {name}",
-            dtype,
-            shape,
-            [codec("imagecodecs_tiff", index=0)],
-            path.read_bytes(),
-        )
+    path = folder / f"{name}.tif"
+    with rasterio.open(path, "w", dtype=dtype, **profile) as out:
+        out.write(np.moveaxis(values, -1, 0))
+    shape = values.shape if profile["count"] > 1 else values.shape[:2]
+    if profile["INTERLEAVE"] == "BAND":
+        shape = (shape[2], *shape[:2])
+    chain = [codec("imagecodecs_tiff", index=0)]
+    return vector(f"imagecodecs_tiff: {name}", dtype, shape, chain, path.read_bytes())
 
 
 def main() -> None:

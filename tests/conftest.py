@@ -8,7 +8,9 @@ a suite must not turn green because its data was not looked at.
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -74,6 +76,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("corpus"):
                 item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Fail a test after which later tests of its process would see another log."""
+    yield
+    logger = logging.getLogger("virtual_tiff")
+    left = {
+        "logging.disable": logging.root.manager.disable,
+        "level": logger.level,
+        "handlers": list(logger.handlers),
+    }
+    logging.disable(logging.NOTSET)
+    logger.setLevel(logging.NOTSET)
+    logger.handlers.clear()
+    assert not any(left.values()), f"the test leaves logging changed: {left}"
 
 
 @pytest.hookimpl(tryfirst=True)

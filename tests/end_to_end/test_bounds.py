@@ -44,7 +44,8 @@ from virtual_tiff.storage.stores import registry_for
 from virtual_tiff.tags import FieldType, Tag
 
 _GIGABYTE = 10**9
-_MOST_MEGABYTES = 300
+#: With all libraries: the newest ones take at most 290 for any of these files, the oldest 320.
+_MOST_MEGABYTES = 330
 _MOST_SECONDS = 5.0
 
 

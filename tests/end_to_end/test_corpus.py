@@ -7,11 +7,8 @@ of the error and the reason; one that starts to match has to leave the list.
 
 from __future__ import annotations
 
-import logging
 import tomllib
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +21,7 @@ import tifffile
 import zarr
 from rasterio.windows import Window as GDALWindow
 
+from scripts.compare_georeferencing import hushed
 from tests.conftest import corpus_files, corpus_root
 from tests.helpers.make import Pixels
 from tests.helpers.read import local_registry, numcodecs_names
@@ -80,18 +78,6 @@ class Image:
     def path(self) -> tuple[int, ...]:
         """Where the image is, as an argument of the parser."""
         return tuple(int(part) for part in self.name.split("."))
-
-
-@contextmanager
-def hushed() -> Iterator[None]:
-    """Let oracles read what is broken without a word."""
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def images_of(file: Path) -> list[Image]:

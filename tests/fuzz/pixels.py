@@ -7,9 +7,7 @@ Where both oracles still agree on what such a file holds, so must we.
 from __future__ import annotations
 
 import io
-import logging
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from obspec_utils.registry import ObjectStoreRegistry
 from rasterio.io import MemoryFile
 
+from scripts.compare_georeferencing import hushed
 from tests.fuzz.check import Finding
 from tests.helpers.make import bands_first
 from virtual_tiff.manifest import manifest_store
@@ -69,10 +68,8 @@ def compare(data: bytes, plan: GroupPlan, registry: ObjectStoreRegistry[Any]) ->
 
 def _expected(data: bytes) -> NDArray[Any] | None:
     """Pixels on which both oracles agree."""
-    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with hushed():
             with tifffile.TiffFile(io.BytesIO(data)) as tif:
                 page = tif.pages.first
                 if page.compression in _LOSSY or page.size > MOST_PIXELS:
@@ -96,8 +93,6 @@ def _expected(data: bytes) -> NDArray[Any] | None:
                 by_gdal = file.read()
     except Exception:
         return None
-    finally:
-        logging.disable(logging.NOTSET)
     if by_tifffile.dtype == bool:
         by_tifffile = by_tifffile.astype(np.uint8)
     by_gdal = by_gdal[0] if by_gdal.shape[0] == 1 and by_tifffile.ndim == 2 else by_gdal

@@ -355,8 +355,8 @@ def test_values_are_those_that_netcdf_holds(tmp_path: Path) -> None:
         assert len({isinstance(part, str) for part in parts}) == 1
 
 
-@pytest.mark.parametrize("text", ["65535", "-9999999", "-3.4e38", "1e20"])
-def test_infinity_is_not_what_float16_cannot_hold(text: str) -> None:
+@pytest.mark.parametrize("text", ["65535", "-9999999", "-3.4e38", "1e20", "1e-10", "-1e-32"])
+def test_infinity_and_zero_are_not_what_float16_cannot_hold(text: str) -> None:
     assert nodata_value(text, np.dtype("float16")) is None
     assert nodata_value("inf", np.dtype("float16")) == np.inf
 

@@ -18,8 +18,9 @@ from obstore.store import LocalStore
 from zarr.buffer.cpu import Buffer
 from zarr.storage import MemoryStore
 
+from scripts.compare_georeferencing import hushed
 from tests.conftest import corpus_files, corpus_root
-from tests.end_to_end.test_corpus import LOSSY, MOST_SAMPLES, hushed, same
+from tests.end_to_end.test_corpus import LOSSY, MOST_SAMPLES, same
 from tests.end_to_end.test_fresh_process import ALLOWED, run_reader
 from tests.helpers.assemble import DATA_AT, PLAIN, PLAIN_DATA, assemble, changed, long, short
 from tests.helpers.make import Pixels

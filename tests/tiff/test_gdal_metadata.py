@@ -20,7 +20,7 @@ from virtual_tiff.tiff.gdal_metadata import (
     GDALMetadata,
     parse_gdal_metadata,
 )
-from virtual_tiff.tiff.tolerant_xml import MAX_DEPTH
+from virtual_tiff.tiff.xml_document import MAX_DEPTH
 
 AWKWARD = "1 & <b> \"q\" 'x' é € ]]> &amp; &lt;\n second line"
 
@@ -114,6 +114,7 @@ def read_by_gdal(path: Path, text: str, bands: int = 1) -> GDALMetadata:
         '<Item name="A">a&amp;amp;b</Item>',
         '<Item name="A">&amp;lt;x&amp;gt;</Item>',
         "<!-- a comment --><Item name='A'>1</Item>",
+        '<Item name="A">1</Item><Item name="A"></Item><Item name="B"/>',
         "",
     ],
 )
@@ -196,6 +197,11 @@ FAULTY = {
     "element-within-a-scale": GOOD.replace("0.0001", "0.5<b>7</b>"),
     "scale-within-an-element": GOOD.replace("0.0001", "<b>0.5</b>"),
     "inner-root": "<R>" + GOOD + "</R>",
+    "comment-within-a-scale": GOOD.replace("0.0001", "0.5<!-- a -->"),
+    "comment-before-a-text": GOOD.replace(">v<", "><!-- a -->v<"),
+    "comment-in-xml-that-is-not-well-formed": GOOD.replace(">v<", ">v<!-- a --><") + "junk",
+    "instruction-within-an-offset": GOOD.replace("-0.1", "-0<?a?>.5"),
+    "scale-without-text": GOOD.replace("0.0001", ""),
 }
 #: Of these nothing is left out.
 COMPLETE = frozenset(FAULTY) & {

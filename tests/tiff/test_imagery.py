@@ -16,7 +16,7 @@ from tests.helpers.make import pixels, write_with_rasterio
 from tests.helpers.read import local_registry
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.parser import VirtualTIFF
-from virtual_tiff.tiff.tolerant_xml import Tree, read
+from virtual_tiff.tiff.xml_document import Tree, read
 
 SCALARS = {
     "errBias": 1.0,

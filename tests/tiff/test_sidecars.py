@@ -260,6 +260,17 @@ def test_faulty_documents_as_gdal(tmp_path: Path, text: str) -> None:
     assert ("metadata_note" in attributes) == ("junk" in text or "<more" in text)
 
 
+@pytest.mark.parametrize("more", ["<!-- a -->", "<?a?>", "<b/>"])
+@pytest.mark.parametrize("text", ["0.5", "3", "7", "v"])
+def test_text_with_something_in_it_as_gdal(tmp_path: Path, text: str, more: str) -> None:
+    path = tmp_path / "image.tif"
+    write_undescribed(path)
+    Path(f"{path}.aux.xml").write_text(GOOD.replace(f">{text}<", f">{text}{more}<"))
+    compare(path)
+    note = str(plan(path).arrays["0"].attributes.get("metadata_note"))
+    assert ("whose text is left out" in note) == (text != "v")
+
+
 @pytest.mark.parametrize(
     ("scale", "value"), [("nan", None), ("inf", None), ("abc", None), ("0,5", 0.5)]
 )

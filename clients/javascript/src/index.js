@@ -1,8 +1,8 @@
 // Codecs of TIFF for zarrita.js, by the names that imagecodecs-zarr and numcodecs register in Python.
 // This module is small; a codec is loaded when a chunk needs it.
 
-import { bound } from './bounds.js'
-import { base64, chunk, decodedBytes, filled, product, storedShape, typedArray } from './chain.js'
+import { bound, zstdOf } from './bounds.js'
+import { base64, chunk, decodedBytes, filled, plain, product, storedShape, typedArray } from './chain.js'
 import { once } from './once.js'
 
 /** Decode to bytes that fill the chunk, and no more. */
@@ -10,7 +10,7 @@ const toBytes = (name, decode) => ({
   kind: 'bytes_to_bytes',
   async decode(bytes, configuration, meta) {
     const found = decodedBytes(meta, name)
-    return filled(await decode(bytes, found.size, configuration), found, name)
+    return filled(await decode(plain(bytes), found.size, configuration), found, name)
   },
 })
 
@@ -18,7 +18,10 @@ const toBytes = (name, decode) => ({
 const toArray = (decode) => ({ kind: 'array_to_array', decode })
 
 /** Decode a stream that is a whole chunk. */
-const toChunk = (decode) => ({ kind: 'array_to_bytes', decode })
+const toChunk = (decode) => ({
+  kind: 'array_to_bytes',
+  decode: (bytes, ...rest) => decode(plain(bytes), ...rest),
+})
 
 const image = (name, decode) =>
   toChunk(async (bytes, configuration, meta, decoders) => {
@@ -117,7 +120,7 @@ export const names = Object.freeze(Object.keys(CODECS))
  * `wasm`: where WebAssembly modules are, by their names; beside this package unless given.
  */
 export function register(registry, { wasm } = {}) {
-  const decoders = once(async () => (await import('./wasm.js')).imageDecoders(wasm))
+  const decoders = once(async () => ({ ...(await import('./wasm.js')).imageDecoders(wasm), zstd: zstdOf(registry) }))
   for (const [name, { kind, decode }] of Object.entries(CODECS)) {
     const fromConfig = (configuration, given) => {
       const meta = normalised(given)

@@ -1,7 +1,7 @@
 // Image formats by WebAssembly builds of their reference decoders. Each is loaded when a chunk needs
 // it first, and each stream's size is compared with the chunk's before it is decoded.
 
-import { contained, readModule } from '#platform'
+import { contained, located, readModule } from '#platform'
 import { base64 } from './chain.js'
 import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfJPEGXR, sizeOfLERC, sizeOfWebP } from './headers.js'
 import { once } from './once.js'
@@ -62,8 +62,7 @@ export function imageDecoders(locate = (name) => FILES[name]()) {
     const module = await import('lerc')
     const { href } = new URL(locate('lerc.wasm'), globalThis.location?.href)
     // The library remembers a failure for ever, and reads the file itself: it is asked where the file is there.
-    await readModule(href)
-    await module.load({ locateFile: () => href })
+    await located(href, (there) => module.load({ locateFile: () => there }))
     return module
   })
   return {
@@ -106,8 +105,8 @@ function decodeJPEG2000(module, bytes, expected) {
   if (types.some((at) => bytes[at] !== bytes[types[0]])) throw new RangeError('JPEG 2000: components of several types')
   const [bits, signed] = [(bytes[types[0]] & 127) + 1, bytes[types[0]] & SIGNED]
   if (bits > 16) throw new RangeError(`JPEG 2000: samples of ${bits} bits`)
-  // The decoder fails.
-  if (size.samples === 4) throw new RangeError('JPEG 2000: four samples a pixel are not supported')
+  // The decoder fails for two, four and more.
+  if (![1, 3].includes(size.samples)) throw new RangeError(`JPEG 2000: ${size.samples} samples a pixel are not supported`)
   const decoder = new module.J2KDecoder()
   try {
     const encoded = decoder.getEncodedBuffer(bytes.length)
@@ -128,7 +127,7 @@ function decodeJPEG2000(module, bytes, expected) {
 }
 
 async function decodeJPEGXL({ JxlImage }, bytes, expected) {
-  const { depth, float, ...size } = sizeOfJPEGXL(bytes)
+  const { depth, float, xyb, ...size } = sizeOfJPEGXL(bytes)
   if (float || (depth !== 8 && depth !== 16)) {
     // The decoder's only output is PNG, to whose depth it scales.
     throw new RangeError(`JPEG XL: ${float ? 'floats' : 'samples'} of ${depth} bits are not supported`)
@@ -136,6 +135,8 @@ async function decodeJPEGXL({ JxlImage }, bytes, expected) {
   if (expected % (size.width * size.height) || expected > 4 * size.width * size.height) {
     check('JPEG XL', size, 1, expected)
   }
+  // The decoder returns other samples.
+  if (size.height === 1 && xyb) throw new RangeError('JPEG XL: lossy images of one row are not supported')
   const image = new JxlImage()
   let png
   try {

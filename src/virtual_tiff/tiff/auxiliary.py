@@ -18,11 +18,11 @@ from xml.etree.ElementTree import Element
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.json_type import JSON
-from virtual_tiff.tiff import tolerant_xml
+from virtual_tiff.tiff import xml_document
 from virtual_tiff.tiff.attribute_table import band_classes
 from virtual_tiff.tiff.gdal_metadata import BandMetadata, GDALMetadata
 from virtual_tiff.tiff.numbers import finite_number, leading_number
-from virtual_tiff.tiff.tolerant_xml import Tree, XMLError
+from virtual_tiff.tiff.xml_document import Tree, XMLError
 
 #: In GDAL's order: x0, dx per column, dx per row, y0, dy per column, dy per row.
 type GeoTransform = tuple[float, float, float, float, float, float]
@@ -82,7 +82,7 @@ def parse_aux_xml(data: bytes, url: str) -> Auxiliary:
     try:
         if data.count(b"<") > MAX_TAGS:
             raise XMLError(f"has more than {MAX_TAGS} tags")
-        document = tolerant_xml.read(data, partial(Tree, "PAMDataset"))
+        document = xml_document.read(data, partial(Tree, "PAMDataset", "mdi"))
     except XMLError as error:
         raise invalid_sidecar(url, f"the metadata {error}.") from error
     root = document.result()

@@ -18,9 +18,9 @@ from types import MappingProxyType
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.tags import Tag
-from virtual_tiff.tiff import tolerant_xml
+from virtual_tiff.tiff import tolerant_xml, xml_document
 from virtual_tiff.tiff.numbers import finite_number, leading_integer
-from virtual_tiff.tiff.tolerant_xml import Document, XMLError
+from virtual_tiff.tiff.xml_document import Document, XMLError
 
 type Domains = Mapping[str, Mapping[str, str]]
 """Items by domain; the default domain is the empty string."""
@@ -138,7 +138,7 @@ def _parse(text: str) -> GDALMetadata:
     if len(text) > MAX_CHARACTERS:
         raise _invalid(f"is {len(text)} characters long, more than {MAX_CHARACTERS}")
     try:
-        return tolerant_xml.read(text.partition("\0")[0].strip(), _Items).result()
+        return xml_document.read(text.partition("\0")[0].strip(), _Items).result()
     except XMLError as error:
         raise _invalid(str(error)) from error
 
@@ -156,7 +156,7 @@ class _Items(Document):
         super().__init__("GDALMetadata")
         self._item: dict[str, str] | None = None
         self._text: list[str] = []
-        self._has_elements = False
+        self._is_mixed = False
         self._domains: dict[str, dict[str, str]] = {}
         self._bands: dict[int, dict[str, dict[str, str]]] = {}
         self._roles: dict[int, dict[str, str]] = {}
@@ -164,24 +164,31 @@ class _Items(Document):
     def opened(self, name: str, attributes: dict[str, str], depth: int) -> None:
         """Begin an item."""
         if depth == 2 and name == "item":
-            self._item, self._text, self._has_elements = attributes, [], False
+            self._item, self._text, self._is_mixed = attributes, [], False
         elif self._item is not None:
-            self._has_elements = True
+            self._is_mixed = True
 
     def text(self, text: str) -> None:
         """Add text to the item."""
         if self._item is not None:
             self._text.append(text)
 
+    def interrupted(self, depth: int) -> None:
+        """Keep in mind that the item has more than text."""
+        self._is_mixed = True
+
     def closed(self, name: str, depth: int) -> None:
         """End an item."""
         if depth == 2 and self._item is not None:
-            # Of an item with elements in it, GDAL has no text.
-            text = "" if self._has_elements else "".join(self._text).lstrip()
-            if self._has_elements:
-                name = self._item.get("name", "")
-                self.notes[f"has elements in the item {name[:40]!r}, which are left out"] = None
-            self._add(self._item, text)
+            text = "".join(self._text).lstrip()
+            item = f"the item {self._item.get('name', '')[:40]!r}"
+            if self._is_mixed:
+                self.notes[xml_document.more_than_text(item)] = None
+            elif text:
+                self._add(self._item, text)
+            elif self._item.get("role", "").lower() in ("scale", "offset"):
+                # GDAL ignores items without text.
+                self.notes[f"has no number in {item}"] = None
             self._item = None
 
     def _add(self, item: Mapping[str, str], value: str) -> None:

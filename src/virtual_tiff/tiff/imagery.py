@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
-from virtual_tiff.tiff import tolerant_xml
+from virtual_tiff.tiff import xml_document
 from virtual_tiff.tiff.auxiliary import Polynomials, invalid_sidecar
 from virtual_tiff.tiff.gdal_metadata import Domains
 from virtual_tiff.tiff.numbers import finite_number, leading_integer, leading_number
-from virtual_tiff.tiff.tolerant_xml import Tree, XMLError
+from virtual_tiff.tiff.xml_document import Tree, XMLError
 
 #: Fields of a `.RPB`, in its group IMAGE, by their names in GDAL's domain `RPC`.
 _RPB = {
@@ -124,7 +124,7 @@ def parse_imd(data: bytes) -> Domains:
 def parse_esri_xml(data: bytes) -> str | None:
     """Return the code of the CRS in metadata of ArcGIS, such as `EPSG:26711`; `None` without."""
     try:
-        element = tolerant_xml.read(data, partial(Tree, "metadata")).result()
+        element = xml_document.read(data, partial(Tree, "metadata")).result()
     except XMLError:
         return None  # any program may have written an XML of this name
     for name in ("refsysinfo", "refsystem", "refsysid", "identcode"):

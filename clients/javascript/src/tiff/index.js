@@ -38,22 +38,23 @@ export async function decodeTIFF(bytes, expected, index, decoders) {
   if (width * height * samples !== expected) {
     throw new RangeError(`TIFF: ${height} × ${width} × ${samples} samples for a chunk of ${expected}`)
   }
-  if (samples > 1 && tags(284, [1])[0] !== 1) refuse('an image of planes')
   if (tags(266, [1])[0] !== 1) refuse('FillOrder 2')
   if (tags(317, [1])[0] !== 1) refuse('a predictor')
   if (photometric === YCBCR && tags(274, [1])[0] > 1) refuse('YCbCr with an Orientation')
   const bits = tags(258, [1])
+  const planes = samples > 1 && tags(284, [1])[0] !== 1 ? samples : 1
+  if (compression === LERC) {
+    const Type = lercType(tags(339, [1])[0], bits[0])
+    const [, packing] = tags(50674, [0, 0])
+    const bands = samples / planes
+    const decode = (part) => maskedLERC(decoders, part, bands, packing, Type, little)
+    return { data: await pasted(segmentsOf(tags, bytes, planes), bands, new Type(expected), decode) }
+  }
+  if (planes > 1) refuse('an image of planes')
   const image = segmentsOf(tags, bytes)
   if (compression === SGILOG && photometric === LOGL && samples === 1 && bits[0] === 16) {
-    return { data: await pasted(image, 1, Int16Array, (part) => decodeLogL(part.data, part.height, part.width)) }
-  }
-  if (compression === LERC && tags(339, [1])[0] === 3) {
-    if (!little) refuse('big-endian LERC')
-    const Type = { 32: Float32Array, 64: Float64Array }[bits[0]] ?? refuse(`LERC of ${bits[0]} bits`)
-    const [, packing] = tags(50674, [0, 0])
-    if (packing > 1) refuse('LERC in Zstandard')
-    const { lerc } = await decoders()
-    return { data: await pasted(image, samples, Type, (part) => maskedLERC(lerc, part, samples, packing, Type)) }
+    const decode = (part) => decodeLogL(part.data, part.height, part.width)
+    return { data: await pasted(image, 1, new Int16Array(expected), decode) }
   }
   if (bits.some((n) => n !== 8)) refuse(`compression ${compression} of ${bits[0]} bits`)
   if (compression === OLD_JPEG) {
@@ -66,32 +67,52 @@ export async function decodeTIFF(bytes, expected, index, decoders) {
   return { data: await subsampled(tags, image, BYTES[compression]) }
 }
 
-/** An image from the samples of its segments, which interleave its bands. */
-async function pasted({ width, height, segments }, samples, Type, decode) {
-  const out = new Type(width * height * samples)
+/** `out`, with the samples of all segments, which interleave the `bands` of a plane. */
+async function pasted({ width, height, segments }, bands, out, decode) {
   for (const part of segments) {
-    const row = part.width * samples
+    const row = part.width * bands
     if (row * part.height > out.length + PADDING) throw new RangeError('TIFF: a segment that is larger than its image')
     const data = await decode(part)
+    const first = part.plane * width * height
     const [rows, columns] = [Math.min(part.height, height - part.y), Math.min(part.width, width - part.x)]
     for (let y = 0; y < rows; y++) {
-      out.set(data.subarray(y * row, y * row + columns * samples), ((part.y + y) * width + part.x) * samples)
+      const place = first + (part.y + y) * width + part.x
+      out.set(data.subarray(y * row, y * row + columns * bands), place * bands)
     }
   }
   return out
 }
 
-/** Floating-point numbers, NaN where a mask of a segment has none. */
-async function maskedLERC(lerc, part, samples, packing, Type) {
+/** Samples of a segment: NaN where a mask has none; in big-endian files swapped after that, as by libtiff. */
+async function maskedLERC(decoders, part, samples, packing, Type, little) {
   const expected = part.width * part.height * samples
-  const blob = packing ? await inflate([part.data], expected * Type.BYTES_PER_ELEMENT + PADDING) : part.data
+  const { lerc, zstd } = await decoders()
+  const unpack = [(blob) => blob, (blob, limit) => inflate([blob], limit), zstd][packing]
+  if (!unpack) refuse(`LERC in compression ${packing}`)
+  const blob = await unpack(part.data, expected * Type.BYTES_PER_ELEMENT + PADDING)
   const { data, masks } = await lerc(blob, expected)
   if (data.constructor !== Type) throw new TypeError(`TIFF: LERC of ${data.constructor.name}`)
-  for (let band = 0; band < samples; band++) {
+  for (let band = 0; Type.name.startsWith('Float') && band < samples; band++) {
     // One for the values of a pixel, or one for each band.
     const mask = masks[masks.length > 1 ? band : 0]
     mask?.forEach((valid, pixel) => valid || (data[pixel * samples + band] = NaN))
   }
+  return little ? data : swapped(data)
+}
+
+const TYPES_OF_LERC = {
+  1: { 8: Uint8Array, 16: Uint16Array, 32: Uint32Array },
+  2: { 8: Int8Array, 16: Int16Array, 32: Int32Array },
+  3: { 32: Float32Array, 64: Float64Array },
+}
+
+const lercType = (format, bits) => TYPES_OF_LERC[format]?.[bits] ?? refuse(`LERC of ${bits} bits`)
+
+/** Samples in the other byte order. */
+function swapped(data) {
+  const size = data.BYTES_PER_ELEMENT
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  for (let at = 0; at < bytes.length; at += size) bytes.subarray(at, at + size).reverse()
   return data
 }
 

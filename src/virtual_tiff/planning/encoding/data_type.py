@@ -177,8 +177,8 @@ def nodata_value(text: str | None, data_type: np.dtype[np.generic]) -> Scalar | 
         return number
     with np.errstate(over="ignore"):
         value = float(data_type.type(number))
-    if math.isinf(value) and data_type.itemsize == 2:
-        return None  # no float16 equals it, and infinity is not meant
+    if data_type.itemsize == 2 and (math.isinf(value) or (value == 0 and number)):
+        return None  # no float16 equals it, and neither infinity nor zero is meant
     digits = significant_digits(text)
     if math.isinf(value) or digits < _MIN_DIGITS:
         return value

@@ -2,8 +2,8 @@
 
 Esri's Lerc2 format description: magic, version, then from version 3 a checksum, rows, columns,
 from version 4 values per pixel, and the number of valid pixels. Decoders without masks return 0 for
-invalid pixels, for which GDAL returns NaN. The frame header of JPEG is in ITU-T T.81, annex B.2.2; the
-size of JPEG 2000 images in ITU-T T.800, annex A.5.1, and the boxes of its files in annex I.4.
+invalid pixels, for which GDAL returns NaN. The frame header of JPEG is in ITU-T T.81, annex B.2.2;
+the size of JPEG 2000 images in ITU-T T.800, annex A.5.1, and the boxes of its files in annex I.4.
 """
 
 from __future__ import annotations
