@@ -181,9 +181,9 @@ def jpeg_2000_samples(stream: bytes) -> int:
             kind=ErrorKind.INVALID_SEGMENT,
         )
     # Length and capabilities of SIZ come before the size, that of tiles before the components.
-    right, lower, left, upper = struct.unpack_from(">4I", stream, at + 8)
-    (components,) = struct.unpack_from(">H", stream, at + 40)
-    return max(0, right - left) * max(0, lower - upper) * int(components)
+    sizes: tuple[int, ...] = struct.unpack_from(">4I16xH", stream, at + 8)
+    right, lower, left, upper, components = sizes
+    return max(0, right - left) * max(0, lower - upper) * components
 
 
 def _codestream(stream: bytes) -> int:
