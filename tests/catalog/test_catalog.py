@@ -271,6 +271,18 @@ def test_pages_without_an_end(api: Api, tmp_path: Path) -> None:
     assert len(api.searches) == 2
 
 
+def test_pages_of_new_items_without_an_end(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = write_entry(tmp_path, api.url)
+    monkeypatch.setattr("virtual_tiff.catalog.pages._MOST_ITEMS", 4)
+    assert len(scan(f"catalog:{entry}", datetime="2024")) == 4
+    monkeypatch.setattr("virtual_tiff.catalog.pages._MOST_ITEMS", 3)
+    with pytest.raises(SourceError) as caught:
+        scan(f"catalog:{entry}", datetime="2024")
+    assert caught.value.kind == ErrorKind.STORAGE
+
+
 @pytest.mark.parametrize("count", [{"numberMatched": 4}, {"context": {"matched": 4}}])
 @pytest.mark.parametrize(
     "loss",

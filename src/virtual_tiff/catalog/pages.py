@@ -11,6 +11,8 @@ from virtual_tiff.storage.retries import retry_seconds, timeout_seconds
 
 #: Pages without Items that may follow each other.
 _EMPTY_PAGES = 100
+#: Items of a search, whose rows are in memory until it ends.
+_MOST_ITEMS = 2_000_000
 #: Seconds between two requests, at most.
 _LONGEST_WAIT = 10
 
@@ -67,8 +69,9 @@ def distinct(pages: Iterable[Mapping[str, Any]], url: str) -> Iterator[dict[str,
     Raises
     ------
     SourceError
-        A page has no Item that is new, as where pages follow each other in a circle; or the pages
-        end before the Items that each of them counts, of which some may come and go meanwhile.
+        A page has no Item that is new, as where pages follow each other in a circle; there are more
+        than two million; or the pages end before the Items that each of them counts, of which some
+        may come and go meanwhile.
     """
     seen: set[tuple[object, object]] = set()
     counts: list[int] = []
@@ -84,6 +87,8 @@ def distinct(pages: Iterable[Mapping[str, Any]], url: str) -> Iterator[dict[str,
             name = (item.get("collection"), item["id"])
             if name not in seen:
                 seen.add(name)
+                if len(seen) > _MOST_ITEMS:
+                    raise failed(f"its pages have more than {_MOST_ITEMS:,} Items", url)
                 yield item
         if page["features"] and len(seen) == before:
             raise failed("its pages repeat each other without an end", url)
