@@ -154,7 +154,9 @@ async def _sample(plan: ArrayPlan, source: ByteSource, indices: list[ChunkIndex]
     last = max(start + int(plan.lengths[index]) for index, start in starts.items())
     if last - first > _ALL_BYTES:
         # Where writers end early they do it in the last.
-        return await fetch_all(plan, source, {indices[0], indices[-1]})
+        chosen = dict.fromkeys((indices[0], indices[-1]))
+        most = source.budget.left // _COPIES
+        return await fetch_all(plan, source, [i for i in chosen if plan.lengths[i] <= most])
     data = await source.read_uncached(first, last - first)
     return {
         index: data[start - first : start - first + int(plan.lengths[index])]

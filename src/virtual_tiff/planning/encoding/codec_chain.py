@@ -141,7 +141,9 @@ def inspection(ifd: ImageFileDirectory, sample: SampleType, file_size: int) -> I
     # A few segments of the first directory tell how all were written. A COG takes its header only,
     # since libtiff fills tiles at the edges; other writers do not always.
     is_first = ifd.index == (0,)
-    has_look = _is_small(ifd, file_size) or (is_first and not ifd.geo_keys)
+    has_look = _is_small(ifd, file_size) or (
+        is_first and not ifd.geo_keys and _has_small_segments(ifd)
+    )
     has_streams = ifd.compression in IMAGE_COMPRESSIONS
     if is_vague_jpeg(ifd) or (has_streams and (has_look or (is_first and not ifd.is_tiled))):
         return Inspection.STREAMS
@@ -165,10 +167,14 @@ def is_cheap_to_inspect(ifd: ImageFileDirectory, file_size: int) -> bool:
 
 def _is_small(ifd: ImageFileDirectory, file_size: int) -> bool:
     limit = _SMALL_TILED_BYTES if ifd.is_tiled else SMALL_FILE_BYTES
+    return file_size <= limit and _has_small_segments(ifd)
+
+
+def _has_small_segments(ifd: ImageFileDirectory) -> bool:
+    """Return whether segments may be decoded when they are published."""
     rows, columns = ifd.segment_shape
     bits = rows * columns * ifd.samples_per_segment * ifd.bits_per_sample[0]
-    # Segments are decoded for it.
-    return file_size <= limit and bits <= 8 * _MOST_DECODED_BYTES
+    return bits <= 8 * _MOST_DECODED_BYTES
 
 
 def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
