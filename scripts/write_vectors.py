@@ -677,7 +677,6 @@ def masked_lerc(folder: Path) -> Iterator[Vector]:
     one_of_them = (*hidden, 1)
     yield lerc_file(folder, "LERC with a mask", "float32", hidden)
     yield lerc_file(folder, "LERC_DEFLATE with a mask", "float64", hidden, COMPRESS="LERC_DEFLATE")
-    yield lerc_file(folder, "LERC_ZSTD with a mask", "float32", hidden, COMPRESS="LERC_ZSTD")
     yield lerc_file(folder, "LERC of bands with a mask", "float32", hidden, **bands)
     yield lerc_file(
         folder,
@@ -691,7 +690,7 @@ def masked_lerc(folder: Path) -> Iterator[Vector]:
         folder, "LERC of bands, the first without valid pixels", "float32", (..., 0), **bands
     )
     # Samples were swapped before they were encoded.
-    yield lerc_file(folder, "LERC, big-endian", "int16", (), COMPRESS="LERC_ZSTD", **swapped)
+    yield lerc_file(folder, "LERC, big-endian", "int16", (), **swapped)
     yield lerc_file(
         folder,
         "LERC of planes with masks, big-endian",

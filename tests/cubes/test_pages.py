@@ -17,7 +17,13 @@ from tests.helpers.make import Pixels
 from tests.helpers.paged import ramp
 from tests.helpers.range_server import RangeServer
 from virtual_tiff import VirtualTIFF, append, open_repository, publish, scan, stack
-from virtual_tiff.errors import ErrorKind, InvalidTIFFError, MismatchError, VirtualTIFFError
+from virtual_tiff.errors import (
+    ErrorKind,
+    InvalidOptionError,
+    InvalidTIFFError,
+    MismatchError,
+    VirtualTIFFError,
+)
 from virtual_tiff.tiff.ome_companion import companion_of
 from virtual_tiff.tiff.ome_places import places_of_planes
 
@@ -230,10 +236,28 @@ def test_planes_that_are_left_out_are_noted(tmp_path: Path) -> None:
 def test_directories_can_be_taken_for_images(tmp_path: Path) -> None:
     write_sequence(tmp_path)
     options: dict[str, Any] = {"along": ("t", "c"), "columns": COLUMNS, "pages": "separate"}
-    stack(str(tmp_path / "*.tif"), str(tmp_path / "r"), **options)
+    result = stack(str(tmp_path / "*.tif"), str(tmp_path / "r"), **options)
     assert array_of(tmp_path / "r").shape == (3, 2, 20, 30)
+    assert list(result.notes) == ["data"]
     inventory = scan(str(tmp_path / "*.tif"), pages="separate", parser=VirtualTIFF())
     assert len(inventory) == 24
+
+
+def test_all_directories_claim_one_place_unless_they_are_pages(tmp_path: Path) -> None:
+    """The remedy makes a dimension of them; channels of a table are variables."""
+    pixels = write_sequence(tmp_path)
+    table = tmp_path / "images.csv"
+    rows = [f"{path},{path.stem[5:8]},{path.stem[-2:]}" for path in sorted(tmp_path.glob("*.tif"))]
+    table.write_text("\n".join(["url,t,c", *rows]))
+    options: dict[str, Any] = {"along": "t", "variable": "c"}
+    with pytest.raises(InvalidOptionError) as caught:
+        stack(str(table), str(tmp_path / "r"), parser=VirtualTIFF(), **options)
+    assert caught.value.kind == ErrorKind.DUPLICATE
+    assert 'pages="axes"' in str(caught.value.remedy)
+    stack(str(table), str(tmp_path / "r"), parser=VirtualTIFF(), pages="axes", **options)
+    for number, name in enumerate(("c0", "c1")):
+        found = np.asarray(array_of(tmp_path / "r", name)[...])
+        assert np.array_equal(found, pixels[:, number])
 
 
 def test_an_image_of_several_pages_keeps_its_levels(tmp_path: Path) -> None:

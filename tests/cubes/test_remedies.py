@@ -64,6 +64,13 @@ def write_pyramid(path: Path, *place: Any, **options: Any) -> None:
         file.build_overviews([2], Resampling.nearest)
 
 
+def write_masked(path: Path, *place: Any, **options: Any) -> None:
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        write_tile(path, *place, **options)
+        with rasterio.open(path, "r+") as file:
+            file.write_mask(True)
+
+
 MISMATCH, DUPLICATE = ErrorKind.MISMATCH, ErrorKind.DUPLICATE
 PASSES = {"along": ("datetime", "pass")}
 FILLED = {"on_gap": "fill", "fill_value": 5, **DATED}
@@ -80,6 +87,21 @@ APPENDED = {
     "another axis": Case(MISMATCH, ONE, PASSES, LATER),
     "axes in another order": Case(MISMATCH, ONE, PASSES, LATER, {"along": ("pass", "datetime")}),
     "no fill value": Case(MISMATCH, SQUARE, FILLED, LATER, DATED, PLAIN),
+    "no name": Case(MISMATCH, ONE, {"name": "v"}, LATER),
+    "no name, masks": Case(
+        MISMATCH, ONE, {"name": "v", "masks": True}, LATER, {"masks": True}, write=write_masked
+    ),
+    "no name, several variables": Case(
+        MISMATCH, ONE, {"variable": "pass"}, LATER, {"on_present": "skip"}
+    ),
+    "no name, bands": Case(
+        MISMATCH,
+        ONE,
+        {"name": "v", "split_bands": True},
+        LATER,
+        {"split_bands": True},
+        written={**TILES_DIVIDE, "shape": (2, 48, 64), "INTERLEAVE": "BAND"},
+    ),
     "present": Case(DUPLICATE, SQUARE, DATED, [*ONE, *LATER], DATED),
     "out of order": Case(MISMATCH, LATER, DATED, ONE, DATED),
     "levels that are there": Case(

@@ -148,6 +148,37 @@ def test_without_along_nothing_is_stacked(grid: Any, tmp_path: Path) -> None:
 
 
 TILED = ("tile_y", "tile_x", "y", "x")
+#: Rows and columns of tiles, and the width of each, in chunks of 64 × 64.
+JOINED: dict[str, tuple[list[tuple[int, int]], int]] = {
+    "a row": ([(0, 0), (0, 1), (0, 2)], 128),
+    "a gap": ([(0, 0), (0, 1), (0, 2), (1, 0), (1, 2)], 128),
+    "a width of no whole chunks": ([(0, 0), (0, 1)], 100),
+}
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_parts_of_an_image_are_joined(name: str, tmp_path: Path) -> None:
+    """Wanted in VirtualiZarr's issues 882 and 1078, and kerchunk's 78."""
+    places, width = JOINED[name]
+    whole = np.arange(1, 256 * 384 + 1, dtype="uint32").reshape(256, 384)
+    expected = np.zeros_like(whole)
+    (tmp_path / "a").mkdir()
+    chunks = {"COMPRESS": "DEFLATE", "TILED": "YES", "BLOCKXSIZE": "64", "BLOCKYSIZE": "64"}
+    for i, j in places:
+        window = np.s_[i * 128 : (i + 1) * 128, j * width : (j + 1) * width]
+        expected[window] = whole[window]
+        write_with_rasterio(
+            tmp_path / "a" / f"tj_{i}{j}.tif",
+            whole[window],
+            transform=Affine(10, 0, 500_000 + 10 * width * j, 0, -10, 5_000_000 - 1280 * i),
+            nodata=0,
+            **chunks,
+        )
+    dataset = published(tmp_path, datetime_pattern=None)
+    data = flat(dataset)
+    assert dataset["data"].dims == (TILED if width == 100 else ("y", "x"))
+    assert np.array_equal(data.values, expected[: data.shape[0], : data.shape[1]])
+    assert data.shape == (128 * len({i for i, _ in places}), width * len({j for _, j in places}))
 
 
 @pytest.mark.parametrize("missing", [(), ((0, 1, 2),)])
@@ -610,7 +641,10 @@ def test_columns_from_urls(tmp_path: Path) -> None:
     columns = {"tile": r"(z\d+)_"}
     stack(str(tmp_path / "a"), repo, columns=columns, group="c/{tile}", along="url")
     assert opened(open_repository(repo), "c/z10")["data"].shape == (2, *SIZE)
+    columns["number"] = r"z(\d+)_"
     publish(str(tmp_path / "a"), repo, columns=columns, group="t/{tile}/{stem}")
+    stack(str(tmp_path / "a"), repo, columns=columns, group="n/{number:03}", along="url")
+    assert opened(open_repository(repo), "n/002")["data"].shape == (2, *SIZE)
     for wrong in ({"z": "z"}, {"z": "(~~)"}, {"width": "(z)"}):
         with pytest.raises(InvalidOptionError):
             scanned(tmp_path / "a", columns=wrong, datetime_pattern=None)

@@ -49,7 +49,22 @@ def test_all_reasons_are_in_one_error(tmp_path: Path) -> None:
         assert count in message
     assert "codecs" in message
     assert "zstd" in message
+    assert "again/x_20240130.tif" in message
     assert " in 0 of " not in message
+
+
+def test_duplicates_of_several_lattices_are_in_one_error(tmp_path: Path) -> None:
+    """Also where no lattice says which places they claim; images of other grids claim others."""
+    for name, crs in (("a", "EPSG:32633"), ("b", "EPSG:32633"), ("c", "EPSG:32634")):
+        write_scene(tmp_path / f"{name}_20240130.tif", crs=crs)
+    inventory = scanned(str(tmp_path) + "/")
+    with pytest.raises(MismatchError) as caught:
+        plan_cube(inventory, CubeOptions(stitch=True, along="datetime"))
+    _, found = caught.value.message.split("1 place has several images")
+    assert [name for name in "abc" if f"{name}_20240130.tif" in found] == ["a", "b"]
+    with pytest.raises(MismatchError) as caught:
+        plan_cube(inventory, CubeOptions(stitch=True, along="datetime", on_duplicate="last"))
+    assert "several images" not in caught.value.message
 
 
 def test_all_duplicates_are_in_one_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import boto3
 from obstore.store import S3Store
 
 
@@ -37,6 +39,23 @@ def moto_server() -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+def make_account(endpoint: str, *, region: str) -> Mapping[str, str]:
+    """Make a user with a bucket, `mine`, on a server that refuses all others from then on."""
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    iam = boto3.client("iam", endpoint_url=endpoint, region_name=region, **keys)
+    iam.create_user(UserName="me")
+    allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    everything = {"Version": "2012-10-17", "Statement": [allowed]}
+    iam.put_user_policy(UserName="me", PolicyName="all", PolicyDocument=json.dumps(everything))
+    key = iam.create_access_key(UserName="me")["AccessKey"]
+    s3 = boto3.client("s3", endpoint_url=endpoint, region_name=region, **keys)
+    s3.create_bucket(Bucket="mine", CreateBucketConfiguration={"LocationConstraint": region})
+    address, kind = f"{endpoint}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+    call = urllib.request.Request(address, data=b"0", method="POST", headers=kind)
+    urllib.request.urlopen(call, timeout=10).close()
+    return {"access_key_id": key["AccessKeyId"], "secret_access_key": key["SecretAccessKey"]}
 
 
 def s3_environment(endpoint: str) -> Mapping[str, str]:

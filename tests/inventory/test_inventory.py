@@ -30,12 +30,15 @@ from tests.helpers.range_server import RangeServer
 from tests.helpers.read import local_registry
 from tests.helpers.refusals import REFUSALS
 from tests.helpers.special import names, write_special
+from virtual_tiff import scan_into
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError
 from virtual_tiff.inventory.footprint import footprint
+from virtual_tiff.inventory.pages import NO_MASK, NOT_TAKEN
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.inventory.table import COLUMNS, Inventory
 from virtual_tiff.inventory.times import check_pattern, time_from_name
 from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.planning.attributes import noted
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.progress import Stage
 
@@ -95,7 +98,12 @@ def test_plans_come_back_whole(tmp_path: Path) -> None:
     assert len(inventory) > 100
     for plan in inventory.plans():
         assert plan.source is not None
-        assert same_plan(plan, alone(plan.source.url)), plan.source.url
+        notes = plan.attributes.get("notes") or []
+        assert isinstance(notes, list)
+        # What the first directory leaves out is found by the scan.
+        left_out = [str(note) for note in notes if note in (NO_MASK, NOT_TAKEN)]
+        expected = noted(alone(plan.source.url), *left_out)
+        assert same_plan(plan, expected), plan.source.url
 
 
 def test_all_images_of_a_file(tmp_path: Path) -> None:
@@ -476,6 +484,22 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path) -> None:
     assert abs(again - (40 - 15)) <= 4
     assert inventory.table["url"].to_pylist() == urls
     assert not inventory.failed.num_rows
+
+
+def test_what_is_no_checkpoint_is_left_alone(tmp_path: Path) -> None:
+    """A checkpoint is removed after the scan; the parts of an inventory look like one."""
+    write_scenes(tmp_path / "tiffs", 2)
+    folder = tmp_path / "inventory"
+    scan_into(folder, [tmp_path / "tiffs"])
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(InvalidOptionError, match="no checkpoint"):
+        scanned(tmp_path / "tiffs", checkpoint=folder)
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "part-1.parquet").write_text("no Parquet")
+    with pytest.raises(InvalidOptionError, match="no checkpoint"):
+        scanned(tmp_path / "tiffs", checkpoint=other)
 
 
 @pytest.mark.parametrize("named", ["folder", "glob", "files"])

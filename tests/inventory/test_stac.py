@@ -423,6 +423,7 @@ def test_the_crs_of_items_has_both_names(said: Item, expected: Item, tmp_path: P
         ("image/vnd.stac.geotiff", "a", True),
         ("image/vnd.stac.geotiff; cloud-optimized=true", "a.tif", True),
         ("image/geotiff", "a.tif", True),
+        ("image/x.geotiff", "a.tif", True),
         ("IMAGE/TIFF", "a.tif", True),
         (None, "a.TIF", True),
         ("application/octet-stream", "a.TIFF", True),

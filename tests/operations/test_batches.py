@@ -49,6 +49,20 @@ def commits(repo: str) -> int:
     return sum(s.parent_id is not None for s in open_repository(repo).ancestry(branch="main"))
 
 
+def test_groups_of_batches_are_apart_before_the_first_commit(tmp_path: Path, repo: str) -> None:
+    paths = write_scenes(tmp_path / "a", 5)
+    inventory = scanned(*paths)
+    same = {"tile": r"(scene_20240[12])"}
+    options: dict[str, Any] = {"columns": same, "images_per_commit": 1}
+    with pytest.raises(InvalidOptionError) as caught:
+        publish(inventory, repo, group="tree/{tile}", **options)
+    assert caught.value.kind == ErrorKind.DUPLICATE
+    assert caught.value.url is not None
+    assert not Path(repo).exists()
+    publish(inventory, repo, group="tree/{stem}", **options)
+    assert commits(repo) == 5
+
+
 def in_parts(folder: Path, paths: list[Path], rows: int) -> Path:
     """Write an inventory in files of so many rows."""
     folder.mkdir()

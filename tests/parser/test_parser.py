@@ -114,6 +114,8 @@ def test_parsers_cross_processes(image: tuple[str, Pixels]) -> None:
         {"band_axis": 0},
         {"on_unsupported": "ignore"},
         {"copy_limit": -1},
+        {"sidecars": b"ovr"},
+        {"sidecars": [["ovr"]]},
         {"copy_limit": "1 GB"},
         {"prefetch": 0},
         {"prefetch": 15},

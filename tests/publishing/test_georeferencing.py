@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
 import rasterio
+import rasterix
 import rioxarray
 import xarray as xr
 import zarr
@@ -110,6 +112,20 @@ def test_all_grids_of_a_flat_layout_share_one_grid_mapping(overviews: bool, tmp_
     assert not any(key.startswith("spatial:") for key in plan.attributes)
     for array in plan.arrays.values():
         assert not any(key.startswith(("proj:", "spatial:")) for key in array.attributes)
+
+
+def test_no_order_of_variables_is_another_grid_to_rasterix(tmp_path: Path) -> None:
+    """Icechunk lists variables in another order in every process."""
+    url = write(tmp_path / "a.tif")
+    with rasterio.open(tmp_path / "a.tif", "r+") as dataset:
+        dataset.build_overviews([2, 4])
+    flat = xr.open_zarr(VirtualTIFF()(url, local_registry()), chunks=None, **OPTIONS)
+    found = set()
+    for names in permutations(flat.data_vars):
+        index: Any = rasterix.assign_index(flat[list(names)]).xindexes["x"]
+        found.add(index.transform().a)
+    assert len(flat.data_vars) == 3
+    assert found == {10.0}
 
 
 @pytest.mark.parametrize(

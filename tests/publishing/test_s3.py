@@ -15,14 +15,14 @@ import pytest
 from obstore.store import S3Store
 
 from tests.helpers.archive import PATTERN, opened, read_paths, write_scene, write_scenes
-from tests.helpers.s3 import make_bucket, moto_server, s3_environment
+from tests.helpers.s3 import make_account, make_bucket, moto_server, s3_environment
 from tests.publishing.test_commit import at_once
 from tests.publishing.test_faults import race_urls
 from virtual_tiff import cli
 from virtual_tiff.audit.describe import describe
 from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.verify import verify
-from virtual_tiff.errors import ErrorKind, RepositoryError
+from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError
 from virtual_tiff.inventory.scan import scan
 from virtual_tiff.operations.publish import publish
 from virtual_tiff.operations.stack import append, stack
@@ -162,6 +162,33 @@ def test_two_servers(
         stored = read_paths(paths)
         seen = np.where(stored == 7, np.nan, stored)  # as xarray masks nodata
         assert np.array_equal(names["dataset"]["data"].values, seen, equal_nan=True)
+
+
+def test_two_accounts(
+    bucket: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    """The server of the repository has other keys and another region than that of the files."""
+    paths = write_scenes(tmp_path / "a", 3)
+    upload(bucket, paths, "scenes")
+    repo = "s3://mine/repository"
+    with moto_server() as other:
+        key = make_account(other, region="eu-west-1")
+        monkeypatch.setenv("VIRTUAL_TIFF_REPOSITORY_ENDPOINT", other)
+        monkeypatch.setenv("VIRTUAL_TIFF_REPOSITORY_REGION", "eu-west-1")
+        monkeypatch.setenv("VIRTUAL_TIFF_RETRY_SECONDS", "0")
+        with pytest.raises(RepositoryError):
+            open_repository(repo, create=True)  # with the keys of the files
+        for name, value in key.items():
+            monkeypatch.setenv(f"VIRTUAL_TIFF_REPOSITORY_{name.upper()}", value)
+        stack(f"s3://{BUCKET}/scenes/", repo, datetime_pattern=PATTERN)
+        assert verify(repo, sample=None).exit_status == 0
+        assert np.array_equal(opened(open_repository(repo))["data"].values, read_paths(paths))
+        code = describe(repo).code
+        assert "region='eu-west-1'" in code
+        assert not any(value in code for value in key.values())
+        monkeypatch.delenv("VIRTUAL_TIFF_REPOSITORY_SECRET_ACCESS_KEY")
+        with pytest.raises(InvalidOptionError):
+            open_repository(repo)
 
 
 def test_the_server_that_readers_ask(

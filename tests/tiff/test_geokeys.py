@@ -279,6 +279,13 @@ FILES: dict[str, dict[int, GeoKeyValue]] = {
     "nad27-with-another-datum": {1024: 2, 2048: 4267, 2050: 6326},
     "rounded-ellipsoid": {1024: 2, 2048: 4269, 2057: 6378137.0, 2059: 298.257222101004},
     "web-mercator-with-method": {1024: 1, 2048: 4326, 3072: 3857, 3075: 7, 3076: 9001},
+    "web-mercator-on-another-base": {1024: 1, 2048: 4258, 3072: 3857, 3076: 9001},
+    "web-mercator-on-another-ellipsoid": {1024: 1, 2056: 7019, 3072: 3857, 3076: 9001},
+    "longitude-of-a-meridian-beside-a-code": {1024: 1, 2061: 2.5, 3072: 28992, 3074: 16033},
+    "another-meridian-beside-a-code": {1024: 1, 2051: 32767, 2056: 7001, 2061: 2.5, 3072: 27700},
+    "another-meridian-of-a-geographic-code": {1024: 2, 2048: 4267, 2051: 32767, 2061: 2.5},
+    "projected-code-of-a-geographic-model": {1024: 2, 2049: "CH1903", 3072: 21781},
+    "projected-code-of-a-geocentric-model": {1024: 3, 2052: 9001, 3072: 28992},
     # user-defined geographic systems
     "own-with-datum-code": {1024: 2, 2048: 32767, 2050: 6267},
     "own-with-ellipsoid-code": {1024: 2, 2048: 32767, 2050: 32767, 2056: 7008},

@@ -1,11 +1,13 @@
 // Codecs of zarrita.js itself that have no bound: `zstd`, and `bytes`, which passes on what does not fill its chunk.
 
-import { decodedBytes, filled, product } from './chain.js'
+import { decodedBytes, filled, plain, product } from './chain.js'
 
 const MAGIC = 0xfd2fb528
 const BLOCK = 128 * 1024
 /** What a stream may hold, by its headers, beyond its chunk: blocks say how much they hold at most. */
 const SLACK = 32 * 1024 * 1024
+/** Bytes of the numbers of 64 bits. */
+const LARGEST_SAMPLE = 8
 
 /** Size of a window whose descriptor is a byte (RFC 8878, section 3.1.1.1.2). */
 const windowSize = (byte) => 2 ** (10 + (byte >> 3)) * (1 + (byte & 7) / 8)
@@ -73,17 +75,19 @@ export function boundedZstd(bytes, size) {
 const GUARDS = {
   zstd: (inner, meta) => async (bytes) => {
     const found = decodedBytes(meta, 'zstd')
-    const decoded = await inner.decode(boundedZstd(bytes, found.size))
+    const decoded = await inner.decode(boundedZstd(plain(bytes), found.size))
     if (decoded.length > found.size) throw new RangeError(`zstd: ${decoded.length} bytes for a chunk of ${found.size}`)
     return filled(decoded, found, 'zstd')
   },
   bytes: (inner, meta) => {
     const expected = product(meta.shape)
     const { name, configuration } = meta.codecs.at(-1)
-    // zarrita.js before 0.7 swaps the bytes that the store returned, and may have kept.
     const isSwapped = name === 'bytes' && configuration?.endian === 'big'
-    return (bytes) => {
-      const found = inner.decode(isSwapped ? bytes.slice() : bytes)
+    return (given) => {
+      const bytes = plain(given)
+      // zarrita.js before 0.7 swaps the bytes that the store returned, and may have kept; before 0.7.5 it fails where
+      // they do not begin at a multiple of the size of a sample.
+      const found = inner.decode(isSwapped || bytes.byteOffset % LARGEST_SAMPLE ? bytes.slice() : bytes)
       if (found.data.length !== expected) throw new RangeError(`bytes: ${found.data.length} samples for a chunk of ${expected}`)
       return found
     }

@@ -31,6 +31,10 @@ const sampleBytes = (dataType) => (dataType === 'string' ? undefined : dataType 
 /** Most bytes of a chunk of strings. */
 const MOST_TEXT = 2 ** 26
 
+/** The same bytes as an array whose `slice` copies: that of a `Buffer`, which stores in Node return, does not. */
+export const plain = (bytes) =>
+  bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
 export const base64 = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0))
 
 export const product = (numbers) => numbers.reduce((a, b) => a * b, 1)

@@ -112,7 +112,7 @@ function sizeHeader(bits) {
   return { height, width: ratio ? Math.floor((height * ratio[0]) / ratio[1]) : side() }
 }
 
-/** Size and depth of a JPEG XL image (ISO/IEC 18181-1 sections A.3 and A.6). */
+/** Size and depth of a JPEG XL image, and whether its samples may be in XYB (ISO/IEC 18181-1 sections A.3 and A.6). */
 export function sizeOfJPEGXL(bytes) {
   let stream = bytes
   if (!(bytes[0] === 0xff && bytes[1] === 0x0a)) {
@@ -123,7 +123,7 @@ export function sizeOfJPEGXL(bytes) {
   if (!stream || stream[0] !== 0xff || stream[1] !== 0x0a) throw new Error('JPEG XL: no codestream')
   const bits = new LowBitsFirst(stream.subarray(2))
   const size = sizeHeader(bits)
-  if (bits.u(1)) return { ...size, depth: 8, float: false }
+  if (bits.u(1)) return { ...size, depth: 8, float: false, xyb: true }
   if (bits.u(1)) {
     const orientation = bits.u(3)
     if (bits.u(1)) sizeHeader(bits)
@@ -133,7 +133,11 @@ export function sizeOfJPEGXL(bytes) {
   }
   const float = bits.u(1) === 1
   const depth = float ? bits.u32([32, 0], [16, 0], [24, 0], [1, 6]) : bits.u32([8, 0], [10, 0], [12, 0], [1, 6])
-  return { ...size, depth, float }
+  if (float) bits.u(4)
+  bits.u(1)
+  // What describes extra channels comes first.
+  const extra = bits.u32([0, 0], [1, 0], [2, 4], [1, 12])
+  return { ...size, depth, float, xyb: extra > 0 || bits.u(1) === 1 }
 }
 
 /**

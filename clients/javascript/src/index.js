@@ -2,7 +2,7 @@
 // This module is small; a codec is loaded when a chunk needs it.
 
 import { bound, zstdOf } from './bounds.js'
-import { base64, chunk, decodedBytes, filled, product, storedShape, typedArray } from './chain.js'
+import { base64, chunk, decodedBytes, filled, plain, product, storedShape, typedArray } from './chain.js'
 import { once } from './once.js'
 
 /** Decode to bytes that fill the chunk, and no more. */
@@ -10,7 +10,7 @@ const toBytes = (name, decode) => ({
   kind: 'bytes_to_bytes',
   async decode(bytes, configuration, meta) {
     const found = decodedBytes(meta, name)
-    return filled(await decode(bytes, found.size, configuration), found, name)
+    return filled(await decode(plain(bytes), found.size, configuration), found, name)
   },
 })
 
@@ -18,7 +18,10 @@ const toBytes = (name, decode) => ({
 const toArray = (decode) => ({ kind: 'array_to_array', decode })
 
 /** Decode a stream that is a whole chunk. */
-const toChunk = (decode) => ({ kind: 'array_to_bytes', decode })
+const toChunk = (decode) => ({
+  kind: 'array_to_bytes',
+  decode: (bytes, ...rest) => decode(plain(bytes), ...rest),
+})
 
 const image = (name, decode) =>
   toChunk(async (bytes, configuration, meta, decoders) => {

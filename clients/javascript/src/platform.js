@@ -7,5 +7,11 @@ export async function readModule(url) {
   return new Uint8Array(await response.arrayBuffer())
 }
 
+/** Let a dependency load a module itself, once it is known that it is there. */
+export async function located(url, load) {
+  await readModule(url)
+  return load(url)
+}
+
 /** Load a dependency that changes global state in Node only. */
 export const contained = (load) => load()

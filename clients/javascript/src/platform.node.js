@@ -1,7 +1,9 @@
 // What differs between browsers and Node: this is the part for Node.
 
-import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** Bytes of a WebAssembly module. */
 export async function readModule(url) {
@@ -10,6 +12,20 @@ export async function readModule(url) {
   const response = await fetch(found)
   if (!response.ok) throw new Error(`${url}: HTTP status ${response.status}`)
   return new Uint8Array(await response.arrayBuffer())
+}
+
+/** Let a dependency load a module itself: in Node it reads none but files. */
+export async function located(url, load) {
+  const bytes = await readModule(url)
+  if (new URL(url).protocol === 'file:') return load(url)
+  const folder = await mkdtemp(join(tmpdir(), 'zarrita-tiff-codecs-'))
+  try {
+    const file = join(folder, 'module.wasm')
+    await writeFile(file, bytes)
+    return await load(pathToFileURL(file).href)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
 }
 
 const EVENTS = ['uncaughtException', 'unhandledRejection']

@@ -1,7 +1,7 @@
 // Image formats by WebAssembly builds of their reference decoders. Each is loaded when a chunk needs
 // it first, and each stream's size is compared with the chunk's before it is decoded.
 
-import { contained, readModule } from '#platform'
+import { contained, located, readModule } from '#platform'
 import { base64 } from './chain.js'
 import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfJPEGXR, sizeOfLERC, sizeOfWebP } from './headers.js'
 import { once } from './once.js'
@@ -62,8 +62,7 @@ export function imageDecoders(locate = (name) => FILES[name]()) {
     const module = await import('lerc')
     const { href } = new URL(locate('lerc.wasm'), globalThis.location?.href)
     // The library remembers a failure for ever, and reads the file itself: it is asked where the file is there.
-    await readModule(href)
-    await module.load({ locateFile: () => href })
+    await located(href, (there) => module.load({ locateFile: () => there }))
     return module
   })
   return {
@@ -128,7 +127,7 @@ function decodeJPEG2000(module, bytes, expected) {
 }
 
 async function decodeJPEGXL({ JxlImage }, bytes, expected) {
-  const { depth, float, ...size } = sizeOfJPEGXL(bytes)
+  const { depth, float, xyb, ...size } = sizeOfJPEGXL(bytes)
   if (float || (depth !== 8 && depth !== 16)) {
     // The decoder's only output is PNG, to whose depth it scales.
     throw new RangeError(`JPEG XL: ${float ? 'floats' : 'samples'} of ${depth} bits are not supported`)
@@ -136,6 +135,8 @@ async function decodeJPEGXL({ JxlImage }, bytes, expected) {
   if (expected % (size.width * size.height) || expected > 4 * size.width * size.height) {
     check('JPEG XL', size, 1, expected)
   }
+  // The decoder returns other samples.
+  if (size.height === 1 && xyb) throw new RangeError('JPEG XL: lossy images of one row are not supported')
   const image = new JxlImage()
   let png
   try {

@@ -110,6 +110,14 @@ test('JPEG XL that ends early is an error, not what is there of it', async () =>
   }
 })
 
+test('JPEG XL of one row is refused if it is lossy, not read as other samples', async () => {
+  const stream =
+    '/woAAA6ApLgRABOIAgD0ALWfIAAAFSqjjBu8nOv58kOHxbSN6wxttW1hCWOzvTBISDhLoG3GgUEKlSRSI+4mOAB0gqIJuBgA608AoAU='
+  const bytes = new Uint8Array(Buffer.from(stream, 'base64'))
+  const error = await outcome({ ...small([{ name: 'imagecodecs_jpegxl' }], bytes), chunk_shape: [1, 8] })
+  assert.match(`${error.message} ${error.cause?.message}`, /lossy images of one row/)
+})
+
 test('JPEG XR with alpha is refused, not read with zeros', async () => {
   // 2 × 2 pixels whose four samples are 9.
   const stream =
@@ -160,6 +168,31 @@ test('whole TIFFs whose directories or segments are not there are refused', asyn
     await refused(withTag(vector, tag, value))
   }
   await refused({ ...vector, encoded: vector.encoded.slice(0, 30) })
+})
+
+test('planes of one pixel whose tiles are millions are refused before they are decoded', async () => {
+  const planes = 20000
+  const { encoded } = wholeTIFF('LERC with a mask')
+  const entries = [
+    [256, 1], [257, 1], [258, 32], [259, 34887], [277, planes], [284, 2], [322, 2048], [323, 2048], [339, 3],
+  ]
+  const bytes = new Uint8Array(8 + 2 + 12 * (entries.length + 2) + 4 + 4 * planes + encoded.length)
+  const view = new DataView(bytes.buffer)
+  const table = bytes.length - encoded.length - 4 * planes
+  view.setUint32(0, 0x002a4949, true)
+  view.setUint32(4, 8, true)
+  view.setUint16(8, entries.length + 2, true)
+  for (const [n, [tag, value, count = 1]] of [...entries, [324, table, planes], [325, table, planes]].entries()) {
+    const at = 10 + 12 * n
+    view.setUint16(at, tag, true)
+    view.setUint16(at + 2, 4, true)
+    view.setUint32(at + 4, count, true)
+    view.setUint32(at + 8, value, true)
+  }
+  for (let n = 0; n < planes; n++) view.setUint32(table + 4 * n, 100, true)
+  const chain = [{ name: 'imagecodecs_tiff', configuration: { index: 0 } }]
+  const error = await outcome({ ...small(chain, bytes, 'float32'), chunk_shape: [planes, 1, 1] })
+  assert.match(`${error.message} ${error.cause?.message}`, /20000 segments of 2048 × 2048/)
 })
 
 test('packed samples of whole words are little-endian, as imagecodecs takes them', async () => {

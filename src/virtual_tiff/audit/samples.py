@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import batched
 from urllib.parse import unquote
 
 import numpy as np
-import pyarrow as pa
 import zarr
 from icechunk import IcechunkStore
 
 from virtual_tiff.audit.decoding import Sample
-from virtual_tiff.audit.files import numbered
+from virtual_tiff.audit.recorded import RecordedStates
 from virtual_tiff.cubes.coordinate import fragments
 from virtual_tiff.planning.metadata import chunk_key
 from virtual_tiff.planning.names import RESERVED
 from virtual_tiff.publishing.coordinate import read_coordinate
 from virtual_tiff.publishing.nodes import get_document, key_prefix
 from virtual_tiff.publishing.references import VIRTUAL
-from virtual_tiff.publishing.sources_table import Sources
+from virtual_tiff.publishing.sources_table import CHUNK_ROWS
 from virtual_tiff.storage.addresses import WEB_SCHEMES
 
 #: Names of arrays of `VirtualTIFF`: the path of a directory, of the TIFF or a sidecar.
@@ -43,36 +43,25 @@ class Reference:
     sample: Sample | None
 
 
-async def current(store: IcechunkStore, sources: Sources) -> Sources:
-    """Return the rows that count: the last of each place, in arrays that are still there."""
-    arrays, of_array = numbered(sources["array"])
-    places, of_place = numbered(sources["position"])
-    pairs = pa.array(of_array * max(1, len(places)) + of_place).dictionary_encode()
-    of_pair = pairs.indices.to_numpy()
-    rows = np.arange(len(sources))
-    last = np.empty(len(pairs.dictionary), np.int64)
-    # Of equal indices, NumPy assigns the last value.
-    last[of_pair] = rows
-    there = [await store.exists(f"{array}/zarr.json") for array in arrays.to_pylist()]
-    kept = np.flatnonzero((last[of_pair] == rows) & np.array(there, bool)[of_array])
-    return sources if kept.size == rows.size else sources.take(kept)
-
-
-def samples_of(store: IcechunkStore, sources: Sources, rows: list[int]) -> Iterator[Sample]:
-    """Yield the images of rows of the table of sources, with their positions."""
+def samples_of(
+    store: IcechunkStore, recorded: RecordedStates, rows: Sequence[int]
+) -> Iterator[Sample]:
+    """Yield the images of rows of `recorded`, with their positions."""
     axes = cache(partial(_axes_of, store))
-    for row in rows:
-        array, position = str(sources["array"][row]), str(sources["position"][row])
-        place = _place(json.loads(position), axes(array)) if position != "{}" else {}
-        if place is None:
-            continue  # the step was removed by other software
-        yield Sample(
-            url=str(sources["url"][row]),
-            ifd=tuple(int(part) for part in str(sources["ifd"][row]).split(".")),
-            array=array,
-            place=place,
-            band=int(sources["band"][row]),
-        )
+    for some in batched(rows, CHUNK_ROWS):
+        sources = recorded.sources(np.array(some, np.int64))
+        for row, position in enumerate(sources["position"].tolist()):
+            array = str(sources["array"][row])
+            place = _place(json.loads(position), axes(array)) if position != "{}" else {}
+            if place is None:
+                continue  # the step was removed by other software
+            yield Sample(
+                url=str(sources["url"][row]),
+                ifd=tuple(int(part) for part in str(sources["ifd"][row]).split(".")),
+                array=array,
+                place=place,
+                band=int(sources["band"][row]),
+            )
 
 
 def _axes_of(store: IcechunkStore, array: str) -> dict[str, tuple[int, dict[str, int]]]:

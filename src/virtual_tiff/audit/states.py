@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 import icechunk
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 from obspec import HeadAsync, ObjectMeta
 from zarr.abc.store import RangeByteRequest
 from zarr.buffer.cpu import buffer_prototype
 
-from virtual_tiff.audit.files import numbered
+from virtual_tiff.audit.recorded import Recorded
 from virtual_tiff.audit.report import Status
 from virtual_tiff.audit.samples import Reference
-from virtual_tiff.errors import ErrorKind, InvalidOptionError, VirtualTIFFError
-from virtual_tiff.inventory.listing import before_glob, is_folder, is_glob, listed_parts
-from virtual_tiff.inventory.unchanged import compared, table_of
+from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.progress import Progress, no_progress
-from virtual_tiff.publishing.sources_table import Sources
 from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.errors import storage_error
 from virtual_tiff.storage.header_checksum import header_checksum, ranges_of
 from virtual_tiff.storage.resolve import AddressRegistry, resolve_store
 from virtual_tiff.storage.source import Source
 
-#: A file, and what was recorded of it.
-type Recorded = tuple[str, Sequence[Source]]
 #: Status and description by URL.
 type States = dict[str, tuple[Status, str]]
 
@@ -40,70 +31,6 @@ _STATUSES = {
     ErrorKind.EMPTY_FILE: Status.CHANGED,
     ErrorKind.SOURCE_CHANGED: Status.CHANGED,
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RecordedStates:
-    """What was recorded of each file: more than one state if it was published twice.
-
-    Parameters
-    ----------
-    sources
-        Rows of the table of sources.
-    urls
-        Files in the order of their first rows.
-    of_url
-        Shape `(rows,)`: number of the file of each row.
-    """
-
-    sources: Sources
-    urls: list[str]
-    of_url: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, sources: Sources) -> Self:
-        """Find the files of rows."""
-        urls, of_url = numbered(sources["url"])
-        return cls(sources, urls.to_pylist(), of_url)
-
-    def items(self, without: NDArray[np.bool_] | None = None) -> Iterator[Recorded]:
-        """Yield each file with its states, but those of a mask."""
-        order = np.argsort(self.of_url, kind="stable")
-        ends = np.cumsum(np.bincount(self.of_url, minlength=len(self.urls))).tolist()
-        start = 0
-        for number, end in enumerate(ends):
-            if without is None or not without[number]:
-                rows = order[start:end].tolist()
-                states = dict.fromkeys(self.sources.source(row) for row in rows)
-                yield self.urls[number], tuple(states)
-            start = end
-
-    def unchanged(self, listings: Sequence[str], registry: AddressRegistry) -> NDArray[np.bool_]:
-        """Return which files listings show as they were recorded; shape `(files,)`.
-
-        Raises
-        ------
-        InvalidOptionError
-            An address is no folder and no pattern, or no file is below it.
-        """
-        parts = [table_of([], {})]
-        for listing in listings:
-            self._check_listing(listing)
-            parts += [table_of(list(part), part) for part in listed_parts(listing, registry)]
-        _, same = compared(self.sources.files(), pa.concat_tables(parts))
-        changed = np.bincount(self.of_url[~same], minlength=len(self.urls)) > 0
-        return ~changed
-
-    def _check_listing(self, url: str) -> None:
-        if not (is_folder(url) or is_glob(url)):
-            raise InvalidOptionError(
-                "this is no folder, prefix or pattern to list.",
-                url=url,
-                remedy="Prefixes end in a slash.",
-            )
-        start = before_glob(url)
-        if not any(each.startswith(start) for each in self.urls):
-            raise InvalidOptionError("the repository refers to no file there.", url=url)
 
 
 async def find_changed(

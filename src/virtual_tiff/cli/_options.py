@@ -346,7 +346,9 @@ class CubeChoices:
         str | None,
         typer.Option(help="Regular expression that finds their names in URLs: '_(red|nir)'."),
     ] = None
-    name: Annotated[str, typer.Option(help="Name of the variable, if there is only one.")] = "data"
+    name: Annotated[
+        str | None, typer.Option(help="Name of the variable, if there is only one: data if new.")
+    ] = None
     split_bands: Annotated[
         bool, typer.Option("--split-bands", help="Make each band of planar images a variable.")
     ] = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -83,7 +83,7 @@ def verify(
             progress=progress,
         )
     if output is not None:
-        _write_table(report.table(), output)
+        _write_table(report, output)
     _print_report(report, as_json=as_json)
     raise typer.Exit(report.exit_status)
 
@@ -145,15 +145,15 @@ def _print_report(report: VerifyReport, *, as_json: bool) -> None:
         say(f"  not compared: {reason}")
 
 
-def _write_table(table: Any, path: Path) -> None:
+def _write_table(report: VerifyReport, path: Path) -> None:
+    from virtual_tiff.audit.report import SCHEMA
     from virtual_tiff.storage.errors import writing
 
     with writing(path):
         if path.suffix == ".csv":
-            import pyarrow.csv
-
-            pyarrow.csv.write_csv(table, path)
+            from pyarrow.csv import CSVWriter as Writer
         else:
-            import pyarrow.parquet
-
-            pyarrow.parquet.write_table(table, path)
+            from pyarrow.parquet import ParquetWriter as Writer
+        with Writer(path, SCHEMA) as writer:
+            for batch in report.batches():
+                writer.write_batch(batch)

@@ -70,6 +70,11 @@ def group_paths(table: pa.Table, template: str) -> list[str]:
     return paths
 
 
+def groups_of(table: pa.Table, template: str) -> dict[str, str]:
+    """Fill in a template for each file of a table: paths by URL; see `group_paths`."""
+    return dict(zip(table["url"].to_pylist(), group_paths(table, template), strict=True))
+
+
 def _parts(template: str) -> list[tuple[str, str | None]]:
     """Split a template into literal text and the text in braces after it."""
     try:

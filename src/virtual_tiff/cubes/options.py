@@ -51,7 +51,8 @@ class CubeOptions:
         Regular expression such as `_(red|nir)` whose group finds the name of the variable in a URL,
         if no column has it.
     name
-        Name of the only variable, if neither is given.
+        Name of the only variable, if neither is given; `data` for a new cube. `append` to a cube
+        whose variables have other names needs one of the three.
     split_bands
         Make each band of planar images a variable, named by its description if each band has
         another one, else by its number: `data_1`.
@@ -88,7 +89,7 @@ class CubeOptions:
     fill_value: float | None = None
     variable: str | None = None
     variable_pattern: str | None = None
-    name: str = DEFAULT_VARIABLE
+    name: str | None = None
     split_bands: bool = False
     on_duplicate: OnDuplicate = "raise"
     on_mismatch: OnMismatch = "raise"
@@ -113,7 +114,7 @@ class CubeOptions:
             reserved = TILES if self.stitch else ()
             check_name(name, "dimension", taken=(*reserved, *dimensions[:position]))
         if self.variable is None and self.variable_pattern is None and not self.split_bands:
-            check_name(self.name, "variable", taken=dimensions)
+            check_name(self.label, "variable", taken=dimensions)
         for position, name in enumerate(self.properties):
             check_name(name, "variable", taken=(*dimensions, *self.properties[:position]))
             if len(name.split()) > 1:
@@ -122,6 +123,16 @@ class CubeOptions:
                     "5.2).",
                     remedy="Rename the column.",
                 )
+
+    @property
+    def label(self) -> str:
+        """Name of the only variable, unless a column or a pattern names several."""
+        return DEFAULT_VARIABLE if self.name is None else self.name
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the caller says which variable an image belongs to."""
+        return (self.name, self.variable, self.variable_pattern) != (None, None, None)
 
     @property
     def properties(self) -> tuple[str, ...]:

@@ -10,10 +10,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from virtual_tiff.choices import OnDuplicate
-from virtual_tiff.cubes.plan import Rows
+from virtual_tiff.cubes.options import DATETIME, CubeOptions, column_of
+from virtual_tiff.cubes.plan import Existing, Rows
 from virtual_tiff.errors import ErrorKind, InvalidOptionError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.inventory.times import compiled_pattern
+from virtual_tiff.planning.stacks import TILES
 
 
 def stackable(inventory: Inventory) -> Inventory:
@@ -62,6 +64,37 @@ def _found(inventory: Inventory, pattern: str) -> list[str]:
             )
         names.append(match[1])
     return names
+
+
+def columns_along(
+    images: Inventory,
+    options: CubeOptions,
+    existing: Sequence[Existing] | None,
+    of_places: tuple[str, ...],
+    claims: Sequence[Rows],
+) -> tuple[str, ...]:
+    """Return the columns along which images are stacked.
+
+    Parameters
+    ----------
+    existing
+        Levels of the stitched cube that images are added to, if there is one.
+    of_places
+        Columns of the places of planes in several files.
+    claims
+        Numbers, equal for images of one variable at one place.
+    """
+    if options.along is None and existing:
+        # What the images do not have themselves.
+        own = {*images.table["dimensions"][0].as_py(), *TILES}
+        return tuple(column_of(name) for name in existing[0].dimensions if name not in own)
+    if options.along is None and of_places:
+        return of_places
+    if options.columns is not None:
+        return options.columns
+    # Along time only where images claim one place, and all have a time.
+    alone = np.unique(keys_of(claims, len(images))).size == len(images)
+    return () if alone or images.table[DATETIME].null_count else (DATETIME,)
 
 
 def coordinate_of(inventory: Inventory, column: str) -> tuple[NDArray[np.generic], Rows]:

@@ -175,6 +175,8 @@ class CubePlan:
         Rows and columns of the full resolution that a pixel covers.
     item_properties
         Columns of the inventory to store as coordinates along the first axis.
+    is_named
+        Whether the caller or the files, not a default, name the variables.
     """
 
     axes: tuple[Axis, ...]
@@ -189,6 +191,7 @@ class CubePlan:
     left_out: Mapping[str, str] = field(default_factory=dict)
     factors: tuple[float, float] = (1.0, 1.0)
     item_properties: tuple[str, ...] = ()
+    is_named: bool = True
 
     @property
     def levels(self) -> tuple[CubePlan, ...]:

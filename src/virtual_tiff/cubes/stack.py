@@ -13,15 +13,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from virtual_tiff.cubes.agreement import check_grids
+from virtual_tiff.cubes.agreement import canonical_codes, check_grids
 from virtual_tiff.cubes.gaps import filled
 from virtual_tiff.cubes.item_properties import check_item_properties
 from virtual_tiff.cubes.lattice import Fitted, fitted, off_lattice
-from virtual_tiff.cubes.options import DATETIME, CubeOptions, column_of, dimension_of
+from virtual_tiff.cubes.options import CubeOptions, dimension_of
 from virtual_tiff.cubes.overviews import overview_rows
 from virtual_tiff.cubes.pages import with_places
 from virtual_tiff.cubes.placing import (
     chosen_of,
+    columns_along,
     coordinate_of,
     keys_of,
     stackable,
@@ -35,10 +36,9 @@ from virtual_tiff.cubes.plan import (
 )
 from virtual_tiff.cubes.survey import Problem, error_of, survey
 from virtual_tiff.cubes.variables import Level, cube_of
-from virtual_tiff.errors import MismatchError
+from virtual_tiff.errors import InvalidOptionError, MismatchError
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.planning.pages.ome_zarr import factors_of
-from virtual_tiff.planning.stacks import TILES
 
 
 def plan_cube(
@@ -78,7 +78,8 @@ def plan_cube(
         cube = cube_of(*level, options, existing[0] if existing else None)
         check_item_properties(cube)
     except MismatchError as error:
-        problems = _problems(images, options, existing)
+        claims = _claims(images, options, existing, of_places)
+        problems = _problems(images, options, existing, claims)
         # An error of the lattice alone says all.
         if not problems or [problem.message for problem in problems] == [error.message]:
             raise
@@ -110,13 +111,7 @@ def _positions(
     else:
         check_grids(images.table)
     corners = [] if fit is None else list(fit.corners.T)
-    columns = options.columns
-    if options.along is None and existing:
-        columns = _columns_of(existing[0], images)
-    elif options.along is None and of_places:
-        columns = of_places
-    if columns is None:
-        columns = _columns(images, [of_label, *corners])
+    columns = columns_along(images, options, existing, of_places, [of_label, *corners])
     axes, steps = [], []
     for column in columns:
         values, step = coordinate_of(images, column)
@@ -129,8 +124,7 @@ def _positions(
     }
     used = sum(rows.size for rows in members.values())
     if options.on_duplicate == "raise" and used < len(images):
-        what = " and ".join([*columns, *(["place"] if corners else [])])
-        problems = _problems(images, options, existing, keys=keys, what=what)
+        problems = _problems(images, options, existing, (keys, columns))
         raise error_of(images.table, problems)
     places = np.stack(steps, axis=1) if steps else np.empty((len(images), 0), np.int64)
     return Level(images, members, tuple(axes), places), fit
@@ -140,11 +134,9 @@ def _problems(
     images: Inventory,
     options: CubeOptions,
     existing: Sequence[Existing] | None,
-    *,
-    keys: Rows | None = None,
-    what: str = "",
+    claims: tuple[Rows | None, tuple[str, ...]],
 ) -> list[Problem]:
-    """Find all that keeps images out of one cube."""
+    """Find all that keeps images out of one cube; `claims` are their positions along columns."""
     found: list[Problem] = []
     if options.stitch:
         grid = existing[0].grid if existing else None
@@ -156,16 +148,40 @@ def _problems(
             odd = odd if odd.size else np.arange(1)
             found.append(Problem(message=error.message, remedies=remedies, odd=odd))
     labels, of_label = _labels(images, options)
+    keys, columns = claims
+    what = " and ".join([*columns, *(["place"] if options.stitch else [])])
     found += survey(images.table, labels, of_label, stitched=options.stitch, keys=keys, what=what)
     return found
+
+
+def _claims(
+    images: Inventory,
+    options: CubeOptions,
+    existing: Sequence[Existing] | None,
+    of_places: tuple[str, ...],
+) -> tuple[Rows | None, tuple[str, ...]]:
+    """Number the positions of images that are on several grids: of one number are duplicates."""
+    if options.on_duplicate != "raise":
+        return None, ()
+    places = []
+    if options.stitch:
+        places = [canonical_codes(images.table, name) for name in ("crs", "transform")]
+    try:
+        of_label = _labels(images, options)[1]
+        columns = columns_along(images, options, existing, of_places, [of_label, *places])
+        steps = [coordinate_of(images, column)[1] for column in columns]
+    except InvalidOptionError:
+        # It is raised when the grids are mended.
+        return None, ()
+    return keys_of([*steps, *places], len(images)), columns
 
 
 def _labels(images: Inventory, options: CubeOptions) -> tuple[list[str], Rows]:
     """Return the names of variables, and which of them each image belongs to."""
     if options.variable is None and options.variable_pattern is None:
-        return [options.name], np.zeros(len(images), np.int64)
+        return [options.label], np.zeros(len(images), np.int64)
     names = np.array(
-        variable_names(images, options.variable, options.variable_pattern, options.name),
+        variable_names(images, options.variable, options.variable_pattern, options.label),
         np.dtypes.StringDType(),
     )
     labels, of_label = np.unique(names, return_inverse=True)
@@ -201,19 +217,6 @@ def _agreeing(
             break
         without(problems[0].odd, problems[0].message)
     return images, left_out
-
-
-def _columns(images: Inventory, claims: Sequence[Rows]) -> tuple[str, ...]:
-    """Stack along time only where images claim one place, and all have a time."""
-    alone = np.unique(keys_of(claims, len(images))).size == len(images)
-    timed = images.table[DATETIME].null_count == 0
-    return (DATETIME,) if timed and not alone else ()
-
-
-def _columns_of(existing: Existing, images: Inventory) -> tuple[str, ...]:
-    """Return the columns that a cube is stacked along: what its images do not have themselves."""
-    own = {*images.table["dimensions"][0].as_py(), *TILES}
-    return tuple(column_of(name) for name in existing.dimensions if name not in own)
 
 
 def _level_like(images: Inventory, levels: Sequence[Existing]) -> Existing | None:

@@ -112,6 +112,7 @@ def cube_of(
         notes=(*notes, *odd),
         pages=facts,
         item_properties=options.properties,
+        is_named=options.is_named or not {options.label, f"{options.label}_1"} & {*variables},
     )
     if cube.bands:
         of_bands = [v.rows for v in variables.values() if "band" in v.image.dimension_names]

@@ -49,14 +49,28 @@ class Checkpoint:
         with writing(checkpoint.folder):
             checkpoint.folder.mkdir(parents=True, exist_ok=True)
         for file in checkpoint._files():
-            metadata = pq.read_schema(file).metadata or {}
-            if metadata.get(SCAN_OPTIONS, b"").decode() != checkpoint.options:
-                raise InvalidOptionError(
-                    f"{folder} has a scan with other options.",
-                    remedy="Remove the folder to start again. Or name another with checkpoint=….",
-                )
-            break
+            checkpoint._check(file)
         return checkpoint
+
+    def _check(self, file: Path) -> None:
+        """Refuse a part of something else: it would be read, and removed after the scan."""
+        try:
+            schema = pq.read_schema(file)
+        except pa.ArrowInvalid as error:
+            raise InvalidOptionError(
+                f"{file} is not Parquet, so {self.folder} is no checkpoint: {error}",
+                remedy="Name a new folder with checkpoint=….",
+            ) from error
+        if POSITION not in schema.names:
+            raise InvalidOptionError(
+                f"{self.folder} is no checkpoint: {file.name} is a part of an inventory.",
+                remedy="Name a new folder with checkpoint=….",
+            )
+        if (schema.metadata or {}).get(SCAN_OPTIONS, b"").decode() != self.options:
+            raise InvalidOptionError(
+                f"{self.folder} has a scan with other options.",
+                remedy="Remove the folder to start again. Or name another with checkpoint=….",
+            )
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("part-*.parquet"))

@@ -21,6 +21,7 @@ from virtual_tiff.inventory.pages import (
     NO_COMPANION,
     NO_MASK,
     NO_ORDER,
+    NOT_TAKEN,
     PageImage,
     ome_xml_of,
     page_images,
@@ -97,9 +98,11 @@ class FileReader:
         extra: Row = {}
         notes: tuple[str, ...] = ()
         following = Following()
-        if first and self.pages == "auto":
+        if first and self.pages != "axes":
             following = await find_following(header, source)
-        if self.pages == "axes" or following.pages:
+        if self.pages == "separate":
+            notes = (NOT_TAKEN,) if following.pages else ()
+        elif self.pages == "axes" or following.pages:
             try:
                 images = await self._by_pages(url, header, source)
             except VirtualTIFFError as error:

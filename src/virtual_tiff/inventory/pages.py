@@ -19,7 +19,7 @@ from virtual_tiff.tiff.ome_places import places_of_planes
 from virtual_tiff.tiff.ome_xml import check_ome_xml, is_ome_xml, parse_ome_xml
 from virtual_tiff.tiff.series import Channel, IFDPath, Series, Spacing
 
-_NOT_TAKEN = (
+NOT_TAKEN = (
     'the file has other images, which are not in the array (scan with pages="separate" and '
     "parser=VirtualTIFF() for all of them)."
 )
@@ -140,7 +140,7 @@ def page_images(
     )
     if any(series[i].contiguous for i in taken):
         left = False
-    notes = (_NOT_TAKEN,) if left else ()
+    notes = (NOT_TAKEN,) if left else ()
     # The mask of a single page is found, and noted, before the pages are.
     if any(series[i].sizes for i in taken) and any(one.is_mask for one in header.ifds):
         notes = (*notes, _NO_MASKS)

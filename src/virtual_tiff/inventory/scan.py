@@ -90,8 +90,9 @@ def scan(
         Regular expression such as `(\d{8})` that finds the time in a URL.
     columns
         Further columns by name, with a regular expression whose group finds the value in a URL,
-        such as `{"tile": r"_(\d{2}[A-Z]{3})_"}`: integers if all values are decimal numbers, else
-        text; those of `band` are text.
+        such as `{"tile": r"_(\d{2}[A-Z]{3})_"}`: integers if all values are decimal numbers, so
+        that "07" is 7, which a group's template `{path:02}` writes as "07" again; else text. Those
+        of `band` are text.
     datetime_tag
         Whether to use the TIFF's DateTime. A table takes precedence over the pattern, the pattern
         over the tag; without any of them, the time is null.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,9 @@ from virtual_tiff.inventory.listing import Listing
 from virtual_tiff.storage.addresses import WEB_SCHEMES, is_local, local_path
 
 _TIME = pa.timestamp("us", "UTC")
+_NO_TIME = np.iinfo(np.int64).min
+#: Rows of which there are texts at a time.
+_PART = 65_536
 
 
 def metadata_now(url: str, listing: Listing) -> Mapping[str, object] | None:
@@ -33,9 +38,6 @@ def metadata_now(url: str, listing: Listing) -> Mapping[str, object] | None:
 def unchanged(recorded: pa.Table, urls: Sequence[str], listing: Listing) -> NDArray[np.bool_]:
     """Return which of some files are certainly what they were when they were recorded.
 
-    Certain are those whose size is equal, and whose ETag or time of the last change is, wherever
-    both tell it; `virtual_tiff.storage.source.Source.difference` compares two alike.
-
     Parameters
     ----------
     recorded
@@ -51,40 +53,113 @@ def unchanged(recorded: pa.Table, urls: Sequence[str], listing: Listing) -> NDAr
     numpy.ndarray
         Shape `(urls,)`; false for files that have no row, or that no listing tells of.
     """
-    place, same = compared(recorded, table_of(urls, listing))
-    good = np.bincount(place[same & (place >= 0)], minlength=len(urls)) > 0
-    bad = np.bincount(place[~same & (place >= 0)], minlength=len(urls)) > 0
+    before = FileStates.of(recorded)
+    now = FileStates.of(table_of(urls, listing))
+    _, place, same = compared(before, now, np.argsort(before.url, kind="stable"))
+    good = np.bincount(place[same], minlength=len(urls)) > 0
+    bad = np.bincount(place[~same], minlength=len(urls)) > 0
     return good & ~bad
 
 
-def compared(recorded: pa.Table, now: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Compare what was recorded of files with a table of what is known now; see `unchanged`.
+@dataclass(frozen=True, slots=True, eq=False)
+class FileStates:
+    """What is known of files, 33 bytes for each: texts are hashes of this process.
+
+    Parameters
+    ----------
+    url, size, tag, time
+        Shape `(files,)`. `tag` is 0 and `time` the least int64 where unknown.
+    weak
+        Whether an ETag may stay the same when the content changes; see `Source.has_strong_tag`.
+    """
+
+    url: NDArray[np.int64]
+    size: NDArray[np.int64]
+    tag: NDArray[np.int64]
+    time: NDArray[np.int64]
+    weak: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Self:
+        """Take the columns `url`, `size`, `etag` and `last_modified` of a table."""
+        parts = [table.slice(start, _PART) for start in range(0, len(table), _PART)]
+        return cls.concatenated([cls._of_part(part) for part in parts])
+
+    @classmethod
+    def _of_part(cls, table: pa.Table) -> Self:
+        tags = pc.fill_null(table["etag"].cast(pa.string()), "")
+        times = pc.fill_null(table["last_modified"].cast(_TIME).cast(pa.int64()), _NO_TIME)
+        return cls(
+            url=hashes(table["url"].to_pylist()),
+            size=pc.fill_null(table["size"].cast(pa.int64()), -1).to_numpy(),
+            # Azure's listings leave out the quotes.
+            tag=hashes(pc.utf8_trim(tags, '"').to_pylist()),
+            time=times.to_numpy(),
+            weak=_is_weak(table["url"], tags),
+        )
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[Self]) -> Self:
+        """Concatenate states."""
+        numbers, switches = np.empty(0, np.int64), np.empty(0, np.bool_)
+        return cls(
+            url=np.concatenate([numbers, *(part.url for part in parts)]),
+            size=np.concatenate([numbers, *(part.size for part in parts)]),
+            tag=np.concatenate([numbers, *(part.tag for part in parts)]),
+            time=np.concatenate([numbers, *(part.time for part in parts)]),
+            weak=np.concatenate([switches, *(part.weak for part in parts)]),
+        )
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Keep these rows."""
+        return type(self)(
+            self.url[rows], self.size[rows], self.tag[rows], self.time[rows], self.weak[rows]
+        )
+
+
+def compared(
+    recorded: FileStates, now: FileStates, order: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Compare what was recorded of files with what is known now.
+
+    Certainly the same are those whose size is equal, and whose ETag or time of the last change is,
+    wherever both tell it; `virtual_tiff.storage.source.Source.difference` compares two alike.
+
+    Parameters
+    ----------
+    recorded, now
+        The states; those of one file may be several rows of `recorded`.
+    order
+        Rows of `recorded` by `url`.
 
     Returns
     -------
-    place : numpy.ndarray
-        Shape `(rows,)`: the row of `now` that is of the same file; -1 for files that it lacks.
+    row, place : numpy.ndarray
+        Rows of `recorded` and of `now` that are of one file.
     same : numpy.ndarray
-        Shape `(rows,)`: whether the file is certainly what it was.
+        Whether the file is certainly what it was.
     """
-    found = pc.fill_null(pc.index_in(recorded["url"], value_set=now["url"]), -1)
-    all_places: NDArray[np.int64] = found.to_numpy().astype(np.int64)
-    rows = np.flatnonzero(all_places >= 0)
-    place = all_places[rows]
-    before, after = recorded.take(pa.array(rows)), now.take(pa.array(place))
-    same = _equal(before["size"], after["size"])
-    tags = [_text(table["etag"]) for table in (before, after)]
-    tagged = (tags[0] != "") & (tags[1] != "")
-    same &= ~tagged | (tags[0] == tags[1])
-    times = [before["last_modified"].cast(_TIME), after["last_modified"]]
-    timed = np.logical_and(*(_numpy(pc.is_valid(each)) for each in times))
+    keys = recorded.url[order]
+    start, end = (np.searchsorted(keys, now.url, side) for side in ("left", "right"))
+    counts = end - start
+    place = np.repeat(np.arange(now.url.size), counts)
+    within = np.arange(place.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    row = order[np.repeat(start, counts) + within]
+    before, after = recorded.take(row), now.take(place)
+    same = (before.size == after.size) & (before.size >= 0)
+    tagged = (before.tag != 0) & (after.tag != 0)
+    same &= ~tagged | (before.tag == after.tag)
+    timed = (before.time != _NO_TIME) & (after.time != _NO_TIME)
     # The ETag of an object store alone tells: equal content may be written again.
-    strong = tagged & ~_is_weak(before)
-    same &= strong | ~timed | _equal(*times)
+    strong = tagged & ~before.weak
+    same &= strong | ~timed | (before.time == after.time)
     same &= tagged | timed
-    all_same = np.zeros(all_places.size, bool)
-    all_same[rows] = same
-    return all_places, all_same
+    return row, place, same
+
+
+def hashes(values: Sequence[Hashable]) -> NDArray[np.int64]:
+    """Return a hash of each value, of 64 bits that differ between processes; 0 for ""."""
+    return np.fromiter(map(hash, values), np.int64, len(values))
 
 
 def table_of(urls: Sequence[str], listing: Listing) -> pa.Table:
@@ -103,25 +178,8 @@ def table_of(urls: Sequence[str], listing: Listing) -> pa.Table:
     )
 
 
-def _is_weak(table: pa.Table) -> NDArray[np.bool_]:
-    """Whether an ETag may stay the same when the content changes; see `Source.has_strong_tag`."""
-    weak = pc.starts_with(pc.fill_null(table["etag"], ""), "W/")
+def _is_weak(urls: pa.ChunkedArray, tags: pa.ChunkedArray) -> NDArray[np.bool_]:
+    weak = pc.starts_with(tags, "W/")
     for scheme in ("file", *WEB_SCHEMES):
-        weak = pc.or_(weak, pc.starts_with(table["url"], f"{scheme}://"))
-    return _numpy(weak)
-
-
-def _text(column: pa.ChunkedArray) -> NDArray[np.object_]:
-    """Return ETags without quotes, which Azure's listings leave out; empty where unknown."""
-    texts = pc.utf8_trim(pc.fill_null(column.cast(pa.string()), ""), '"')
-    return np.asarray(texts.to_numpy(zero_copy_only=False), object)
-
-
-def _equal(one: pa.ChunkedArray, other: pa.ChunkedArray) -> NDArray[np.bool_]:
-    if pa.types.is_integer(one.type):
-        one = one.cast(pa.int64())
-    return _numpy(pc.fill_null(pc.equal(one, other), False))
-
-
-def _numpy(column: pa.ChunkedArray) -> NDArray[np.bool_]:
-    return np.asarray(column.to_numpy(zero_copy_only=False), bool)
+        weak = pc.or_(weak, pc.starts_with(urls, f"{scheme}://"))
+    return np.asarray(weak.to_numpy(zero_copy_only=False), bool)

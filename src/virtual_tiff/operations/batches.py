@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from virtual_tiff.cubes.grouping import groups_of
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inventory.parquet import column_names, read_parquet
 from virtual_tiff.inventory.table import SCHEMA, Inventory, is_inventory
+from virtual_tiff.inventory.unchanged import hashes
 from virtual_tiff.inventory.url_columns import columns_in, with_columns
+from virtual_tiff.planning.names import check_group_names
 
 #: Rows that are read from a file at once.
 _READ_ROWS = 65_536
@@ -79,6 +82,24 @@ def joined_inventory(parts: Sequence[Inventory]) -> Inventory:
         return parts[0]
     table = pa.concat_tables([part.table for part in parts], promote_options="permissive")
     return Inventory.from_arrow(table.unify_dictionaries())
+
+
+def check_groups(batches: Callable[[], Iterable[Inventory]], template: str) -> None:
+    """Refuse two files for one group, also of different batches; paths are kept as hashes.
+
+    Raises
+    ------
+    InvalidOptionError
+        With kind `duplicate`.
+    """
+    groups = (groups_of(batch.images.table, template) for batch in batches())
+    hashed = [np.empty(0, np.int64), *(hashes(list(each.values())) for each in groups)]
+    values, counts = np.unique(np.concatenate(hashed), return_counts=True)
+    twice = set(values[counts > 1].tolist())
+    if twice:
+        groups = (groups_of(batch.images.table, template) for batch in batches())
+        found = {u: path for each in groups for u, path in each.items() if hash(path) in twice}
+        check_group_names(list(found.values()), list(found))
 
 
 def batches_of(

@@ -107,7 +107,7 @@ def _names(listed: pa.Table, options: CubeOptions) -> list[str | None]:
     table = pa.table(columns, [*listed.column_names, *(field.name for field in others)])
     try:
         names = variable_names(
-            Inventory(table), options.variable, options.variable_pattern, options.name
+            Inventory(table), options.variable, options.variable_pattern, options.label
         )
     except InvalidOptionError:
         return unknown  # said when the others are planned

@@ -66,7 +66,7 @@ class CubeFields(TypedDict, total=False):
     fill_value: float | None
     variable: str | None
     variable_pattern: str | None
-    name: str
+    name: str | None
     split_bands: bool
     on_duplicate: OnDuplicate
     on_mismatch: OnMismatch

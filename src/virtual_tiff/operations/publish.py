@@ -13,7 +13,7 @@ import icechunk
 import pyarrow as pa
 
 from virtual_tiff.choices import IFDLayout, OnFailed, OnPresent, check_choice
-from virtual_tiff.cubes.grouping import group_paths, is_template
+from virtual_tiff.cubes.grouping import groups_of, is_template
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, RepositoryError, joined
 from virtual_tiff.inventory.listing import Listing
 from virtual_tiff.inventory.source_options import AssetArguments, SourceOptions
@@ -21,7 +21,7 @@ from virtual_tiff.inventory.sources import read_sources
 from virtual_tiff.inventory.stac.declared import declared_in
 from virtual_tiff.inventory.table import Inventory
 from virtual_tiff.inventory.url_columns import with_url_columns
-from virtual_tiff.operations.batches import batches_of, scan_column, to_divide
+from virtual_tiff.operations.batches import batches_of, check_groups, scan_column, to_divide
 from virtual_tiff.operations.files import (
     DEFAULT_CONCURRENCY,
     check_unique,
@@ -137,14 +137,13 @@ def _publish(
     found = to_divide(sources, images_per_commit)
     if options.get("dry_run"):
         return run(_plan(sources, repo, **options))()
-    if not is_template(options.get("group", "")):
+    batches = partial(batches_of, found, images_per_commit, options.pop("columns", None))
+    if is_template(group := options.get("group", "")):
+        check_groups(batches, group)
+    else:
         # Names tell files of all batches apart.
         options["names"] = _names_of_all(found, options.get("names"))
-    columns = options.pop("columns", None)
-    results = [
-        run(_plan(batch, repo, resumes=True, **options))()
-        for batch in batches_of(found, images_per_commit, columns)
-    ]
+    results = [run(_plan(batch, repo, resumes=True, **options))() for batch in batches()]
     if not results:
         raise no_rows()
     return combined(results)
@@ -279,8 +278,7 @@ def _named(table: pa.Table, group: str, names: Names | None) -> tuple[Names | No
     """Names of the groups that a template gives, and the group that holds them."""
     if not is_template(group):
         return names, group
-    of_url = dict(zip(table["url"].to_pylist(), group_paths(table, group), strict=True))
-    return cast(Names, of_url.__getitem__), ""
+    return cast(Names, groups_of(table, group).__getitem__), ""
 
 
 def _from_rows(inventory: Inventory, parser: VirtualTIFF) -> dict[str, GroupPlan]:

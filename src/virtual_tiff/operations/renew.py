@@ -18,8 +18,9 @@ from icechunk import IcechunkStore
 from obspec_utils.registry import ObjectStoreRegistry
 
 from virtual_tiff.audit.history import snapshot_of
+from virtual_tiff.audit.recorded import RecordedStates
 from virtual_tiff.audit.report import Status
-from virtual_tiff.audit.states import RecordedStates, States, find_changed
+from virtual_tiff.audit.states import States, find_changed
 from virtual_tiff.choices import OnFailed, OnMismatch, check_choice
 from virtual_tiff.cubes.coordinate import positions
 from virtual_tiff.cubes.masks import MASK
@@ -122,8 +123,8 @@ def renew(
         sources = _of_cubes(read_sources_table(store), group_path(group))
         recorded = RecordedStates.of(sources)
         settings = {c.prefix: store_settings(c) for c in stored_containers(repository.config)}
-    stores = registry_for(recorded.urls, registry, anonymous=anonymous, settings=settings)
-    count = len(recorded.urls)
+    stores = registry_for(recorded.urls(), registry, anonymous=anonymous, settings=settings)
+    count = len(recorded)
     states = run(find_changed(recorded.items(), count, stores, concurrency, progress))
     changed = {url for url, (status, _) in states.items() if status == Status.CHANGED}
     others = _without_answer(states, on_failed)

@@ -32,7 +32,13 @@ from virtual_tiff.storage.addresses import (
     split_url,
 )
 from virtual_tiff.storage.credentials import cloud, is_anonymous
-from virtual_tiff.storage.settings import REPOSITORY_ENDPOINT, check_environment, own_server
+from virtual_tiff.storage.settings import (
+    REPOSITORY_ENDPOINT,
+    REPOSITORY_REGION,
+    check_environment,
+    own_server,
+    repository_keys,
+)
 
 type Location = str | os.PathLike[str] | icechunk.Storage
 
@@ -103,8 +109,11 @@ def storage_at(location: Location, *, anonymous: bool = False) -> icechunk.Stora
             remedy="Use a local path or file, s3, gs, az or abfs.",
         )
     name, arguments = cloud_storage(scheme, netloc, prefix)
+    keys: dict[str, Any] = {}
+    if name == "s3_storage" and not anonymous:
+        keys |= repository_keys()
     access = "anonymous" if anonymous or is_anonymous(scheme) else "from_env"
-    storage: icechunk.Storage = getattr(icechunk, name)(**arguments, **{access: True})
+    storage: icechunk.Storage = getattr(icechunk, name)(**arguments, **(keys or {access: True}))
     return storage
 
 
@@ -118,7 +127,8 @@ def cloud_storage(scheme: str, netloc: str, prefix: str) -> tuple[str, dict[str,
     place = {"bucket": netloc, "prefix": prefix}
     if cloud(scheme) == "gs":
         return "gcs_storage", place
-    own = {"endpoint": own_server(REPOSITORY_ENDPOINT)}
+    region = os.environ.get(REPOSITORY_REGION)
+    own = {"endpoint": own_server(REPOSITORY_ENDPOINT), "region": region}
     settings = {name: value for name, value in s3_settings(own).items() if value}
     return "s3_storage", place | settings
 

@@ -8,7 +8,7 @@ image of each array, whatever published it.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,6 +30,8 @@ GROUP = f"{RESERVED}/sources"
 DIMENSION = f"{RESERVED}_row"
 #: Rows in one chunk. Text is encoded by whole chunks, even if few rows are new.
 CHUNK_ROWS = 8_192
+#: Rows that are read at a time, where all are.
+PART_ROWS = 8 * CHUNK_ROWS
 #: Value of `last_modified` if it is unknown.
 NO_TIME = np.iinfo(np.int64).min
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -275,21 +277,32 @@ def read_sources_table(store: IcechunkStore) -> Sources:
 
 
 def read_columns(
-    store: IcechunkStore, names: Collection[str], rows: NDArray[np.int64] | None = None
+    store: IcechunkStore, names: Collection[str], rows: NDArray[np.int64] | slice = slice(None)
 ) -> dict[str, NDArray[Any]]:
     """Read columns of the table, all their rows by default."""
     found: dict[str, NDArray[Any]] = {}
-    count = 0
+    total, is_slice = 0, isinstance(rows, slice)
     with suppress(FileNotFoundError):
         group = zarr.open_group(store, path=GROUP, mode="r", zarr_format=3)
         columns: dict[str, Any] = {name: group[name] for name in names if name in group}
-        count = max((column.shape[0] for column in columns.values()), default=0)
+        total = max((column.shape[0] for column in columns.values()), default=0)
         for name, column in columns.items():
-            found[name] = np.asarray(column[:] if rows is None else column.oindex[rows])
+            found[name] = np.asarray(column[rows] if is_slice else column.oindex[rows])
     for name in set(names) - found.keys():
-        length = count if rows is None else rows.size
+        length = len(range(total)[rows]) if isinstance(rows, slice) else rows.size
         found[name] = np.full(length, _default(name), _dtype(name))
     return found
+
+
+def source_parts(store: IcechunkStore, names: Collection[str]) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield columns of the table, `PART_ROWS` rows at a time."""
+    start, length = 0, PART_ROWS
+    while length == PART_ROWS:
+        part = read_columns(store, names, slice(start, start + PART_ROWS))
+        length = len(next(iter(part.values())))
+        if length:
+            yield part
+        start += PART_ROWS
 
 
 def _default(column: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 
@@ -45,7 +46,7 @@ async def in_flight[T](
 
     try:
         async with asyncio.TaskGroup() as group:
-            for item in islice(pending, limit):
+            for item in islice(pending, min(limit, sys.maxsize)):
                 group.create_task(worker(item))
     except BaseExceptionGroup as errors:
         error = _first(errors.subgroup(VirtualTIFFError) or errors)

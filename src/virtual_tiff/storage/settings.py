@@ -18,6 +18,13 @@ LOCAL_LINKS = "VIRTUAL_TIFF_LOCAL_LINKS"
 CATALOG = "VIRTUAL_TIFF_CATALOG"
 SOURCE_ENDPOINT = "VIRTUAL_TIFF_SOURCE_ENDPOINT"
 REPOSITORY_ENDPOINT = "VIRTUAL_TIFF_REPOSITORY_ENDPOINT"
+REPOSITORY_REGION = "VIRTUAL_TIFF_REPOSITORY_REGION"
+#: Variables of the credentials of a repository in S3, by their names in Icechunk.
+_REPOSITORY_KEYS = {
+    "access_key_id": "VIRTUAL_TIFF_REPOSITORY_ACCESS_KEY_ID",
+    "secret_access_key": "VIRTUAL_TIFF_REPOSITORY_SECRET_ACCESS_KEY",
+    "session_token": "VIRTUAL_TIFF_REPOSITORY_SESSION_TOKEN",
+}
 
 #: Variables, their defaults and meanings, for the reference.
 MEANINGS = {
@@ -56,6 +63,13 @@ MEANINGS = {
         "",
         "Address of the S3 server of the repository, likewise; also `--repository-endpoint`.",
     ),
+    REPOSITORY_REGION: ("", "Region of a repository in S3, if it is another than `AWS_REGION`."),
+    _REPOSITORY_KEYS["access_key_id"]: (
+        "",
+        "Key of a repository in S3, where that of `AWS_ACCESS_KEY_ID` is for the files alone.",
+    ),
+    _REPOSITORY_KEYS["secret_access_key"]: ("", "Its secret."),
+    _REPOSITORY_KEYS["session_token"]: ("", "Its token, if the key is temporary."),
     "AWS_REQUEST_PAYER": ("", "`requester` where the requester pays for S3."),
     "AWS_SKIP_SIGNATURE": (
         "",
@@ -195,6 +209,25 @@ def own_server(variable: str) -> str | None:
     if address := os.environ.get(variable):
         check_server(variable, address)
     return address or None
+
+
+def repository_keys() -> dict[str, str]:
+    """Return the credentials of a repository in S3 by their names in Icechunk; empty if none.
+
+    Raises
+    ------
+    InvalidOptionError
+        One of the key and its secret is missing.
+    """
+    found = {name: os.environ.get(variable, "") for name, variable in _REPOSITORY_KEYS.items()}
+    keys = {name: value for name, value in found.items() if value}
+    if keys and not {"access_key_id", "secret_access_key"} <= keys.keys():
+        lacking = next(v for n, v in _REPOSITORY_KEYS.items() if n not in keys)
+        raise InvalidOptionError(
+            f"{lacking} is not set, but another credential of the repository is.",
+            remedy="Set both the key and its secret, or none of them.",
+        )
+    return keys
 
 
 def check_environment(cloud: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from obspec_utils.registry import ObjectStoreRegistry
@@ -34,7 +34,7 @@ _CLIENT_PREFIXES = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}
 
 
 def registry_for(
-    urls: Sequence[str],
+    urls: Iterable[str],
     registry: ObjectStoreRegistry[Any] | None = None,
     *,
     anonymous: bool = False,

@@ -22,6 +22,9 @@ const MOST_DIRECTORIES = 65536
 
 const MOST_VALUES = 2 ** 20
 
+/** Pixels that all segments of an image may have, beyond eight times its own: tiles of a narrow image are mostly padding. */
+const MOST_PADDING = 2 ** 25
+
 const damaged = (what) => new RangeError(`TIFF: ${what}`)
 
 /** Read directory `index` of the main chain: `tags(tag, otherwise)` returns the values of a tag. */
@@ -82,8 +85,8 @@ export function readDirectory(bytes, index) {
   return { tags, little }
 }
 
-/** The segments of a plane of an image: where each is in the file and in the image, and its size in pixels. */
-export function segmentsOf(tags, bytes, plane = 0) {
+/** The segments of an image: where each is in the file and in the image, and its size in pixels. */
+export function segmentsOf(tags, bytes, planes = 1) {
   const [width] = tags(256, [0])
   const [height] = tags(257, [0])
   const tiled = tags(322) !== undefined
@@ -93,17 +96,18 @@ export function segmentsOf(tags, bytes, plane = 0) {
   const counts = tags(tiled ? 325 : 279, tags(279, []))
   if (!(columns > 0 && rows > 0)) throw damaged('segments without a size')
   const across = Math.ceil(width / columns)
-  const total = across * Math.ceil(height / rows)
-  const before = plane * total
-  if (Math.min(offsets.length, counts.length) < before + total) {
-    throw damaged(`${offsets.length} of ${before + total} segments`)
+  const ofPlane = across * Math.ceil(height / rows)
+  const total = planes * ofPlane
+  if (offsets.length < total || counts.length < total) throw damaged(`${offsets.length} of ${total} segments`)
+  if (total * columns * rows > 8 * planes * width * height + MOST_PADDING) {
+    throw damaged(`${total} segments of ${rows} × ${columns} for an image of ${height} × ${width}`)
   }
   const segments = Array.from({ length: total }, (_, n) => {
-    const [y, x] = [Math.floor(n / across) * rows, (n % across) * columns]
-    const [offset, count] = [offsets[before + n], counts[before + n]]
-    if (offset + count > bytes.length) throw damaged(`segment ${before + n} ends after the file`)
-    const data = bytes.subarray(offset, offset + count)
-    return { data, y, x, width: columns, height: tiled ? rows : Math.min(rows, height - y) }
+    const [plane, place] = [Math.floor(n / ofPlane), n % ofPlane]
+    const [y, x] = [Math.floor(place / across) * rows, (place % across) * columns]
+    if (offsets[n] + counts[n] > bytes.length) throw damaged(`segment ${n} ends after the file`)
+    const data = bytes.subarray(offsets[n], offsets[n] + counts[n])
+    return { data, plane, y, x, width: columns, height: tiled ? rows : Math.min(rows, height - y) }
   })
   return { width, height, columns, rows, tiled, segments }
 }

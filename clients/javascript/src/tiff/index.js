@@ -48,17 +48,13 @@ export async function decodeTIFF(bytes, expected, index, decoders) {
     const [, packing] = tags(50674, [0, 0])
     const bands = samples / planes
     const decode = (part) => maskedLERC(decoders, part, bands, packing, Type, little)
-    const out = new Type(expected)
-    for (let n = 0; n < planes; n++) {
-      const image = segmentsOf(tags, bytes, n)
-      out.set(await pasted(image, bands, Type, decode), n * image.width * image.height)
-    }
-    return { data: out }
+    return { data: await pasted(segmentsOf(tags, bytes, planes), bands, new Type(expected), decode) }
   }
   if (planes > 1) refuse('an image of planes')
   const image = segmentsOf(tags, bytes)
   if (compression === SGILOG && photometric === LOGL && samples === 1 && bits[0] === 16) {
-    return { data: await pasted(image, 1, Int16Array, (part) => decodeLogL(part.data, part.height, part.width)) }
+    const decode = (part) => decodeLogL(part.data, part.height, part.width)
+    return { data: await pasted(image, 1, new Int16Array(expected), decode) }
   }
   if (bits.some((n) => n !== 8)) refuse(`compression ${compression} of ${bits[0]} bits`)
   if (compression === OLD_JPEG) {
@@ -71,22 +67,23 @@ export async function decodeTIFF(bytes, expected, index, decoders) {
   return { data: await subsampled(tags, image, BYTES[compression]) }
 }
 
-/** An image from the samples of its segments, which interleave its bands. */
-async function pasted({ width, height, segments }, samples, Type, decode) {
-  const out = new Type(width * height * samples)
+/** `out`, with the samples of all segments, which interleave the `bands` of a plane. */
+async function pasted({ width, height, segments }, bands, out, decode) {
   for (const part of segments) {
-    const row = part.width * samples
+    const row = part.width * bands
     if (row * part.height > out.length + PADDING) throw new RangeError('TIFF: a segment that is larger than its image')
     const data = await decode(part)
+    const first = part.plane * width * height
     const [rows, columns] = [Math.min(part.height, height - part.y), Math.min(part.width, width - part.x)]
     for (let y = 0; y < rows; y++) {
-      out.set(data.subarray(y * row, y * row + columns * samples), ((part.y + y) * width + part.x) * samples)
+      const place = first + (part.y + y) * width + part.x
+      out.set(data.subarray(y * row, y * row + columns * bands), place * bands)
     }
   }
   return out
 }
 
-/** Samples of a LERC segment: NaN where a mask has none, and swapped after that in big-endian files, as libtiff does. */
+/** Samples of a segment: NaN where a mask has none; in big-endian files swapped after that, as by libtiff. */
 async function maskedLERC(decoders, part, samples, packing, Type, little) {
   const expected = part.width * part.height * samples
   const { lerc, zstd } = await decoders()

@@ -21,6 +21,7 @@ _TIFF = frozenset(
         "image/x-tiff",
         "image/geotiff",
         "image/x-geotiff",
+        "image/x.geotiff",
         "image/vnd.stac.geotiff",
         "application/geotiff",
     }

@@ -13,7 +13,8 @@ from icechunk import IcechunkStore
 
 from virtual_tiff.cubes.agreement import ENCODING, GRID, codes_of
 from virtual_tiff.cubes.extending import url_of
-from virtual_tiff.cubes.options import CubeOptions, column_of
+from virtual_tiff.cubes.masks import MASK
+from virtual_tiff.cubes.options import DEFAULT_VARIABLE, CubeOptions, column_of
 from virtual_tiff.cubes.pages import page_coordinates
 from virtual_tiff.cubes.placing import stackable, variable_names
 from virtual_tiff.cubes.plan import CubePlan, CubeVariable, Existing, GridKind
@@ -32,6 +33,24 @@ _ANOTHER = "Publish the images as another variable, or as a separate cube."
 _STITCHED = "Pass stitch=True if the images are tiles of one grid, as those of the cube."
 #: Metadata of an array that has to be equal for images to be appended.
 _SAME = ("dimension_names", "data_type", "shape", "chunk_grid", "codecs", "fill_value")
+
+
+def check_named(group: zarr.Group, cube: CubePlan) -> None:
+    """Refuse images of a variable that a cube lacks, unless the caller named it."""
+    arrays = {name for name, array in group.arrays() if is_variable(name, array)}
+    if cube.is_named or arrays & cube.variables.keys():
+        return
+    there = sorted(arrays - {f"{name}{MASK}" for name in arrays})
+    ours = next(iter(cube.variables))
+    remedy = "Pass variable=, variable_pattern= or name= as when the cube was made"
+    if len(there) == 1:
+        remedy = f'Pass name="{there[0]}" to add to it'
+    raise MismatchError(
+        f"the cube has {shorten(', '.join(there))}, but no variable {ours!r}, and nothing says "
+        "which variable the images belong to.",
+        url=url_of(cube, cube.variables[ours]),
+        remedy=f'{remedy}, or name="{DEFAULT_VARIABLE}" for a new variable.',
+    )
 
 
 def check_axes(group: zarr.Group, cube: CubePlan) -> None:
@@ -187,7 +206,7 @@ def without_unfit(
     alone = replace(options, overviews=False, on_mismatch="raise")
     columns = {*ENCODING, "attributes", "band_names"} - ({"shape"} if options.stitch else set())
     columns |= set() if options.stitch else {*GRID, "pages"}
-    names = variable_names(images, options.variable, options.variable_pattern, options.name)
+    names = variable_names(images, options.variable, options.variable_pattern, options.label)
     codes = [codes_of(images.table[name]) for name in sorted(columns)]
     codes.append(codes_of(pa.array(names)))
     kinds = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].reshape(-1)

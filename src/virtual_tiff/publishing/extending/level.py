@@ -32,6 +32,7 @@ from virtual_tiff.publishing.extending.fitting import (
     check_bands,
     check_fits,
     check_grid,
+    check_named,
     check_pages,
 )
 from virtual_tiff.publishing.extending.growth import check_growth, grow
@@ -71,6 +72,7 @@ def extend_level(
     group = open_cube(store, path)
     if not any(is_variable(*each) for each in group.arrays()):
         raise no_cube(path)
+    check_named(group, cube)
     check_axes(group, cube)
     existing = [read_coordinate(group, axis.name) for axis in cube.axes]
     cube = _checked(store, path, group, cube)

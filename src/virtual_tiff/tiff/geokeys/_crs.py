@@ -18,12 +18,13 @@ from pyproj.exceptions import CRSError
 
 from virtual_tiff.errors import InvalidTIFFError
 from virtual_tiff.tiff.geokeys._codes import USER_DEFINED, GeoKey, GeoKeys, ModelType, key_title
+from virtual_tiff.tiff.geokeys._datum import known_datum
 from virtual_tiff.tiff.geokeys._geodetic import (
     base_crs,
     engineering_crs,
     geocentric_crs,
     ignores_overrides,
-    known_datum,
+    implied_crs,
     registered,
     unresolved,
 )
@@ -230,7 +231,7 @@ def _geographic(keys: GeoKeys) -> Object:
         return known  # a projected code in the wrong key
     if known is not None and ignores_overrides(known):
         return known
-    return base_crs(keys)
+    return base_crs(keys, implied_crs(keys))
 
 
 def _esri_pe(keys: GeoKeys) -> Object | None:

@@ -51,7 +51,7 @@ def projected_crs(keys: GeoKeys) -> Object:
     known = registered(code) if code is not None else None
     if known is not None and known.get("type") != "ProjectedCRS":
         return known  # a geographic code in the wrong key
-    if known is not None and not any(key in keys.values for key in _REDEFINING):
+    if known is not None and not _is_redefined(known, keys):
         return _in_unit(known, linear_unit(keys, known))
     name = cited_name(keys, GeoKey.PROJECTED_CITATION, GeoKey.GT_CITATION)
     if known is None and name in _WEB_MERCATORS:
@@ -76,6 +76,14 @@ def projected_crs(keys: GeoKeys) -> Object:
     return built
 
 
+def _is_redefined(known: Object, keys: GeoKeys) -> bool:
+    """Return whether keys change a registered projected CRS; GDAL never changes Web Mercator."""
+    operation = known.get("conversion")
+    if isinstance(operation, dict) and _method_name(operation) == _PSEUDO_MERCATOR:
+        return False
+    return any(key in keys.values for key in _REDEFINING)
+
+
 def _no_projection(keys: GeoKeys) -> InvalidTIFFError:
     method = keys.short(GeoKey.PROJ_METHOD)
     if method is not None:
@@ -87,9 +95,6 @@ def _operation(keys: GeoKeys, known: Object | None) -> Object | None:
     """Return the conversion: from a method with parameters, a code, or a citation."""
     registered_operation = known.get("conversion") if known is not None else None
     found = registered_operation if isinstance(registered_operation, dict) else None
-    if found is not None and _method_name(found) == _PSEUDO_MERCATOR:
-        # Its keys say Mercator; no GeoTIFF key can say that it is on the sphere.
-        return found
     method = keys.short(GeoKey.PROJ_METHOD)
     if method not in (None, 0, USER_DEFINED):
         made = conversion(method, keys, projection_units(keys, known))

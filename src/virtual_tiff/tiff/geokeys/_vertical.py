@@ -11,7 +11,8 @@ import pyproj
 
 from virtual_tiff.json_type import JSON
 from virtual_tiff.tiff.geokeys._codes import USER_DEFINED, GeoKey, GeoKeys
-from virtual_tiff.tiff.geokeys._geodetic import component, known_datum, registered
+from virtual_tiff.tiff.geokeys._datum import component, known_datum
+from virtual_tiff.tiff.geokeys._geodetic import registered
 from virtual_tiff.tiff.geokeys._names import code_of_name
 from virtual_tiff.tiff.geokeys._projections import METRE
 from virtual_tiff.tiff.geokeys._units import Object, axis_unit, unit_of_code

@@ -32,14 +32,13 @@ def sidecar_kinds(wanted: bool | Collection[str]) -> frozenset[SidecarKind]:
     """
     if isinstance(wanted, bool):
         return frozenset(_KINDS if wanted else ())
-    several = isinstance(wanted, Collection) and not isinstance(wanted, str)
-    known = frozenset(kind for kind in _KINDS if several and kind in wanted)
-    if not several or len(known) < len(set(wanted)):
+    several = isinstance(wanted, Collection) and not isinstance(wanted, str | bytes)
+    if not several or any(kind not in _KINDS for kind in wanted):
         raise InvalidOptionError(
             f"sidecars is {wanted!r}, but must be True, False, or some of "
             f"{', '.join(map(repr, _KINDS))}."
         )
-    return known
+    return frozenset(kind for kind in _KINDS if kind in wanted)
 
 
 def names(url: str, kind: SidecarKind) -> tuple[str, ...]:
