@@ -7,7 +7,9 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import batched
 from pathlib import Path
 
 from obspec import ObjectMeta
@@ -64,6 +66,10 @@ def _bytes_of(path: Path) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+#: Files of a batch of a listing.
+_BATCH = 1_000
+
+
 class LocalListing:
     """Lists folders as stores do, with every name; obstore refuses a folder with an odd one.
 
@@ -82,9 +88,10 @@ class LocalListing:
     def list(
         self, prefix: str | None = None, *, offset: str | None = None
     ) -> Iterator[Sequence[ObjectMeta]]:
-        """Yield one batch of all files below a folder, by their paths."""
+        """Yield all files below a folder in batches, by their paths."""
         start = self.root / (prefix or "")
-        yield [self._meta(path) for path in _walk(start, frozenset())] if start.is_dir() else []
+        if start.is_dir():
+            yield from batched(map(self._meta, _walk(start, frozenset())), _BATCH)
 
     def _meta(self, path: Path) -> ObjectMeta:
         try:
@@ -109,14 +116,15 @@ def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
     here = (status.st_dev, status.st_ino)
     if here in above:
         return
+    names, folders = [], set()
     with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        try:
-            is_folder = entry.is_dir()
-        except OSError:  # a link to itself
-            is_folder = False
-        if is_folder:
-            yield from _walk(Path(entry.path), above | {here})
+        for entry in entries:
+            names.append(entry.name)
+            with suppress(OSError):  # a link to itself
+                if entry.is_dir():
+                    folders.add(entry.name)
+    for name in sorted(names):
+        if name in folders:
+            yield from _walk(folder / name, above | {here})
         else:
-            yield Path(entry.path)
+            yield folder / name
