@@ -41,8 +41,17 @@ _SECRET_MARKS = ("@", "=", "%", "\\")
 _HEADER = re.compile(
     r"(?i)(\b(?:x-[a-z]{2,8}-(?:security-)?token|(?:proxy-)?authorization|x-api-key)\b[\"']?"
     r"\s{0,3}[:=]\s{0,3}[\"']?(?:(?:bearer|basic|digest|token)\s{1,3})?"
-    r"|<(?:[\w-]{0,30}token(?:-\d)?|[\w-]{0,30}secret[\w-]{0,30}|signatureprovided)>)"
+    r"|<(?:[\w-]{0,30}token(?:-\d)?|[\w-]{0,30}(?:secret|accesskey)[\w-]{0,30}"
+    r"|signatureprovided)>)"
     r"[^\s\"'<>\\]+"
+)
+#: Settings and their values, as variables of the environment, in JSON, or of a client of Azure.
+_SETTING = re.compile(
+    r"(?i)(?<![/\w.-])((?!\w{0,20}skip_)(?:(?:[\w-]{0,30}(?:secret|passw(?:or)?d|(?:access|account"
+    r"|api|private|secret|storage|subscription)[_-]?key|_key|[a-z_]token|accesssignature)"
+    r"[\w-]{0,20}|pwd)[\"']?\s{0,3}[:=]|(?:[\w-]{0,30}signature|credential|sig)="
+    r"|(?:set-)?cookie:\s{0,3}[\w.-]{1,64}=|bearer\s(?=[\w.~+/-]{16}))\s{0,3}(?:Some\()?[\"']?)"
+    r"(?!(?:true|false|none|null)\b)[^\s\"'<>\\,;]{2,}"
 )
 #: An address in a text, perhaps without its scheme, whose slashes JSON may escape.
 _LINK = re.compile(r"(?i)(?:(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}:)?(?:\\*/){2}[^\s\"<>]*")
@@ -58,7 +67,11 @@ _SEQUENCES = (list, tuple)
 
 
 def redacted(text: str) -> str:
-    """Replace passwords, signatures and tokens of URLs, headers and answers in a text."""
+    """Replace passwords, signatures and tokens of URLs, headers, answers and settings in a text."""
+    return _redacted_address(_SETTING.sub(r"\1…", text))
+
+
+def _redacted_address(text: str) -> str:
     text = _HEADER.sub(r"\1…", text)
     if not _MAY_HAVE_SECRET.search(text):
         return text
@@ -82,8 +95,8 @@ def _without_user(found: re.Match[str]) -> str:
 
 
 def has_secret(url: str) -> bool:
-    """Return whether an address contains what `redacted` replaces."""
-    return redacted(url) != url
+    """Return whether an address contains a password, a signature or a token."""
+    return _redacted_address(url) != url
 
 
 def redacted_links[T](value: T) -> T:
@@ -128,7 +141,7 @@ def _redacted_links(value: Any) -> Any:
     if isinstance(value, str):
         if "//" not in value and "\\/" not in value:
             return value
-        return _LINK.sub(lambda found: redacted(found[0]), value)
+        return _LINK.sub(lambda found: _redacted_address(found[0]), value)
     if isinstance(value, list | tuple):
         parts: list[Any] = [_redacted_links(part) for part in value]
         same = all(one is other for one, other in zip(parts, value, strict=True))

@@ -243,6 +243,17 @@ def test_directories_can_be_taken_for_images(tmp_path: Path) -> None:
     assert len(inventory) == 24
 
 
+def test_directories_along_an_axis_are_in_their_order(tmp_path: Path) -> None:
+    """As text the tenth came before the second."""
+    with tifffile.TiffWriter(tmp_path / "pages.tif") as file:
+        for page in range(12):
+            file.write(np.full((20, 30), page, np.uint8), contiguous=False, metadata=None)
+    stack(str(tmp_path / "pages.tif"), str(tmp_path / "r"), parser=VirtualTIFF(), along="ifd")
+    numbers = np.asarray(array_of(tmp_path / "r", "ifd")[...])
+    found = np.asarray(array_of(tmp_path / "r")[:, 0, 0])
+    assert numbers.tolist() == found.tolist() == list(range(12))
+
+
 def test_all_directories_claim_one_place_unless_they_are_pages(tmp_path: Path) -> None:
     """The remedy makes a dimension of them; channels of a table are variables."""
     pixels = write_sequence(tmp_path)

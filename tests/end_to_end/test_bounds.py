@@ -167,6 +167,16 @@ def _huge_jpeg() -> bytes:
     return bytes(stream)
 
 
+def _huge_jpeg_2000(codec_format: str) -> bytes:
+    """Make an image of few pixels that says it has 60,000 rows and columns, in one tile."""
+    pixels = np.zeros((16, 16), np.uint8)
+    stream = bytearray(imagecodecs.jpeg2k_encode(pixels, codecformat=codec_format))
+    size = stream.find(b"\xff\x51")
+    struct.pack_into(">2I", stream, size + 6, 60_000, 60_000)
+    struct.pack_into(">2I", stream, size + 22, 60_000, 60_000)
+    return bytes(stream)
+
+
 def _huge(encode: Callable[..., bytes | bytearray | memoryview[int]]) -> bytes:
     return bytes(encode(np.zeros((4096, 4096), np.uint8)))
 
@@ -370,7 +380,12 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "LERC in Zstandard": (_lerc_in_zstandard, "flat", ErrorKind.INVALID_SEGMENT),
     "JPEG": (lambda: _strips(7, _huge_jpeg()), "flat", ErrorKind.INVALID_SEGMENT),
     "JPEG 2000": (
-        lambda: _strips(34_712, _huge(imagecodecs.jpeg2k_encode)),
+        lambda: _strips(34_712, _huge_jpeg_2000("jp2")),
+        "flat",
+        ErrorKind.INVALID_SEGMENT,
+    ),
+    "JPEG 2000 without boxes": (
+        lambda: _strips(34_712, _huge_jpeg_2000("j2k")),
         "flat",
         ErrorKind.INVALID_SEGMENT,
     ),

@@ -44,6 +44,24 @@ TEXTS = [
     (f'{{"authorization": "Basic {_SECRET}", "a": 1}}', '{"authorization": "Basic …", "a": 1}'),
     (f"x-amz-security-token:{_SECRET} host", "x-amz-security-token:… host"),
     (f"<Token-0>{_SECRET}</Token-0><Code>a</Code>", "<Token-0>…</Token-0><Code>a</Code>"),
+    (f"<AWSAccessKeyId>{_SECRET}</AWSAccessKeyId>", "<AWSAccessKeyId>…</AWSAccessKeyId>"),
+    (f"AWSAccessKeyId={_SECRET}", "AWSAccessKeyId=…"),
+    (f"AWS_SECRET_ACCESS_KEY={_SECRET} is wrong", "AWS_SECRET_ACCESS_KEY=… is wrong"),
+    (f"aws_session_token = {_SECRET}", "aws_session_token = …"),
+    (f"AccountName=a;AccountKey={_SECRET};Suffix=b", "AccountName=a;AccountKey=…;Suffix=b"),
+    (f'{{"secretAccessKey":"{_SECRET}","a":1}}', '{"secretAccessKey":"…","a":1}'),
+    (f'Config {{ secret_key: Some("{_SECRET}") }}', 'Config { secret_key: Some("…") }'),
+    (f"AWS4 Credential={_SECRET}/2022, Signature={_SECRET}", "AWS4 Credential=…, Signature=…"),
+    (f"Set-Cookie: session={_SECRET}", "Set-Cookie: session=…"),
+    (f"sent Bearer {_SECRET}.abcdefghijk", "sent Bearer …"),
+]
+#: Texts of this package and of servers that have no secret.
+WITHOUT = [
+    "Give the store credentials, or pass skip_signature=True for a public bucket.",
+    "AWS_SKIP_SIGNATURE=no",
+    "Error getting credentials: timed out",
+    "s3://bucket/api_key=3/monkey=4",
+    "A cookie: nice; a bearer of news; the key: x",
 ]
 #: Names of downloads.
 LOCAL = [
@@ -81,6 +99,11 @@ def test_a_secret_is_refused_and_not_repeated(url: str) -> None:
 def test_texts_that_repeat_what_was_sent(text: str, left: str) -> None:
     assert redacted(text) == left
     assert str(SourceError(text)) == left
+
+
+@pytest.mark.parametrize("text", WITHOUT)
+def test_other_texts_stay(text: str) -> None:
+    assert redacted(text) == text
 
 
 @pytest.mark.parametrize("url", HARMLESS)

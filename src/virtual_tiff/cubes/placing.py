@@ -104,6 +104,9 @@ def coordinate_of(inventory: Inventory, column: str) -> tuple[NDArray[np.generic
         values = values.combine_chunks()
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
+    if column == "ifd" and not pc.any(pc.match_substring(values, ".")).as_py():
+        # Text would put the tenth page before the second.
+        values = values.cast(pa.int64())
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
         try:
             array = values.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)

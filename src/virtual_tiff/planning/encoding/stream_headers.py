@@ -1,8 +1,9 @@
-"""Read the header of a LERC blob, and change that of a JPEG frame.
+"""Read the headers of LERC blobs and of JPEG 2000 streams, and change that of a JPEG frame.
 
 Esri's Lerc2 format description: magic, version, then from version 3 a checksum, rows, columns,
 from version 4 values per pixel, and the number of valid pixels. Decoders without masks return 0 for
-invalid pixels, for which GDAL returns NaN. The frame header of JPEG is in ITU-T T.81, annex B.2.2.
+invalid pixels, for which GDAL returns NaN. The frame header of JPEG is in ITU-T T.81, annex B.2.2;
+the size of JPEG 2000 images in ITU-T T.800, annex A.5.1, and the boxes of its files in annex I.4.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ _QUANTIZATION_TABLES = 0xDB
 _JFIF = 0xE0
 #: SOF3, SOF7, SOF11 and SOF15.
 _LOSSLESS = frozenset({3, 7, 11, 15})
+#: The markers SOC and SIZ, with which each JPEG 2000 codestream begins.
+_CODESTREAM = b"\xff\x4f\xff\x51"
+_CODESTREAM_BOX = b"jp2c"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +164,39 @@ def _markers(stream: bytes) -> Iterator[tuple[int, int]]:
                 return
             (length,) = struct.unpack_from(">H", stream, position + 2)
             position += 2 + length
+
+
+def jpeg_2000_samples(stream: bytes) -> int:
+    """Return the samples of a JPEG 2000 image, as if no component were subsampled.
+
+    Raises
+    ------
+    InvalidTIFFError
+        With kind `invalid-segment`: there is no size.
+    """
+    at = _codestream(stream)
+    if stream[at : at + 4] != _CODESTREAM or at + 42 > len(stream):
+        raise InvalidTIFFError(
+            "a JPEG 2000 segment does not tell the size of its image.",
+            kind=ErrorKind.INVALID_SEGMENT,
+        )
+    # Length and capabilities of SIZ come before the size, that of tiles before the components.
+    sizes: tuple[int, ...] = struct.unpack_from(">4I16xH", stream, at + 8)
+    right, lower, left, upper, components = sizes
+    return max(0, right - left) * max(0, lower - upper) * components
+
+
+def _codestream(stream: bytes) -> int:
+    """Return the offset of the codestream, which files have in one of their boxes."""
+    at = 0
+    while stream[at : at + 4] != _CODESTREAM and at + 16 <= len(stream):
+        length, kind = struct.unpack_from(">I4s", stream, at)
+        head = 8
+        if length == 1:
+            head, (length,) = 16, struct.unpack_from(">Q", stream, at + 8)
+        if kind == _CODESTREAM_BOX:
+            return at + head
+        if length < head:
+            break
+        at += length
+    return at
