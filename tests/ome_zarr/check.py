@@ -2,7 +2,8 @@
 
     python tests/ome_zarr/check.py FOLDER
 
-Exit status 1 if one of them refuses an image that it can decode, or reads nothing.
+Exit status 1 if one of them refuses an image that it can decode, reads nothing, or opens fewer than
+20 series.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 
 warnings.simplefilter("ignore")
+#: Series that each of them has to open.
+LEAST = 20
 #: tensorstore, with which ngff-zarr reads, has no codecs of imagecodecs or numcodecs.
 NOT_IN_TENSORSTORE = "is not supported"
 
@@ -45,44 +48,51 @@ def open_group(folder: Path) -> Any:
     return zarr.open_group(str(folder), mode="r")
 
 
-def models(folder: Path, images: list[Path]) -> None:
+def models(folder: Path, images: list[Path]) -> bool:
     group = open_group(folder)
     if "plate" in group.attrs["ome"]:
         ome_zarr_models.v05.HCS.from_zarr(group)
     for image in images:
         ome_zarr_models.v05.Image.from_zarr(open_group(image))
+    return True
 
 
-def with_yaozarrs(folder: Path, images: list[Path]) -> None:
+def with_yaozarrs(folder: Path, images: list[Path]) -> bool:
     yaozarrs.validate_zarr_store(str(folder))
+    return True
 
 
-def with_ome_zarr(folder: Path, images: list[Path]) -> None:
+def with_ome_zarr(folder: Path, images: list[Path]) -> bool:
     for image in images:
         levels = [data for node in Reader(parse_url(str(image)))() for data in node.data or []]
         assert levels, f"{image} has no levels"
         for level in levels:
             np.asarray(level[(0,) * level.ndim])
+    return True
 
 
-def with_napari(folder: Path, images: list[Path]) -> None:
+def with_napari(folder: Path, images: list[Path]) -> bool:
     # A collection has to have its OME-XML as a file, which no key of Zarr can be.
     for place in [folder] if images == [folder] else images:
         read = napari_get_reader(str(place))
         layers = [] if read is None else read(str(place))
         assert any(layer[0] is not None for layer in layers), f"{place} has no layers"
+    return True
 
 
-def with_ngff_zarr(folder: Path, images: list[Path]) -> None:
+def with_ngff_zarr(folder: Path, images: list[Path]) -> bool:
     try:
         for image in images:
             ngff_zarr.from_ngff_zarr(str(image), validate=True)
     except Exception as error:
         if NOT_IN_TENSORSTORE not in str(error):
             raise
+        return False
+    return True
 
 
-CHECKS: dict[str, Callable[[Path, list[Path]], None]] = {
+#: Each returns whether it could open a series.
+CHECKS: dict[str, Callable[[Path, list[Path]], bool]] = {
     "ome-zarr-models": models,
     "yaozarrs": with_yaozarrs,
     "ome-zarr-py": with_ome_zarr,
@@ -93,6 +103,7 @@ CHECKS: dict[str, Callable[[Path, list[Path]], None]] = {
 
 def main(root: Path) -> int:
     failed = checked = 0
+    opened = dict.fromkeys(CHECKS, 0)
     for folder in sorted(root.iterdir()):
         ome = dict(open_group(folder).attrs).get("ome")
         # Images of dimensions that OME-Zarr does not allow have no metadata.
@@ -102,12 +113,13 @@ def main(root: Path) -> int:
         images = images_of(folder, ome)
         for name, check in CHECKS.items():
             try:
-                check(folder, images)
+                opened[name] += check(folder, images)
             except Exception as error:
                 failed += 1
                 print(f"{folder.stem}: {name}: {type(error).__name__}: {str(error)[:200]}")
-    print(f"{checked} series, {len(CHECKS)} validators and readers, {failed} failures")
-    return 1 if failed or checked < 20 else 0
+    counts = ", ".join(f"{name} {count}" for name, count in opened.items())
+    print(f"{checked} series, opened by {counts}; {failed} failures")
+    return 1 if failed or min(opened.values()) < LEAST else 0
 
 
 if __name__ == "__main__":

@@ -168,14 +168,82 @@ def test_counts_beyond_the_end_of_the_file(tmp_path: Path, compression: int) -> 
     assert refused(path) in (ErrorKind.INVALID_SEGMENT, ErrorKind.TRUNCATED)
 
 
-def test_large_files_are_not_inspected(tmp_path: Path) -> None:
+def test_segments_of_large_files(tmp_path: Path) -> None:
     """It would cost a request for each COG."""
     data = zlib.compress(PLAIN_DATA + b"\0")
-    path = written(tmp_path / "a.tif", data, COMPRESSION=short(8))
-    assert names(opened(path)) == ["imagecodecs_packints", "numcodecs.zlib"]
+    geospatial = {"GEO_KEY_DIRECTORY": short(1, 1, 0, 1, 1024, 0, 1, 2)}
+    for fields, expected in (({}, "imagecodecs_packints"), (geospatial, "bytes")):
+        path = written(tmp_path / "a.tif", data, COMPRESSION=short(8), **fields)
+        assert names(opened(path)) == ["imagecodecs_packints", "numcodecs.zlib"]
+        with path.open("ab") as file:
+            file.truncate(2 * 1024 * 1024)
+        assert names(opened(path)) == [expected, "numcodecs.zlib"]
+
+
+_TILED = np.random.default_rng(1).integers(0, 255, (72, 88), "uint8")
+
+
+def _write_tiles(path: Path, compression: int, encode: Any, rows: int, columns: int) -> None:
+    """Write tiles of 32 x 32 in a large file, the last of fewer rows and columns."""
+    padded = np.pad(_TILED, ((0, 24), (0, 8)))
+    tiles = [
+        encode(np.ascontiguousarray(padded[y : y + 32, x : x + 32]))
+        for y in range(0, 96, 32)
+        for x in range(0, 96, 32)
+    ]
+    tiles[-1] = encode(np.ascontiguousarray(padded[64 : 64 + rows, 64 : 64 + columns]))
+    tifffile.imwrite(
+        path,
+        iter(tiles),
+        shape=_TILED.shape,
+        dtype="uint8",
+        tile=(32, 32),
+        compression=compression,
+        photometric="minisblack",
+        metadata=None,
+    )
     with path.open("ab") as file:
         file.truncate(2 * 1024 * 1024)
-    assert names(opened(path)) == ["bytes", "numcodecs.zlib"]
+
+
+def _of_bytes(encode: Any) -> Any:
+    return lambda tile: encode(tile.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("compression", "encode"),
+    [
+        (5, _of_bytes(imagecodecs.lzw_encode)),
+        (8, _of_bytes(imagecodecs.zlib_encode)),
+        (32773, _of_bytes(imagecodecs.packbits_encode)),
+        (50000, _of_bytes(imagecodecs.zstd_encode)),
+    ],
+)
+def test_tiles_of_large_files_without_rows(tmp_path: Path, compression: int, encode: Any) -> None:
+    path = tmp_path / "a.tif"
+    _write_tiles(path, compression, encode, 8, 32)
+    assert np.array_equal(opened(path)[...], _TILED)
+    _write_tiles(path, compression, encode, 8, 24)
+    assert refused(path) == ErrorKind.INVALID_SEGMENT
+
+
+@pytest.mark.parametrize(
+    ("compression", "encode"),
+    [
+        (7, imagecodecs.jpeg_encode),
+        (34712, imagecodecs.jpeg2k_encode),
+        (34887, imagecodecs.lerc_encode),
+        (34933, imagecodecs.png_encode),
+        (50002, imagecodecs.jpegxl_encode),
+    ],
+)
+def test_streams_of_large_files_that_end_with_the_image(
+    tmp_path: Path, compression: int, encode: Any
+) -> None:
+    """libtiff reads the columns of JPEG that are there in the wrong places."""
+    path = tmp_path / "a.tif"
+    _write_tiles(path, compression, encode, 8, 24)
+    assert refused(path) == ErrorKind.UNSUPPORTED_COMPRESSION
 
 
 @pytest.mark.parametrize("compression", [1, 5, 8, 32773])

@@ -23,8 +23,6 @@ from virtual_tiff.storage.byte_source import ByteSource
 
 #: Bytes of segments that are fetched in one request to inspect all of them.
 _ALL_BYTES = 256 * 1024
-#: Segments that are inspected of more bytes.
-_SAMPLES = 2
 #: Bytes of memory for each byte of a segment that is stored: the segment, and what becomes of it.
 _COPIES = 2
 
@@ -155,8 +153,10 @@ async def _sample(plan: ArrayPlan, source: ByteSource, indices: list[ChunkIndex]
     first = min(starts.values())
     last = max(start + int(plan.lengths[index]) for index, start in starts.items())
     if last - first > _ALL_BYTES:
-        step = max(1, len(indices) // _SAMPLES)
-        return await fetch_all(plan, source, indices[::step][:_SAMPLES])
+        # Where writers end early they do it in the last.
+        chosen = dict.fromkeys((indices[0], indices[-1]))
+        most = source.budget.left // _COPIES
+        return await fetch_all(plan, source, [i for i in chosen if plan.lengths[i] <= most])
     data = await source.read_uncached(first, last - first)
     return {
         index: data[start - first : start - first + int(plan.lengths[index])]

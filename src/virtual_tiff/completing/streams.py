@@ -1,6 +1,6 @@
 """Compare streams of whole images, such as JPEG, with what their directory says of them.
 
-The first stream tells of which kind all are. Small files, whose streams take one request, are
+A few streams tell of which kind all are. Small files, whose streams take one request, are
 decoded with the codecs that readers will use.
 """
 
@@ -51,7 +51,7 @@ async def check_kind(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
 
 
 async def check_streams(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
-    """Decode streams, all those of a small file, else the first of each plane.
+    """Decode streams, all those of a small file, else the first of each plane and the last.
 
     Returns
     -------
@@ -71,7 +71,7 @@ async def check_streams(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     if _is_jpeg(plan):
         plan = _without_conversion(plan, await fetch(plan, source, indices[0], _STREAM_HEAD))
     if not _is_small(plan, source):
-        indices = _first_of_planes(plan, indices)
+        indices = _sample(plan, indices)
     streams = await fetch_all(plan, source, indices)
 
     def check() -> None:
@@ -93,8 +93,11 @@ def _is_small(plan: ArrayPlan, source: ByteSource) -> bool:
     )
 
 
-def _first_of_planes(plan: ArrayPlan, indices: list[ChunkIndex]) -> list[ChunkIndex]:
-    """Return the first chunk of a few planes; none if chunks are large."""
+def _sample(plan: ArrayPlan, indices: list[ChunkIndex]) -> list[ChunkIndex]:
+    """Return the first chunk of a few planes, and the last of all; none if chunks are large.
+
+    The last is in the corner, where some writers end tiles with the image.
+    """
     if decoded_bytes(plan, plan.chunk_shape) > _MOST_DECODED_BYTES:
         return []
     image = [i for i, name in enumerate(plan.dimension_names) if axis_of(name) in ("y", "x")]
@@ -102,11 +105,12 @@ def _first_of_planes(plan: ArrayPlan, indices: list[ChunkIndex]) -> list[ChunkIn
     for index in indices:
         plane = tuple(0 if i in image else place for i, place in enumerate(index))
         first.setdefault(plane, index)
-    chosen = list(first.values())[:_MOST_PLANES]
+    chosen = dict.fromkeys([*list(first.values())[:_MOST_PLANES], indices[-1]])
     return [index for index in chosen if int(plan.lengths[index]) <= _MOST_DECODED_BYTES]
 
 
-def _frame(data: bytes) -> FrameHeader | None:
+def frame_of(data: bytes) -> FrameHeader | None:
+    """Return the frame header of a JPEG stream; `None` if it has none."""
     try:
         return frame_header(data) if data.startswith(b"\xff\xd8") else None
     except InvalidTIFFError:
@@ -118,7 +122,7 @@ def _without_conversion(plan: ArrayPlan, data: bytes) -> ArrayPlan:
 
     Writers declare YCbCr, and decoders refuse to convert; a stream of JFIF does hold YCbCr.
     """
-    frame = _frame(data)
+    frame = frame_of(data)
     if frame is None or not frame.is_lossless or frame.components != 3 or is_jfif(data):
         return plan
     *before, codec = plan.codecs
@@ -128,7 +132,7 @@ def _without_conversion(plan: ArrayPlan, data: bytes) -> ArrayPlan:
 
 def _is_whole_jpeg(plan: ArrayPlan, data: bytes) -> bool:
     """Return whether a stream has all that a decoder needs, and the size of a chunk."""
-    frame = _frame(data)
+    frame = frame_of(data)
     start = start_of_data(data)
     sizes = {axis_of(n): c for n, c in zip(plan.dimension_names, plan.chunk_shape, strict=True)}
     samples = math.prod(plan.chunk_shape) // (sizes["y"] * sizes["x"])

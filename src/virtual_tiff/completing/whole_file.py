@@ -15,6 +15,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from virtual_tiff.completing.streams import frame_of
 from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.axes import Axes
@@ -76,6 +77,8 @@ async def plan_whole_file(
     if options.bands is not None or not is_candidate(directory, source.size, reason):
         return None
     data = await source.read_uncached(0, source.size)
+    if not _has_whole_rows(data, directory):
+        return None
     pixels = await asyncio.to_thread(_decoded, data, directory.index[0])
     if pixels is None or not _is_expected(pixels, directory, reason):
         return None
@@ -110,6 +113,16 @@ def _is_ambiguous(directory: ImageFileDirectory) -> bool:
         return False
     orientation = directory.other_tags.get(Tag.ORIENTATION, 1)
     return orientation not in (0, 1) or directory.other_tags.get(Tag.YCBCR_SUBSAMPLING) == (4, 4)
+
+
+def _has_whole_rows(data: bytes, directory: ImageFileDirectory) -> bool:
+    """Return whether streams of JPEG are as wide as their tiles; libtiff misplaces other rows."""
+    if directory.compression != Compression.JPEG:
+        return True
+    columns = directory.segment_shape[1]
+    segments = zip(directory.offsets.tolist(), directory.byte_counts.tolist(), strict=False)
+    frames = (frame_of(data[start : start + count]) for start, count in segments if count)
+    return all(frame is None or frame.width == columns for frame in frames)
 
 
 def _is_cheap(directory: ImageFileDirectory, file_bytes: int) -> bool:

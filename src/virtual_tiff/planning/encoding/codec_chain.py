@@ -138,19 +138,22 @@ def inspection(ifd: ImageFileDirectory, sample: SampleType, file_size: int) -> I
         return Inspection.REVERSED_BITS
     if ifd.compression in AMBIGUOUS:
         return Inspection.KINDS
-    # The first stream of strips tells of which kind all are; COGs take one request each, and a
-    # stack of many pages one for all.
-    has_stream = ifd.compression in IMAGE_COMPRESSIONS and (
-        _is_small(ifd, file_size) or (not ifd.is_tiled and ifd.index == (0,))
+    # A few segments of the first directory tell how all were written. A COG takes its header only,
+    # since libtiff fills tiles at the edges; other writers do not always.
+    is_first = ifd.index == (0,)
+    has_look = _is_small(ifd, file_size) or (
+        is_first and not ifd.geo_keys and _has_small_segments(ifd)
     )
-    if has_stream or is_vague_jpeg(ifd):
+    has_streams = ifd.compression in IMAGE_COMPRESSIONS
+    if is_vague_jpeg(ifd) or (has_streams and (has_look or (is_first and not ifd.is_tiled))):
         return Inspection.STREAMS
     # Old writers of strips leave a byte too many, and writers of PackBits end at the last row.
-    if ifd.compression == Compression.PACKBITS or (
+    is_suspect = ifd.compression == Compression.PACKBITS or (
         ifd.compression == Compression.LZW and not ifd.is_tiled
-    ):
+    )
+    if is_suspect or (ifd.compression in _BYTES_CODECS and has_look):
         return Inspection.SIZES
-    return Inspection.SIZES if is_cheap_to_inspect(ifd, file_size) else None
+    return None
 
 
 def is_cheap_to_inspect(ifd: ImageFileDirectory, file_size: int) -> bool:
@@ -164,10 +167,14 @@ def is_cheap_to_inspect(ifd: ImageFileDirectory, file_size: int) -> bool:
 
 def _is_small(ifd: ImageFileDirectory, file_size: int) -> bool:
     limit = _SMALL_TILED_BYTES if ifd.is_tiled else SMALL_FILE_BYTES
+    return file_size <= limit and _has_small_segments(ifd)
+
+
+def _has_small_segments(ifd: ImageFileDirectory) -> bool:
+    """Return whether segments may be decoded when they are published."""
     rows, columns = ifd.segment_shape
     bits = rows * columns * ifd.samples_per_segment * ifd.bits_per_sample[0]
-    # Segments are decoded for it.
-    return file_size <= limit and bits <= 8 * _MOST_DECODED_BYTES
+    return bits <= 8 * _MOST_DECODED_BYTES
 
 
 def _serializer(ifd: ImageFileDirectory, sample: SampleType) -> Codec:
