@@ -94,6 +94,8 @@ def test_published_arrays(tmp_path: Path) -> None:
     for size in (0, -1, 1.5, "large"):
         with pytest.raises(InvalidOptionError):
             preview(path, size=size)  # type: ignore[arg-type]
+    with pytest.raises(InvalidOptionError):
+        preview(repository, array=["image"])  # type: ignore[arg-type]
 
 
 def test_a_cube_shows_its_first_step(tmp_path: Path) -> None:

@@ -59,6 +59,15 @@ def test_no_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(server.requests) == 1
 
 
+def test_a_refused_connection_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All retries pass before it is an error, since obstore does not tell why one failed."""
+    monkeypatch.setenv(RETRY_SECONDS, "0")
+    url = "http://127.0.0.1:1/a.tif"
+    with pytest.raises(SourceError) as caught:
+        VirtualTIFF().plan(url, registry_for([url]))
+    assert RETRY_SECONDS in (caught.value.remedy or "")
+
+
 @pytest.mark.parametrize("value", ["soon", "-1", "inf", "nan"])
 def test_values_that_are_no_seconds(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RETRY_SECONDS, value)

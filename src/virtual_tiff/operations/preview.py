@@ -91,6 +91,8 @@ def picture(
         raise InvalidOptionError(f"size is {size!r}, but must be a whole number, at least 1.")
     if not isinstance(group, str):
         raise InvalidOptionError(f"group is {group!r}, but must be the path of a group.")
+    if not isinstance(array, str | None):
+        raise InvalidOptionError(f"array is {array!r}, but must be the name of an array.")
     store = _tiff(source, options) if is_tiff(source) else _repository(source)
     levels = list(_levels(store, group, array))
     if not levels:

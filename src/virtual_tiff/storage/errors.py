@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import obstore.exceptions
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, SourceError, VirtualTIFFError
+from virtual_tiff.storage.settings import RETRY_SECONDS
 
 
 def changed(url: str, detail: str) -> SourceError:
@@ -42,6 +43,7 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
     """Translate an exception of a store into an error with cause and remedy."""
     text = str(error).split("\n", 1)[0].strip()
     lowered = str(error).lower()
+    remedy = None
     if isinstance(error, obstore.exceptions.InvalidPathError) or text.startswith(_NO_PATH):
         return _unreadable_name(error, url)
     gone = "status code: 410" in lowered
@@ -108,7 +110,11 @@ def storage_error(error: BaseException, url: str) -> VirtualTIFFError:
         text = f"the server names another address, which cannot be followed: {text}"
     elif "error sending request" in lowered or "body error" in lowered:
         text = f"the connection was refused or broken: {text}"
-    return SourceError(f"the store failed: {text}", kind=ErrorKind.STORAGE, url=url)
+        remedy = (
+            f"Check the address, and that its server runs. {RETRY_SECONDS} is how long a "
+            "request is repeated; 0 for none."
+        )
+    return SourceError(f"the store failed: {text}", kind=ErrorKind.STORAGE, url=url, remedy=remedy)
 
 
 #: How obstore begins the message on an address that it does not accept.
