@@ -484,6 +484,8 @@ _INFO = _PARSE.replace(
     "from virtual_tiff import info; info(url)",
 )
 
+_COPY = _PARSE.replace("sidecars=sidecars", 'on_unsupported="copy"')
+
 #: Name → ending of a sidecar, its first bytes, its size (`None`: that of these) and the outcome.
 SIDECAR_BOMBS: dict[str, tuple[str, Callable[[], bytes], int | None, str]] = {
     "metadata of 1 GB": (".aux.xml", lambda: b"<PAMDataset>", 10**9, ErrorKind.INVALID_SIDECAR),
@@ -531,6 +533,20 @@ def test_bomb(name: str, tmp_path: Path) -> None:
     file = tmp_path / "bomb.tif"
     file.write_bytes(make())
     assert _parse(file, layout) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_copies_take(tmp_path: Path) -> None:
+    """Streams that no codec of an array decodes; a decoder that trusts them would allocate."""
+    file = tmp_path / "bomb.tif"
+    pixels = np.zeros((8192, 8192, 3), np.uint8)
+    file.write_bytes(_strips(50_001, bytes(imagecodecs.webp_encode(pixels, lossless=True))))
+    assert _parse(file, "flat") == ErrorKind.UNSUPPORTED_LAYOUT
+    assert _parse(file, "flat", _COPY) == ErrorKind.INVALID_SEGMENT
+    lossless = bytearray(imagecodecs.ljpeg_encode(np.zeros((16, 16), np.uint16), bitspersample=16))
+    struct.pack_into(">HH", lossless, lossless.find(b"\xff\xc3") + 5, 65_500, 65_500)
+    file.write_bytes(_strips(7, bytes(lossless), BITS_PER_SAMPLE=short(16)))
+    assert _parse(file, "flat", _COPY) == ErrorKind.INVALID_SEGMENT
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

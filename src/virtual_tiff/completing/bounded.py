@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
-from virtual_tiff.planning.encoding.stream_headers import jpeg_2000_samples, lerc_header
+from virtual_tiff.planning.encoding.stream_headers import frame_of, jpeg_2000_samples, lerc_header
 from virtual_tiff.planning.plan import ArrayPlan, Codec
 from virtual_tiff.tags import JPEG_2000_STARTS
 
@@ -72,6 +72,9 @@ def check_decoded(codecs: Sequence[Codec], data: bytes, nbytes: int) -> None:
         count = max(
             (_pixels(decode, data) for name, decode in _IMAGES.items() if name in names), default=0
         )
+        # Lossless JPEG has a decoder of its own, which compares nothing.
+        if "imagecodecs_jpeg" in names and (frame := frame_of(data)) is not None:
+            count = max(count, frame.height * frame.width * frame.components)
     if count > limit:
         raise _too_large(limit)
 

@@ -17,9 +17,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from virtual_tiff.completing.bounded import check_decoded
 from virtual_tiff.completing.chunks import encode_chunks
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.planning.axes import Axes
+from virtual_tiff.planning.encoding.image_codecs import stream_codec
 from virtual_tiff.planning.image_plan import ImageOptions, check_bands
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec
 from virtual_tiff.storage.byte_source import ByteSource
@@ -81,20 +83,28 @@ async def copy_image(
 
 def _decoded_bytes(directory: ImageFileDirectory) -> int:
     """Return the decoded bytes of the image, or of one tile if that is larger."""
-    rows, columns = directory.segment_shape
-    sample = max(1, max(directory.bits_per_sample) // 8)
     image = directory.image_width * directory.image_length * directory.image_depth
-    tile = rows * columns * directory.tile_depth
     return max(
-        image * directory.samples_per_pixel * sample,
-        tile * directory.samples_per_segment * sample,
+        image * directory.samples_per_pixel * _sample_bytes(directory), _tile_bytes(directory)
     )
+
+
+def _tile_bytes(directory: ImageFileDirectory) -> int:
+    """Return the decoded bytes of one tile or strip."""
+    rows, columns = directory.segment_shape
+    pixels = rows * columns * directory.tile_depth
+    return pixels * directory.samples_per_segment * _sample_bytes(directory)
+
+
+def _sample_bytes(directory: ImageFileDirectory) -> int:
+    return max(1, max(directory.bits_per_sample) // 8)
 
 
 def _decode(
     directory: ImageFileDirectory, source: ByteSource, reason: UnsupportedTIFFError, limit: int
 ) -> tuple[NDArray[Any], bool]:
     """Return the pixels, and whether bands or slices precede rows and columns."""
+    _check_streams(directory, source)
     decoders: list[Callable[[], tuple[NDArray[Any], bool]]] = [
         lambda: _decode_with_tifffile(directory, source),
         lambda: _decode_with_gdal(directory, source, limit),
@@ -120,6 +130,18 @@ def _decode(
         ifd=directory.index,
         tag=reason.tag,
     ) from reason
+
+
+def _check_streams(directory: ImageFileDirectory, source: ByteSource) -> None:
+    """Check the size that streams state: tifffile compares it after it has decoded them."""
+    name = stream_codec(directory.compression)
+    if name is None:
+        return
+    codecs: tuple[Codec, ...] = ({"name": name},)
+    segments = zip(directory.offsets.tolist(), directory.byte_counts.tolist(), strict=False)
+    for start, count in dict.fromkeys(segments):
+        if count and start + count <= source.size:
+            check_decoded(codecs, source.read_sync(start, count), _tile_bytes(directory))
 
 
 def _decode_with_tifffile(

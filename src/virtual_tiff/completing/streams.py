@@ -13,12 +13,11 @@ from dataclasses import replace
 from virtual_tiff.completing.bounded import decoded_bytes
 from virtual_tiff.completing.chunks import configured, decode_chunks
 from virtual_tiff.completing.fetching import fetch, fetch_all, present
-from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
+from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError
 from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.encoding.codec_chain import SMALL_FILE_BYTES
 from virtual_tiff.planning.encoding.stream_headers import (
-    FrameHeader,
-    frame_header,
+    frame_of,
     is_jfif,
     start_of_data,
 )
@@ -107,14 +106,6 @@ def _sample(plan: ArrayPlan, indices: list[ChunkIndex]) -> list[ChunkIndex]:
         first.setdefault(plane, index)
     chosen = dict.fromkeys([*list(first.values())[:_MOST_PLANES], indices[-1]])
     return [index for index in chosen if int(plan.lengths[index]) <= _MOST_DECODED_BYTES]
-
-
-def frame_of(data: bytes) -> FrameHeader | None:
-    """Return the frame header of a JPEG stream; `None` if it has none."""
-    try:
-        return frame_header(data) if data.startswith(b"\xff\xd8") else None
-    except InvalidTIFFError:
-        return None
 
 
 def _without_conversion(plan: ArrayPlan, data: bytes) -> ArrayPlan:

@@ -15,12 +15,12 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from virtual_tiff.completing.streams import frame_of
 from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.axes import Axes
 from virtual_tiff.planning.encoding.codec_chain import SMALL_FILE_BYTES
 from virtual_tiff.planning.encoding.data_type import image_nodata
+from virtual_tiff.planning.encoding.stream_headers import frame_of
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.plan import ArrayPlan, Codec
 from virtual_tiff.storage.byte_source import ByteSource

@@ -77,6 +77,13 @@ _LERC_OUTER: dict[int, Codec] = {
 }
 
 
+def stream_codec(compression: int) -> str | None:
+    """Return the name of the codec of streams that state their own size, of JPEG for instance."""
+    if compression in _JPEG:
+        return "imagecodecs_jpeg"
+    return "imagecodecs_webp" if compression in WEBP else _PLAIN.get(compression)
+
+
 def image_codecs(ifd: ImageFileDirectory, sample: SampleType) -> tuple[Codec, ...]:
     """Return the codec of a stream, one of `IMAGE_COMPRESSIONS`, and codecs that follow it."""
     compression = ifd.compression

@@ -117,6 +117,14 @@ def frame_header(stream: bytes) -> FrameHeader:
     raise InvalidTIFFError("a JPEG segment has no frame header.", kind=ErrorKind.INVALID_SEGMENT)
 
 
+def frame_of(data: bytes) -> FrameHeader | None:
+    """Return the frame header of a JPEG stream; `None` if it has none."""
+    try:
+        return frame_header(data) if data.startswith(b"\xff\xd8") else None
+    except InvalidTIFFError:
+        return None
+
+
 def start_of_data(stream: bytes) -> int | None:
     """Return the offset of the data of the first scan; `None` if its header is not in `stream`."""
     for marker, position in _markers(stream):
