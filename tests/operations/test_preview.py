@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 import tifffile
+from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from tests.helpers.archive import write_scenes
@@ -155,3 +157,54 @@ def test_palettes_are_scaled_as_by_gdal(tmp_path: Path, scale: int | str) -> Non
     with rasterio.open(path) as dataset:
         expected = [dataset.colormap(1)[value][:3] for value in range(256)]
     assert np.array_equal(decoded(preview(path))[..., :3].reshape(-1, 3), expected)
+
+
+@pytest.mark.parametrize("nodata", [0, None])
+@pytest.mark.parametrize("step", [96, 80])
+def test_tiles_are_one_picture(tmp_path: Path, step: int, nodata: int | None) -> None:
+    """Also where they overlap, of which one has no data there, and where one is missing."""
+    whole = np.random.default_rng(2).integers(1, 255, (256, 256), np.uint8)
+    shown = np.zeros_like(whole)
+    for i, j in product(range(3), range(3)):
+        window = (slice(i * step, i * step + 96), slice(j * step, j * step + 96))
+        tile = whole[window].copy()
+        if (i, j) == (1, 1):
+            continue
+        if nodata is not None:
+            # What the next tile has, if they overlap.
+            tile[:, -5:] = 0
+        with rasterio.open(
+            tmp_path / f"tile_{i}{j}.tif",
+            "w",
+            driver="GTiff",
+            width=tile.shape[1],
+            height=tile.shape[0],
+            count=1,
+            dtype="uint8",
+            nodata=nodata,
+            tiled=True,
+            blockxsize=32,
+            blockysize=32,
+            crs="EPSG:32633",
+            transform=Affine(10, 0, 500_000 + 10 * step * j, 0, -10, 5_000_000 - 10 * step * i),
+        ) as file:
+            file.write(tile[np.newaxis])
+        shown[window] = np.where(tile, tile, shown[window])
+    stack(
+        str(tmp_path / "tile_*.tif"),
+        tmp_path / "cube",
+        stitch=True,
+        grid="tiles",
+        on_gap="fill",
+        fill_value=None if nodata == 0 else 255,
+    )
+    for size, every in ((256, 1), (128, 2), (37, 7)):
+        picture = decoded(preview(tmp_path / "cube", size=size))
+        expected = shown[::every, ::every]
+        assert picture.shape[:2] == expected.shape
+        assert np.array_equal(picture[..., 3] > 0, expected > 0)
+        # Values are stretched alike.
+        order = np.argsort(expected, axis=None, kind="stable")
+        gray = np.where(expected > 0, picture[..., 0], 0).reshape(-1)[order]
+        assert (np.diff(gray.astype(int)) >= 0).all()
+        assert gray.max() == 255

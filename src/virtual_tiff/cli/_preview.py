@@ -61,7 +61,8 @@ def preview(
     """Make a picture of a TIFF or of a published array, from the smallest level that serves.
 
     Colours of 8 bits and palettes are as they are; other values are stretched between the
-    percentiles 2 and 98. Pixels without data are transparent.
+    percentiles 2 and 98. Pixels without data are transparent. Tiles are put together; of a
+    stack, the first position is shown.
     """
     from imagecodecs import png_encode
 

@@ -16,6 +16,7 @@ from virtual_tiff.choices import check_names
 from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.inspection.directories import FileOptions, stores_for
 from virtual_tiff.inventory.sources import SUFFIXES
+from virtual_tiff.operations.mosaic import Mosaic
 from virtual_tiff.planning.agreement import listed
 from virtual_tiff.storage.addresses import is_local, local_path, source_url, split_url
 
@@ -51,8 +52,8 @@ def preview(
     source
         Path or URL of a TIFF, or of a repository.
     group, array
-        Of a repository: path of a group, and name of its array; by default the first. Of the
-        dimensions but y, x and bands, the first position is shown.
+        Of a repository: path of a group, and name of its array; by default the first. Tiles are
+        put together; of the dimensions but y, x and bands, the first position is shown.
     size
         Most pixels of the longer side.
     **options
@@ -135,10 +136,11 @@ def _repository(source: str | os.PathLike[str]) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Level:
-    """An image of one resolution: an array, its dimensions, and its mask."""
+    """An image of one resolution: an array, its mask, and the places of its tiles."""
 
     array: Any
     mask: Any
+    mosaic: Mosaic | None
 
     @property
     def dimensions(self) -> Sequence[str]:
@@ -146,15 +148,26 @@ class _Level:
 
     @property
     def longest(self) -> int:
+        if self.mosaic is not None:
+            return max(self.mosaic.size)
         sizes = dict(zip(self.dimensions, self.array.shape, strict=True))
         return int(max(sizes["y"], sizes["x"]))
 
     def picture(self, size: int) -> Pixels:
         step = -(-self.longest // size)
-        values = self._read(self.array, step)
+        if self.mosaic is not None:
+            values, alpha = self.mosaic.read(self._window, step)
+        else:
+            values, alpha = self._window(dict.fromkeys(_SPACE, slice(None, None, step)))
+        colors = self._colors(values, alpha > 0)
+        return np.ascontiguousarray(np.dstack([colors, alpha]))
+
+    def _window(self, place: Mapping[str, int | slice]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Return values `(rows, columns, bands)`, and the opacity of pixels."""
+        values = self._read(self.array, place)
         alpha = np.full(values.shape[:2], 255, np.uint8)
         if self.mask is not None:
-            alpha[self._read(self.mask, step)[..., 0] == 0] = 0
+            alpha[self._read(self.mask, place)[..., 0] == 0] = 0
         if "alpha" in (names := self._band_colors()):
             alpha[values[..., names.index("alpha")] == 0] = 0
         if (nodata := self._nodata()) is not None:
@@ -162,16 +175,12 @@ class _Level:
             alpha[empty.all(axis=-1)] = 0
         if values.dtype.kind == "f":
             alpha[~np.isfinite(values).any(axis=-1)] = 0
-        colors = self._colors(values, alpha > 0)
-        return np.ascontiguousarray(np.dstack([colors, alpha]))
+        return values, alpha
 
-    def _read(self, array: Any, step: int) -> NDArray[Any]:
-        """Return every n-th pixel as `(rows, columns, bands)`; of other dimensions the first."""
+    def _read(self, array: Any, place: Mapping[str, int | slice]) -> NDArray[Any]:
+        """Return a window as `(rows, columns, bands)`; of other dimensions the first position."""
         names = array.metadata.dimension_names
-        keys = [
-            slice(None, None, step) if n in _SPACE else slice(None) if n in _BANDS else 0
-            for n in names
-        ]
+        keys = [place.get(n, slice(None) if n in _BANDS else 0) for n in names]
         values = np.asarray(array[tuple(keys)])
         left = [name for name in names if name in _SPACE or name in _BANDS]
         bands = [name for name in left if name in _BANDS]
@@ -295,7 +304,8 @@ def _level(group: Any, array: str | None) -> _Level | None:
     chosen = arrays[array] if array is not None else next(iter(images.values()), None)
     if chosen is None or not _is_image(chosen):
         return None
-    return _Level(chosen, mask if mask is not None and _is_image(mask) else None)
+    mask = mask if mask is not None and _is_image(mask) else None
+    return _Level(chosen, mask, Mosaic.of(group, chosen))
 
 
 def _is_image(array: Any) -> bool:
