@@ -28,8 +28,6 @@ from virtual_tiff.storage.source import Source
 
 #: A file, and what was recorded of it.
 type Recorded = tuple[str, Sequence[Source]]
-
-
 #: Reads columns of rows of a table of sources.
 type ReadRows = Callable[[Collection[str], NDArray[np.int64]], dict[str, NDArray[Any]]]
 
