@@ -108,6 +108,7 @@ def _measured(
     if max(plain.levels[0].size) > _MAX_SIDE or directory.geo_keys or directory.model_tiepoint:
         return {}
     spacing = {}
+    has_resolution = Tag.X_RESOLUTION in found.keyframe.tags
     units: dict[str, str] = found.coord_units
     with np.errstate(all="ignore"):  # of absurd resolutions
         scales = found.coord_scales
@@ -122,7 +123,11 @@ def _measured(
         # Viewers show lengths of specimens in micrometres.
         is_resolution = found.kind in _BY_RESOLUTION and known in _MICROMETRES
         factor, known = (_MICROMETRES[known], "micrometer") if is_resolution else (1.0, known)
-        spacing[axis] = Spacing(float(value) * factor, known)
+        step = float(value) * factor
+        if axis in "yx" and not has_resolution and math.isclose(step, _MICROMETRES["inch"]):
+            # tifffile takes the default of TIFF 6.0: a pixel to the inch.
+            continue
+        spacing[axis] = Spacing(step, known)
     return spacing
 
 
@@ -160,8 +165,10 @@ def _named(found: tifffile.TiffPageSeries, plain: Series) -> tuple[Channel, ...]
 
 def _remarks(tif: tifffile.TiffFile, found: tifffile.TiffPageSeries) -> dict[str, Any]:
     """Return what is to be known of the pixels of some formats."""
-    if found.kind == "bif":
-        return {"notes": ("Neighbouring tiles of Ventana slides overlap; they are not stitched.",)}
+    if found.kind in ("bif", "trestle"):
+        return {"notes": ("Neighbouring tiles of this slide overlap; they are not stitched.",)}
+    if (tif.micromanager_metadata or {}).get("MajorVersion", 0) >= _NDTIFF:
+        return {"notes": ("Pages are in the order of the file: NDTiff.index is not read.",)}
     metadata = (tif.mdgel_metadata or {}) if found.kind == "mdgel" else {}
     if metadata.get("FileTag") not in (_SQUARE_ROOTS, _LINEAR) or "ScalePixel" not in metadata:
         return {}
@@ -171,6 +178,8 @@ def _remarks(tif: tifffile.TiffFile, found: tifffile.TiffPageSeries) -> dict[str
     return {"notes": (f"Values are square roots: intensity is {scale:.9g} times their square.",)}
 
 
+#: Version of Micro-Manager's files from which on an index beside the file has the order of pages.
+_NDTIFF = 2
 #: MD FileTag of Molecular Dynamics GEL files.
 _SQUARE_ROOTS, _LINEAR = 2, 128
 
