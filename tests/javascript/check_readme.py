@@ -1,4 +1,4 @@
-"""The README of clients/javascript, as a newcomer follows it: in Node, in Chromium by Vite and esbuild.
+"""The README of clients/javascript, as a newcomer follows it: in Node, and in Chromium.
 
 Not one of the tests that `make test` collects, since it needs Node and what npm installs:
 `make test-javascript` runs it.
