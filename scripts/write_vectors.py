@@ -530,15 +530,15 @@ def images() -> Iterator[Vector]:
                     [codec("imagecodecs_jpeg2k")],
                     imagecodecs.jpeg2k_encode(data, level=0, reversible=True),
                 )
-                large = np.ascontiguousarray(data.repeat(2, axis=0).repeat(2, axis=1))
-                stream = imagecodecs.jpegxr_encode(large, level=1.0)
-                yield vector(
-                    f"imagecodecs_jpegxr: {title}",
-                    dtype,
-                    large.shape,
-                    [codec("imagecodecs_jpegxr")],
-                    stream,
-                )
+            large = np.ascontiguousarray(data.repeat(2, axis=0).repeat(2, axis=1))
+            stream = imagecodecs.jpegxr_encode(large, level=1.0)
+            yield vector(
+                f"imagecodecs_jpegxr: {title}",
+                dtype,
+                large.shape,
+                [codec("imagecodecs_jpegxr")],
+                stream,
+            )
             if name != "grey" and dtype == "uint8":
                 yield vector(
                     f"imagecodecs_webp: {title}",
@@ -556,6 +556,20 @@ def images() -> Iterator[Vector]:
                 [codec("imagecodecs_jpeg2k")],
                 imagecodecs.jpeg2k_encode(noise(*shape, dtype=dtype), level=0, reversible=True),
             )
+    yield vector(
+        "imagecodecs_jpegxl: one row, RGBA, uint16",
+        "uint16",
+        (1, 11, 4),
+        [codec("imagecodecs_jpegxl")],
+        imagecodecs.jpegxl_encode(wave(1, 11, 4, dtype="uint16", most=65535), lossless=True),
+    )
+    yield vector(
+        "imagecodecs_jpegxl: rows that are rendered apart, uint8",
+        "uint8",
+        (1030, 5),
+        [codec("imagecodecs_jpegxl")],
+        imagecodecs.jpegxl_encode(wave(1030, 5), lossless=True),
+    )
     # The stream leaves out an opaque alpha channel.
     opaque = np.concatenate([wave(9, 11, 3), np.full((9, 11, 1), 255, "u1")], axis=-1)
     yield vector(

@@ -3,7 +3,8 @@
 
 import { contained, located, readModule } from '#platform'
 import { base64 } from './chain.js'
-import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfJPEGXR, sizeOfLERC, sizeOfWebP } from './headers.js'
+import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfLERC, sizeOfWebP } from './headers.js'
+import { decodeJPEGXR } from './jpegxr.js'
 import { once } from './once.js'
 import { decodePNG } from './png.js'
 
@@ -18,9 +19,15 @@ const FILES = {
 /** Memory of an instance that is not kept. */
 const LARGE = 64 * 1024 * 1024
 
+/** Rows of JPEG XL that are rendered together: a multiple of all sides of its groups but the largest. */
+const ROWS = 512
+
+/** Bytes of a stream that are passed on together. */
+const PIECE = 2 ** 20
+
 const ONE_PIXEL = 'UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=='
 
-function check(name, { width, height }, samples, expected) {
+export function check(name, { width, height }, samples, expected) {
   if (width * height * samples !== expected) {
     throw new RangeError(`${name}: ${height} × ${width} × ${samples} samples for a chunk of ${expected}`)
   }
@@ -138,12 +145,11 @@ async function decodeJPEGXL({ JxlImage }, bytes, expected) {
   // The decoder returns other samples.
   if (size.height === 1 && xyb) throw new RangeError('JPEG XL: lossy images of one row are not supported')
   const image = new JxlImage()
-  let png
   try {
-    image.feedBytes(bytes)
+    for (let at = 0; at < bytes.length; at += PIECE) image.feedBytes(bytes.subarray(at, at + PIECE))
     // An image that is not loaded would be rendered without what is missing.
     if (!image.tryInit() || !image.loaded) throw new Error('JPEG XL: the stream ends early')
-    png = image.render().encodeToPng()
+    return await inBands(image, size, expected)
   } finally {
     try {
       image.free()
@@ -151,31 +157,22 @@ async function decodeJPEGXL({ JxlImage }, bytes, expected) {
       // After an error inside, it is still borrowed.
     }
   }
-  return decodePNG(png, expected)
 }
 
-function decodeJPEGXR(module, bytes, expected) {
-  const size = sizeOfJPEGXR(bytes)
-  if (expected % (size.width * size.height) || expected > 4 * size.width * size.height) {
-    check('JPEG XR', size, 1, expected)
+/** Render some rows after others: the decoder has floats for all samples that it renders, and a PNG of them. */
+async function inBands(image, { width, height }, expected) {
+  let data
+  for (let top = 0; top < height; top += ROWS) {
+    const rows = Math.min(ROWS, height - top)
+    const size = (expected / height) * rows
+    if (height > ROWS) image.renderingRegion = { left: 0, top, width, height: rows }
+    // This frees what is rendered.
+    const band = await decodePNG(image.render().encodeToPng(), size)
+    if (height <= ROWS) return band
+    data ??= new band.data.constructor(expected)
+    data.set(band.data, top * (expected / height))
   }
-  const { bytes: out, width, height, pixelInfo } = module.decode(bytes)
-  const { channels, bitDepth, bgr, hasAlpha } = pixelInfo
-  // The decoder returns zeros for the plane of alpha.
-  if (hasAlpha) throw new RangeError('JPEG XR: alpha is not supported')
-  check('JPEG XR', { width, height }, channels, expected)
-  const Type = {
-    8: Uint8Array,
-    16: Uint16Array,
-    '16Float': globalThis.Float16Array,
-    '32Float': Float32Array,
-  }[bitDepth]
-  if (!Type) throw new RangeError(`JPEG XR: samples of ${bitDepth} bits are not supported here`)
-  const data = new Type(out.slice().buffer)
-  if (bgr) {
-    for (let i = 0; i < data.length; i += channels) [data[i], data[i + 2]] = [data[i + 2], data[i]]
-  }
-  return { data, width, height, samples: channels }
+  return { data }
 }
 
 function decodeWebP(module, bytes, expected, alpha) {
