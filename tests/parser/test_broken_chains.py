@@ -28,7 +28,7 @@ def write(path: Path, levels: tuple[int, ...], *, following: int | None, after: 
             tif.write(page, tile=(16, 16), subfiletype=kind, metadata=None, contiguous=False)
     data = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as tif:
-        last = tif.pages[after]
+        last = tif.pages[after].aspage()
         at = last.offset + 2 + 12 * len(last.tags)
         struct.pack_into("<I", data, at, last.offset if following is None else following)
     path.write_bytes(data)
