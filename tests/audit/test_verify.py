@@ -198,8 +198,14 @@ def test_a_lossy_strip_that_was_padded(tmp_path: Path, repo: str) -> None:
     """Its rows may differ by a few levels from those of the TIFF."""
     values = np.random.default_rng(1).integers(0, 60, (20, 32, 3)).astype(np.uint8)
     path = tmp_path / "a.tif"
-    subsampled = {"photometric": "ycbcr", "subsampling": (2, 2)}
-    tifffile.imwrite(path, values, compression="jpeg", rowsperstrip=16, **subsampled)
+    tifffile.imwrite(
+        path,
+        values,
+        photometric="ycbcr",
+        subsampling=(2, 2),
+        compression="jpeg",
+        rowsperstrip=16,
+    )
     publish([path], repo)
     report = verify(repo, sample=None, chunks=2)
     assert report.exit_status == 0
