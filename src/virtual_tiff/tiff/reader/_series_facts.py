@@ -124,8 +124,9 @@ _UNITS = {
     "lsm": {"t": "second"},
     "scanimage": {"t": "second", "z": "micrometer"},
     "mmstack": {"t": "millisecond", "z": "micrometer"},
-    "ndtiff": {"t": "millisecond", "z": "micrometer"},
 }
+#: Micrometres.
+_OF_AN_INCH = 25400.0
 
 
 def _measured(
@@ -141,6 +142,7 @@ def _measured(
     spacing = _by_resolution(found.keyframe, of_pyramid=len(plain.levels) > 1)
     if found.kind in _BY_RESOLUTION:
         return spacing
+    has_resolution = Tag.X_RESOLUTION in found.keyframe.tags
     units: dict[str, str] = found.coord_units
     with np.errstate(all="ignore"):  # of absurd resolutions
         scales = found.coord_scales
@@ -151,13 +153,18 @@ def _measured(
         # Where the format has no sizes of its own, tifffile takes the resolution.
         if known in _OF_RESOLUTION and found.kind != "nih":
             continue
-        if axis in "tzyx" and known is not None and 0 < value < math.inf:
-            spacing[axis] = Spacing(_rounded(value), known)
+        if axis not in "tzyx" or known is None or not 0 < value < math.inf:
+            continue
+        if axis in "yx" and not has_resolution and math.isclose(value, _OF_AN_INCH):
+            # tifffile takes the default of TIFF 6.0: a pixel to the inch.
+            continue
+        spacing[axis] = Spacing(_rounded(value), known)
     return spacing
 
 
 #: Series of pages without metadata of a format, whose spacing is their resolution.
 _BY_RESOLUTION = frozenset({"generic", "uniform", "shaped"})
+#: Units of lengths in tifffile that resolutions have; formats have others.
 _OF_RESOLUTION = frozenset({"centimeter", "inch"})
 #: ResolutionUnit; the inch is often that of a printer, except in pyramids, which are no prints.
 _INCH, _MICROMETER = 2, 5
@@ -213,8 +220,10 @@ def _named(found: tifffile.TiffPageSeries, plain: Series) -> tuple[Channel, ...]
 
 def _remarks(tif: tifffile.TiffFile, found: tifffile.TiffPageSeries) -> dict[str, Any]:
     """Return what is to be known of the pixels of some formats."""
-    if found.kind == "bif":
-        return {"notes": ("Neighbouring tiles of Ventana slides overlap; they are not stitched.",)}
+    if found.kind in ("bif", "trestle"):
+        return {"notes": ("Neighbouring tiles of this slide overlap; they are not stitched.",)}
+    if (tif.micromanager_metadata or {}).get("MajorVersion", 0) >= _NDTIFF:
+        return {"notes": ("Pages are in the order of the file: NDTiff.index is not read.",)}
     metadata = (tif.mdgel_metadata or {}) if found.kind == "mdgel" else {}
     if metadata.get("FileTag") not in (_SQUARE_ROOTS, _LINEAR) or "ScalePixel" not in metadata:
         return {}
@@ -224,6 +233,8 @@ def _remarks(tif: tifffile.TiffFile, found: tifffile.TiffPageSeries) -> dict[str
     return {"notes": (f"Values are square roots: intensity is {scale:.9g} times their square.",)}
 
 
+#: Version of Micro-Manager's files from which on an index beside the file has the order of pages.
+_NDTIFF = 2
 #: MD FileTag of Molecular Dynamics GEL files.
 _SQUARE_ROOTS, _LINEAR = 2, 128
 
