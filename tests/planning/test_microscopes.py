@@ -70,11 +70,71 @@ def test_stains_of_qptiff(tmp_path: Path) -> None:
     assert scales(root["0"]) == {"y": (0.5, "micrometer"), "x": (0.5, "micrometer")}
 
 
+def test_stains_without_a_name(tmp_path: Path) -> None:
+    """Those that have one keep it."""
+    path = tmp_path / "a.qptiff"
+    microscopes.qptiff(path)
+    path.write_bytes(path.read_bytes().replace(b"<Name>CD8</Name>", b"<Nope>CD8</Nope>"))
+    with numcodecs_names():
+        store = VirtualTIFF(ifd_layout="pages")(f"file://{path}", local_registry())
+        root: Any = zarr.open_group(store, mode="r", zarr_format=3)
+    channels = root["0"].attrs["ome"]["omero"]["channels"]
+    assert [one.get("label") for one in channels] == ["DAPI", None, "CD3"]
+    assert [one["color"] for one in channels] == ["0000FF", "FFFF00", "FF0000"]
+
+
+def test_the_summary_of_micro_manager(tmp_path: Path) -> None:
+    root = opened(tmp_path / "a.ome.tif", microscopes.micro_manager)
+    channels = root.attrs["ome"]["omero"]["channels"]
+    assert [(one["label"], one["color"]) for one in channels] == [
+        ("DAPI", "0000FF"),
+        ("Cy5", "FF0000"),
+    ]
+    assert scales(root) == {"y": (0.65, "micrometer"), "x": (0.65, "micrometer")}
+
+
 def test_colors_and_ranges_of_imagej(tmp_path: Path) -> None:
     root = opened(tmp_path / "a.tif", microscopes.imagej_colors)
     channels = root.attrs["ome"]["omero"]["channels"]
     assert [one["color"] for one in channels] == ["00FFFF", "FFFF00"]
     assert [(c["window"]["start"], c["window"]["end"]) for c in channels] == [(10, 900), (0, 4095)]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        # Of a single table or label tifffile makes no list.
+        ({"min": -1.5, "max": 3.25, "Labels": ["cell.tif"]}, ("cell.tif", "FFFFFF", -1.5, 3.25)),
+        ({"min": 0.0, "max": 0.0, "Labels": ["cell.tif"]}, ("cell.tif", "FFFFFF", 0.0, 1.0)),
+        ({"Ranges": (2.0, 4.0)}, (None, "FFFFFF", 2.0, 4.0)),
+    ],
+)
+def test_ranges_of_one_channel_of_imagej(
+    tmp_path: Path, metadata: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    def make(path: Path) -> None:
+        options: Any = {"imagej": True, "metadata": {"axes": "YX", **metadata}}
+        tifffile.imwrite(path, ramp(HEIGHT, WIDTH, dtype="float32"), **options)
+
+    (shown,) = opened(tmp_path / "a.tif", make).attrs["ome"]["omero"]["channels"]
+    window = shown["window"]
+    assert (shown.get("label"), shown["color"], window["start"], window["end"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "colors"), [("grayscale", ["FFFFFF"] * 2), ("color", ["FF0000", "00FF00"])]
+)
+def test_tables_of_imagej_in_grayscale(mode: str, colors: list[str], tmp_path: Path) -> None:
+    tables = [
+        np.eye(3, dtype=np.uint8)[i][:, None] * np.arange(256, dtype=np.uint8) for i in (0, 1)
+    ]
+
+    def make(path: Path) -> None:
+        metadata = {"axes": "CYX", "mode": mode, "LUTs": tables}
+        tifffile.imwrite(path, ramp(2, HEIGHT, WIDTH), imagej=True, metadata=metadata)
+
+    channels = opened(tmp_path / "a.tif", make).attrs["ome"]["omero"]["channels"]
+    assert [one["color"] for one in channels] == colors
 
 
 def test_gels(tmp_path: Path) -> None:
@@ -109,6 +169,22 @@ def test_restart_segments_of_ndpi(tmp_path: Path, at: int) -> None:
     assert flat.arrays["1"].shape == (3, 32, 64)
 
 
+def test_subsampled_segments_of_ndpi(tmp_path: Path) -> None:
+    """Pixels are those of each segment, as tifffile decodes large levels, and a note says so."""
+    path = tmp_path / "slide.ndpi"
+    microscopes.ndpi(path, subsampling="420")
+    store = VirtualTIFF()(f"file://{path}", local_registry())
+    with numcodecs_names(), tifffile.TiffFile(path) as tif:
+        array: Any = zarr.open_array(store, path="0", mode="r", zarr_format=3)
+        assert "segment" in array.attrs["notes"]
+        assert array.chunks == (3, 16, 32)
+        for segment, (_, _, y, x, _), _ in tif.pages.first.segments():
+            assert segment is not None
+            _, height, width, _ = segment.shape
+            found = array[:, y : y + height, x : x + width]
+            np.testing.assert_array_equal(np.moveaxis(found, 0, -1), segment[0])
+
+
 def test_segments_of_ndpi_that_are_no_grid(tmp_path: Path) -> None:
     """Segments of 40 columns of 64 end within the rows: the level is one chunk."""
     path = tmp_path / "slide.ndpi"
@@ -131,7 +207,11 @@ def test_plates(tmp_path: Path) -> None:
     assert plate["name"] == "screen"
     assert [well["path"] for well in plate["wells"]] == ["A/2", "C/5"]
     assert plate["field_count"] == 2
-    assert [one["path"] for one in root["A/2"].attrs["ome"]["well"]["images"]] == ["0", "1"]
+    assert plate["acquisitions"] == [{"id": 0, "name": "before"}, {"id": 1, "name": "after"}]
+    assert root["A/2"].attrs["ome"]["well"]["images"] == [
+        {"path": "0", "acquisition": 0},
+        {"path": "1", "acquisition": 1},
+    ]
     pages = ramp(3, HEIGHT, WIDTH)
     for i, place in enumerate(("A/2/0", "A/2/1", "C/5/0")):
         np.testing.assert_array_equal(root[f"{place}/image"][...], pages[i])
@@ -171,6 +251,33 @@ def test_times_of_planes(tmp_path: Path) -> None:
         )
 
     assert scales(opened(tmp_path / "a.ome.tif", make))["t"] == (250.166667, "millisecond")
+
+
+def test_resolutions_are_exact(tmp_path: Path) -> None:
+    """tifffile computes positions of pixels in single precision."""
+    root = opened(tmp_path / "a.tif", microscopes.generic_pyramid)
+    datasets = root.attrs["ome"]["multiscales"][0]["datasets"]
+    scale = [dataset["coordinateTransformations"][0]["scale"] for dataset in datasets]
+    assert scale == [[1.0, 0.5, 0.5], [1.0, 1.0, 1.0], [1.0, 2.0, 2.0]]
+
+
+def test_an_image_whose_planes_are_nowhere_declared(tmp_path: Path) -> None:
+    """Pages of the size of the one image of the OME-XML are of that size in the specimen too."""
+
+    def make(path: Path) -> None:
+        sizes = 'PhysicalSizeX="0.5" PhysicalSizeY="0.25" PhysicalSizeYUnit="micron"'
+        text = microscopes.OME.format(
+            f'<Image ID="Image:0" Name="cell"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" '
+            f'Type="uint16" SizeX="{WIDTH}" SizeY="{HEIGHT}" SizeC="1" SizeZ="3" SizeT="1" '
+            f"{sizes}/></Image>"
+        )
+        options: Any = {"photometric": "minisblack", "metadata": None}
+        tifffile.imwrite(path, ramp(3, HEIGHT, WIDTH), description=text, **options)
+
+    root = opened(tmp_path / "a.ome.tif", make)
+    assert scales(root) == {"y": (0.25, "micrometer"), "x": (0.5, "micrometer")}
+    assert root.attrs["ome"]["multiscales"][0]["name"] == "cell"
+    assert "<OME" in str(root["OME/METADATA.ome.xml"][()])
 
 
 def test_a_slide_of_too_many_channels(tmp_path: Path) -> None:

@@ -1,7 +1,14 @@
 // Sizes in the headers of image streams, read before a decoder allocates anything by them.
 
-const text = (bytes, at, length) => String.fromCharCode(...bytes.subarray(at, at + length))
-const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+export const text = (bytes, at, length) => String.fromCharCode(...bytes.subarray(at, at + length))
+export const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+/** Refuse an image whose samples are not those of the chunk. */
+export function check(name, { width, height }, samples, expected) {
+  if (width * height * samples !== expected) {
+    throw new RangeError(`${name}: ${height} × ${width} × ${samples} samples for a chunk of ${expected}`)
+  }
+}
 
 /** Contents of boxes of ISO media files with one of some types. */
 function* boxes(bytes, types) {
@@ -20,7 +27,8 @@ function* boxes(bytes, types) {
 /**
  * SIZ of a JPEG 2000 codestream (ITU-T T.800 section A.5.1), bare or in a JP2 file.
  *
- * `componentsAt`: where its first component is, of three bytes: sign and depth, and two factors.
+ * `stream`: the codestream. `componentsAt`: where its first component is in `bytes`, of three bytes: sign and depth, and
+ * two factors.
  */
 export function sizeOfJPEG2000(bytes) {
   const bare = bytes[0] === 0xff && bytes[1] === 0x4f
@@ -31,7 +39,7 @@ export function sizeOfJPEG2000(bytes) {
   const view = viewOf(stream)
   const [x1, y1, x0, y0] = [8, 12, 16, 20].map((at) => view.getUint32(at))
   const componentsAt = stream.byteOffset - bytes.byteOffset + 42
-  return { width: x1 - x0, height: y1 - y0, samples: view.getUint16(40), componentsAt }
+  return { width: x1 - x0, height: y1 - y0, samples: view.getUint16(40), componentsAt, stream }
 }
 
 /** Size of a WebP image (RFC 9649). */
@@ -57,27 +65,6 @@ export function sizeOfWebP(bytes) {
     default:
       throw new Error('WebP: unknown chunk')
   }
-}
-
-/** Size of a JPEG XR image (ITU-T T.832 sections A.7 and 8.3), from its codestream. */
-export function sizeOfJPEGXR(bytes) {
-  const view = viewOf(bytes)
-  if (bytes.length < 8 || view.getUint16(0, true) !== 0x4949 || bytes[2] !== 0xbc) {
-    throw new Error('JPEG XR: no JPEG XR stream')
-  }
-  const directory = view.getUint32(4, true)
-  let at = null
-  for (let i = 0; i < view.getUint16(directory, true); i++) {
-    const entry = directory + 2 + 12 * i
-    // IMAGE_OFFSET
-    if (view.getUint16(entry, true) === 0xbcc0) at = view.getUint32(entry + 8, true)
-  }
-  if (at === null || text(bytes, at, 7) !== 'WMPHOTO') throw new Error('JPEG XR: no codestream')
-  const short = (bytes[at + 10] & 0x80) !== 0
-  const [width, height] = short
-    ? [view.getUint16(at + 12), view.getUint16(at + 14)]
-    : [view.getUint32(at + 12), view.getUint32(at + 16)]
-  return { width: width + 1, height: height + 1 }
 }
 
 class LowBitsFirst {
@@ -131,13 +118,32 @@ export function sizeOfJPEGXL(bytes) {
       throw new Error('JPEG XL: an image with an orientation, a preview or an animation')
     }
   }
-  const float = bits.u(1) === 1
-  const depth = float ? bits.u32([32, 0], [16, 0], [24, 0], [1, 6]) : bits.u32([8, 0], [10, 0], [12, 0], [1, 6])
-  if (float) bits.u(4)
+  const { float, depth } = bitDepth(bits)
   bits.u(1)
-  // What describes extra channels comes first.
   const extra = bits.u32([0, 0], [1, 0], [2, 4], [1, 12])
-  return { ...size, depth, float, xyb: extra > 0 || bits.u(1) === 1 }
+  for (let n = 0; n < extra; n++) {
+    if (!skippedExtra(bits)) return { ...size, depth, float, xyb: true }
+  }
+  return { ...size, depth, float, xyb: bits.u(1) === 1 }
+}
+
+function bitDepth(bits) {
+  if (bits.u(1) === 0) return { float: false, depth: bits.u32([8, 0], [10, 0], [12, 0], [1, 6]) }
+  const depth = bits.u32([32, 0], [16, 0], [24, 0], [1, 6])
+  bits.u(4)
+  return { float: true, depth }
+}
+
+/** Skip what describes an extra channel (section A.9); false if that is not alpha or depth, whose fields end here. */
+function skippedExtra(bits) {
+  if (bits.u(1)) return true
+  const kind = bits.u32([0, 0], [1, 0], [2, 4], [18, 6])
+  bitDepth(bits)
+  bits.u32([0, 0], [3, 0], [4, 0], [1, 3])
+  const name = bits.u32([0, 0], [0, 4], [16, 5], [48, 10])
+  for (let n = 0; n < name; n++) bits.u(8)
+  if (kind === 0) bits.u(1)
+  return kind < 2
 }
 
 /**

@@ -3,7 +3,9 @@
 
 import { contained, located, readModule } from '#platform'
 import { base64 } from './chain.js'
-import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfJPEGXR, sizeOfLERC, sizeOfWebP } from './headers.js'
+import { check, sizeOfJPEGXL, sizeOfLERC, sizeOfWebP } from './headers.js'
+import { decodeJPEG2000 } from './jpeg2000/index.js'
+import { decodeJPEGXR } from './jpegxr.js'
 import { once } from './once.js'
 import { decodePNG } from './png.js'
 
@@ -18,13 +20,13 @@ const FILES = {
 /** Memory of an instance that is not kept. */
 const LARGE = 64 * 1024 * 1024
 
-const ONE_PIXEL = 'UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=='
+/** Rows of JPEG XL that are rendered together: a multiple of all sides of its groups but the largest. */
+const ROWS = 512
 
-function check(name, { width, height }, samples, expected) {
-  if (width * height * samples !== expected) {
-    throw new RangeError(`${name}: ${height} × ${width} × ${samples} samples for a chunk of ${expected}`)
-  }
-}
+/** Bytes of a stream that are passed on together. */
+const PIECE = 2 ** 20
+
+const ONE_PIXEL = 'UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=='
 
 /**
  * Decoders whose modules come from where `locate` says.
@@ -96,36 +98,6 @@ function inFreshAfterFailure(name, load, decode) {
   }
 }
 
-const SIGNED = 128
-
-function decodeJPEG2000(module, bytes, expected) {
-  const size = sizeOfJPEG2000(bytes)
-  check('JPEG 2000', size, size.samples, expected)
-  const types = Array.from({ length: size.samples }, (_, n) => size.componentsAt + 3 * n)
-  if (types.some((at) => bytes[at] !== bytes[types[0]])) throw new RangeError('JPEG 2000: components of several types')
-  const [bits, signed] = [(bytes[types[0]] & 127) + 1, bytes[types[0]] & SIGNED]
-  if (bits > 16) throw new RangeError(`JPEG 2000: samples of ${bits} bits`)
-  // The decoder fails for two, four and more.
-  if (![1, 3].includes(size.samples)) throw new RangeError(`JPEG 2000: ${size.samples} samples a pixel are not supported`)
-  const decoder = new module.J2KDecoder()
-  try {
-    const encoded = decoder.getEncodedBuffer(bytes.length)
-    encoded.set(bytes)
-    // It returns zeros for negative bytes. Without a sign, the same samples are larger by half of their range.
-    const shifted = signed && bits <= 8
-    if (shifted) for (const at of types) encoded[at] &= ~SIGNED
-    decoder.decode()
-    const { width, height, componentCount } = decoder.getFrameInfo()
-    check('JPEG 2000', { width, height }, componentCount, expected)
-    const Type = bits > 8 ? (signed ? Int16Array : Uint16Array) : signed ? Int8Array : Uint8Array
-    const data = new Type(decoder.getDecodedBuffer().slice().buffer)
-    if (shifted) for (let i = 0; i < data.length; i++) data[i] -= 2 ** (bits - 1)
-    return { data, width, height, samples: componentCount }
-  } finally {
-    decoder.delete()
-  }
-}
-
 async function decodeJPEGXL({ JxlImage }, bytes, expected) {
   const { depth, float, xyb, ...size } = sizeOfJPEGXL(bytes)
   if (float || (depth !== 8 && depth !== 16)) {
@@ -138,12 +110,11 @@ async function decodeJPEGXL({ JxlImage }, bytes, expected) {
   // The decoder returns other samples.
   if (size.height === 1 && xyb) throw new RangeError('JPEG XL: lossy images of one row are not supported')
   const image = new JxlImage()
-  let png
   try {
-    image.feedBytes(bytes)
+    for (let at = 0; at < bytes.length; at += PIECE) image.feedBytes(bytes.subarray(at, at + PIECE))
     // An image that is not loaded would be rendered without what is missing.
     if (!image.tryInit() || !image.loaded) throw new Error('JPEG XL: the stream ends early')
-    png = image.render().encodeToPng()
+    return await inBands(image, size, expected)
   } finally {
     try {
       image.free()
@@ -151,31 +122,22 @@ async function decodeJPEGXL({ JxlImage }, bytes, expected) {
       // After an error inside, it is still borrowed.
     }
   }
-  return decodePNG(png, expected)
 }
 
-function decodeJPEGXR(module, bytes, expected) {
-  const size = sizeOfJPEGXR(bytes)
-  if (expected % (size.width * size.height) || expected > 4 * size.width * size.height) {
-    check('JPEG XR', size, 1, expected)
+/** Render some rows after others: the decoder has floats for all samples that it renders, and a PNG of them. */
+async function inBands(image, { width, height }, expected) {
+  let data
+  for (let top = 0; top < height; top += ROWS) {
+    const rows = Math.min(ROWS, height - top)
+    const size = (expected / height) * rows
+    if (height > ROWS) image.renderingRegion = { left: 0, top, width, height: rows }
+    // This frees what is rendered.
+    const band = await decodePNG(image.render().encodeToPng(), size)
+    if (height <= ROWS) return band
+    data ??= new band.data.constructor(expected)
+    data.set(band.data, top * (expected / height))
   }
-  const { bytes: out, width, height, pixelInfo } = module.decode(bytes)
-  const { channels, bitDepth, bgr, hasAlpha } = pixelInfo
-  // The decoder returns zeros for the plane of alpha.
-  if (hasAlpha) throw new RangeError('JPEG XR: alpha is not supported')
-  check('JPEG XR', { width, height }, channels, expected)
-  const Type = {
-    8: Uint8Array,
-    16: Uint16Array,
-    '16Float': globalThis.Float16Array,
-    '32Float': Float32Array,
-  }[bitDepth]
-  if (!Type) throw new RangeError(`JPEG XR: samples of ${bitDepth} bits are not supported here`)
-  const data = new Type(out.slice().buffer)
-  if (bgr) {
-    for (let i = 0; i < data.length; i += channels) [data[i], data[i + 2]] = [data[i + 2], data[i]]
-  }
-  return { data, width, height, samples: channels }
+  return { data }
 }
 
 function decodeWebP(module, bytes, expected, alpha) {

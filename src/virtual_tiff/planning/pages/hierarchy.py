@@ -39,9 +39,9 @@ from virtual_tiff.planning.variables import (
     positions,
     scalar_text,
 )
-from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, walk_ifds
-from virtual_tiff.tiff.series import Channel, IFDPath, Series, Well
+from virtual_tiff.tiff.ome_xml import ome_xml_of
+from virtual_tiff.tiff.series import SLIDES, Channel, IFDPath, Series, Well
 
 #: Name of the array of every image.
 NAME = "image"
@@ -94,9 +94,9 @@ def plan_pages(
             )
     directories = {directory.index: directory for directory in walk_ifds(header.ifds)}
     pages = Pages(header.source, directories, options.image, copies or {}, options.check)
-    series = [one if one.name else replace(one, name=_file_name(header)) for one in series]
+    series = [replace(one, name=_name(one, header)) for one in series]
     groups = [_group(one, pages.levels(one), options) for one in series]
-    text = _ome_xml(header, series)
+    text = _ome_xml(header)
     wells = [one.well for one in series if one.well is not None]
     if len(wells) == len(series) and len(set(wells)) == len(wells) and _one_plate(wells):
         return _plate(wells, groups, text)
@@ -112,19 +112,19 @@ def plan_pages(
     return GroupPlan(groups={**children, OME: ome}, attributes=collection_attributes())
 
 
-def _file_name(header: Header) -> str:
-    """Return the name of the file without its folders."""
-    return unquote(header.source.url).rpartition("/")[2]
+def _name(series: Series, header: Header) -> str:
+    """Return the name of an image: that of the file, without folders, if it has none of its own.
+
+    tifffile has one word for the pyramids of all slides.
+    """
+    own = "" if series.kind in SLIDES and series.name == "Baseline" else series.name
+    return own or unquote(header.source.url).rpartition("/")[2]
 
 
-def _ome_xml(header: Header, series: Sequence[Series]) -> dict[str, ArrayPlan]:
+def _ome_xml(header: Header) -> dict[str, ArrayPlan]:
     """Return the whole OME-XML of the file as an array, if it has any."""
-    text = header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION)
-    if not isinstance(text, str) or not any(one.kind in ("ome", "mmstack") for one in series):
-        return {}
-    if "<OME" not in text:
-        return {}
-    return {METADATA: scalar_text(redacted_links(text))}
+    text = ome_xml_of(header)
+    return {} if text is None else {METADATA: scalar_text(redacted_links(text))}
 
 
 def _one_plate(wells: Sequence[Well]) -> bool:
@@ -135,16 +135,17 @@ def _plate(
     wells: Sequence[Well], groups: Sequence[GroupPlan], text: Mapping[str, ArrayPlan]
 ) -> GroupPlan:
     """Put images into groups of their wells: `A/1/0` is the first field of the first well."""
-    rows: dict[str, dict[str, dict[int, GroupPlan]]] = {}
-    for well, group in zip(wells, groups, strict=True):
+    rows: dict[str, dict[str, list[tuple[Well, GroupPlan]]]] = {}
+    by_field = sorted(zip(wells, groups, strict=True), key=lambda one: one[0].field)
+    for well, group in by_field:
         row = rows.setdefault(row_name(well.row), {})
-        row.setdefault(str(well.column + 1), {})[well.field] = group
+        row.setdefault(str(well.column + 1), []).append((well, group))
     children = {
         name: GroupPlan(
             groups={
                 column: GroupPlan(
-                    groups={str(i): fields[i] for i in sorted(fields)},
-                    attributes=well_attributes(sorted(fields)),
+                    groups={str(well.field): group for well, group in fields},
+                    attributes=well_attributes([well for well, _ in fields]),
                 )
                 for column, fields in columns.items()
             }

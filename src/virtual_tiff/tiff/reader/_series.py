@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
@@ -21,13 +22,23 @@ from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFErro
 from virtual_tiff.storage.byte_source import SMALL_BLOCK, ByteSource
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
-from virtual_tiff.tiff.ome_xml import OMEImage, check_ome_xml, is_ome_xml, parse_ome_xml
+from virtual_tiff.tiff.ome_xml import (
+    OMEImage,
+    check_ome_xml,
+    name_in_document,
+    ome_xml_of,
+    parse_ome_xml,
+)
 from virtual_tiff.tiff.reader._series_facts import described, matched
 from virtual_tiff.tiff.reader._tifffile import TIFFFILE_ERRORS, open_with_tifffile
 from virtual_tiff.tiff.series import IFDPath, Level, Series
 
 #: Pages of all images of a file, missing ones included.
 MAX_PAGES = 2**20
+#: Tag of the INI text of Olympus SIS, and the numbers in it by which tifffile allocates: channels,
+#: which are pages, and images of a series.
+_SIS_INI = 33471
+_COUNTS = re.compile(rb"^\s*(?:Band|Count)\s*=\s*\+?(\d+)", re.MULTILINE)
 #: Formats whose pages are not images, or whose metadata is not bounded.
 _REFUSED = frozenset({"flimage"})
 
@@ -53,11 +64,11 @@ async def read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
 def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
     url = header.source.url
     try:
-        text = header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION)
-        if isinstance(text, str) and is_ome_xml(text):
-            check_ome_xml(text, source.budget)
         # OME-XML has names of files without folders.
         name = unquote(url).rpartition("/")[2]
+        if (text := ome_xml_of(header)) is not None:
+            check_ome_xml(text, source.budget)
+            name = name_in_document(text, name)
         with open_with_tifffile(source, name=name, block_size=SMALL_BLOCK) as tif:
             _check_kind(tif.flags)
             images = _ome_images(tif, header) if tif.is_ome else ()
@@ -65,6 +76,8 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
                 _check_mmstack(tif)
             if tif.is_scn:
                 _check_scn(tif.scn_metadata or "")
+            if tif.is_sis:
+                _check_sis(tif)
             found = _whole_pyramids(list(tif.series(squeeze=False)))
             if source.failure is not None:
                 # tifffile may have ignored what could not be read.
@@ -174,6 +187,19 @@ def _check_scn(text: str) -> None:
         raise _too_many(pages)
 
 
+def _check_sis(tif: tifffile.TiffFile) -> None:
+    """Limit the numbers in the INI text of Olympus SIS, for which lists are made."""
+    tag = tif.pages.first.tags.get(_SIS_INI)
+    if tag is None:
+        return
+    tif.filehandle.seek(tag.valueoffset)
+    # tifffile decodes the value when it is asked for.
+    text: bytes = tif.filehandle.read(tag.count)
+    claimed = max((int(digits[:20]) for digits in _COUNTS.findall(text)), default=0)
+    if claimed > (pages := len(tif.pages)):
+        raise _unknown(f"the metadata declares {claimed} channels or images of {pages} pages")
+
+
 # -- after calling tifffile ----------------------------------------------------------------
 
 
@@ -269,7 +295,8 @@ def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, 
     sizes: dict[str, int] = {}
     for code, size in sized[:split]:
         if size > 1:
-            name = _name(code)
+            # Pages of Zeiss LSM along `P` are positions, not phases.
+            name = "r" if found.kind == "lsm" and code == "P" else _name(code)
             sizes[f"{name}_{len(sizes)}" if name in sizes else name] = size
     # Image viewers call samples channels, unless the pages are channels already.
     samples = _name(within[0]) if within else "band"
