@@ -18,6 +18,8 @@ from tests.helpers.paged import HEIGHT, WIDTH, ramp
 
 type Make = Callable[[Path], None]
 
+#: A document of OME-XML, to be filled in.
+OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{}</OME>'
 _LSM, _UIC1, _UIC2, _UIC3 = 34412, 33628, 33629, 33630
 _GEL, _SEM, _FEI = 33445, 34118, 34682
 
@@ -193,7 +195,7 @@ def generic_pyramid(path: Path) -> None:
 
 
 def plate(path: Path) -> None:
-    """Write two wells, one of two fields, as one OME-TIFF."""
+    """Write two wells, one of two fields in two runs, as one OME-TIFF."""
     images = "".join(
         f'<Image ID="Image:{i}"><Pixels ID="Pixels:{i}" DimensionOrder="XYCZT" Type="uint16" '
         f'SizeX="{WIDTH}" SizeY="{HEIGHT}" SizeC="1" SizeZ="1" SizeT="1">'
@@ -208,10 +210,14 @@ def plate(path: Path) -> None:
         )
         return f'<Well ID="Well:{row}{column}" Row="{row}" Column="{column}">{samples}</Well>'
 
-    text = (
-        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
-        f'<Plate ID="Plate:0" Name="screen">{well(0, 1, 0, 1)}{well(2, 4, 2)}</Plate>{images}</OME>'
+    runs = "".join(
+        f'<PlateAcquisition ID="PlateAcquisition:{i}" Name="{name}">'
+        + "".join(f'<WellSampleRef ID="WellSample:{field}"/>' for field in fields)
+        + "</PlateAcquisition>"
+        for i, (name, fields) in enumerate({"before": (0, 2), "after": (1,)}.items())
     )
+    wells = well(0, 1, 0, 1) + well(2, 4, 2)
+    text = OME.format(f'<Plate ID="Plate:0" Name="screen">{wells}{runs}</Plate>{images}')
     _pages(path, list(ramp(3, HEIGHT, WIDTH)), {"description": text})
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tests.helpers.ifd import make_ifd
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
 from virtual_tiff.planning.encoding import chunk_grid as module
-from virtual_tiff.planning.encoding.chunk_grid import ChunkGrid, chunk_grid
+from virtual_tiff.planning.encoding.chunk_grid import ChunkGrid, SegmentFacts, chunk_grid
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
@@ -38,7 +38,8 @@ def grid_of(
     ifd: ImageFileDirectory, *, size: int = 10**6, row: int = ROW, compressed: bool = False
 ) -> ChunkGrid:
     """Lay the grid, as the planning does."""
-    return chunk_grid(ifd, file_size=size, row_bytes=row, compressed=compressed)
+    facts = SegmentFacts(file_size=size, row_bytes=row, compressed=compressed)
+    return chunk_grid(ifd, facts)
 
 
 # --- uncompressed strips ----------------------------------------------------------------------

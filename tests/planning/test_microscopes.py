@@ -77,6 +77,43 @@ def test_colors_and_ranges_of_imagej(tmp_path: Path) -> None:
     assert [(c["window"]["start"], c["window"]["end"]) for c in channels] == [(10, 900), (0, 4095)]
 
 
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        # Of a single table or label tifffile makes no list.
+        ({"min": -1.5, "max": 3.25, "Labels": ["cell.tif"]}, ("cell.tif", "FFFFFF", -1.5, 3.25)),
+        ({"min": 0.0, "max": 0.0, "Labels": ["cell.tif"]}, ("cell.tif", "FFFFFF", 0.0, 1.0)),
+        ({"Ranges": (2.0, 4.0)}, (None, "FFFFFF", 2.0, 4.0)),
+    ],
+)
+def test_ranges_of_one_channel_of_imagej(
+    tmp_path: Path, metadata: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    def make(path: Path) -> None:
+        options: Any = {"imagej": True, "metadata": {"axes": "YX", **metadata}}
+        tifffile.imwrite(path, ramp(HEIGHT, WIDTH, dtype="float32"), **options)
+
+    (shown,) = opened(tmp_path / "a.tif", make).attrs["ome"]["omero"]["channels"]
+    window = shown["window"]
+    assert (shown.get("label"), shown["color"], window["start"], window["end"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "colors"), [("grayscale", ["FFFFFF"] * 2), ("color", ["FF0000", "00FF00"])]
+)
+def test_tables_of_imagej_in_grayscale(mode: str, colors: list[str], tmp_path: Path) -> None:
+    tables = [
+        np.eye(3, dtype=np.uint8)[i][:, None] * np.arange(256, dtype=np.uint8) for i in (0, 1)
+    ]
+
+    def make(path: Path) -> None:
+        metadata = {"axes": "CYX", "mode": mode, "LUTs": tables}
+        tifffile.imwrite(path, ramp(2, HEIGHT, WIDTH), imagej=True, metadata=metadata)
+
+    channels = opened(tmp_path / "a.tif", make).attrs["ome"]["omero"]["channels"]
+    assert [one["color"] for one in channels] == colors
+
+
 def test_gels(tmp_path: Path) -> None:
     """Values are those of the file; attributes say what they mean."""
     linear = opened(tmp_path / "linear.gel", lambda path: microscopes.gel(path, tag=128))["image"]
@@ -131,7 +168,11 @@ def test_plates(tmp_path: Path) -> None:
     assert plate["name"] == "screen"
     assert [well["path"] for well in plate["wells"]] == ["A/2", "C/5"]
     assert plate["field_count"] == 2
-    assert [one["path"] for one in root["A/2"].attrs["ome"]["well"]["images"]] == ["0", "1"]
+    assert plate["acquisitions"] == [{"id": 0, "name": "before"}, {"id": 1, "name": "after"}]
+    assert root["A/2"].attrs["ome"]["well"]["images"] == [
+        {"path": "0", "acquisition": 0},
+        {"path": "1", "acquisition": 1},
+    ]
     pages = ramp(3, HEIGHT, WIDTH)
     for i, place in enumerate(("A/2/0", "A/2/1", "C/5/0")):
         np.testing.assert_array_equal(root[f"{place}/image"][...], pages[i])
@@ -171,6 +212,33 @@ def test_times_of_planes(tmp_path: Path) -> None:
         )
 
     assert scales(opened(tmp_path / "a.ome.tif", make))["t"] == (250.166667, "millisecond")
+
+
+def test_resolutions_are_exact(tmp_path: Path) -> None:
+    """tifffile computes positions of pixels in single precision."""
+    root = opened(tmp_path / "a.tif", microscopes.generic_pyramid)
+    datasets = root.attrs["ome"]["multiscales"][0]["datasets"]
+    scale = [dataset["coordinateTransformations"][0]["scale"] for dataset in datasets]
+    assert scale == [[1.0, 0.5, 0.5], [1.0, 1.0, 1.0], [1.0, 2.0, 2.0]]
+
+
+def test_an_image_whose_planes_are_nowhere_declared(tmp_path: Path) -> None:
+    """Pages of the size of the one image of the OME-XML are of that size in the specimen too."""
+
+    def make(path: Path) -> None:
+        sizes = 'PhysicalSizeX="0.5" PhysicalSizeY="0.25" PhysicalSizeYUnit="micron"'
+        text = microscopes.OME.format(
+            f'<Image ID="Image:0" Name="cell"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" '
+            f'Type="uint16" SizeX="{WIDTH}" SizeY="{HEIGHT}" SizeC="1" SizeZ="3" SizeT="1" '
+            f"{sizes}/></Image>"
+        )
+        options: Any = {"photometric": "minisblack", "metadata": None}
+        tifffile.imwrite(path, ramp(3, HEIGHT, WIDTH), description=text, **options)
+
+    root = opened(tmp_path / "a.ome.tif", make)
+    assert scales(root) == {"y": (0.25, "micrometer"), "x": (0.5, "micrometer")}
+    assert root.attrs["ome"]["multiscales"][0]["name"] == "cell"
+    assert "<OME" in str(root["OME/METADATA.ome.xml"][()])
 
 
 def test_a_slide_of_too_many_channels(tmp_path: Path) -> None:

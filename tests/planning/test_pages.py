@@ -445,6 +445,36 @@ def test_samples_are_no_channels_of_the_metadata(tmp_path: Path) -> None:
     assert (shown["label"], shown["color"]) == ("brightfield", "FFFFFF")
 
 
+def test_other_samples_than_colors_are_not_shown_at_first(tmp_path: Path) -> None:
+    path = tmp_path / "alpha.tif"
+    pixels = ramp(HEIGHT, WIDTH, 5, dtype="uint8")
+    options: dict[str, Any] = {"photometric": "rgb", "extrasamples": ["unassalpha", "unspecified"]}
+    tifffile.imwrite(path, pixels, metadata=None, **options)
+    channels = ome_of(open_pages(path))["omero"]["channels"]
+    assert [one.get("label") for one in channels] == ["red", "green", "blue", "alpha", None]
+    assert [one["active"] for one in channels] == [True, True, True, False, False]
+    assert [one["color"] for one in channels[:3]] == ["FF0000", "00FF00", "0000FF"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "channel", "end"),
+    [
+        ("float32", {"Name": ["CD3", "CD8"]}, 1.0),
+        ("uint16", {"Fluor": ["CD3", "CD8"]}, 65535),
+        ("bool", {"Name": ["CD3", "CD8"]}, 1),
+    ],
+)
+def test_names_of_channels_reach_viewers(
+    dtype: str, channel: dict[str, list[str]], end: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "names.ome.tif"
+    metadata = {"axes": "CYX", "Channel": channel}
+    tifffile.imwrite(path, ramp(2, HEIGHT, WIDTH, dtype=dtype), metadata=metadata)
+    channels = ome_of(open_pages(path))["omero"]["channels"]
+    assert [one["label"] for one in channels] == ["CD3", "CD8"]
+    assert {(one["window"]["start"], one["window"]["end"]) for one in channels} == {(0, end)}
+
+
 def test_channels_without_names(tmp_path: Path) -> None:
     path = tmp_path / "unnamed.ome.tif"
     PAGED["ome-tczyx"](path)
@@ -758,6 +788,8 @@ def test_a_file_is_known_by_its_name_or_uuid(tmp_path: Path) -> None:
         ome_text(planes=_ELSEWHERE.format(0, "renamed")).replace(
             "<OME ", '<OME UUID="urn:uuid:0" '
         ),
+        # No UUID of its own, but one file alone.
+        ome_text(planes=_ELSEWHERE.format(0, "renamed")),
     ):
         path = tmp_path / "known.ome.tif"
         tifffile.imwrite(path, ramp(HEIGHT, WIDTH), description=text, metadata=None)

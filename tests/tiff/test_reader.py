@@ -112,6 +112,19 @@ def test_directories_between_planes_are_read_in_small_blocks() -> None:
     assert len(beyond) <= 66
 
 
+def test_small_pages_one_after_the_other_cost_few_requests() -> None:
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as tif:
+        for _ in range(2000):
+            tif.write(np.zeros((32, 32), "u2"), metadata=None, contiguous=False)
+    store, registry, _ = recording(file.getvalue())
+    header, _ = asyncio.run(read_header(MEMORY_URL, registry))
+    assert len(header.ifds) == 2000
+    spans = [span for _, span in store.requests if span is not None]
+    assert len(spans) <= 10
+    assert sum(end - start for start, end in spans) < 1.2 * len(file.getvalue())
+
+
 def test_the_chain_is_followed_to_the_directory_that_is_needed() -> None:
     store, registry, _ = recording(spread(60))
     asyncio.run(read_header(MEMORY_URL, registry, only=0))

@@ -23,7 +23,6 @@ from virtual_tiff.inventory.pages import (
     NO_ORDER,
     NOT_TAKEN,
     PageImage,
-    ome_xml_of,
     page_images,
     places_in_set,
 )
@@ -39,6 +38,7 @@ from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.tiff.gdal_metadata import parse_gdal_metadata
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
 from virtual_tiff.tiff.ome_companion import companion_of
+from virtual_tiff.tiff.ome_xml import ome_xml_of
 from virtual_tiff.tiff.reader import Following, find_following, header_of
 from virtual_tiff.tiff.relations import relate
 

@@ -12,11 +12,10 @@ from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.pages.hierarchy import NAME
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.storage.budget import Budget
-from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
 from virtual_tiff.tiff.ome_companion import as_own
 from virtual_tiff.tiff.ome_places import places_of_planes
-from virtual_tiff.tiff.ome_xml import check_ome_xml, is_ome_xml, parse_ome_xml
+from virtual_tiff.tiff.ome_xml import check_ome_xml, name_in_document, ome_xml_of, parse_ome_xml
 from virtual_tiff.tiff.series import Channel, IFDPath, Series, Spacing
 
 NOT_TAKEN = (
@@ -168,12 +167,6 @@ def page_images(
     return found
 
 
-def ome_xml_of(header: Header) -> str | None:
-    """Return the OME-XML of a file; `None` if it has none."""
-    text = header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION)
-    return text if isinstance(text, str) and is_ome_xml(text) else None
-
-
 def places_in_set(
     header: Header, budget: Budget, companion: bytes | None = None
 ) -> dict[IFDPath, PageFacts]:
@@ -190,6 +183,7 @@ def places_in_set(
         check_ome_xml(companion.decode(errors="replace"), budget)
         text = as_own(companion, text)
     check_ome_xml(text, budget)
+    name = name_in_document(text, name)
     images = parse_ome_xml(text, name)
     if companion is None and not any(image.elsewhere for image in images):
         return {}

@@ -110,11 +110,11 @@ class Axes:
         return (y, x, plane) if self.last else (plane, y, x)
 
     def arrange_grid(self, grid: NDArray[Any]) -> NDArray[Any]:
-        """Put an array of shape `(planes, y, x)` in order."""
+        """Put an array of shape `(…, planes, y, x)` in order."""
         if self.are_two:
-            first: NDArray[Any] = grid[0]
+            first: NDArray[Any] = grid[..., 0, :, :]
             return first
         if not self.last:
             return grid
-        moved: NDArray[Any] = np.moveaxis(grid, 0, -1)
+        moved: NDArray[Any] = np.moveaxis(grid, -3, -1)
         return moved

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from virtual_tiff.choices import BandAxis, ComplexIntegers
-from virtual_tiff.errors import InvalidOptionError, UnsupportedTIFFError
+from virtual_tiff.errors import InvalidOptionError, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import list_of_bands
 from virtual_tiff.planning.axes import Axes
-from virtual_tiff.planning.encoding.chunk_grid import ChunkGrid, chunk_grid
+from virtual_tiff.planning.encoding.chunk_grid import (
+    ChunkGrid,
+    SegmentFacts,
+    chunk_grid,
+    chunk_grids,
+)
 from virtual_tiff.planning.encoding.codec_chain import (
     codec_chain,
     inspection,
@@ -28,6 +34,7 @@ from virtual_tiff.planning.encoding.data_type import (
 )
 from virtual_tiff.planning.encoding.image_codecs import CCITT, is_fax_2d, whole_stream
 from virtual_tiff.planning.plan import ArrayPlan, Codec, PartialSegment
+from virtual_tiff.planning.stacks import StackReferences
 from virtual_tiff.storage.source import Source
 from virtual_tiff.tags import (
     Compression,
@@ -63,24 +70,42 @@ class ImageOptions:
     complex_integers: ComplexIntegers = "raise"
 
 
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """How the segments of an image are decoded and put in order."""
+
+    directory: ImageFileDirectory
+    axes: Axes
+    sample: SampleType
+
+    @classmethod
+    def of(cls, directory: ImageFileDirectory, source: Source, options: ImageOptions) -> _Image:
+        if directory.compression == Compression.OLD_JPEG:
+            directory = whole_stream(directory, source.size)
+        axes = Axes.of(directory, options.band_axis, options.bands)
+        if options.complex_integers == "parts" and _is_complex_integer(directory):
+            directory, axes = _parts(directory), Axes.of_parts()
+        return cls(directory, axes, sample_type(directory))
+
+    def facts(self, source: Source, options: ImageOptions) -> SegmentFacts:
+        """Return what its chunk grid depends on."""
+        columns = self.directory.segment_shape[1]
+        return SegmentFacts(
+            file_size=source.size,
+            row_bytes=self.sample.row_bytes(columns * self.directory.samples_per_segment),
+            compressed=is_compressed(self.directory),
+            merge_strips=options.merge_strips,
+            # Decoders stop at the end of the data, and what they decode is inspected.
+            clipped=is_cheap_to_inspect(self.directory, source.size),
+        )
+
+
 def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOptions) -> ArrayPlan:
     """Plan the array of one image."""
-    if directory.compression == Compression.OLD_JPEG:
-        directory = whole_stream(directory, source.size)
-    axes = Axes.of(directory, options.band_axis, options.bands)
-    if options.complex_integers == "parts" and _is_complex_integer(directory):
-        directory, axes = _parts(directory), Axes.of_parts()
-    sample = sample_type(directory)
+    image = _Image.of(directory, source, options)
+    directory, axes, sample = image.directory, image.axes, image.sample
     codecs = _codecs(directory, sample, bands_last=axes.last and axes.planes > 1)
-    grid = chunk_grid(
-        directory,
-        file_size=source.size,
-        row_bytes=sample.row_bytes(directory.segment_shape[1] * directory.samples_per_segment),
-        compressed=is_compressed(directory),
-        merge_strips=options.merge_strips,
-        # Decoders stop at the end of the data, and what they decode is inspected.
-        clipped=is_cheap_to_inspect(directory, source.size),
-    )
+    grid = chunk_grid(directory, image.facts(source, options))
     if options.bands is not None:
         grid = _select_bands(directory, grid, options.bands)
     nodata = image_nodata(directory, sample.data_type, bands=options.bands)
@@ -96,10 +121,63 @@ def plan_image(directory: ImageFileDirectory, source: Source, options: ImageOpti
         ifd=directory.index,
         offsets=axes.arrange_grid(grid.offsets),
         lengths=axes.arrange_grid(grid.lengths),
-        partial=tuple(_partial_segments(directory, grid, axes)),
+        partial=tuple(one for _, one in _partial_segments(image, grid, len(grid.offsets))),
         inspection=inspection(directory, sample, source.size),
         attributes=_band_nodata(directory, grid, sample.data_type, options.bands),
     )
+
+
+def alike_references(
+    directories: Sequence[ImageFileDirectory], plan: ArrayPlan, options: ImageOptions
+) -> tuple[StackReferences, NDArray[np.intp]]:
+    """Plan the references of images that differ only in their segments, all at once.
+
+    Parameters
+    ----------
+    directories
+        Directories of one `likeness`.
+    plan
+        Plan of any of them, or of another that is alike.
+    options
+        Those of the plan.
+
+    Returns
+    -------
+    StackReferences
+        Of the images that can be planned so.
+    ndarray
+        Numbers of these images. The others, or all, have to be planned one by one.
+    """
+    first, source = directories[0], plan.source
+    nothing = np.empty((0, *plan.grid_shape), np.uint64), np.empty(0, np.intp)
+    none = StackReferences(offsets=nothing[0], lengths=nothing[0]), nothing[1]
+    if (
+        source is None
+        or options.bands is not None
+        or first.auxiliary is not None
+        or first.compression == Compression.OLD_JPEG
+    ):
+        return none
+    image = _Image.of(first, source, options)
+    try:
+        grid, chosen = chunk_grids(directories, image.facts(source, options))
+    except InvalidTIFFError:
+        # The plan of the image at fault raises it again, with its index.
+        return none
+    axes, planes = image.axes, first.grid_shape[0]
+    if axes.arrange(axes.chunk_planes, grid.rows, grid.columns) != plan.chunk_shape:
+        return none
+    shape = (len(chosen), planes, *grid.offsets.shape[1:])
+    whole = replace(plan, partial=())
+    references = StackReferences(
+        offsets=axes.arrange_grid(grid.offsets.reshape(shape)),
+        lengths=axes.arrange_grid(grid.lengths.reshape(shape)),
+        partial=tuple(
+            (i, replace(one, image=replace(whole, ifd=directories[chosen[i]].index)))
+            for i, one in _partial_segments(image, grid, planes)
+        ),
+    )
+    return references, chosen
 
 
 def _codecs(
@@ -192,17 +270,22 @@ def _select_bands(
 
 
 def _partial_segments(
-    directory: ImageFileDirectory, grid: ChunkGrid, axes: Axes
-) -> Iterator[PartialSegment]:
+    image: _Image, grid: ChunkGrid, planes: int
+) -> Iterator[tuple[int, PartialSegment]]:
+    """Yield each with the number of its image, of which each has so many planes of the grid."""
+    directory, axes = image.directory, image.axes
     if not grid.partial_rows or (directory.compression in CCITT and not is_fax_2d(directory)):
         return
-    planes, down, _ = grid.offsets.shape
-    for plane in range(planes):
-        length = int(grid.lengths[plane, -1, 0])
+    down = grid.offsets.shape[1]
+    for i, length in enumerate(grid.lengths[:, -1, 0].tolist()):
         if length:
-            yield PartialSegment(
-                index=axes.arrange(plane, down - 1, 0),
-                offset=int(grid.offsets[plane, -1, 0]),
-                length=length,
-                shape=axes.arrange(axes.chunk_planes, grid.partial_rows, grid.columns),
+            number, plane = divmod(i, planes)
+            yield (
+                number,
+                PartialSegment(
+                    index=axes.arrange(plane, down - 1, 0),
+                    offset=int(grid.offsets[i, -1, 0]),
+                    length=length,
+                    shape=axes.arrange(axes.chunk_planes, grid.partial_rows, grid.columns),
+                ),
             )

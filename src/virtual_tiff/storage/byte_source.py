@@ -21,6 +21,9 @@ from virtual_tiff.storage.version import FileVersion
 #: Reads beyond the first GET are extended to whole blocks of this many bytes, since a header at the
 #: end of a file is read in many small steps.
 BLOCK_SIZE = 64 * 1024
+#: Bytes of the largest block: those that follow each other double in size, so that thousands of
+#: small pages, one after the other, take some dozens of requests.
+LARGEST_BLOCK = 1024 * 1024
 #: Bytes that are cached of reads beyond the first GET.
 CACHE_SIZE = 32 * 1024 * 1024
 #: Bytes of a block of reads from threads, where they are small.
@@ -74,6 +77,8 @@ class ByteSource:
         #: Sorted keys of `_extents`.
         self._starts: list[int] = []
         self._cached_bytes = 0
+        #: Start and end of the block that was read last.
+        self._last = (0, 0)
 
     @property
     def size(self) -> int:
@@ -81,9 +86,11 @@ class ByteSource:
         return self.source.size
 
     def peek(self, start: int, length: int) -> bytes | None:
-        """Return `length` bytes from `start` if the first GET contains all of them."""
+        """Return `length` bytes from `start` if they need no request."""
         end = start + length
-        return self.prefix[start:end] if end <= len(self.prefix) else None
+        if end <= len(self.prefix):
+            return self.prefix[start:end]
+        return self._lookup(start, end) if self._extents else None
 
     def holds(self, start: int, length: int) -> bool:
         """Return whether a read takes no request."""
@@ -103,7 +110,7 @@ class ByteSource:
         cached = self._lookup(start, end)
         if cached is not None:
             return cached
-        first, last = _blocks(start, end, self.size)
+        first, last = self._blocks(start, end)
         data = await self._fetch(first, last)
         self._remember(first, data)
         return data[start - first : end - first]
@@ -141,7 +148,7 @@ class ByteSource:
         cached = self._lookup(start, end)
         if cached is not None:
             return cached
-        first, last = _blocks(start, end, self.size)
+        first, last = self._blocks(start, end)
         try:
             data = self._version.read_sync(first, last)
         except VirtualTIFFError as error:
@@ -209,6 +216,15 @@ class ByteSource:
                 return data[start - first : end - first]
         return None
 
+    def _blocks(self, start: int, end: int) -> tuple[int, int]:
+        """Return the whole blocks to read; more of them if they follow those read before."""
+        first = start // BLOCK_SIZE * BLOCK_SIZE
+        last = -(-end // BLOCK_SIZE) * BLOCK_SIZE
+        if first <= self._last[1] <= end:
+            last = max(last, first + min(2 * (self._last[1] - self._last[0]), LARGEST_BLOCK))
+        self._last = (first, last)
+        return first, min(last, self.size)
+
     def _remember(self, first: int, data: bytes) -> None:
         if first in self._extents:
             self._cached_bytes -= len(self._extents.pop(first))
@@ -220,10 +236,6 @@ class ByteSource:
             gone, old = self._extents.popitem(last=False)
             self._starts.remove(gone)
             self._cached_bytes -= len(old)
-
-
-def _blocks(start: int, end: int, size: int) -> tuple[int, int]:
-    return start // BLOCK_SIZE * BLOCK_SIZE, min(-(-end // BLOCK_SIZE) * BLOCK_SIZE, size)
 
 
 def _ranges(

@@ -5,8 +5,9 @@ Both header readers produce this class, so other modules do not depend on the re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
 # Plain integers, since flags of an enumeration are slow to combine.
 _REDUCED = int(NewSubfileType.REDUCED_RESOLUTION)
 _MASK = int(NewSubfileType.MASK)
+
+#: Informative tags that often differ between the pages of one image, which no plan depends on.
+TAGS_OF_PAGES = frozenset(
+    {
+        Tag.DOCUMENT_NAME,
+        Tag.IMAGE_DESCRIPTION,
+        Tag.MIN_SAMPLE_VALUE,
+        Tag.MAX_SAMPLE_VALUE,
+        Tag.PAGE_NAME,
+        Tag.DATE_TIME,
+    }
+)
 
 type TagValue = int | float | str | bytes | tuple[int, ...] | tuple[float, ...]
 type GeoKeyValue = int | float | str | tuple[float, ...]
@@ -240,6 +253,49 @@ class ImageFileDirectory:
             -(-self.image_length // rows),
             -(-self.image_width // columns),
         )
+
+
+_NAMES = tuple(one.name for one in fields(ImageFileDirectory))
+_ALL = attrgetter(*_NAMES)
+_OF_ALIKE = attrgetter(
+    *sorted({*_NAMES} - {"index", "position", "offsets", "byte_counts", "other_tags", "tags"})
+)
+
+
+def copy_with(
+    directory: ImageFileDirectory,
+    *,
+    index: tuple[int, ...],
+    position: int,
+    offsets: NDArray[np.uint64],
+    byte_counts: NDArray[np.uint64],
+    other_tags: Mapping[int, TagValue],
+) -> ImageFileDirectory:
+    """Return a directory that is alike, at another place and with other segments.
+
+    `dataclasses.replace` takes five times as long, mostly to check again what does not change.
+    """
+    made = object.__new__(ImageFileDirectory)
+    put = object.__setattr__
+    for name, value in zip(_NAMES, _ALL(directory), strict=True):
+        put(made, name, value)
+    put(made, "index", index)
+    put(made, "position", position)
+    put(made, "offsets", offsets)
+    put(made, "byte_counts", byte_counts)
+    put(made, "other_tags", other_tags)
+    return made
+
+
+def likeness(directory: ImageFileDirectory) -> Hashable:
+    """Return a key that is equal for directories whose plans differ only in their segments.
+
+    These have the same objects as values, as `copy_with` makes them; equal values that were read
+    twice may have other keys. The key is valid as long as the directory exists.
+    """
+    tags = directory.other_tags
+    of_image = [(tag, id(value)) for tag, value in tags.items() if tag not in TAGS_OF_PAGES]
+    return (*map(id, _OF_ALIKE(directory)), *of_image)
 
 
 def walk_ifds(ifds: Iterable[ImageFileDirectory]) -> Iterator[ImageFileDirectory]:

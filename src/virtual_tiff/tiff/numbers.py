@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from math import isfinite
+from math import inf, isfinite
 
 _SPACE = r"[ \t\n\v\f\r]*+"
 #: The decimal point may be a comma, from programs that write in the user's locale.
@@ -61,3 +61,10 @@ def significant_digits(text: str) -> int:
         return 0
     mantissa = re.split("[eE]", found["number"])[0]
     return len(re.sub("[^0-9]", "", mantissa).lstrip("0"))
+
+
+def positive(value: object) -> float | None:
+    """Return a number that is greater than 0 and finite; `None` for anything else."""
+    if isinstance(value, int | float) and 0 < value < inf:
+        return float(value)
+    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,7 +13,9 @@ from defusedxml import DefusedXmlException, ElementTree
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError
 from virtual_tiff.storage.budget import Budget
 from virtual_tiff.tags import Tag
+from virtual_tiff.tiff.ifd import Header
 from virtual_tiff.tiff.series import Channel, Spacing, Well
+from virtual_tiff.tiff.units import LENGTHS, TIMES, unit_name
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -24,27 +25,6 @@ _CHARACTER, _TAG, _ATTRIBUTE = 3, 250, 70
 
 #: Rows or columns of the largest plate.
 _MOST_WELLS = 1024
-#: Units of OME-XML, and those of OME-Zarr 0.5 (UDUNITS-2).
-_PREFIXES = {
-    **{"Y": "yotta", "Z": "zetta", "E": "exa", "P": "peta", "T": "tera", "G": "giga", "M": "mega"},
-    **{"k": "kilo", "h": "hecto", "": "", "d": "deci", "c": "centi", "m": "milli", "µ": "micro"},
-    **{"n": "nano", "p": "pico", "f": "femto", "a": "atto", "z": "zepto", "y": "yocto"},
-}
-LENGTHS = {f"{short}m": f"{long}meter" for short, long in _PREFIXES.items()} | {
-    "Å": "angstrom",
-    "in": "inch",
-    "ft": "foot",
-    "yd": "yard",
-    "mi": "mile",
-    "pc": "parsec",
-    # The replacement of the Greek letter in ASCII.
-    "um": "micrometer",
-}
-TIMES = {f"{short}s": f"{long}second" for short, long in _PREFIXES.items()} | {
-    "min": "minute",
-    "h": "hour",
-    "d": "day",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +58,32 @@ class OMEImage:
 def is_ome_xml(text: str) -> bool:
     """Return whether the description of a directory is OME-XML, as tifffile tells it."""
     return text[-10:].strip().endswith("OME>")
+
+
+def ome_xml_of(header: Header) -> str | None:
+    """Return the OME-XML of a file; `None` if it has none."""
+    text = header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION)
+    return text if isinstance(text, str) and is_ome_xml(text) else None
+
+
+def name_in_document(text: str, file_name: str) -> str:
+    """Return the name by which a document knows the file that it is in.
+
+    A file that was renamed is known by the UUID of the document. Without one it is the file that
+    the document names, if that is one alone.
+    """
+    try:
+        root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
+    except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
+        raise invalid_ome_xml(f"cannot be parsed ({str(error)[:80]})") from error
+    named = {
+        uuid.get("FileName", file_name)
+        for image in children(root, "Image")
+        for pixels in children(image, "Pixels")
+        for data in children(pixels, "TiffData")
+        for uuid in children(data, "UUID")
+    }
+    return named.pop() if "UUID" not in root.attrib and len(named) == 1 else file_name
 
 
 def check_ome_xml(text: str, budget: Budget) -> None:
@@ -160,7 +166,7 @@ def _time_step(pixels: Element) -> Spacing | None:
     for plane in children(pixels, "Plane"):
         if plane.get("TheC", "0") == plane.get("TheZ", "0") == "0" and "DeltaT" in plane.attrib:
             times.setdefault(int(plane.get("TheT", "0")), float(plane.attrib["DeltaT"]))
-            units.add(TIMES.get(plain_unit(plane.get("DeltaTUnit", "s"))))
+            units.add(unit_name(plane.get("DeltaTUnit", "s"), TIMES))
     values = [times[key] for key in sorted(times)]
     if (
         len(values) < 2
@@ -181,16 +187,24 @@ def _wells(root: Element) -> dict[str | None, Well]:
     """Return the places of images in plates, by the IDs of images."""
     found: dict[str | None, Well] = {}
     for number, plate in enumerate(children(root, "Plate")):
+        acquisitions = {
+            sample.get("ID"): (i, one.get("Name", ""))
+            for i, one in enumerate(children(plate, "PlateAcquisition"))
+            for sample in children(one, "WellSampleRef")
+        }
         for well in children(plate, "Well"):
             row, column = int(well.get("Row", "0")), int(well.get("Column", "0"))
             if not (0 <= row < _MOST_WELLS and 0 <= column < _MOST_WELLS):
                 raise ValueError("a well outside of the plate")
-            samples = children(well, "WellSample")
-            images = [ref.get("ID") for one in samples for ref in children(one, "ImageRef")]
             name = plate.get("Name") or plate.get("ID") or f"Plate {number}"
+            images = [
+                (ref.get("ID"), acquisitions.get(sample.get("ID")))
+                for sample in children(well, "WellSample")
+                for ref in children(sample, "ImageRef")
+            ]
             found |= {
-                image: Well(plate=name, row=row, column=column, field=i)
-                for i, image in enumerate(images)
+                image: Well(plate=name, row=row, column=column, field=i, acquisition=acquisition)
+                for i, (image, acquisition) in enumerate(images)
             }
     return found
 
@@ -211,13 +225,8 @@ def _quantity(
         value = float(pixels.get(name, "0"))
     except ValueError:
         return 0, None
-    unit = units.get(plain_unit(pixels.get(f"{name}Unit", default_unit)))
+    unit = unit_name(pixels.get(f"{name}Unit", default_unit), units)
     return (value, unit) if unit is not None and 0 < value < math.inf else (0, None)
-
-
-def plain_unit(text: str) -> str:
-    """Return a unit as `LENGTHS` and `TIMES` have it: Å and µ have two code points each (NFKC)."""
-    return unicodedata.normalize("NFKC", text.strip()).replace("\N{GREEK SMALL LETTER MU}", "µ")
 
 
 def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator[str]:
@@ -236,18 +245,18 @@ def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator
 
 
 def _channels(pixels: Element) -> Iterator[Channel]:
-    """Return the channels if any has a name or a colour; IDs are not names."""
+    """Return the channels if any has a name, a dye or a colour; IDs are not names."""
     elements = list(children(pixels, "Channel"))
-    if not any({"Name", "Color"} & element.attrib.keys() for element in elements):
+    if not any({"Name", "Fluor", "Color"} & element.attrib.keys() for element in elements):
         return
     for element in elements:
+        name = element.get("Name") or element.get("Fluor") or ""
         try:
             # Red, green, blue and alpha are the bytes of a signed 32-bit number.
             color = f"{(int(element.attrib['Color']) & 0xFFFFFFFF) >> 8:06X}"
         except (KeyError, ValueError):
-            yield Channel(name=element.get("Name", ""))
-        else:
-            yield Channel(name=element.get("Name", ""), color=color)
+            color = None
+        yield Channel(name=name, color=color)
 
 
 def _most_along(root: Element) -> int:

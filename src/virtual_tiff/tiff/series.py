@@ -42,21 +42,37 @@ class Channel:
         Red, green and blue as six hexadecimal digits; `None` if unknown.
     window
         Values that are shown black and at full intensity; `None` if unknown.
+    active
+        Whether viewers show it at first.
     """
 
     name: str
     color: str | None = None
     window: tuple[float, float] | None = None
+    active: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Well:
-    """Place of an image in a plate: row and column, from 0, and index of the field in its well."""
+    """Place of an image in a plate.
+
+    Parameters
+    ----------
+    plate
+        Name of the plate.
+    row, column
+        From 0.
+    field
+        Index of the image in its well.
+    acquisition
+        Number and name of the run in which the image was taken; `None` if unknown.
+    """
 
     plate: str
     row: int
     column: int
     field: int
+    acquisition: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

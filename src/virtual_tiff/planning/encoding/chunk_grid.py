@@ -6,8 +6,9 @@ avoids a copy where possible; otherwise it reports `partial_rows`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,42 +53,115 @@ class ChunkGrid:
     partial_rows: int = 0
 
 
-def chunk_grid(
-    ifd: ImageFileDirectory,
-    *,
-    file_size: int,
-    row_bytes: int,
-    compressed: bool,
-    merge_strips: bool = True,
-    clipped: bool = False,
-) -> ChunkGrid:
-    """Plan a regular grid over the segments of an image, none of which may end beyond the file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentFacts:
+    """What images that are alike have in common.
 
-    `row_bytes` is the decoded size of a row of a segment; a `compressed` segment can only be
-    decoded whole. Without `merge_strips`, each uncompressed strip is a chunk. With `clipped`,
-    segments that begin in the file end with it.
+    Parameters
+    ----------
+    file_size
+        Bytes of the file; no segment may end beyond it.
+    row_bytes
+        Decoded bytes of a row of a segment.
+    compressed
+        Whether a segment can only be decoded whole.
+    merge_strips
+        Whether uncompressed strips may be divided and put together.
+    clipped
+        Whether compressed segments that begin in the file end with it.
     """
-    rows, _ = ifd.segment_shape
+
+    file_size: int
+    row_bytes: int
+    compressed: bool
+    merge_strips: bool = True
+    clipped: bool = False
+
+
+def chunk_grid(ifd: ImageFileDirectory, facts: SegmentFacts) -> ChunkGrid:
+    """Plan a regular grid over the segments of an image."""
+    _check_size(ifd, facts)
+    offsets = _shaped(ifd, ifd.offsets, _offsets_tag(ifd))
+    counts = _byte_counts(ifd, offsets, facts)
+    return _grid(ifd, offsets, counts, facts)
+
+
+def chunk_grids(
+    ifds: Sequence[ImageFileDirectory], facts: SegmentFacts
+) -> tuple[ChunkGrid, NDArray[np.intp]]:
+    """Plan the grids of images that differ only in their segments, all at once.
+
+    Returns
+    -------
+    ChunkGrid
+        The planes of one image after those of the other.
+    ndarray
+        Which images these are. Others need a plan of their own: those that leave values out, end
+        with the file, or have gaps between strips.
+    """
+    ifd = ifds[0]
+    shape = ifd.grid_shape
+    needed = prod(shape)
+    chosen = [i for i, one in enumerate(ifds) if one.offsets.size == one.byte_counts.size == needed]
+    offsets = np.array([ifds[i].offsets for i in chosen], np.uint64).reshape(-1, *shape)
+    counts = np.array([ifds[i].byte_counts for i in chosen], np.uint64).reshape(-1, *shape)
+    kept = np.ones(len(chosen), np.bool_)
+    if not ifd.is_tiled and not facts.compressed:
+        kept = _are_regular(ifd, offsets, counts, facts)
+    elif not ifd.is_tiled and needed == 1:
+        kept = counts.reshape(-1) > 0
+    of_planes = (-1, *shape[1:])
+    grid = _grid(ifd, offsets[kept].reshape(of_planes), counts[kept].reshape(of_planes), facts)
+    return grid, np.array(chosen, np.intp)[kept]
+
+
+def _are_regular(
+    ifd: ImageFileDirectory, offsets: ChunkValues, counts: ChunkValues, facts: SegmentFacts
+) -> NDArray[np.bool_]:
+    """Return which images have all their strips, and no chunk that ends beyond the file.
+
+    If strips may be put together, they have to follow each other.
+    """
+    strip_bytes = ifd.rows_per_strip * facts.row_bytes
+    # A chunk of rows that begins in the last strip, and has rows that the image has not.
+    most = strip_bytes + min(TARGET_CHUNK_BYTES, ifd.image_length * facts.row_bytes)
+    there = (offsets > 0) & (counts > 0) & (offsets < max(0, facts.file_size - most))
+    regular: NDArray[np.bool_] = there.all(axis=(1, 2, 3))
+    if facts.merge_strips:
+        steps = np.diff(offsets, axis=2) == np.uint64(strip_bytes)
+        regular &= steps.all(axis=(1, 2, 3))
+    return regular
+
+
+def _check_size(ifd: ImageFileDirectory, facts: SegmentFacts) -> None:
+    """Refuse chunks that readers cannot be expected to decode."""
     # Rows of uncompressed strips can be divided anywhere; other segments cannot.
-    whole = rows * ifd.tile_depth if compressed or ifd.is_tiled or not merge_strips else 1
-    if whole * row_bytes > MAX_CHUNK_BYTES or ifd.image_length * row_bytes >= 2**62:
+    whole = facts.compressed or ifd.is_tiled or not facts.merge_strips
+    nbytes = (ifd.segment_shape[0] * ifd.tile_depth if whole else 1) * facts.row_bytes
+    if nbytes > MAX_CHUNK_BYTES or ifd.image_length * facts.row_bytes >= 2**62:
         raise UnsupportedTIFFError(
-            f"one chunk would decode to {whole * row_bytes} bytes, more than {MAX_CHUNK_BYTES}.",
+            f"one chunk would decode to {nbytes} bytes, more than {MAX_CHUNK_BYTES}.",
             kind=ErrorKind.UNSUPPORTED_LAYOUT,
             ifd=ifd.index,
             remedy="Rewrite the file with tiles.",
         )
-    offsets = _shaped(ifd, ifd.offsets, _offsets_tag(ifd))
-    counts = _byte_counts(ifd, offsets, file_size, ifd.tile_depth * rows * row_bytes, compressed)
+
+
+def _grid(
+    ifd: ImageFileDirectory, offsets: ChunkValues, counts: ChunkValues, facts: SegmentFacts
+) -> ChunkGrid:
+    """Plan the grid of any number of planes."""
+    rows, _ = ifd.segment_shape
     sparse = (offsets == 0) | (counts == 0)
-    if not compressed and not ifd.is_tiled:
-        return _uncompressed_strips(ifd, offsets, sparse, file_size, row_bytes, merge_strips)
-    found = counts if compressed else np.uint64(ifd.tile_depth * rows * row_bytes)
-    lengths = np.where(sparse, 0, found)
-    if clipped and compressed:
-        left = np.uint64(file_size) - np.minimum(offsets, np.uint64(file_size))
+    if not facts.compressed and not ifd.is_tiled:
+        return _uncompressed_strips(ifd, offsets, sparse, facts)
+    decoded = np.uint64(ifd.tile_depth * rows * facts.row_bytes)
+    lengths = np.where(sparse, 0, counts if facts.compressed else decoded)
+    if facts.clipped and facts.compressed:
+        size = np.uint64(facts.file_size)
+        left = size - np.minimum(offsets, size)
         lengths = np.where(left > 0, np.minimum(lengths, left), lengths)
-    _check_inside(ifd, offsets, lengths, file_size)
+    _check_inside(ifd, offsets, lengths, facts.file_size)
     partial = 0 if ifd.is_tiled or not lengths[:, -1].any() else ifd.image_length % rows
     return ChunkGrid(*ifd.segment_shape, offsets, lengths, partial)
 
@@ -96,11 +170,10 @@ def _uncompressed_strips(
     ifd: ImageFileDirectory,
     offsets: ChunkValues,
     sparse: NDArray[np.bool_],
-    file_size: int,
-    row_bytes: int,
-    merge: bool,
+    facts: SegmentFacts,
 ) -> ChunkGrid:
     """Divide uncompressed rows anywhere; the bytes of a chunk may extend beyond its rows."""
+    file_size, row_bytes, merge = facts.file_size, facts.row_bytes, facts.merge_strips
     planes, strips, _ = offsets.shape
     strip, height = ifd.rows_per_strip, ifd.image_length
     strip_bytes = np.uint64(strip * row_bytes)
@@ -203,13 +276,9 @@ def _shaped(ifd: ImageFileDirectory, values: NDArray[np.uint64], tag: Tag) -> Ch
     return values[:needed].reshape(planes, down, across)
 
 
-def _byte_counts(
-    ifd: ImageFileDirectory,
-    offsets: ChunkValues,
-    file_size: int,
-    segment_bytes: int,
-    compressed: bool,
-) -> ChunkValues:
+def _byte_counts(ifd: ImageFileDirectory, offsets: ChunkValues, facts: SegmentFacts) -> ChunkValues:
+    file_size, compressed = facts.file_size, facts.compressed
+    segment_bytes = ifd.tile_depth * ifd.segment_shape[0] * facts.row_bytes
     counts = ifd.byte_counts
     # A single strip at an offset, of 0 bytes: a count that a writer left out. For libtiff and
     # tifffile, a tile is missing then, and one of several strips too. Surplus counts say nothing.

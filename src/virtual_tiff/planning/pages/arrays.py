@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from virtual_tiff.errors import (
     ErrorKind,
@@ -19,14 +20,14 @@ from virtual_tiff.json_type import JSON, memory
 from virtual_tiff.planning.agreement import disagreements
 from virtual_tiff.planning.attributes import Description, noted
 from virtual_tiff.planning.axes import place_of
-from virtual_tiff.planning.image_plan import ImageOptions, plan_image
+from virtual_tiff.planning.image_plan import ImageOptions, alike_references, plan_image
 from virtual_tiff.planning.metadata import json_scalar
 from virtual_tiff.planning.pages.attributes import describe_page, mismatch, page_attributes
 from virtual_tiff.planning.plan import ArrayPlan
 from virtual_tiff.planning.stacks import StackReferences, stack
 from virtual_tiff.storage.source import Source
 from virtual_tiff.tags import Compression, Tag
-from virtual_tiff.tiff.ifd import ImageFileDirectory
+from virtual_tiff.tiff.ifd import ImageFileDirectory, likeness
 from virtual_tiff.tiff.series import IFDPath, Level, Series
 
 _ENCODING = ("shape", "dimensions", "data type", "chunk shape", "codecs", "fill value")
@@ -116,12 +117,11 @@ class Pages:
         array = noted(replace(array, attributes=attributes), *series.notes, *dict.fromkeys(own))
         return LevelPlan(array, description, level.size, level.factor)
 
-    def _plan(self, page: ImageFileDirectory, *, merge_strips: bool = True) -> ArrayPlan:
+    def _plan(self, page: ImageFileDirectory, options: ImageOptions) -> ArrayPlan:
         copied = self.copies.get(page.index)
         if copied is not None:
             return copied
         try:
-            options = replace(self.options, merge_strips=merge_strips)
             plan = plan_image(page, self.source, options)
             self.check(memory([*plan.codecs]))
         except VirtualTIFFError as error:
@@ -142,10 +142,7 @@ class Pages:
                 ifd=next(page.index for page in there if page.index not in self.copies),
             )
         for merge_strips in (True, False):
-            plans = [
-                None if page is None else self._plan(page, merge_strips=merge_strips)
-                for page in pages
-            ]
+            plans, groups = self._plans(pages, merge_strips=merge_strips)
             # Merging uncompressed strips depends on their offsets, which differ between pages.
             if len({plan.chunk_shape for plan in plans if plan is not None}) == 1:
                 break
@@ -153,7 +150,44 @@ class Pages:
         for page, plan in zip(pages, plans, strict=True):
             if page is not None and plan is not None:
                 _check(page, plan, image)
-        return image, StackReferences.of(plans, image.grid_shape)
+        references = StackReferences.of(plans, image.grid_shape)
+        partial = [*references.partial]
+        for numbers, found in groups:
+            references.offsets[numbers], references.lengths[numbers] = found.offsets, found.lengths
+            partial += [(int(numbers[i]), segment) for i, segment in found.partial]
+        return image, replace(references, partial=tuple(partial))
+
+    def _plans(
+        self, pages: Sequence[ImageFileDirectory | None], *, merge_strips: bool
+    ) -> tuple[list[ArrayPlan | None], list[tuple[NDArray[np.intp], StackReferences]]]:
+        """Plan pages: of those that are alike the first alone, and the others at once.
+
+        Returns
+        -------
+        list
+            The plan of each page; `None` for those that are missing, and for those that are alike.
+        list
+            References of pages that are alike, and their numbers.
+        """
+        plans: list[ArrayPlan | None] = [None] * len(pages)
+        groups: list[tuple[NDArray[np.intp], StackReferences]] = []
+        there = {i: page for i, page in enumerate(pages) if page is not None}
+        alike: dict[Hashable, list[int]] = {}
+        for i, page in there.items():
+            alike.setdefault(likeness(page), []).append(i)
+        alone: list[int] = []
+        options = replace(self.options, merge_strips=merge_strips)
+        for first, *others in alike.values():
+            plan = plans[first] = self._plan(there[first], options)
+            if others and not self.copies:
+                found, chosen = alike_references([there[i] for i in others], plan, options)
+                numbers = np.array(others, np.intp)
+                groups.append((numbers[chosen], found))
+                others = np.delete(numbers, chosen).tolist()
+            alone += others
+        for i in sorted(alone):
+            plans[i] = self._plan(there[i], options)
+        return plans, groups
 
     def _contiguous(
         self, page: ImageFileDirectory, steps: int
@@ -167,7 +201,7 @@ class Pages:
                 tag=Tag.COMPRESSION,
                 remedy=_GO_FLAT,
             )
-        image = self._plan(page)
+        image = self._plan(page, self.options)
         pixels = page.image_width * page.image_length * page.image_depth
         page_bytes = pixels * page.samples_per_pixel * image.data_type.itemsize
         end = int(image.offsets.flat[0]) + steps * page_bytes
@@ -181,7 +215,7 @@ class Pages:
             )
         moved = page.offsets + np.uint64((steps - 1) * page_bytes)
         # Only the last page can be so near to the end of the file that its last chunk is partial.
-        last = self._plan(replace(page, offsets=moved))
+        last = self._plan(replace(page, offsets=moved), self.options)
         _check(page, last, image)
         tail = StackReferences.of([last], image.grid_shape)
         by = np.arange(steps, dtype=np.uint64) * np.uint64(page_bytes)

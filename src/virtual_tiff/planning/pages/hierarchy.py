@@ -39,8 +39,8 @@ from virtual_tiff.planning.variables import (
     positions,
     scalar_text,
 )
-from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, walk_ifds
+from virtual_tiff.tiff.ome_xml import ome_xml_of
 from virtual_tiff.tiff.series import Channel, IFDPath, Series, Well
 
 #: Name of the array of every image.
@@ -96,7 +96,7 @@ def plan_pages(
     pages = Pages(header.source, directories, options.image, copies or {}, options.check)
     series = [one if one.name else replace(one, name=_file_name(header)) for one in series]
     groups = [_group(one, pages.levels(one), options) for one in series]
-    text = _ome_xml(header, series)
+    text = _ome_xml(header)
     wells = [one.well for one in series if one.well is not None]
     if len(wells) == len(series) and len(set(wells)) == len(wells) and _one_plate(wells):
         return _plate(wells, groups, text)
@@ -117,14 +117,10 @@ def _file_name(header: Header) -> str:
     return unquote(header.source.url).rpartition("/")[2]
 
 
-def _ome_xml(header: Header, series: Sequence[Series]) -> dict[str, ArrayPlan]:
+def _ome_xml(header: Header) -> dict[str, ArrayPlan]:
     """Return the whole OME-XML of the file as an array, if it has any."""
-    text = header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION)
-    if not isinstance(text, str) or not any(one.kind in ("ome", "mmstack") for one in series):
-        return {}
-    if "<OME" not in text:
-        return {}
-    return {METADATA: scalar_text(redacted_links(text))}
+    text = ome_xml_of(header)
+    return {} if text is None else {METADATA: scalar_text(redacted_links(text))}
 
 
 def _one_plate(wells: Sequence[Well]) -> bool:
@@ -135,16 +131,17 @@ def _plate(
     wells: Sequence[Well], groups: Sequence[GroupPlan], text: Mapping[str, ArrayPlan]
 ) -> GroupPlan:
     """Put images into groups of their wells: `A/1/0` is the first field of the first well."""
-    rows: dict[str, dict[str, dict[int, GroupPlan]]] = {}
-    for well, group in zip(wells, groups, strict=True):
+    rows: dict[str, dict[str, list[tuple[Well, GroupPlan]]]] = {}
+    by_field = sorted(zip(wells, groups, strict=True), key=lambda one: one[0].field)
+    for well, group in by_field:
         row = rows.setdefault(row_name(well.row), {})
-        row.setdefault(str(well.column + 1), {})[well.field] = group
+        row.setdefault(str(well.column + 1), []).append((well, group))
     children = {
         name: GroupPlan(
             groups={
                 column: GroupPlan(
-                    groups={str(i): fields[i] for i in sorted(fields)},
-                    attributes=well_attributes(sorted(fields)),
+                    groups={str(well.field): group for well, group in fields},
+                    attributes=well_attributes([well for well, _ in fields]),
                 )
                 for column, fields in columns.items()
             }

@@ -101,12 +101,22 @@ def plate_attributes(wells: Sequence[Well]) -> dict[str, JSON]:
             for row, column in places
         ],
     }
+    acquisitions: list[JSON] = [
+        {"id": number, **({"name": name} if name else {})}
+        for number, name in sorted({well.acquisition for well in wells if well.acquisition})
+    ]
+    if acquisitions:
+        plate["acquisitions"] = acquisitions
     return {"ome": {"version": VERSION, "plate": plate}}
 
 
-def well_attributes(fields: Sequence[int]) -> dict[str, JSON]:
+def well_attributes(fields: Sequence[Well]) -> dict[str, JSON]:
     """Return the attributes of the group of a well (section 3.10), whose images are its fields."""
-    images: list[JSON] = [{"path": str(field)} for field in fields]
+    images: list[JSON] = [
+        {"path": str(one.field)}
+        | ({"acquisition": one.acquisition[0]} if one.acquisition is not None else {})
+        for one in fields
+    ]
     return {"ome": {"version": VERSION, "well": {"images": images, "version": VERSION}}}
 
 
@@ -142,12 +152,19 @@ def steps_of(
 
 
 def rgb_channels(interpretation: Sequence[JSON]) -> tuple[Channel, ...]:
-    """Return the channels of colour images, by the names of their samples; none for others."""
-    if list(interpretation) != ["red", "green", "blue"]:
+    """Return the channels of colour images, by the names of their samples; none for others.
+
+    Other samples than red, green and blue, such as alpha, are not shown at first.
+    """
+    if list(interpretation[:3]) != ["red", "green", "blue"]:
         return ()
+    others = (str(name) for name in interpretation[3:])
     return tuple(
         Channel(name=str(name), color=color)
-        for name, color in zip(interpretation, _COLORS, strict=False)
+        for name, color in zip(interpretation[:3], _COLORS, strict=False)
+    ) + tuple(
+        Channel(name="" if name == "undefined" else name, color="FFFFFF", active=False)
+        for name in others
     )
 
 
@@ -160,35 +177,34 @@ def omero_channels(
 ) -> JSON:
     """Return rendering settings of channels (section 3.6) if names, colours or windows are known.
 
-    The window is the range of integers; there is none of floating-point numbers, unless the file
-    has one.
+    The window, without which no channel is allowed, is that of the file, or else the range of the
+    data type: 0 to 1 of floating-point numbers, as viewers assume.
     """
-    if not channels or data_type.kind not in "iuf":
+    known = any(channel.name or channel.color or channel.window for channel in channels)
+    if not known or data_type.kind not in "iuf":
         return None
-    windows = [_window(channel, data_type, bits) for channel in channels]
     colors = ["FFFFFF"] if len(channels) == 1 else _COLORS
     settings: list[JSON] = []
-    for i, (channel, window) in enumerate(zip(channels, windows, strict=True)):
-        if window is None:
-            return None
-        color = channel.color or colors[i % len(colors)]
-        label: dict[str, JSON] = {"label": channel.name} if channel.name else {}
-        settings.append({**label, "color": color, "active": True, "window": window})
+    for i, channel in enumerate(channels):
+        settings.append(
+            {
+                **({"label": channel.name} if channel.name else {}),
+                "color": channel.color or colors[i % len(colors)],
+                "active": channel.active,
+                "window": _window(channel, data_type, bits),
+            }
+        )
     colored = any(setting["color"] != "FFFFFF" for setting in settings if isinstance(setting, dict))
     model = "color" if colored else "greyscale"
     named: dict[str, JSON] = {"name": name} if name else {}
     return {**named, "channels": settings, "rdefs": {"model": model}}
 
 
-def _window(
-    channel: Channel, data_type: np.dtype[np.generic], bits: int | None
-) -> dict[str, JSON] | None:
+def _window(channel: Channel, data_type: np.dtype[np.generic], bits: int | None) -> dict[str, JSON]:
     if data_type.kind == "f":
-        if channel.window is None:
-            return None
-        start, end = channel.window
+        start, end = channel.window or (0.0, 1.0)
         return {"min": start, "max": end, "start": start, "end": end}
     limits = np.iinfo(data_type.name)
     most = limits.max if bits is None or not 0 < bits < limits.bits else 2**bits - 1
-    start, end = channel.window or (min(0, limits.min), most)
+    start, end = channel.window or (limits.min, most)
     return {"min": limits.min, "max": limits.max, "start": start, "end": end}

@@ -175,8 +175,8 @@ def build_ifd(
         samples_per_pixel=samples,
         compression=compression,
         planar_configuration=_integer(tags, Tag.PLANAR_CONFIGURATION, 1, index),
-        offsets=shared(_segment_values, tags.get(offsets_tag), tag=offsets_tag, index=index),
-        byte_counts=shared(_segment_values, tags.get(counts_tag), tag=counts_tag, index=index),
+        offsets=shared(segment_values, tags.get(offsets_tag), tag=offsets_tag, index=index),
+        byte_counts=shared(segment_values, tags.get(counts_tag), tag=counts_tag, index=index),
         photometric_interpretation=PhotometricInterpretation.YCBCR if converted else photometric,
         predictor=_integer(tags, Tag.PREDICTOR, 1, index),
         fill_order=_integer(tags, Tag.FILL_ORDER, 1, index),
@@ -212,7 +212,7 @@ def build_ifd(
         other_tags={
             tag: kept
             for tag in KEPT.intersection(tags)
-            if (kept := shared(_kept, tags[tag])) is not None
+            if (kept := shared(kept_value, tags[tag])) is not None
         },
     )
 
@@ -304,7 +304,10 @@ def _bytes(value: Any, tag: Tag, index: tuple[int, ...]) -> bytes | None:
     return bytes(numbers)
 
 
-def _segment_values(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.uint64]:
+def segment_values(value: Any, tag: Tag, index: tuple[int, ...]) -> NDArray[np.uint64]:
+    """Return the values of a tag of segments."""
+    if type(value) is int and value >= 0:
+        return np.array([value], np.uint64)
     if value is None:
         return np.empty(0, np.uint64)
     return whole_numbers(value, tag, index).astype(np.uint64, copy=False)
@@ -372,7 +375,7 @@ def _text(value: Any) -> str | None:
     return str(value).rstrip("\0").strip()
 
 
-def _kept(value: Any) -> TagValue | None:
+def kept_value(value: Any) -> TagValue | None:
     """Return the value of another tag, independent of the library that read it."""
     if isinstance(value, str):
         return value.rstrip("\0").strip()

@@ -96,7 +96,7 @@ async def _read_directories(
 ) -> tuple[ImageFileDirectory, ...]:
     seen = {directory.position for directory in chain.directories}
 
-    values = Values(source, chain.layout)
+    values = Values(source, chain.layout, directories=len(chain.directories))
 
     async def read(i: int) -> ImageFileDirectory:
         try:

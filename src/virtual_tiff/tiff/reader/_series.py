@@ -21,7 +21,13 @@ from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFErro
 from virtual_tiff.storage.byte_source import SMALL_BLOCK, ByteSource
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
-from virtual_tiff.tiff.ome_xml import OMEImage, check_ome_xml, is_ome_xml, parse_ome_xml
+from virtual_tiff.tiff.ome_xml import (
+    OMEImage,
+    check_ome_xml,
+    name_in_document,
+    ome_xml_of,
+    parse_ome_xml,
+)
 from virtual_tiff.tiff.reader._series_facts import described, matched
 from virtual_tiff.tiff.reader._tifffile import TIFFFILE_ERRORS, open_with_tifffile
 from virtual_tiff.tiff.series import IFDPath, Level, Series
@@ -53,11 +59,11 @@ async def read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
 def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
     url = header.source.url
     try:
-        text = header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION)
-        if isinstance(text, str) and is_ome_xml(text):
-            check_ome_xml(text, source.budget)
         # OME-XML has names of files without folders.
         name = unquote(url).rpartition("/")[2]
+        if (text := ome_xml_of(header)) is not None:
+            check_ome_xml(text, source.budget)
+            name = name_in_document(text, name)
         with open_with_tifffile(source, name=name, block_size=SMALL_BLOCK) as tif:
             _check_kind(tif.flags)
             images = _ome_images(tif, header) if tif.is_ome else ()

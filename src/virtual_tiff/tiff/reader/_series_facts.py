@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +11,14 @@ import numpy as np
 import tifffile
 
 from virtual_tiff.tags import Tag
-from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
-from virtual_tiff.tiff.ome_xml import LENGTHS, TIMES, OMEImage, plain_unit
+from virtual_tiff.tiff.ifd import Header
+from virtual_tiff.tiff.imagej import imagej_facts
+from virtual_tiff.tiff.numbers import positive
+from virtual_tiff.tiff.ome_xml import OMEImage
 from virtual_tiff.tiff.philips import level_factors
 from virtual_tiff.tiff.qpi import qpi_channels
 from virtual_tiff.tiff.series import SLIDES, Channel, Level, Series, Spacing
+from virtual_tiff.tiff.units import LENGTHS, TIMES, unit_name
 
 #: Rows or columns of the largest slide.
 _MAX_SIDE = 2**22
@@ -25,9 +27,17 @@ _MAX_SIDE = 2**22
 def matched(
     found: Sequence[tifffile.TiffPageSeries], images: Sequence[OMEImage]
 ) -> list[OMEImage | None]:
-    """Return the OME-XML's image of each series; tifffile omits images without pages."""
+    """Return the OME-XML's image of each series; tifffile omits images without pages.
+
+    The one image of a document that does not say where its planes are is that of the file, if it
+    has its size.
+    """
     if len(found) == len(images) and all(one.kind == "ome" for one in found):
         return list(images)
+    if len(found) == len(images) == 1 and found[0].kind in _BY_RESOLUTION:
+        page = found[0].keyframe
+        sizes = (images[0].sizes["y"], images[0].sizes["x"])
+        return list(images) if sizes == (page.imagelength, page.imagewidth) else [None]
     names = [image.name for image in images]
     return [
         images[names.index(one.name)] if one.kind == "ome" and names.count(one.name) == 1 else None
@@ -42,7 +52,21 @@ def described(
     image: OMEImage | None,
     header: Header,
 ) -> Series:
-    """Add names, spacings and channels to a series, from tifffile or the OME-XML."""
+    """Add names, spacings, channels and bits to a series, from tifffile or the OME-XML."""
+    plain = _described(tif, found, plain, image, header)
+    bits = found.keyframe.bitspersample
+    if plain.bits is None and bits < 8 * found.dtype.itemsize:
+        return replace(plain, bits=bits)
+    return plain
+
+
+def _described(
+    tif: tifffile.TiffFile,
+    found: tifffile.TiffPageSeries,
+    plain: Series,
+    image: OMEImage | None,
+    header: Header,
+) -> Series:
     if image is not None:
         # tifffile names an unnamed image after the file, or by its role.
         plain = replace(
@@ -55,7 +79,7 @@ def described(
         )
         return _with_summary(tif, plain) if tif.is_micromanager else plain
     if found.kind == "imagej":
-        spacing, channels = _imagej(tif.imagej_metadata or {}, header.ifds[0])
+        spacing, channels = imagej_facts(tif.imagej_metadata or {}, header.ifds[0])
         return replace(plain, spacing=spacing, channels=channels)
     if found.kind in SLIDES:
         plain = replace(plain, levels=_levels(plain, header))
@@ -76,7 +100,7 @@ def _with_summary(tif: tifffile.TiffFile, plain: Series) -> Series:
     spacing = {
         axis: Spacing(step, unit)
         for axis, (key, unit) in steps.items()
-        if (step := _positive(summary.get(key)))
+        if (step := positive(summary.get(key)))
     }
     names = summary.get("ChNames")
     channels = plain.channels
@@ -92,9 +116,6 @@ _UNITS = {
     "mmstack": {"t": "millisecond", "z": "micrometer"},
     "ndtiff": {"t": "millisecond", "z": "micrometer"},
 }
-#: Units of resolutions that describe the specimen: those per inch are often those of a printer.
-_OF_SPECIMENS = frozenset({"centimeter", "millimeter", "micrometer"})
-_MICROMETRES = {"inch": 25400.0, "centimeter": 1e4, "millimeter": 1e3}
 
 
 def _measured(
@@ -107,6 +128,8 @@ def _measured(
     # tifffile computes coordinates of all pixels to find their distance.
     if max(plain.levels[0].size) > _MAX_SIDE or directory.geo_keys or directory.model_tiepoint:
         return {}
+    if found.kind in _BY_RESOLUTION:
+        return _by_resolution(found.keyframe, of_pyramid=len(plain.levels) > 1)
     spacing = {}
     units: dict[str, str] = found.coord_units
     with np.errstate(all="ignore"):  # of absurd resolutions
@@ -114,38 +137,54 @@ def _measured(
     for code, value in scales.items():
         axis = code.lower()
         unit = units.get(code) or _UNITS.get(found.kind, {}).get(axis)
-        known = _imagej_unit(unit, TIMES if axis == "t" else LENGTHS)
-        if axis not in "tzyx" or known is None or not 0 < value < math.inf:
-            continue
-        if found.kind in _BY_RESOLUTION and known not in _OF_SPECIMENS and len(plain.levels) == 1:
-            continue
-        # Viewers show lengths of specimens in micrometres.
-        is_resolution = found.kind in _BY_RESOLUTION and known in _MICROMETRES
-        factor, known = (_MICROMETRES[known], "micrometer") if is_resolution else (1.0, known)
-        spacing[axis] = Spacing(float(value) * factor, known)
+        known = unit_name(unit, TIMES if axis == "t" else LENGTHS)
+        if axis in "tzyx" and known is not None and 0 < value < math.inf:
+            spacing[axis] = Spacing(_rounded(value), known)
     return spacing
 
 
 #: Series of pages without metadata of a format, whose spacing is their resolution.
-_BY_RESOLUTION = frozenset({"generic", "uniform", "shaped", "nih"})
+_BY_RESOLUTION = frozenset({"generic", "uniform", "shaped"})
+#: ResolutionUnit; the inch is often that of a printer, except in pyramids, which are no prints.
+_INCH, _MICROMETER = 2, 5
+
+
+def _by_resolution(page: tifffile.TiffPage, *, of_pyramid: bool) -> dict[str, Spacing]:
+    """Return the sizes of pixels in micrometres, in which viewers show specimens."""
+    unit = page.tags.valueof(Tag.RESOLUTION_UNIT, default=_INCH)
+    if unit not in (3, 4, _MICROMETER) and not (unit == _INCH and of_pyramid):
+        return {}
+    found = page.get_resolution(unit=_MICROMETER)
+    tags = (Tag.X_RESOLUTION, Tag.Y_RESOLUTION)
+    return {
+        axis: Spacing(_rounded(1 / value), "micrometer")
+        for axis, value, tag in zip("xy", found, tags, strict=True)
+        if tag in page.tags and 0 < value < math.inf and 1 / value < math.inf
+    }
+
+
+def _rounded(value: float) -> float:
+    """Return a number of 12 digits, since powers of ten are not exact."""
+    return float(f"{value:.12g}")
 
 
 def _of_microscope(tif: tifffile.TiffFile) -> tuple[float, float] | None:
     """Return the pixel size in nm of FEI and Zeiss scanning electron microscopes, as (x, y)."""
     if tif.is_fei:
         scan = (tif.fei_metadata or {}).get("Scan", {})
-        x, y = (_positive(scan.get(f"Pixel{side}")) for side in ("Width", "Height"))
-        # 12 digits, since powers of ten are not exact.
-        return (float(f"{x * 1e9:.12g}"), float(f"{y * 1e9:.12g}")) if x and y else None
+        x, y = (positive(scan.get(f"Pixel{side}")) for side in ("Width", "Height"))
+        return (_rounded(x * 1e9), _rounded(y * 1e9)) if x and y else None
     if tif.is_sem:
         value = (tif.sem_metadata or {}).get("ap_image_pixel_size", ())
-        if len(value) == 3 and (size := _positive(value[1])):
-            factor = _NANOMETRES.get(plain_unit(str(value[2])))
+        if len(value) == 3 and (size := positive(value[1])):
+            factor = _NANOMETRES.get(unit_name(value[2], LENGTHS))
             return (size * factor, size * factor) if factor else None
     return None
 
 
-_NANOMETRES = {"pm": 1e-3, "nm": 1.0, "µm": 1e3, "um": 1e3, "mm": 1e6, "m": 1e9}
+_NANOMETRES: dict[str | None, float] = {
+    **{"picometer": 1e-3, "nanometer": 1.0, "micrometer": 1e3, "millimeter": 1e6, "meter": 1e9}
+}
 
 
 def _named(found: tifffile.TiffPageSeries, plain: Series) -> tuple[Channel, ...]:
@@ -183,84 +222,3 @@ def _levels(plain: Series, header: Header) -> tuple[Level, ...]:
     return tuple(
         replace(level, factor=factor) for level, factor in zip(plain.levels, factors, strict=True)
     )
-
-
-def _imagej(
-    metadata: Mapping[str, Any], directory: ImageFileDirectory
-) -> tuple[dict[str, Spacing], tuple[Channel, ...]]:
-    """Return spacings and labels of ImageJ, whose resolutions are pixels per `unit`."""
-    unit = metadata.get("unit")
-    rate = _positive(metadata.get("fps"))
-    # ImageJ writes units of y and z only where they are not that of x.
-    found = {
-        "x": (_inverse(directory.other_tags.get(Tag.X_RESOLUTION)), unit),
-        "y": (_inverse(directory.other_tags.get(Tag.Y_RESOLUTION)), metadata.get("yunit", unit)),
-        "z": (_positive(metadata.get("spacing")), metadata.get("zunit", unit)),
-    }
-    spacing = {
-        axis: Spacing(step, name)
-        for axis, (step, text) in found.items()
-        if step and (name := _imagej_unit(text, LENGTHS))
-    }
-    interval = _positive(metadata.get("finterval"))
-    tick = _imagej_unit(metadata.get("tunit", "s"), TIMES)
-    if interval and tick:
-        spacing["t"] = Spacing(interval, tick)
-    elif rate:
-        spacing["t"] = Spacing(1 / rate, "second")
-    return spacing, _imagej_channels(metadata)
-
-
-def _imagej_channels(metadata: Mapping[str, Any]) -> tuple[Channel, ...]:
-    """Return labels, colours (the last of each LUT) and ranges of the channels of ImageJ."""
-    count = metadata.get("channels", 1)
-    labels = metadata.get("Labels")
-    labels = labels if isinstance(labels, list) else []
-    tables = metadata.get("LUTs")
-    tables = tables if isinstance(tables, list) and len(tables) == count else []
-    ranges = metadata.get("Ranges")
-    ranges = list(ranges) if isinstance(ranges, tuple) and len(ranges) == 2 * count else []
-    if not tables and not ranges:
-        return tuple(Channel(name=str(label)) for label in labels)
-    names = [str(label) for label in labels] if len(labels) == count else [""] * count
-    if metadata.get("mode") == "grayscale":
-        tables = []
-    return tuple(
-        Channel(
-            name=name,
-            color="".join(f"{int(c):02X}" for c in tables[i][:, -1]) if tables else None,
-            window=(float(ranges[2 * i]), float(ranges[2 * i + 1])) if ranges else None,
-        )
-        for i, name in enumerate(names)
-    )
-
-
-def _positive(value: object) -> float | None:
-    if isinstance(value, int | float) and 0 < value < math.inf:
-        return float(value)
-    return None
-
-
-def _inverse(resolution: object) -> float | None:
-    found = _positive(resolution)
-    return None if found is None else 1 / found
-
-
-#: Spellings of units in ImageJ's metadata that are none of OME-XML or OME-Zarr.
-_SPELLINGS = {"micron": "µm", "inch": "in", "inches": "in", "sec": "s", "msec": "ms", "feet": "ft"}
-
-
-def _imagej_unit(text: object, units: Mapping[str, str]) -> str | None:
-    r"""Return the unit of ImageJ's metadata, which has several spellings.
-
-    ImageJ escapes characters that are not ASCII, as `\\u00B5`.
-    """
-    escaped = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda code: chr(int(code[1], 16)), str(text))
-    name = plain_unit(escaped)
-    singular = name.removesuffix("s") if len(name) > 3 else name
-    for spelling in (name, singular, singular.replace("metre", "meter")):
-        known = _SPELLINGS.get(spelling, spelling)
-        for unit in (known, known.lower()):
-            if unit in units or unit in units.values():
-                return units.get(unit, unit)
-    return None

@@ -18,6 +18,7 @@ from virtual_tiff.storage.budget import Budget
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.tags import FieldType, Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
+from virtual_tiff.tiff.reader._alike import MANY_DIRECTORIES, Alike
 from virtual_tiff.tiff.reader._build import NEEDED, Shared, build_ifd, whole_numbers
 from virtual_tiff.tiff.reader._chain import Directory, Entry, read_directory
 from virtual_tiff.tiff.reader._layout import FileLayout
@@ -50,11 +51,12 @@ class Unusual(Exception):
 class Values:
     """Reads the values of the directories of one file; what several share, once."""
 
-    def __init__(self, source: ByteSource, layout: FileLayout) -> None:
+    def __init__(self, source: ByteSource, layout: FileLayout, *, directories: int = 1) -> None:
         self._source = source
         self._layout = layout
         self._read: dict[tuple[int, int, int], Any] = {}
         self._shared = Shared()
+        self._alike = Alike(self, layout) if directories >= MANY_DIRECTORIES else None
 
     async def read(
         self, directory: Directory, index: tuple[int, ...], seen: set[int]
@@ -67,6 +69,10 @@ class Values:
         if self._layout.is_ndpi:
             # The upper halves of values are apart from their entries.
             raise Unusual
+        if self._alike is not None:
+            alike = self._alike.find(directory, index)
+            if alike is not None:
+                return self._counted(alike)
         tags: dict[int, Any] = {}
         for entry in directory.entries:
             code = entry[0]
@@ -75,14 +81,13 @@ class Values:
             # Of several entries of one tag, use the first (like libtiff and tifffile).
             # An entry without values counts as absent.
             if code in NEEDED and code not in tags and entry[2]:
-                value = self._at_hand(entry)
+                value = self.at_hand(entry)
                 tags[code] = await self._fetched(entry) if value is None else value
         sub_ifds: tuple[ImageFileDirectory, ...] = ()
         notes: list[str] = []
         if Tag.SUB_IFDS in tags:
             positions = whole_numbers(tags.pop(Tag.SUB_IFDS), Tag.SUB_IFDS, index).tolist()
             sub_ifds = await self._sub_ifds(positions, index, seen, notes)
-        self._source.budget.check()
         built = build_ifd(
             tags,
             index=index,
@@ -92,9 +97,16 @@ class Values:
             notes=tuple(notes),
             shared=self._shared,
         )
-        if built.offsets.size > MANY_VALUES:
-            self._source.budget.keep(_PLANNED_BYTES * built.offsets.size)
-        return built
+        if self._alike is not None:
+            self._alike.add(directory, built)
+        return self._counted(built)
+
+    def _counted(self, directory: ImageFileDirectory) -> ImageFileDirectory:
+        """Count what a directory takes besides its values."""
+        if directory.offsets.size > MANY_VALUES:
+            self._source.budget.keep(_PLANNED_BYTES * directory.offsets.size)
+        self._source.budget.check()
+        return directory
 
     async def _sub_ifds(
         self, positions: list[int], index: tuple[int, ...], seen: set[int], notes: list[str]
@@ -108,7 +120,7 @@ class Values:
                 notes.append(unreadable(i, error))
         return tuple(found)
 
-    def _at_hand(self, entry: Entry) -> Any:
+    def at_hand(self, entry: Entry) -> Any:
         """Return a number, text, bytes, or a sequence of numbers; `None` if it must be fetched."""
         code, kind, count, data = entry
         size = SIZES.get(kind)
@@ -131,12 +143,32 @@ class Values:
         return value
 
     async def _fetched(self, entry: Entry) -> Any:
-        """Fetch a value that `_at_hand` did not have."""
+        """Fetch a value that `at_hand` did not have."""
         _, kind, count, data = entry
         (at,) = self._layout.offset.unpack(data)
         data = await self._source.read(at, SIZES[kind] * count)
         value = self._read[at, kind, count] = _decoded(kind, count, data, self._layout.order)
         return value
+
+    def content(self, entry: Entry) -> bytes | None:
+        """Return the bytes of a value that is apart from its entry; `None` if it is not."""
+        _, kind, count, data = entry
+        nbytes = SIZES[kind] * count
+        if nbytes <= self._layout.inline:
+            return None
+        (at,) = self._layout.offset.unpack(data)
+        return self._source.peek(at, nbytes)
+
+    def has(self, entry: Entry, content: bytes, value: Any) -> bool:
+        """Return whether the value of an entry has these bytes, which mean `value`."""
+        _, kind, count, data = entry
+        (at,) = self._layout.offset.unpack(data)
+        key = (at, kind, count)
+        found = self._read.get(key)
+        if found is None and self._source.peek(at, len(content)) == content:
+            self._source.budget.read(len(content))
+            found = self._read[key] = value
+        return found is value
 
 
 def charge(budget: Budget, tag: int, kind: int, count: int) -> None:
