@@ -54,6 +54,8 @@ def described(
 ) -> Series:
     """Add names, spacings, channels and bits to a series, from tifffile or the OME-XML."""
     plain = _described(tif, found, plain, image, header)
+    if tif.is_micromanager:
+        plain = _with_summary(tif, plain)
     bits = found.keyframe.bitspersample
     if plain.bits is None and bits < 8 * found.dtype.itemsize:
         return replace(plain, bits=bits)
@@ -77,7 +79,7 @@ def _described(
             bits=image.bits,
             well=image.well,
         )
-        return _with_summary(tif, plain) if tif.is_micromanager else plain
+        return plain
     if found.kind == "imagej":
         spacing, channels = imagej_facts(tif.imagej_metadata or {}, header.ifds[0])
         return replace(plain, spacing=spacing, channels=channels)
@@ -102,10 +104,18 @@ def _with_summary(tif: tifffile.TiffFile, plain: Series) -> Series:
         for axis, (key, unit) in steps.items()
         if (step := positive(summary.get(key)))
     }
-    names = summary.get("ChNames")
+    names, colors = summary.get("ChNames"), summary.get("ChColors")
     channels = plain.channels
     if isinstance(names, list) and not any(channel.name for channel in channels):
         channels = tuple(Channel(name=str(name)) for name in names)
+    if isinstance(colors, list) and len(colors) == len(channels):
+        # Alpha, red, green and blue are the bytes of a signed 32-bit number.
+        channels = tuple(
+            replace(one, color=one.color or f"{color & 0xFFFFFF:06X}")
+            if isinstance(color, int)
+            else one
+            for one, color in zip(channels, colors, strict=True)
+        )
     return replace(plain, spacing={**spacing, **plain.spacing}, channels=channels)
 
 
@@ -114,8 +124,9 @@ _UNITS = {
     "lsm": {"t": "second"},
     "scanimage": {"t": "second", "z": "micrometer"},
     "mmstack": {"t": "millisecond", "z": "micrometer"},
-    "ndtiff": {"t": "millisecond", "z": "micrometer"},
 }
+#: Micrometres.
+_OF_AN_INCH = 25400.0
 
 
 def _measured(
@@ -128,9 +139,10 @@ def _measured(
     # tifffile computes coordinates of all pixels to find their distance.
     if max(plain.levels[0].size) > _MAX_SIDE or directory.geo_keys or directory.model_tiepoint:
         return {}
+    spacing = _by_resolution(found.keyframe, of_pyramid=len(plain.levels) > 1)
     if found.kind in _BY_RESOLUTION:
-        return _by_resolution(found.keyframe, of_pyramid=len(plain.levels) > 1)
-    spacing = {}
+        return spacing
+    has_resolution = Tag.X_RESOLUTION in found.keyframe.tags
     units: dict[str, str] = found.coord_units
     with np.errstate(all="ignore"):  # of absurd resolutions
         scales = found.coord_scales
@@ -138,13 +150,22 @@ def _measured(
         axis = code.lower()
         unit = units.get(code) or _UNITS.get(found.kind, {}).get(axis)
         known = unit_name(unit, TIMES if axis == "t" else LENGTHS)
-        if axis in "tzyx" and known is not None and 0 < value < math.inf:
-            spacing[axis] = Spacing(_rounded(value), known)
+        # Where the format has no sizes of its own, tifffile takes the resolution.
+        if known in _OF_RESOLUTION and found.kind != "nih":
+            continue
+        if axis not in "tzyx" or known is None or not 0 < value < math.inf:
+            continue
+        if axis in "yx" and not has_resolution and math.isclose(value, _OF_AN_INCH):
+            # tifffile takes the default of TIFF 6.0: a pixel to the inch.
+            continue
+        spacing[axis] = Spacing(_rounded(value), known)
     return spacing
 
 
 #: Series of pages without metadata of a format, whose spacing is their resolution.
 _BY_RESOLUTION = frozenset({"generic", "uniform", "shaped"})
+#: Units of lengths in tifffile that resolutions have; formats have others.
+_OF_RESOLUTION = frozenset({"centimeter", "inch"})
 #: ResolutionUnit; the inch is often that of a printer, except in pyramids, which are no prints.
 _INCH, _MICROMETER = 2, 5
 
@@ -199,8 +220,10 @@ def _named(found: tifffile.TiffPageSeries, plain: Series) -> tuple[Channel, ...]
 
 def _remarks(tif: tifffile.TiffFile, found: tifffile.TiffPageSeries) -> dict[str, Any]:
     """Return what is to be known of the pixels of some formats."""
-    if found.kind == "bif":
-        return {"notes": ("Neighbouring tiles of Ventana slides overlap; they are not stitched.",)}
+    if found.kind in ("bif", "trestle"):
+        return {"notes": ("Neighbouring tiles of this slide overlap; they are not stitched.",)}
+    if (tif.micromanager_metadata or {}).get("MajorVersion", 0) >= _NDTIFF:
+        return {"notes": ("Pages are in the order of the file: NDTiff.index is not read.",)}
     metadata = (tif.mdgel_metadata or {}) if found.kind == "mdgel" else {}
     if metadata.get("FileTag") not in (_SQUARE_ROOTS, _LINEAR) or "ScalePixel" not in metadata:
         return {}
@@ -210,6 +233,8 @@ def _remarks(tif: tifffile.TiffFile, found: tifffile.TiffPageSeries) -> dict[str
     return {"notes": (f"Values are square roots: intensity is {scale:.9g} times their square.",)}
 
 
+#: Version of Micro-Manager's files from which on an index beside the file has the order of pages.
+_NDTIFF = 2
 #: MD FileTag of Molecular Dynamics GEL files.
 _SQUARE_ROOTS, _LINEAR = 2, 128
 
