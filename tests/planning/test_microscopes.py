@@ -182,6 +182,22 @@ def test_restart_segments_of_ndpi(tmp_path: Path, at: int) -> None:
     assert flat.arrays["1"].shape == (3, 32, 64)
 
 
+def test_subsampled_segments_of_ndpi(tmp_path: Path) -> None:
+    """Pixels are those of each segment, as tifffile decodes large levels, and a note says so."""
+    path = tmp_path / "slide.ndpi"
+    microscopes.ndpi(path, subsampling="420")
+    store = VirtualTIFF()(f"file://{path}", local_registry())
+    with numcodecs_names(), tifffile.TiffFile(path) as tif:
+        array: Any = zarr.open_array(store, path="0", mode="r", zarr_format=3)
+        assert "segment" in array.attrs["notes"]
+        assert array.chunks == (3, 16, 32)
+        for segment, (_, _, y, x, _), _ in tif.pages.first.segments():
+            assert segment is not None
+            _, height, width, _ = segment.shape
+            found = array[:, y : y + height, x : x + width]
+            np.testing.assert_array_equal(np.moveaxis(found, 0, -1), segment[0])
+
+
 def test_segments_of_ndpi_that_are_no_grid(tmp_path: Path) -> None:
     """Segments of 40 columns of 64 end within the rows: the level is one chunk."""
     path = tmp_path / "slide.ndpi"
