@@ -121,6 +121,19 @@ def test_ranges_of_one_channel_of_imagej(
     assert (shown.get("label"), shown["color"], window["start"], window["end"]) == expected
 
 
+def test_calibrations_of_imagej_are_noted(tmp_path: Path) -> None:
+    """Signed 16-bit images are unsigned ones with a straight line; z may go down."""
+
+    def make(path: Path) -> None:
+        line = {"cf": 0, "c0": -32768.0, "c1": 1.0, "vunit": "gray value"}
+        metadata = {"axes": "ZYX", "unit": "um", "spacing": -2.5, **line}
+        tifffile.imwrite(path, ramp(3, HEIGHT, WIDTH), imagej=True, metadata=metadata)
+
+    root = opened(tmp_path / "a.tif", make)
+    assert "-32768 + 1" in str(root["image"].attrs["notes"])
+    assert scales(root)["z"] == (2.5, "micrometer")
+
+
 @pytest.mark.parametrize(
     ("mode", "colors"), [("grayscale", ["FFFFFF"] * 2), ("color", ["FF0000", "00FF00"])]
 )
