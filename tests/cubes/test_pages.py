@@ -173,7 +173,7 @@ def test_the_distance_of_what_follows_does_not_matter(
     pixels = ramp(2, size, size)
     given: dict[str, Any] = {"metadata": None, "contiguous": False}
     given |= {"extratags": GEO} if is_geographic else {}
-    with tifffile.TiffWriter(tmp_path / "a_0.tif") as tif:
+    with tifffile.TiffWriter(tmp_path / "a_t0.tif") as tif:
         tif.write(pixels[0], **given)
         for kind in following:
             image = pixels[1]
@@ -191,7 +191,7 @@ def test_the_distance_of_what_follows_does_not_matter(
 
 
 def test_a_smaller_page_of_another_place_is_no_level(tmp_path: Path) -> None:
-    with tifffile.TiffWriter(tmp_path / "a_0.tif") as tif:
+    with tifffile.TiffWriter(tmp_path / "a_t0.tif") as tif:
         for size in (256, 128):
             tif.write(ramp(size, size), metadata=None, contiguous=False, extratags=GEO)
     result = stack(str(tmp_path / "*.tif"), str(tmp_path / "r"), along="t", columns=COLUMNS_OF_T)
