@@ -82,6 +82,8 @@ async def header_of(source: ByteSource, *, only: int | None = None) -> Header:
         raise error.at(url=source.source.url) from error.__cause__
     if not chain.following and len(chain.directories) == 1:
         ifds = (with_hidden_planes(ifds[0], _planes(ifds[0])), *ifds[1:])
+    if chain.note is not None:
+        ifds = (*ifds[:-1], replace(ifds[-1], notes=(*ifds[-1].notes, chain.note)))
     return Header(
         source=replace(source.source, header=source.checksum()),
         byte_order=chain.layout.byte_order,
