@@ -117,7 +117,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Nothing is alike."""
     with monkeypatch.context() as patch:
         patch.setattr("virtual_tiff.tiff.reader._values.MANY_DIRECTORIES", 10**9)
-        for module in ("pages.arrays",):
+        for module in ("pages.arrays", "images"):
             patch.setattr(f"virtual_tiff.planning.{module}.likeness", lambda directory: object())
         yield patch
 
