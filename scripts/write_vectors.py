@@ -503,6 +503,35 @@ def restart_segments() -> Iterator[Vector]:
     )
 
 
+def components() -> Iterator[Vector]:
+    """JPEG 2000 of two and more components, with packets in all orders and of several shapes."""
+    options = {
+        "LRCP": {"QUALITY": "10,30,100", "SOP": "YES", "EPH": "YES"},
+        "RLCP": {"QUALITY": "10,100", "CODEBLOCK_STYLE": "BYPASS"},
+        "RPCL": {"PRECINCTS": "{32,32},{16,16}", "BLOCKXSIZE": 40, "BLOCKYSIZE": 32},
+        "PCRL": {"CODEBLOCK_WIDTH": 16, "CODEBLOCK_HEIGHT": 8, "CODEBLOCK_STYLE": "TERMALL"},
+        "CPRL": {"PRECINCTS": "{32,16}", "CODEBLOCK_STYLE": "BYPASS|TERMALL", "CODEC": "JP2"},
+    }
+    for samples, (progression, given) in zip((2, 4, 5, 2, 4), options.items(), strict=True):
+        data = wave(33, 41, samples)
+        profile: dict[str, Any] = {
+            **{"driver": "JP2OpenJPEG", "height": 33, "width": 41, "count": samples},
+            **{"dtype": "uint8", "REVERSIBLE": "YES", "QUALITY": "100", "YCC": "NO"},
+            **{"CODEC": "J2K", "PROGRESSION": progression, "WRITE_METADATA": "NO"},
+        }
+        with rasterio.MemoryFile() as memory:
+            with memory.open(**profile | given) as out:
+                out.write(np.moveaxis(data, -1, 0))
+            stream = memory.read()
+        yield vector(
+            f"imagecodecs_jpeg2k: {samples} components, {progression}",
+            "uint8",
+            data.shape,
+            [codec("imagecodecs_jpeg2k")],
+            stream,
+        )
+
+
 def images() -> Iterator[Vector]:
     for dtype, most in (("uint8", 255), ("uint16", 65535)):
         for name, shape in {"grey": (9, 11), "RGB": (9, 11, 3), "RGBA": (9, 11, 4)}.items():
@@ -522,14 +551,13 @@ def images() -> Iterator[Vector]:
                 [codec("imagecodecs_jpegxl")],
                 imagecodecs.jpegxl_encode(data, lossless=True),
             )
-            if name != "RGBA":
-                yield vector(
-                    f"imagecodecs_jpeg2k: {title}",
-                    dtype,
-                    shape,
-                    [codec("imagecodecs_jpeg2k")],
-                    imagecodecs.jpeg2k_encode(data, level=0, reversible=True),
-                )
+            yield vector(
+                f"imagecodecs_jpeg2k: {title}",
+                dtype,
+                shape,
+                [codec("imagecodecs_jpeg2k")],
+                imagecodecs.jpeg2k_encode(data, level=0, reversible=True),
+            )
             large = np.ascontiguousarray(data.repeat(2, axis=0).repeat(2, axis=1))
             stream = imagecodecs.jpegxr_encode(large, level=1.0)
             yield vector(
@@ -556,6 +584,7 @@ def images() -> Iterator[Vector]:
                 [codec("imagecodecs_jpeg2k")],
                 imagecodecs.jpeg2k_encode(noise(*shape, dtype=dtype), level=0, reversible=True),
             )
+    yield from components()
     yield vector(
         "imagecodecs_jpegxl: one row, RGBA, uint16",
         "uint16",

@@ -33,7 +33,7 @@ from virtual_tiff.storage.run import run
 from virtual_tiff.storage.settings import default_prefetch
 from virtual_tiff.tiff.ifd import Header
 from virtual_tiff.tiff.reader import read_header
-from virtual_tiff.tiff.relations import mark_levels, may_hide_levels
+from virtual_tiff.tiff.relations import are_levels_doubtful, mark_levels
 from virtual_tiff.tiff.series import Series
 from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
 
@@ -289,7 +289,7 @@ class VirtualTIFF:
         if self.ifd_layout == "pages":
             check_undamaged(header, "pages")
             series = await _read_series(source, header)
-        elif self.ifd_layout == "multiscale" and may_hide_levels(header.ifds, path):
+        elif self.ifd_layout == "multiscale" and are_levels_doubtful(header.ifds, path):
             # Without an order of pages, use the levels that are marked as such.
             with suppress(VirtualTIFFError):
                 found = await _read_series(source, header)

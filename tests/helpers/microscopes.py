@@ -20,13 +20,13 @@ type Make = Callable[[Path], None]
 
 #: A document of OME-XML, to be filled in.
 OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{}</OME>'
-_LSM, _UIC1, _UIC2, _UIC3 = 34412, 33628, 33629, 33630
+LSM, _UIC1, _UIC2, _UIC3 = 34412, 33628, 33629, 33630
 _GEL, _SEM, _FEI = 33445, 34118, 34682
 
 
-def _pages(path: Path, pages: Sequence[Pixels], first: dict[str, Any], **options: Any) -> None:
+def write_pages(path: Path, pages: Sequence[Pixels], first: dict[str, Any], **options: Any) -> None:
     """Write pages one by one; `first` has options of the first only."""
-    with tifffile.TiffWriter(path) as tif:
+    with tifffile.TiffWriter(path, byteorder=options.pop("byteorder", "<")) as tif:
         for i, page in enumerate(pages):
             tif.write(page, metadata=None, contiguous=False, **options, **(first if i == 0 else {}))
 
@@ -41,7 +41,7 @@ def lsm(path: Path, **options: Any) -> None:
     planes = ramp(2, 3, HEIGHT, WIDTH).reshape(-1, HEIGHT, WIDTH)
     with tifffile.TiffWriter(path) as tif:
         for i, plane in enumerate(planes):
-            tag = [(_LSM, 1, 600, bytes(info), True)] if i == 0 else []
+            tag = [(LSM, 1, 600, bytes(info), True)] if i == 0 else []
             tif.write(plane, metadata=None, contiguous=False, extratags=tag, **options)
             tif.write(
                 plane[:16, :16].copy(),
@@ -108,7 +108,7 @@ def scn(path: Path, *, last: int = 1) -> None:
         "</collection></scn>"
     )
     pages = [ramp(32, 48), *ramp(2, 64, 96), *ramp(2, 32, 48)]
-    _pages(path, pages, {"description": text}, tile=(16, 16))
+    write_pages(path, pages, {"description": text}, tile=(16, 16))
 
 
 def bif(path: Path) -> None:
@@ -160,19 +160,19 @@ def qptiff(path: Path) -> None:
 def gel(path: Path, *, tag: int = 2, scale: tuple[int, int] = (1, 4)) -> None:
     """Write a gel of Molecular Dynamics; `tag` says whether values are square roots."""
     tags = [(_GEL, 4, 1, tag, True), (_GEL + 1, 5, 1, scale, True)]
-    _pages(path, [ramp(HEIGHT, WIDTH)], {"extratags": tags})
+    write_pages(path, [ramp(HEIGHT, WIDTH)], {"extratags": tags})
 
 
 def sem(path: Path) -> None:
     """Write an image of a Zeiss electron microscope."""
     text = "\r\n0\r\n1e-9\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 12.5 nm\r\n"
-    _pages(path, [ramp(HEIGHT, WIDTH)], {"extratags": [(_SEM, 2, 0, text, True)]})
+    write_pages(path, [ramp(HEIGHT, WIDTH)], {"extratags": [(_SEM, 2, 0, text, True)]})
 
 
 def fei(path: Path) -> None:
     """Write an image of an FEI electron microscope."""
     text = "[Scan]\r\nPixelWidth=1.25e-008\r\nPixelHeight=2.5e-008\r\n"
-    _pages(path, [ramp(HEIGHT, WIDTH)], {"extratags": [(_FEI, 2, 0, text, True)]})
+    write_pages(path, [ramp(HEIGHT, WIDTH)], {"extratags": [(_FEI, 2, 0, text, True)]})
 
 
 def generic_pyramid(path: Path) -> None:
@@ -218,7 +218,7 @@ def plate(path: Path) -> None:
     )
     wells = well(0, 1, 0, 1) + well(2, 4, 2)
     text = OME.format(f'<Plate ID="Plate:0" Name="screen">{wells}{runs}</Plate>{images}')
-    _pages(path, list(ramp(3, HEIGHT, WIDTH)), {"description": text})
+    write_pages(path, list(ramp(3, HEIGHT, WIDTH)), {"description": text})
 
 
 def imagej_colors(path: Path) -> None:
@@ -270,35 +270,65 @@ def restarted_jpeg(image: Pixels, columns: int) -> tuple[bytes, list[int]]:
     return data, starts
 
 
-def ndpi(path: Path, *, at: int = 4096, columns: int = 32) -> None:
-    """Write a slide of two levels as Hamamatsu's scanners do, with everything from `at` on."""
+#: Rows, columns, and magnification (-1: the glass, -2: a map) of the images of a slide.
+NDPI_LEVELS = ((64, 96, 20.0), (32, 64, 10.0))
+
+
+def ndpi(
+    path: Path,
+    *,
+    at: int = 4096,
+    columns: int = 32,
+    images: Sequence[tuple[int, int, float]] = NDPI_LEVELS,
+    restarts: bool = True,
+) -> None:
+    """Write images of a slide as Hamamatsu's scanners do, with everything from `at` on.
+
+    Parameters
+    ----------
+    at
+        Offset of the first stream.
+    columns
+        Columns between restarts of the streams.
+    images
+        Images; those of one size and magnification are focal planes.
+    restarts
+        Whether directories have the offsets of the restart segments.
+    """
     data = b""
-    levels = []
-    for i, (height, width) in enumerate(((64, 96), (32, 64))):
+    directories = []
+    for i, (height, width, magnification) in enumerate(images):
         ramps = np.meshgrid(np.arange(width), np.arange(height))
         image = np.stack([*ramps, np.full((height, width), 90 + i)], axis=-1).astype(np.uint8)
         stream, starts = restarted_jpeg(image, columns)
+        if magnification == -2:
+            stream, starts = image[..., 0].tobytes(), []
+        is_map = not starts
+        samples = 1 if is_map else 3
         entries: list[tuple[int, int, list[int] | bytes]] = [
             (256, 4, [width]),
             (257, 4, [height]),
-            (258, 3, [8, 8, 8]),
-            (259, 3, [7]),
-            (262, 3, [6]),
+            (258, 3, [8] * samples),
+            (259, 3, [1 if is_map else 7]),
+            (262, 3, [1 if is_map else 6]),
             (271, 2, b"Hamamatsu\0"),
             (273, 4, [at + len(data)]),
-            (277, 3, [3]),
+            (277, 3, [samples]),
             (278, 4, [height]),
             (279, 4, [len(stream)]),
-            (530, 3, [1, 1]),
+            *([] if is_map else [(530, 3, [1, 1])]),
             (65420, 4, [1]),
-            (65421, 11, struct.pack("<f", 20.0 / (1 + i))),
-            (65426, 4, starts),
+            (65421, 11, struct.pack("<f", magnification)),
+            *([(65426, 4, starts)] if restarts and starts else []),
         ]
-        levels.append(entries)
+        directories.append(entries)
         data += stream + b"\0" * (len(stream) % 2)
-    first = at + len(data)
-    second = first + len(_ndpi_directory(first, levels[0], 0))
-    data += _ndpi_directory(first, levels[0], second) + _ndpi_directory(second, levels[1], 0)
+    first = place = at + len(data)
+    for i, entries in enumerate(directories):
+        following = place + len(_ndpi_directory(place, entries, 0))
+        last = i == len(directories) - 1
+        data += _ndpi_directory(place, entries, 0 if last else following)
+        place = following
     with path.open("wb") as file:
         file.write(struct.pack("<2sHQ", b"II", 42, first))
         file.seek(at)

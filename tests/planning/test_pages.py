@@ -24,7 +24,6 @@ from tests.end_to_end.test_corpus import LOSSY, MOST_SAMPLES, same
 from tests.end_to_end.test_fresh_process import ALLOWED, run_reader
 from tests.helpers.assemble import DATA_AT, PLAIN, PLAIN_DATA, assemble, changed, long, short
 from tests.helpers.make import Pixels
-from tests.helpers.microscopes import MICROSCOPES
 from tests.helpers.paged import HEIGHT, MPP, PAGED, WIDTH, ome_pyramid, plain, ramp, smooth, svs
 from tests.helpers.read import MEMORY_URL, local_registry, numcodecs_names
 from tests.helpers.stores import RecordingStore
@@ -36,7 +35,7 @@ from virtual_tiff.planning.pages.ome_zarr import omero_channels
 from virtual_tiff.tiff.series import Channel
 
 #: Order of the names, whatever the order of the pages.
-ORDER = ("t", "r", "i", "q", "q_1", "c", "s", "band", "z", "y", "x")
+ORDER = ("t", "m", "r", "i", "q", "q_1", "v", "c", "s", "band", "z", "y", "x")
 
 
 def open_pages(path: Path, **options: Any) -> zarr.Group:
@@ -72,23 +71,26 @@ def paths_of(series: Any) -> Iterator[tuple[str, Any]]:
             yield above + (f"{j}/image" if len(one.levels) > 1 else "image"), level
 
 
-def expected_of(level: Any) -> tuple[tuple[str, ...], Pixels]:
-    """Names and pixels of a level, in the documented order."""
+def expected_of(level: Any, axes: str = "") -> tuple[tuple[str, ...], Pixels]:
+    """Names and pixels of a level, in the documented order; `axes` are those of its image."""
     pixels = np.asarray(level.asarray())
     names: list[str] = []
-    for code in level.axes:
+    letters = axes or level.axes
+    for code in letters:
         if code == "S":
-            names.append("band" if level.kind == "geotiff" else "s" if "C" in level.axes else "c")
+            names.append("band" if level.kind == "geotiff" else "s" if "C" in letters else "c")
+        elif level.kind == "lsm" and code == "P":
+            names.append("r")
         else:
             # Names are unique, since axes of size 1 have none.
             names.append("q_1" if code == "Q" and "q" in names else code.lower())
     kept = [i for i, n in enumerate(pixels.shape) if n > 1 or names[i] in ("y", "x")]
     pixels = pixels.reshape([pixels.shape[i] for i in kept])
     names = [names[i] for i in kept]
-    axes = sorted(range(len(names)), key=lambda i: ORDER.index(names[i]))
+    order = sorted(range(len(names)), key=lambda i: ORDER.index(names[i]))
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8)
-    return tuple(names[i] for i in axes), pixels.transpose(axes)
+    return tuple(names[i] for i in order), pixels.transpose(order)
 
 
 def refused(path: Path, **options: Any) -> VirtualTIFFError:
@@ -100,23 +102,6 @@ def refused(path: Path, **options: Any) -> VirtualTIFFError:
 
 
 # -- pixels --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", PAGED | MICROSCOPES)
-def test_pixels_and_dimensions(name: str, tmp_path: Path) -> None:
-    path = tmp_path / f"{name}.tif"
-    (PAGED | MICROSCOPES)[name](path)
-    root = open_pages(path)
-    with tifffile.TiffFile(path) as tif:
-        found = list(paths_of(tif.series))
-        assert found
-        for place, level in found:
-            names, pixels = expected_of(level)
-            array = array_of(root, place)
-            assert names_of(array) == names
-            values = np.asarray(array[...])
-            assert values.dtype == pixels.dtype
-            assert np.array_equal(values, pixels), place
 
 
 def test_what_the_writers_were_given(tmp_path: Path) -> None:

@@ -3,6 +3,13 @@
 export const text = (bytes, at, length) => String.fromCharCode(...bytes.subarray(at, at + length))
 export const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
+/** Refuse an image whose samples are not those of the chunk. */
+export function check(name, { width, height }, samples, expected) {
+  if (width * height * samples !== expected) {
+    throw new RangeError(`${name}: ${height} × ${width} × ${samples} samples for a chunk of ${expected}`)
+  }
+}
+
 /** Contents of boxes of ISO media files with one of some types. */
 function* boxes(bytes, types) {
   const view = viewOf(bytes)
@@ -20,7 +27,8 @@ function* boxes(bytes, types) {
 /**
  * SIZ of a JPEG 2000 codestream (ITU-T T.800 section A.5.1), bare or in a JP2 file.
  *
- * `componentsAt`: where its first component is, of three bytes: sign and depth, and two factors.
+ * `stream`: the codestream. `componentsAt`: where its first component is in `bytes`, of three bytes: sign and depth, and
+ * two factors.
  */
 export function sizeOfJPEG2000(bytes) {
   const bare = bytes[0] === 0xff && bytes[1] === 0x4f
@@ -31,7 +39,7 @@ export function sizeOfJPEG2000(bytes) {
   const view = viewOf(stream)
   const [x1, y1, x0, y0] = [8, 12, 16, 20].map((at) => view.getUint32(at))
   const componentsAt = stream.byteOffset - bytes.byteOffset + 42
-  return { width: x1 - x0, height: y1 - y0, samples: view.getUint16(40), componentsAt }
+  return { width: x1 - x0, height: y1 - y0, samples: view.getUint16(40), componentsAt, stream }
 }
 
 /** Size of a WebP image (RFC 9649). */

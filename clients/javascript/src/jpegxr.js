@@ -1,12 +1,12 @@
 // JPEG XR: files of ITU-T T.832 Annex A, and their plane of alpha, which the decoder returns as zeros.
 
-import { text, viewOf } from './headers.js'
+import { check, text, viewOf } from './headers.js'
 
 const [PIXEL_FORMAT, IMAGE_OFFSET, IMAGE_BYTE_COUNT, ALPHA_OFFSET, ALPHA_BYTE_COUNT] = [0xbc01, 0xbcc0, 0xbcc1, 0xbcc2, 0xbcc3]
 
 /** Pixel formats of one channel (section A.7.18), by depth: they differ in the last byte. */
 const GREY = [0x24, 0xc3, 0xdd, 0x6f, 0x03, 0x4e, 0xfe, 0x4b, 0xb1, 0x85, 0x3d, 0x77, 0x76, 0x8d, 0xc9]
-const GREY_OF = { 8: 0x08, 16: 0x0b }
+const GREY_OF = { 8: 0x08, 16: 0x0b, '16Float': 0x3e, '32Float': 0x11 }
 
 /** Where the value of each entry of the directory is, by tag. */
 function entriesOf(bytes) {
@@ -50,13 +50,6 @@ function alphaOf(bytes, bitDepth) {
   return out
 }
 
-function checked(size, channels, expected) {
-  const { width, height } = size
-  if (width * height * channels !== expected) {
-    throw new RangeError(`JPEG XR: ${height} × ${width} × ${channels} samples for a chunk of ${expected}`)
-  }
-}
-
 const TYPES = { 8: Uint8Array, 16: Uint16Array, '16Float': globalThis.Float16Array, '32Float': Float32Array }
 
 /** Decode a file by the module `jpegxr`. */
@@ -64,10 +57,10 @@ export function decodeJPEGXR(module, bytes, expected) {
   const entries = entriesOf(bytes)
   const size = sizeAt(bytes, entries.get(IMAGE_OFFSET))
   const samples = expected / (size.width * size.height)
-  if (![1, 2, 3, 4].includes(samples)) checked(size, 1, expected)
+  if (![1, 2, 3, 4].includes(samples)) check('JPEG XR', size, 1, expected)
   const { bytes: out, width, height, pixelInfo } = module.decode(bytes)
   const { channels, bitDepth, bgr, hasAlpha } = pixelInfo
-  checked({ width, height }, channels, expected)
+  check('JPEG XR', { width, height }, channels, expected)
   const Type = TYPES[bitDepth]
   if (!Type) throw new RangeError(`JPEG XR: samples of ${bitDepth} bits are not supported here`)
   const data = new Type(out.buffer, out.byteOffset, expected)
@@ -76,7 +69,7 @@ export function decodeJPEGXR(module, bytes, expected) {
   }
   if (hasAlpha) {
     const file = alphaOf(bytes, bitDepth)
-    checked(sizeAt(file, entries.get(IMAGE_OFFSET)), channels, expected)
+    check('JPEG XR', sizeAt(file, entries.get(IMAGE_OFFSET)), channels, expected)
     const { bytes: plane } = module.decode(file)
     const alpha = new Type(plane.buffer, plane.byteOffset, width * height)
     for (let pixel = 0; pixel < alpha.length; pixel++) data[(pixel + 1) * channels - 1] = alpha[pixel]

@@ -3,7 +3,8 @@
 
 import { contained, located, readModule } from '#platform'
 import { base64 } from './chain.js'
-import { sizeOfJPEG2000, sizeOfJPEGXL, sizeOfLERC, sizeOfWebP } from './headers.js'
+import { check, sizeOfJPEGXL, sizeOfLERC, sizeOfWebP } from './headers.js'
+import { decodeJPEG2000 } from './jpeg2000/index.js'
 import { decodeJPEGXR } from './jpegxr.js'
 import { once } from './once.js'
 import { decodePNG } from './png.js'
@@ -26,12 +27,6 @@ const ROWS = 512
 const PIECE = 2 ** 20
 
 const ONE_PIXEL = 'UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=='
-
-export function check(name, { width, height }, samples, expected) {
-  if (width * height * samples !== expected) {
-    throw new RangeError(`${name}: ${height} × ${width} × ${samples} samples for a chunk of ${expected}`)
-  }
-}
 
 /**
  * Decoders whose modules come from where `locate` says.
@@ -100,36 +95,6 @@ function inFreshAfterFailure(name, load, decode) {
     } finally {
       if (failed || module.HEAPU8?.byteLength > LARGE) get = once(load)
     }
-  }
-}
-
-const SIGNED = 128
-
-function decodeJPEG2000(module, bytes, expected) {
-  const size = sizeOfJPEG2000(bytes)
-  check('JPEG 2000', size, size.samples, expected)
-  const types = Array.from({ length: size.samples }, (_, n) => size.componentsAt + 3 * n)
-  if (types.some((at) => bytes[at] !== bytes[types[0]])) throw new RangeError('JPEG 2000: components of several types')
-  const [bits, signed] = [(bytes[types[0]] & 127) + 1, bytes[types[0]] & SIGNED]
-  if (bits > 16) throw new RangeError(`JPEG 2000: samples of ${bits} bits`)
-  // The decoder fails for two, four and more.
-  if (![1, 3].includes(size.samples)) throw new RangeError(`JPEG 2000: ${size.samples} samples a pixel are not supported`)
-  const decoder = new module.J2KDecoder()
-  try {
-    const encoded = decoder.getEncodedBuffer(bytes.length)
-    encoded.set(bytes)
-    // It returns zeros for negative bytes. Without a sign, the same samples are larger by half of their range.
-    const shifted = signed && bits <= 8
-    if (shifted) for (const at of types) encoded[at] &= ~SIGNED
-    decoder.decode()
-    const { width, height, componentCount } = decoder.getFrameInfo()
-    check('JPEG 2000', { width, height }, componentCount, expected)
-    const Type = bits > 8 ? (signed ? Int16Array : Uint16Array) : signed ? Int8Array : Uint8Array
-    const data = new Type(decoder.getDecodedBuffer().slice().buffer)
-    if (shifted) for (let i = 0; i < data.length; i++) data[i] -= 2 ** (bits - 1)
-    return { data, width, height, samples: componentCount }
-  } finally {
-    decoder.delete()
   }
 }
 

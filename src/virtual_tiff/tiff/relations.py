@@ -99,61 +99,91 @@ def masks(images: Iterable[Related]) -> dict[Related, Related]:
     }
 
 
-def may_hide_levels(ifds: Sequence[ImageFileDirectory], path: tuple[int, ...] | None) -> bool:
-    """Return whether an image may have smaller levels that are not marked as such.
+def are_levels_doubtful(ifds: Sequence[ImageFileDirectory], path: tuple[int, ...] | None) -> bool:
+    """Return whether marks and the order of directories may not tell the levels of an image.
+
+    Slides have smaller tiled images that are not marked, mark labels, which are no levels, and put
+    focal planes, or channels, before all their levels.
 
     Parameters
     ----------
     ifds
         Directories of the main chain.
     path
-        Path of the image; the first of the file if `None`.
+        Path of the image; the largest one in tiles if `None`.
     """
-    full = next((d for d in ifds if path in (None, d.index)), None)
-    if full is None or not full.is_tiled or is_dependent(full):
-        return False
-    return any(
+    fulls = [d for d in ifds if d.is_tiled and not is_dependent(d) and path in (None, d.index)]
+    full = max(fulls, key=lambda d: d.image_width * d.image_length, default=None)
+    return _has_stray_levels(ifds) or (
+        full is not None and any(_may_be_level(one, full) for one in ifds)
+    )
+
+
+def _has_stray_levels(ifds: Sequence[ImageFileDirectory]) -> bool:
+    """Return whether an image has two levels of one size, or one in strips beside tiles."""
+    is_tiled = any(directory.is_tiled for directory in ifds)
+    sizes: set[tuple[int, int]] = set()
+    for directory in ifds:
+        if not is_dependent(directory):
+            sizes.clear()
+        elif not directory.is_mask:
+            size = directory.image_length, directory.image_width
+            if size in sizes or (is_tiled and not directory.is_tiled):
+                return True
+            sizes.add(size)
+    return False
+
+
+def _may_be_level(one: ImageFileDirectory, full: ImageFileDirectory) -> bool:
+    """Return whether a smaller image in tiles, which is not marked, may be a level of another."""
+    return (
         one.is_tiled
         and not is_dependent(one)
         and one.samples_per_pixel == full.samples_per_pixel
         and one.image_width < full.image_width
         and one.image_length < full.image_length
-        for one in ifds
     )
 
 
 def mark_levels(
     ifds: Sequence[ImageFileDirectory], series: Iterable[Series]
 ) -> tuple[ImageFileDirectory, ...]:
-    """Mark the levels of slides as overviews, and move them after their image.
+    """Move levels after their image; of slides, mark them as overviews, and no other image.
 
     Parameters
     ----------
     ifds
         Directories of the main chain.
     series
-        Series of the file; only those of slides with levels of one page are used.
+        Series of the file. Each focal plane or channel has levels of its own. Only in slides may
+        levels be unmarked.
     """
     by_path = {directory.index: directory for directory in ifds}
     levels_of: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    seen: set[tuple[int, ...]] = set()
     for one in series:
-        paths = [level.pages[0] for level in one.levels]
-        alone = all(len(level.pages) == 1 for level in one.levels)
-        if one.kind in SLIDES and alone and all(path in by_path for path in paths):
-            full, *smaller = (path for path in paths if path is not None)
-            levels_of[full] = smaller
+        for pages in zip(*(level.pages for level in one.levels), strict=True):
+            paths = [path for path in pages if path is not None]
+            # Metadata may name a page twice.
+            if not paths or any(path not in by_path or path in seen for path in paths):
+                continue
+            marks = [by_path[path].is_reduced for path in paths]
+            if one.kind in SLIDES or (not marks[0] and all(marks[1:])):
+                levels_of[paths[0]] = paths[1:]
+                seen.update(paths)
     levels = {path for smaller in levels_of.values() for path in smaller}
     marked = []
     for directory in ifds:
         if directory.index in levels:
             continue
-        marked.append(directory)
-        marked += [
-            replace(
-                by_path[path],
-                new_subfile_type=by_path[path].new_subfile_type
-                | int(NewSubfileType.REDUCED_RESOLUTION),
-            )
-            for path in levels_of.get(directory.index, ())
-        ]
+        smaller = levels_of.get(directory.index)
+        is_alone = smaller is None or directory.is_mask
+        marked.append(directory if is_alone else _marked(directory, is_level=False))
+        marked += [_marked(by_path[path], is_level=True) for path in smaller or ()]
     return tuple(marked)
+
+
+def _marked(directory: ImageFileDirectory, *, is_level: bool) -> ImageFileDirectory:
+    level = int(NewSubfileType.REDUCED_RESOLUTION)
+    kind = directory.new_subfile_type | level if is_level else directory.new_subfile_type & ~level
+    return replace(directory, new_subfile_type=kind)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
@@ -34,6 +35,10 @@ from virtual_tiff.tiff.series import IFDPath, Level, Series
 
 #: Pages of all images of a file, missing ones included.
 MAX_PAGES = 2**20
+#: Tag of the INI text of Olympus SIS, and the numbers in it by which tifffile allocates: channels,
+#: which are pages, and images of a series.
+_SIS_INI = 33471
+_COUNTS = re.compile(rb"^\s*(?:Band|Count)\s*=\s*\+?(\d+)", re.MULTILINE)
 #: Formats whose pages are not images, or whose metadata is not bounded.
 _REFUSED = frozenset({"flimage"})
 
@@ -71,6 +76,8 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
                 _check_mmstack(tif)
             if tif.is_scn:
                 _check_scn(tif.scn_metadata or "")
+            if tif.is_sis:
+                _check_sis(tif)
             found = _whole_pyramids(list(tif.series(squeeze=False)))
             if source.failure is not None:
                 # tifffile may have ignored what could not be read.
@@ -180,6 +187,19 @@ def _check_scn(text: str) -> None:
         raise _too_many(pages)
 
 
+def _check_sis(tif: tifffile.TiffFile) -> None:
+    """Limit the numbers in the INI text of Olympus SIS, for which lists are made."""
+    tag = tif.pages.first.tags.get(_SIS_INI)
+    if tag is None:
+        return
+    tif.filehandle.seek(tag.valueoffset)
+    # tifffile decodes the value when it is asked for.
+    text: bytes = tif.filehandle.read(tag.count)
+    claimed = max((int(digits[:20]) for digits in _COUNTS.findall(text)), default=0)
+    if claimed > (pages := len(tif.pages)):
+        raise _unknown(f"the metadata declares {claimed} channels or images of {pages} pages")
+
+
 # -- after calling tifffile ----------------------------------------------------------------
 
 
@@ -275,7 +295,8 @@ def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, 
     sizes: dict[str, int] = {}
     for code, size in sized[:split]:
         if size > 1:
-            name = _name(code)
+            # Pages of Zeiss LSM along `P` are positions, not phases.
+            name = "r" if found.kind == "lsm" and code == "P" else _name(code)
             sizes[f"{name}_{len(sizes)}" if name in sizes else name] = size
     # Image viewers call samples channels, unless the pages are channels already.
     samples = _name(within[0]) if within else "band"

@@ -114,8 +114,9 @@ _UNITS = {
     "lsm": {"t": "second"},
     "scanimage": {"t": "second", "z": "micrometer"},
     "mmstack": {"t": "millisecond", "z": "micrometer"},
-    "ndtiff": {"t": "millisecond", "z": "micrometer"},
 }
+#: Micrometres.
+_OF_AN_INCH = 25400.0
 
 
 def _measured(
@@ -131,6 +132,7 @@ def _measured(
     if found.kind in _BY_RESOLUTION:
         return _by_resolution(found.keyframe, of_pyramid=len(plain.levels) > 1)
     spacing = {}
+    has_resolution = Tag.X_RESOLUTION in found.keyframe.tags
     units: dict[str, str] = found.coord_units
     with np.errstate(all="ignore"):  # of absurd resolutions
         scales = found.coord_scales
@@ -138,8 +140,12 @@ def _measured(
         axis = code.lower()
         unit = units.get(code) or _UNITS.get(found.kind, {}).get(axis)
         known = unit_name(unit, TIMES if axis == "t" else LENGTHS)
-        if axis in "tzyx" and known is not None and 0 < value < math.inf:
-            spacing[axis] = Spacing(_rounded(value), known)
+        if axis not in "tzyx" or known is None or not 0 < value < math.inf:
+            continue
+        if axis in "yx" and not has_resolution and math.isclose(value, _OF_AN_INCH):
+            # tifffile takes the default of TIFF 6.0: a pixel to the inch.
+            continue
+        spacing[axis] = Spacing(_rounded(value), known)
     return spacing
 
 
@@ -199,8 +205,10 @@ def _named(found: tifffile.TiffPageSeries, plain: Series) -> tuple[Channel, ...]
 
 def _remarks(tif: tifffile.TiffFile, found: tifffile.TiffPageSeries) -> dict[str, Any]:
     """Return what is to be known of the pixels of some formats."""
-    if found.kind == "bif":
-        return {"notes": ("Neighbouring tiles of Ventana slides overlap; they are not stitched.",)}
+    if found.kind in ("bif", "trestle"):
+        return {"notes": ("Neighbouring tiles of this slide overlap; they are not stitched.",)}
+    if (tif.micromanager_metadata or {}).get("MajorVersion", 0) >= _NDTIFF:
+        return {"notes": ("Pages are in the order of the file: NDTiff.index is not read.",)}
     metadata = (tif.mdgel_metadata or {}) if found.kind == "mdgel" else {}
     if metadata.get("FileTag") not in (_SQUARE_ROOTS, _LINEAR) or "ScalePixel" not in metadata:
         return {}
@@ -210,6 +218,8 @@ def _remarks(tif: tifffile.TiffFile, found: tifffile.TiffPageSeries) -> dict[str
     return {"notes": (f"Values are square roots: intensity is {scale:.9g} times their square.",)}
 
 
+#: Version of Micro-Manager's files from which on an index beside the file has the order of pages.
+_NDTIFF = 2
 #: MD FileTag of Molecular Dynamics GEL files.
 _SQUARE_ROOTS, _LINEAR = 2, 128
 
