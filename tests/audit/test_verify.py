@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import rasterio
 import tifffile
 
 from tests.conftest import corpus_files, corpus_root
 from tests.helpers.archive import scanned, write_scene, write_scenes
-from tests.helpers.make import covering, write
+from tests.helpers.make import covering, write, write_with_rasterio
 from virtual_tiff.audit import decoding
 from virtual_tiff.audit.report import Status, VerifyReport
 from virtual_tiff.audit.verify import verify
@@ -193,6 +194,47 @@ def test_every_lossless_encoding_verifies(axis: str, tmp_path: Path, repo: str) 
 
 
 @pytest.mark.corpus
+def test_a_lossy_strip_that_was_padded(tmp_path: Path, repo: str) -> None:
+    """Its rows may differ by a few levels from those of the TIFF."""
+    values = np.random.default_rng(1).integers(0, 60, (20, 32, 3)).astype(np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        values,
+        photometric="ycbcr",
+        subsampling=(2, 2),
+        compression="jpeg",
+        rowsperstrip=16,
+    )
+    publish([path], repo)
+    report = verify(repo, sample=None, chunks=2)
+    assert report.exit_status == 0
+    assert report.decoded == 2
+
+
+def test_missing_segments_of_one_bit(tmp_path: Path, repo: str) -> None:
+    path = tmp_path / "a.tif"
+    profile = {"width": 20, "height": 20, "count": 1, "dtype": "uint8", "nodata": 0, "nbits": 1}
+    with rasterio.open(path, "w", sparse_ok=True, compress="ccittfax4", **profile):
+        pass
+    publish([path], repo)
+    report = verify(repo, sample=None, chunks=2)
+    assert report.exit_status == 0
+    assert report.decoded == 1
+
+
+def test_images_that_only_libtiff_decodes(tmp_path: Path, repo: str) -> None:
+    """Masked pixels of LERC are NaN for libtiff, and 0 for tifffile."""
+    path = tmp_path / "a.tif"
+    data = np.arange(16 * 32, dtype=np.float32).reshape(1, 16, 32)
+    data[0, :4, :4] = np.nan
+    write_with_rasterio(path, data, COMPRESS="LERC")
+    publish([path], repo)
+    report = verify(repo, sample=None)
+    assert report.exit_status == 0
+    assert len(report.undecided) == 1
+
+
 def test_no_false_alarm_on_the_corpus(tmp_path: Path, repo: str) -> None:
     """All first images of the corpus in one repository: nothing is suspected."""
     root = corpus_root()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ type Make = Callable[[Path], None]
 #: A document of OME-XML, to be filled in.
 OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{}</OME>'
 LSM, _UIC1, _UIC2, _UIC3 = 34412, 33628, 33629, 33630
-_GEL, _SEM, _FEI = 33445, 34118, 34682
+_GEL, _SEM, _FEI, _MICRO_MANAGER = 33445, 34118, 34682, 51123
 
 
 def write_pages(path: Path, pages: Sequence[Pixels], first: dict[str, Any], **options: Any) -> None:
@@ -221,6 +222,41 @@ def plate(path: Path) -> None:
     write_pages(path, list(ramp(3, HEIGHT, WIDTH)), {"description": text})
 
 
+def micro_manager(path: Path) -> None:
+    """Write two channels whose names are in the summary before the pixels (Micro-Manager)."""
+    summary = json.dumps(
+        {
+            "PixelSize_um": 0.65,
+            "ChNames": ["DAPI", "Cy5"],
+            "ChColors": [-16776961, -65536],
+        }
+    ).encode()
+    planes = ramp(2, HEIGHT, WIDTH)
+    data = struct.pack("<4I", 483729, 2, 2355492, len(summary)) + summary
+    data += bytes(len(data) % 2)
+    first = DATA_AT + len(data)
+    document = OME.format(
+        f'<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" '
+        f'SizeX="{WIDTH}" SizeY="{HEIGHT}" SizeC="2" SizeZ="1" SizeT="1"><TiffData/></Pixels>'
+        "</Image>"
+    )
+    directories = [
+        changed(
+            PLAIN,
+            IMAGE_WIDTH=short(WIDTH),
+            IMAGE_LENGTH=short(HEIGHT),
+            ROWS_PER_STRIP=short(HEIGHT),
+            BITS_PER_SAMPLE=short(16),
+            STRIP_OFFSETS=long(first + i * planes[0].nbytes),
+            STRIP_BYTE_COUNTS=long(planes[0].nbytes),
+            **({"IMAGE_DESCRIPTION": Field(2, document)} if i == 0 else {}),
+        )
+        | {_MICRO_MANAGER: Field(2, '{"Frame": 0}')}
+        for i in range(2)
+    ]
+    path.write_bytes(assemble(directories, data=data + planes.tobytes()))
+
+
 def imagej_colors(path: Path) -> None:
     """Write two channels with lookup tables and ranges (ImageJ)."""
     ramp_of = np.arange(256, dtype=np.uint8)
@@ -374,4 +410,5 @@ MICROSCOPES: dict[str, Make] = {
     "fei": fei,
     "generic-pyramid": generic_pyramid,
     "imagej-colors": imagej_colors,
+    "micro-manager": micro_manager,
 }

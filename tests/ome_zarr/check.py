@@ -72,11 +72,14 @@ def with_ome_zarr(folder: Path, images: list[Path]) -> bool:
 
 
 def with_napari(folder: Path, images: list[Path]) -> bool:
-    # A collection has to have its OME-XML as a file, which no key of Zarr can be.
-    for place in [folder] if images == [folder] else images:
-        read = napari_get_reader(str(place))
-        layers = [] if read is None else read(str(place))
-        assert any(layer[0] is not None for layer in layers), f"{place} has no layers"
+    read = napari_get_reader(str(folder))
+    layers = [] if read is None else read(str(folder))
+    assert layers, f"{folder} has no layers"
+    # Fields of a plate are put together in one image.
+    if "plate" not in open_group(folder).attrs["ome"]:
+        assert len(layers) >= len(images), f"{folder} has images without a layer"
+    for layer in layers:
+        np.asarray(layer[0][-1][(0,) * layer[0][-1].ndim])
     return True
 
 

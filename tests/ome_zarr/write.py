@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -55,7 +56,20 @@ def main(folder: Path) -> None:
             make(path)
             store = VirtualTIFF(ifd_layout="pages")(path.as_uri(), local_registry())
             asyncio.run(_copy(store, folder / f"{name}.zarr"))
+            _list_images(folder / f"{name}.zarr")
     print(f"{len(SERIES)} series in {folder}")
+
+
+def _list_images(folder: Path) -> None:
+    """Write the file by which napari-ome-zarr finds several images (docs/reference/viewers.md)."""
+    ome: Any = zarr.open_group(folder, mode="r")
+    if "bioformats2raw.layout" not in ome.attrs.get("ome", {}):
+        return
+    place = folder / "OME" / "METADATA.ome.xml"
+    if place.is_dir():
+        rmtree(place)
+    images = "".join(f'<Image ID="Image:{name}"/>' for name in ome["OME"].attrs["ome"]["series"])
+    place.write_text(f"<OME>{images}</OME>")
 
 
 async def _copy(store: Any, folder: Path) -> None:

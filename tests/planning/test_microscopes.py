@@ -70,6 +70,29 @@ def test_stains_of_qptiff(tmp_path: Path) -> None:
     assert scales(root["0"]) == {"y": (0.5, "micrometer"), "x": (0.5, "micrometer")}
 
 
+def test_stains_without_a_name(tmp_path: Path) -> None:
+    """Those that have one keep it."""
+    path = tmp_path / "a.qptiff"
+    microscopes.qptiff(path)
+    path.write_bytes(path.read_bytes().replace(b"<Name>CD8</Name>", b"<Nope>CD8</Nope>"))
+    with numcodecs_names():
+        store = VirtualTIFF(ifd_layout="pages")(f"file://{path}", local_registry())
+        root: Any = zarr.open_group(store, mode="r", zarr_format=3)
+    channels = root["0"].attrs["ome"]["omero"]["channels"]
+    assert [one.get("label") for one in channels] == ["DAPI", None, "CD3"]
+    assert [one["color"] for one in channels] == ["0000FF", "FFFF00", "FF0000"]
+
+
+def test_the_summary_of_micro_manager(tmp_path: Path) -> None:
+    root = opened(tmp_path / "a.ome.tif", microscopes.micro_manager)
+    channels = root.attrs["ome"]["omero"]["channels"]
+    assert [(one["label"], one["color"]) for one in channels] == [
+        ("DAPI", "0000FF"),
+        ("Cy5", "FF0000"),
+    ]
+    assert scales(root) == {"y": (0.65, "micrometer"), "x": (0.65, "micrometer")}
+
+
 def test_colors_and_ranges_of_imagej(tmp_path: Path) -> None:
     root = opened(tmp_path / "a.tif", microscopes.imagej_colors)
     channels = root.attrs["ome"]["omero"]["channels"]

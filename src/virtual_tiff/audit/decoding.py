@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from virtual_tiff.audit.offsets import Offsets
 from virtual_tiff.errors import ErrorKind
 from virtual_tiff.planning.axes import axis_of
+from virtual_tiff.planning.encoding.data_type import nodata_value
 from virtual_tiff.planning.stacks import TILES
 from virtual_tiff.publishing.nodes import get_json, key_prefix
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.opening import open_source
 from virtual_tiff.storage.resolve import AddressRegistry
 from virtual_tiff.storage.run import run
+from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.reader import DEFAULT_PREFETCH
 from virtual_tiff.tiff.reader._tifffile import open_with_tifffile
 
@@ -82,8 +84,7 @@ def compare(
         array = zarr.open_array(store, path=sample.array, mode="r", zarr_format=3)
     if "copied_because" in array.attrs:
         return
-    codecs = getattr(array.metadata, "codecs", ())
-    if any(getattr(codec, "codec_name", "") == "imagecodecs_tiff" for codec in codecs):
+    if "imagecodecs_tiff" in _codec_names(array):
         yield Outcome(decided=0, reason="libtiff decodes it, and tifffile does not, or not alike")
         return
     dimensions = array.metadata.dimension_names  # type: ignore[union-attr]
@@ -161,11 +162,14 @@ def _compare(
         return Outcome(
             decided=1, fault=f"chunk {index} is {found.shape}, but {expected.shape} in the TIFF"
         )
-    codecs = getattr(array.metadata, "codecs", ())
-    lossy = any(getattr(codec, "codec_name", "") in _LOSSY for codec in codecs)
-    if not _equal(found, expected, lossy=lossy):
+    if not _equal(found, expected, lossy=bool(_codec_names(array) & _LOSSY)):
         return Outcome(decided=1, fault=f"chunk {index} has other pixels than the TIFF")
     return Outcome(decided=1)
+
+
+def _codec_names(array: zarr.Array[Any]) -> set[str]:
+    codecs = getattr(array.metadata, "codecs", ())
+    return {str(codec.to_dict()["name"]) for codec in codecs}
 
 
 def _is_virtual(array: zarr.Array[Any], sample: Sample, place: tuple[int | slice, ...]) -> bool:
@@ -329,6 +333,9 @@ def _pixels(page: Any, rows: slice, columns: slice, bands: slice) -> NDArray[Any
         # TIFF 6.0 section 14 defines predictors for compressed data only; libtiff and GDAL ignore
         # the tag otherwise, tifffile does not.
         page.predictor = 1
+    if page.dtype == bool:
+        # For tifffile every nodata text is true, "0" too.
+        page.nodata = nodata_value(page.tags.valueof(Tag.GDAL_NODATA), np.dtype(np.uint8)) or 0
     pixels = zarr.open_array(page.aszarr(), mode="r")
     if page.samplesperpixel == 1:
         return np.asarray(pixels[rows, columns])

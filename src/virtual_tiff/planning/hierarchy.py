@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from virtual_tiff.choices import IFDLayout
 from virtual_tiff.errors import (
     ErrorKind,
     InvalidOptionError,
@@ -17,7 +18,7 @@ from virtual_tiff.planning.images import Images
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.pyramid import pyramids_of
 from virtual_tiff.storage.budget import BUDGET_KINDS
-from virtual_tiff.tiff.ifd import Header, ImageFileDirectory
+from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, is_dependent
 from virtual_tiff.tiff.relations import Related, relate, relate_sidecars
 from virtual_tiff.tiff.series import IFDPath
 
@@ -52,9 +53,9 @@ def plan_header(
         `multiscale` needs.
     """
     related = (*relate(header.ifds), *relate_sidecars(header))
+    if ifd is None or ifd[:1] >= (len(header.ifds),):
+        check_undamaged(header, options.layout)
     chosen = None if ifd is None else find_ifd(header, ifd)
-    if chosen is None:
-        check_undamaged(header)
 
     images = Images(related, header.source, options, copies or {})
     planned: dict[int, ArrangedImage] = {}
@@ -98,17 +99,22 @@ def plan_header(
     return arrange([plan_one(one) for one in related if chosen in (None, one.directory)], options)
 
 
-def check_undamaged(header: Header, layout: str | None = None) -> None:
-    """Raise an error if the chain of directories ends early.
+def check_undamaged(header: Header, layout: IFDLayout) -> None:
+    """Raise an error if the chain of directories ends early, with what can be read as the remedy.
 
-    `layout` is one that needs all directories, so that the remedy is another.
+    The layout `pages` needs all directories; `multiscale` starts from full-resolution images.
     """
-    damage, readable = header.damage, len(header.ifds)
-    if damage is not None:
-        choice = "ifd=0" if readable == 1 else f"ifd=0 to ifd={readable - 1}"
-        other = "" if layout is None else ' and ifd_layout="flat"'
-        damage.remedy = f"The {readable} before it can be read: pass {choice}{other}."
-        raise damage
+    if header.damage is None:
+        return
+    starts = [d for d in header.ifds if layout != "multiscale" or not is_dependent(d)]
+    numbers = [directory.index[0] for directory in starts] or [0]
+    if len(numbers) > 1 and numbers[-1] == len(numbers) - 1:
+        choice = f"ifd=0 to ifd={numbers[-1]}"
+    else:
+        choice = " or ".join(f"ifd={number}" for number in numbers[:3])
+    other = ' and ifd_layout="flat"' if layout == "pages" else ""
+    header.damage.remedy = f"The {len(header.ifds)} before it can be read: pass {choice}{other}."
+    raise header.damage
 
 
 def find_ifd(header: Header, path: IFDPath) -> ImageFileDirectory:

@@ -10,26 +10,22 @@ from virtual_tiff.tiff.series import Channel, Series
 
 
 def qpi_channels(series: Series, header: Header) -> tuple[Channel, ...]:
-    """Return the names and colours of the pages of a series; none if a page has no name."""
+    """Return the names and colours of the pages of a series; none if no page has a name."""
     by_path = {directory.index: directory for directory in walk_ifds(header.ifds)}
-    channels = []
-    for path in series.levels[0].pages:
-        text = None if path is None else by_path[path].other_tags.get(Tag.IMAGE_DESCRIPTION)
-        channel = _channel(text) if isinstance(text, str) else None
-        if channel is None:
-            return ()
-        channels.append(channel)
-    return tuple(channels)
+    texts = [
+        None if path is None else by_path[path].other_tags.get(Tag.IMAGE_DESCRIPTION)
+        for path in series.levels[0].pages
+    ]
+    channels = tuple(_channel(text) for text in texts)
+    return channels if any(channel.name for channel in channels) else ()
 
 
-def _channel(text: str) -> Channel | None:
+def _channel(text: object) -> Channel:
     try:
-        root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
+        root = ElementTree.fromstring(str(text).encode(), forbid_dtd=True)
     except (ElementTree.ParseError, DefusedXmlException, ValueError):
-        return None
-    name = root.findtext("Name") or root.findtext("Biomarker")
-    if name is None:
-        return None
+        return Channel(name="")
+    name = root.findtext("Name") or root.findtext("Biomarker") or ""
     numbers = (root.findtext("Color") or "").split(",")
     color = None
     if len(numbers) == 3 and all(n.strip().isdecimal() and int(n) < 256 for n in numbers):

@@ -41,7 +41,7 @@ from virtual_tiff.planning.variables import (
 )
 from virtual_tiff.tiff.ifd import Header, walk_ifds
 from virtual_tiff.tiff.ome_xml import ome_xml_of
-from virtual_tiff.tiff.series import Channel, IFDPath, Series, Well
+from virtual_tiff.tiff.series import SLIDES, Channel, IFDPath, Series, Well
 
 #: Name of the array of every image.
 NAME = "image"
@@ -94,7 +94,7 @@ def plan_pages(
             )
     directories = {directory.index: directory for directory in walk_ifds(header.ifds)}
     pages = Pages(header.source, directories, options.image, copies or {}, options.check)
-    series = [one if one.name else replace(one, name=_file_name(header)) for one in series]
+    series = [replace(one, name=_name(one, header)) for one in series]
     groups = [_group(one, pages.levels(one), options) for one in series]
     text = _ome_xml(header)
     wells = [one.well for one in series if one.well is not None]
@@ -112,9 +112,13 @@ def plan_pages(
     return GroupPlan(groups={**children, OME: ome}, attributes=collection_attributes())
 
 
-def _file_name(header: Header) -> str:
-    """Return the name of the file without its folders."""
-    return unquote(header.source.url).rpartition("/")[2]
+def _name(series: Series, header: Header) -> str:
+    """Return the name of an image: that of the file, without folders, if it has none of its own.
+
+    tifffile has one word for the pyramids of all slides.
+    """
+    own = "" if series.kind in SLIDES and series.name == "Baseline" else series.name
+    return own or unquote(header.source.url).rpartition("/")[2]
 
 
 def _ome_xml(header: Header) -> dict[str, ArrayPlan]:

@@ -54,6 +54,8 @@ def described(
 ) -> Series:
     """Add names, spacings, channels and bits to a series, from tifffile or the OME-XML."""
     plain = _described(tif, found, plain, image, header)
+    if tif.is_micromanager:
+        plain = _with_summary(tif, plain)
     bits = found.keyframe.bitspersample
     if plain.bits is None and bits < 8 * found.dtype.itemsize:
         return replace(plain, bits=bits)
@@ -77,7 +79,7 @@ def _described(
             bits=image.bits,
             well=image.well,
         )
-        return _with_summary(tif, plain) if tif.is_micromanager else plain
+        return plain
     if found.kind == "imagej":
         spacing, channels = imagej_facts(tif.imagej_metadata or {}, header.ifds[0])
         return replace(plain, spacing=spacing, channels=channels)
@@ -102,10 +104,18 @@ def _with_summary(tif: tifffile.TiffFile, plain: Series) -> Series:
         for axis, (key, unit) in steps.items()
         if (step := positive(summary.get(key)))
     }
-    names = summary.get("ChNames")
+    names, colors = summary.get("ChNames"), summary.get("ChColors")
     channels = plain.channels
     if isinstance(names, list) and not any(channel.name for channel in channels):
         channels = tuple(Channel(name=str(name)) for name in names)
+    if isinstance(colors, list) and len(colors) == len(channels):
+        # Alpha, red, green and blue are the bytes of a signed 32-bit number.
+        channels = tuple(
+            replace(one, color=one.color or f"{color & 0xFFFFFF:06X}")
+            if isinstance(color, int)
+            else one
+            for one, color in zip(channels, colors, strict=True)
+        )
     return replace(plain, spacing={**spacing, **plain.spacing}, channels=channels)
 
 
@@ -129,9 +139,9 @@ def _measured(
     # tifffile computes coordinates of all pixels to find their distance.
     if max(plain.levels[0].size) > _MAX_SIDE or directory.geo_keys or directory.model_tiepoint:
         return {}
+    spacing = _by_resolution(found.keyframe, of_pyramid=len(plain.levels) > 1)
     if found.kind in _BY_RESOLUTION:
-        return _by_resolution(found.keyframe, of_pyramid=len(plain.levels) > 1)
-    spacing = {}
+        return spacing
     has_resolution = Tag.X_RESOLUTION in found.keyframe.tags
     units: dict[str, str] = found.coord_units
     with np.errstate(all="ignore"):  # of absurd resolutions
@@ -140,6 +150,9 @@ def _measured(
         axis = code.lower()
         unit = units.get(code) or _UNITS.get(found.kind, {}).get(axis)
         known = unit_name(unit, TIMES if axis == "t" else LENGTHS)
+        # Where the format has no sizes of its own, tifffile takes the resolution.
+        if known in _OF_RESOLUTION and found.kind != "nih":
+            continue
         if axis not in "tzyx" or known is None or not 0 < value < math.inf:
             continue
         if axis in "yx" and not has_resolution and math.isclose(value, _OF_AN_INCH):
@@ -151,6 +164,8 @@ def _measured(
 
 #: Series of pages without metadata of a format, whose spacing is their resolution.
 _BY_RESOLUTION = frozenset({"generic", "uniform", "shaped"})
+#: Units of lengths in tifffile that resolutions have; formats have others.
+_OF_RESOLUTION = frozenset({"centimeter", "inch"})
 #: ResolutionUnit; the inch is often that of a printer, except in pyramids, which are no prints.
 _INCH, _MICROMETER = 2, 5
 
