@@ -51,7 +51,8 @@ class Images:
                 key = self._keys[path] = likeness(one.directory)
                 self._alike.setdefault(key, []).append(one.directory)
         self._arrays: dict[IFDPath, ArrayPlan] = {}
-        self._descriptions: dict[Hashable, Description] = {}
+        #: Each with the bytes that it takes.
+        self._descriptions: dict[Hashable, tuple[Description, int]] = {}
 
     def plan(self, related: Related) -> tuple[ArrayPlan, Description]:
         """Plan an image, and describe it."""
@@ -68,13 +69,14 @@ class Images:
         array = noted(array, *directory.notes)
         # What the tags of pages say is in the attributes.
         key = None if key is None else (key, id(directory.other_tags), array.data_type)
-        description = self._descriptions.get(key)
-        taken = memory([*array.codecs])
-        if description is None:
+        found = self._descriptions.get(key)
+        if found is None:
             description = self._describe(directory, related.full, array)
-            taken += description.nbytes
+            found = description, description.nbytes + memory([*array.codecs])
             if key is not None:
-                self._descriptions[key] = description
+                self._descriptions[key] = found
+        # Alike images too, since each has a document of its own where it is written.
+        description, taken = found
         self._options.check(taken)
         return array, description
 
