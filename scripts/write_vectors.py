@@ -532,6 +532,26 @@ def components() -> Iterator[Vector]:
         )
 
 
+def lossy_webp() -> Iterator[Vector]:
+    """Blocks of all kinds, weak and strong filters, alpha; and lossless images of few colours."""
+    mixed = np.where(wave(45, 39, 4) > 150, noise(45, 39, 4) // 4, wave(45, 39, 4))
+    mixed[:20, :20] = 77
+    few = np.asarray([[0, 9, 200], [255, 3, 1], [8, 8, 8]], "u1")[wave(23, 21, most=2.9)]
+    for name, data, options in (
+        ("lossy, RGB", mixed[..., :3], {"level": 90, "method": 6}),
+        ("lossy, strong filter", mixed[..., :3], {"level": 5, "method": 4}),
+        ("lossy, RGBA", mixed, {"level": 60, "method": 4}),
+        ("few colours", few, {"lossless": True}),
+    ):
+        yield vector(
+            f"imagecodecs_webp: {name}",
+            "uint8",
+            data.shape,
+            [codec("imagecodecs_webp", hasalpha=data.shape[-1] == 4)],
+            imagecodecs.webp_encode(np.ascontiguousarray(data), **options),
+        )
+
+
 def images() -> Iterator[Vector]:
     for dtype, most in (("uint8", 255), ("uint16", 65535)):
         for name, shape in {"grey": (9, 11), "RGB": (9, 11, 3), "RGBA": (9, 11, 4)}.items():
@@ -599,6 +619,7 @@ def images() -> Iterator[Vector]:
         [codec("imagecodecs_jpegxl")],
         imagecodecs.jpegxl_encode(wave(1030, 5), lossless=True),
     )
+    yield from lossy_webp()
     # The stream leaves out an opaque alpha channel.
     opaque = np.concatenate([wave(9, 11, 3), np.full((9, 11, 1), 255, "u1")], axis=-1)
     yield vector(

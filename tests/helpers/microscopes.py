@@ -274,21 +274,22 @@ def imagej_colors(path: Path) -> None:
     )
 
 
-def _jpeg(image: Pixels) -> bytes:
-    return bytes(imagecodecs.jpeg_encode(image, level=95, subsampling="444"))
-
-
-def restarted_jpeg(image: Pixels, columns: int) -> tuple[bytes, list[int]]:
-    """Encode an image as one JPEG stream, restarted after each 8 rows of so many columns.
+def restarted_jpeg(
+    image: Pixels, columns: int, subsampling: str = "444"
+) -> tuple[bytes, list[int]]:
+    """Encode an image as one JPEG stream, restarted after each row of blocks of so many columns.
 
     Returns the stream and the offsets of its segments.
     """
     height, width, _ = image.shape
+    block = 16 if subsampling == "420" else 8
     streams = [
         bytes(
-            imagecodecs.jpeg_encode(image[y : y + 8, x : x + columns], level=95, subsampling="444")
+            imagecodecs.jpeg_encode(
+                image[y : y + block, x : x + columns], level=95, subsampling=subsampling
+            )
         )
-        for y in range(0, height, 8)
+        for y in range(0, height, block)
         for x in range(0, width, columns)
     ]
     scan = streams[0].index(b"\xff\xda")
@@ -296,7 +297,7 @@ def restarted_jpeg(image: Pixels, columns: int) -> tuple[bytes, list[int]]:
     frame = streams[0].index(b"\xff\xc0") + 5
     head = bytearray(streams[0][:scan])
     struct.pack_into(">HH", head, frame, height, width)
-    head += struct.pack(">4H", 0xFFDD, 4, columns // 8, 0)[:6] + streams[0][scan:start]
+    head += struct.pack(">3H", 0xFFDD, 4, columns // block) + streams[0][scan:start]
     data = bytes(head)
     starts = []
     for i, stream in enumerate(streams):
@@ -316,7 +317,7 @@ def ndpi(
     at: int = 4096,
     columns: int = 32,
     images: Sequence[tuple[int, int, float]] = NDPI_LEVELS,
-    restarts: bool = True,
+    subsampling: str = "444",
 ) -> None:
     """Write images of a slide as Hamamatsu's scanners do, with everything from `at` on.
 
@@ -328,15 +329,15 @@ def ndpi(
         Columns between restarts of the streams.
     images
         Images; those of one size and magnification are focal planes.
-    restarts
-        Whether directories have the offsets of the restart segments.
+    subsampling
+        Of the colours: 444 or 420.
     """
     data = b""
     directories = []
     for i, (height, width, magnification) in enumerate(images):
         ramps = np.meshgrid(np.arange(width), np.arange(height))
         image = np.stack([*ramps, np.full((height, width), 90 + i)], axis=-1).astype(np.uint8)
-        stream, starts = restarted_jpeg(image, columns)
+        stream, starts = restarted_jpeg(image, columns, subsampling)
         if magnification == -2:
             stream, starts = image[..., 0].tobytes(), []
         is_map = not starts
@@ -355,7 +356,7 @@ def ndpi(
             *([] if is_map else [(530, 3, [1, 1])]),
             (65420, 4, [1]),
             (65421, 11, struct.pack("<f", magnification)),
-            *([(65426, 4, starts)] if restarts and starts else []),
+            *([(65426, 4, starts)] if starts else []),
         ]
         directories.append(entries)
         data += stream + b"\0" * (len(stream) % 2)

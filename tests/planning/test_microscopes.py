@@ -121,6 +121,19 @@ def test_ranges_of_one_channel_of_imagej(
     assert (shown.get("label"), shown["color"], window["start"], window["end"]) == expected
 
 
+def test_calibrations_of_imagej_are_noted(tmp_path: Path) -> None:
+    """Signed 16-bit images are unsigned ones with a straight line; z may go down."""
+
+    def make(path: Path) -> None:
+        line = {"cf": 0, "c0": -32768.0, "c1": 1.0, "vunit": "gray value"}
+        metadata = {"axes": "ZYX", "unit": "um", "spacing": -2.5, **line}
+        tifffile.imwrite(path, ramp(3, HEIGHT, WIDTH), imagej=True, metadata=metadata)
+
+    root = opened(tmp_path / "a.tif", make)
+    assert "-32768 + 1" in str(root["image"].attrs["notes"])
+    assert scales(root)["z"] == (2.5, "micrometer")
+
+
 @pytest.mark.parametrize(
     ("mode", "colors"), [("grayscale", ["FFFFFF"] * 2), ("color", ["FF0000", "00FF00"])]
 )
@@ -167,6 +180,22 @@ def test_restart_segments_of_ndpi(tmp_path: Path, at: int) -> None:
             np.testing.assert_array_equal(found, level.asarray())
     flat = VirtualTIFF().plan(f"file://{path}", local_registry())
     assert flat.arrays["1"].shape == (3, 32, 64)
+
+
+def test_subsampled_segments_of_ndpi(tmp_path: Path) -> None:
+    """Pixels are those of each segment, as tifffile decodes large levels, and a note says so."""
+    path = tmp_path / "slide.ndpi"
+    microscopes.ndpi(path, subsampling="420")
+    store = VirtualTIFF()(f"file://{path}", local_registry())
+    with numcodecs_names(), tifffile.TiffFile(path) as tif:
+        array: Any = zarr.open_array(store, path="0", mode="r", zarr_format=3)
+        assert "segment" in array.attrs["notes"]
+        assert array.chunks == (3, 16, 32)
+        for segment, (_, _, y, x, _), _ in tif.pages.first.segments():
+            assert segment is not None
+            _, height, width, _ = segment.shape
+            found = array[:, y : y + height, x : x + width]
+            np.testing.assert_array_equal(np.moveaxis(found, 0, -1), segment[0])
 
 
 def test_segments_of_ndpi_that_are_no_grid(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ const require = createRequire(import.meta.url)
 const MODULES = {
   'openjpeg.wasm': '@cornerstonejs/codec-openjpeg/decodewasm',
   'jxl.wasm': 'jxl-oxide-wasm/module.wasm',
-  'webp.wasm': '@jsquash/webp/codec/dec/webp_dec.wasm',
   'lerc.wasm': 'lerc/lerc-wasm.wasm',
 }
 

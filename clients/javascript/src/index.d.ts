@@ -5,7 +5,7 @@ export interface Registry {
   get?(name: string): (() => any) | undefined
 }
 
-export type WasmFile = 'jxl.wasm' | 'lerc.wasm' | 'openjpeg.wasm' | 'webp.wasm'
+export type WasmFile = 'jxl.wasm' | 'lerc.wasm' | 'openjpeg.wasm'
 
 export interface Options {
   /** Where a WebAssembly module is; by default in the folder `wasm` of this package. */

@@ -2,7 +2,8 @@
 
 import { check, text, viewOf } from './headers.js'
 
-const [PIXEL_FORMAT, IMAGE_OFFSET, IMAGE_BYTE_COUNT, ALPHA_OFFSET, ALPHA_BYTE_COUNT] = [0xbc01, 0xbcc0, 0xbcc1, 0xbcc2, 0xbcc3]
+const PIXEL_FORMAT = 0xbc01
+const [IMAGE_OFFSET, IMAGE_BYTE_COUNT, ALPHA_OFFSET, ALPHA_BYTE_COUNT] = [0xbcc0, 0xbcc1, 0xbcc2, 0xbcc3]
 
 /** Pixel formats of one channel (section A.7.18), by depth: they differ in the last byte. */
 const GREY = [0x24, 0xc3, 0xdd, 0x6f, 0x03, 0x4e, 0xfe, 0x4b, 0xb1, 0x85, 0x3d, 0x77, 0x76, 0x8d, 0xc9]

@@ -32,15 +32,13 @@ const EVENTS = ['uncaughtException', 'unhandledRejection']
 
 /**
  * Load a dependency that changes global state, and undo the change: Emscripten's older glue code
- * adds handlers to `process` that end it, and jSquash's a class that browsers have.
+ * adds handlers to `process` that end it.
  */
 export async function contained(load) {
   const before = EVENTS.map((event) => process.listeners(event))
-  const hadImageData = 'ImageData' in globalThis
   try {
     return await load()
   } finally {
-    if (!hadImageData) delete globalThis.ImageData
     EVENTS.forEach((event, i) => {
       for (const listener of process.listeners(event)) {
         if (!before[i].includes(listener)) process.off(event, listener)

@@ -2,8 +2,7 @@
 // it first, and each stream's size is compared with the chunk's before it is decoded.
 
 import { contained, located, readModule } from '#platform'
-import { base64 } from './chain.js'
-import { check, sizeOfJPEGXL, sizeOfLERC, sizeOfWebP } from './headers.js'
+import { check, sizeOfJPEGXL, sizeOfLERC } from './headers.js'
 import { decodeJPEG2000 } from './jpeg2000/index.js'
 import { decodeJPEGXR } from './jpegxr.js'
 import { once } from './once.js'
@@ -14,7 +13,6 @@ const FILES = {
   'jxl.wasm': () => new URL('../wasm/jxl.wasm', import.meta.url),
   'lerc.wasm': () => new URL('../wasm/lerc.wasm', import.meta.url),
   'openjpeg.wasm': () => new URL('../wasm/openjpeg.wasm', import.meta.url),
-  'webp.wasm': () => new URL('../wasm/webp.wasm', import.meta.url),
 }
 
 /** Memory of an instance that is not kept. */
@@ -26,7 +24,6 @@ const ROWS = 512
 /** Bytes of a stream that are passed on together. */
 const PIECE = 2 ** 20
 
-const ONE_PIXEL = 'UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=='
 
 /**
  * Decoders whose modules come from where `locate` says.
@@ -50,16 +47,6 @@ export function imageDecoders(locate = (name) => FILES[name]()) {
     const { default: factory } = await import('jpegxr')
     return contained(() => factory({ print: () => {}, printErr: () => {} }))
   }
-  const webp = async () => {
-    const { default: factory } = await import('@jsquash/webp/codec/dec/webp_dec.js')
-    const wasmBinary = await readModule(locate('webp.wasm'))
-    return contained(async () => {
-      const module = await factory({ noInitialRun: true, wasmBinary })
-      // The first image makes it look up the class ImageData, which Node lacks afterwards.
-      module.decode(base64(ONE_PIXEL).buffer)
-      return module
-    })
-  }
   const lerc = once(async () => {
     const module = await import('lerc')
     const { href } = new URL(locate('lerc.wasm'), globalThis.location?.href)
@@ -71,7 +58,6 @@ export function imageDecoders(locate = (name) => FILES[name]()) {
     jpeg2000: inFreshAfterFailure('JPEG 2000', openjpeg, decodeJPEG2000),
     jpegXL: async (bytes, expected) => decodeJPEGXL(await jxl(), bytes, expected),
     jpegXR: inFreshAfterFailure('JPEG XR', jxr, decodeJPEGXR),
-    webP: inFreshAfterFailure('WebP', webp, decodeWebP),
     lerc: async (bytes, expected) => decodeLERC(await lerc(), bytes, expected),
   }
 }
@@ -138,23 +124,6 @@ async function inBands(image, { width, height }, expected) {
     data.set(band.data, top * (expected / height))
   }
   return { data }
-}
-
-function decodeWebP(module, bytes, expected, alpha) {
-  const samples = alpha ? 4 : 3
-  check('WebP', sizeOfWebP(bytes), samples, expected)
-  const decoded = module.decode(bytes.slice().buffer)
-  if (!decoded) throw new Error('WebP: damaged stream')
-  const { data: rgba, width, height } = decoded
-  const data = new Uint8Array(rgba.buffer, rgba.byteOffset, rgba.length)
-  if (alpha) return { data, width, height, samples }
-  // In place: large images need no memory for a copy.
-  for (let i = 0, j = 0; j < data.length; i += 3, j += 4) {
-    data[i] = data[j]
-    data[i + 1] = data[j + 1]
-    data[i + 2] = data[j + 2]
-  }
-  return { data: data.subarray(0, 3 * width * height), width, height, samples }
 }
 
 /** Pixels of each band, and its mask, which is `null` if all are valid. */

@@ -114,6 +114,9 @@ class Pages:
             attributes["scale_factor"] = series.scale
         # Planes without a directory are noted, but here they are there.
         own = [] if series.contiguous else [note for page in there for note in page.notes]
+        if len(there) < len(pages):
+            missing = len(pages) - len(there)
+            own.append(f"{missing} of {len(pages)} planes are not in the file: they read as 0.")
         array = noted(replace(array, attributes=attributes), *series.notes, *dict.fromkeys(own))
         return LevelPlan(array, description, level.size, level.factor)
 

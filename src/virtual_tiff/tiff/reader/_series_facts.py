@@ -80,9 +80,8 @@ def _described(
             well=image.well,
         )
         return plain
-    if found.kind == "imagej":
-        spacing, channels = imagej_facts(tif.imagej_metadata or {}, header.ifds[0])
-        return replace(plain, spacing=spacing, channels=channels)
+    if tif.is_imagej and plain.holds((0,)) and found.kind in ("imagej", *_BY_RESOLUTION):
+        return replace(plain, **imagej_facts(tif.imagej_metadata or {}, header.ifds[0]))
     if found.kind in SLIDES:
         plain = replace(plain, levels=_levels(plain, header))
     channels = qpi_channels(plain, header) if found.kind == "qpi" else _named(found, plain)
