@@ -30,7 +30,7 @@ from virtual_tiff.tiff.ome_xml import (
     ome_xml_of,
     parse_ome_xml,
 )
-from virtual_tiff.tiff.reader._series_facts import described, matched
+from virtual_tiff.tiff.reader._series_facts import described, matched, rows_as_y
 from virtual_tiff.tiff.reader._tifffile import TIFFFILE_ERRORS, open_with_tifffile
 from virtual_tiff.tiff.relations import with_marked_levels
 from virtual_tiff.tiff.series import IFDPath, Level, Series
@@ -305,7 +305,7 @@ def _is_whole(level: Level, full: Level) -> bool:
 
 def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, int], str]:
     """Return names and sizes of the dimensions of the pages, and the name of that within a page."""
-    axes, shape = found.axes, found.shape
+    axes, shape = rows_as_y(found.axes), found.shape
     split = next(
         (
             k

@@ -45,6 +45,16 @@ def matched(
     ]
 
 
+def rows_as_y(axes: str) -> str:
+    """Return the dimensions of a series, `Y` for the rows of pages that are times or slices.
+
+    These are scans of Zeiss LSM along a line, or across the slices.
+    """
+    if "Y" not in axes and axes[-2:] in ("TX", "ZX"):
+        return f"{axes[:-2]}YX"
+    return axes
+
+
 def described(
     tif: tifffile.TiffFile,
     found: tifffile.TiffPageSeries,
@@ -142,6 +152,10 @@ def _measured(
     units: dict[str, str] = found.coord_units
     with np.errstate(all="ignore"):  # of absurd resolutions
         scales = found.coord_scales
+    if rows_as_y(found.axes) != found.axes:
+        # Rows are slices: their distance is that of pixels.
+        scales = {"Y" if code == "Z" else code: value for code, value in scales.items()}
+        units = {"Y" if code == "Z" else code: unit for code, unit in units.items()}
     for code, value in scales.items():
         axis = code.lower()
         unit = units.get(code) or _UNITS.get(found.kind, {}).get(axis)
@@ -222,6 +236,8 @@ def _named(found: tifffile.TiffPageSeries, plain: Series) -> tuple[Channel, ...]
 
 def _remarks(tif: tifffile.TiffFile, found: tifffile.TiffPageSeries) -> dict[str, Any]:
     """Return what is to be known of the pixels of some formats."""
+    if rows_as_y(found.axes) != found.axes:
+        return {"notes": (f"Rows are along {found.axes[-2].lower()}.",)}
     if found.kind in ("bif", "trestle"):
         return {"notes": ("Neighbouring tiles of this slide overlap; they are not stitched.",)}
     if (tif.micromanager_metadata or {}).get("MajorVersion", 0) >= _NDTIFF:
