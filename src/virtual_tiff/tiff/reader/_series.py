@@ -284,7 +284,7 @@ def _series(
     if len(whole) < len(levels):
         left = len(levels) - len(whole)
         notes.append(f"{left} levels are left out, since a page lacks the first of them.")
-    if found.axes.index("X") < found.axes.index("Y"):
+    if 0 <= found.axes.find("X") < found.axes.find("Y"):
         notes.append("The metadata of the file call rows x and columns y; here rows are y.")
     return Series(
         name=found.name,
