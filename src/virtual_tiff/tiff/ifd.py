@@ -109,6 +109,8 @@ class ImageFileDirectory:
         Text of GDAL's private tags, unchanged.
     sub_ifds
         Directories that tag 330 points to.
+    hidden_planes
+        Number of planes that the file has, of which only the first has a directory; else 0.
     notes
         What the file has of this image that no directory tells, or that cannot be read.
     auxiliary
@@ -154,6 +156,7 @@ class ImageFileDirectory:
     gdal_nodata: str | None = None
     gdal_metadata: str | None = None
     sub_ifds: tuple[ImageFileDirectory, ...] = ()
+    hidden_planes: int = 0
     notes: tuple[str, ...] = ()
     auxiliary: Auxiliary | None = None
     other_tags: Mapping[int, TagValue] = field(default_factory=dict)

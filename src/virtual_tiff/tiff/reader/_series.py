@@ -30,7 +30,7 @@ from virtual_tiff.tiff.ome_xml import (
     ome_xml_of,
     parse_ome_xml,
 )
-from virtual_tiff.tiff.reader._series_facts import described, matched
+from virtual_tiff.tiff.reader._series_facts import described, matched, rows_as_y
 from virtual_tiff.tiff.reader._tifffile import TIFFFILE_ERRORS, open_with_tifffile
 from virtual_tiff.tiff.relations import with_marked_levels
 from virtual_tiff.tiff.series import IFDPath, Level, Series
@@ -280,7 +280,12 @@ def _series(
             for level in levels
         )
     whole = tuple(takewhile(lambda level: _is_whole(level, levels[0]), levels))
-    left_out = f"{len(levels) - len(whole)} levels are left out, since a page lacks the first."
+    notes = []
+    if len(whole) < len(levels):
+        left = len(levels) - len(whole)
+        notes.append(f"{left} levels are left out, since a page lacks the first of them.")
+    if 0 <= found.axes.find("X") < found.axes.find("Y"):
+        notes.append("The metadata of the file call rows x and columns y; here rows are y.")
     return Series(
         name=found.name,
         kind=found.kind,
@@ -288,7 +293,7 @@ def _series(
         levels=whole,
         contiguous=contiguous,
         samples=samples,
-        notes=(left_out,) if len(whole) < len(levels) else (),
+        notes=tuple(notes),
     )
 
 
@@ -300,7 +305,7 @@ def _is_whole(level: Level, full: Level) -> bool:
 
 def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, int], str]:
     """Return names and sizes of the dimensions of the pages, and the name of that within a page."""
-    axes, shape = found.axes, found.shape
+    axes, shape = rows_as_y(found.axes), found.shape
     split = next(
         (
             k
