@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import imagecodecs
 import numpy as np
@@ -66,7 +66,7 @@ def test_subsampled_jfif_that_is_declared_rgb(tmp_path: Path, subsampling: str) 
 @pytest.mark.parametrize("predictor", [3, 34894, 34895])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_floating_point_predictors_of_complex_numbers(
-    tmp_path: Path, predictor: int, order: str
+    tmp_path: Path, predictor: int, order: Literal["<", ">"]
 ) -> None:
     pixels = (np.arange(640).reshape(20, 32) * (1.5 - 0.25j)).astype(order + "c8")
     path = tmp_path / "a.tif"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,9 +120,9 @@ class Calls:
 
 
 @pytest.fixture
-def near(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow machine does not count as a network."""
-    monkeypatch.setattr(_fetching, "_NEAR", 60)
+def near(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A slow machine does not count as a network; with the parameter 0, any does."""
+    monkeypatch.setattr(_fetching, "_NEAR", getattr(request, "param", 60))
 
 
 @pytest.mark.usefixtures("near")
@@ -227,6 +229,20 @@ def test_a_cancelled_read_leaves_nothing_running(
     time.sleep(0.1)
     assert len(placed) < COUNT
     assert all(moment < ended for moment in placed)
+
+
+@pytest.mark.parametrize("near", [0, 60], ids=["far", "near"], indirect=True)
+def test_a_result_is_freed_with_its_last_reference(near: None, session: icechunk.Session) -> None:
+    """Not with the next collection of garbage: results are large."""
+    array = open_array(session)
+    gc.collect()
+    gc.disable()
+    try:
+        with chunkwise():
+            result = weakref.ref(array[...])
+        assert result() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 5])

@@ -63,51 +63,65 @@ async def fetch_all(items: Sequence[Any], most: int, decoding: DecodingThreads) 
         Error of the store or a codec for the first chunk that fails. No further chunks are
         requested then.
     """
-    present = [False] * len(items)
-    waiting = iter(enumerate(items))
-    most_keys = _keys_at_once(items, most)
-    room = most
-    arrived = asyncio.Event()
-    tasks = asyncio.TaskGroup()
-
-    def start(keys: int) -> None:
-        nonlocal room
-        room -= most_keys
-        tasks.create_task(work(keys))
-
-    async def work(keys: int) -> None:
-        # Workers share `waiting`, so that millions of chunks do not need millions of tasks.
-        while group := list(islice(waiting, keys)):
-            chunks = await _fetch([item[0] for _, item in group], group[0][1][1].prototype)
-            arrived.set()
-            if decoding.is_idle and room >= most_keys > 1:
-                start(most_keys)
-            found = []
-            for (number, item), chunk in zip(group, chunks, strict=True):
-                present[number] = chunk is not None
-                found.append((chunk, *item[1:4]))
-            decoding.put(found)
-            # Decoded chunks must not stay in memory until the next ones arrive.
-            del chunks, chunk, found
-            await decoding.has_room()
-            keys = min(2 * keys, most_keys)
-
+    fetching = _Fetching(items, most, decoding)
     failures: Sequence[BaseException] = ()
     try:
-        async with tasks:
-            if most_keys > 1:
-                start(1)
-                start(1)
-                if not await _is_near(arrived):
-                    most_keys, room = 1, most - 2
-            if most_keys == 1:
-                for _ in range(min(room, len(items))):
-                    start(1)
+        await fetching.run()
     except BaseExceptionGroup as group:
         failures = group.exceptions
     if failures:
         raise failures[0]
-    return present
+    return fetching.present
+
+
+class _Fetching:
+    """Workers that fetch chunks: two at first, and more while no chunk waits to be decoded.
+
+    Functions that refer to each other would keep the result in memory until the next collection.
+    """
+
+    def __init__(self, items: Sequence[Any], most: int, decoding: DecodingThreads) -> None:
+        self.present = [False] * len(items)
+        # Workers share it, so that millions of chunks do not need millions of tasks.
+        self._waiting = iter(enumerate(items))
+        self._keys = _keys_at_once(items, most)
+        self._room = min(most, len(items))  # keys that further workers may request
+        self._decoding = decoding
+        self._arrived = asyncio.Event()
+        self._workers = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Fetch all chunks."""
+        async with self._workers:
+            if self._keys > 1:
+                self._start(1)
+                self._start(1)
+                if not await _is_near(self._arrived):
+                    self._room += 2 * (self._keys - 1)
+                    self._keys = 1
+            if self._keys == 1:
+                while self._room:
+                    self._start(1)
+
+    def _start(self, keys: int) -> None:
+        self._room -= self._keys
+        self._workers.create_task(self._work(keys))
+
+    async def _work(self, keys: int) -> None:
+        while group := list(islice(self._waiting, keys)):
+            chunks = await _fetch([item[0] for _, item in group], group[0][1][1].prototype)
+            self._arrived.set()
+            if self._decoding.is_idle and self._room >= self._keys > 1:
+                self._start(self._keys)
+            found = []
+            for (number, item), chunk in zip(group, chunks, strict=True):
+                self.present[number] = chunk is not None
+                found.append((chunk, *item[1:4]))
+            self._decoding.put(found)
+            # Decoded chunks must not stay in memory until the next ones arrive.
+            del chunks, chunk, found
+            await self._decoding.has_room()
+            keys = min(2 * keys, self._keys)
 
 
 def _keys_at_once(items: Sequence[Any], most: int) -> int:
