@@ -83,6 +83,28 @@ def test_stains_without_a_name(tmp_path: Path) -> None:
     assert [one["color"] for one in channels] == ["0000FF", "FFFF00", "FF0000"]
 
 
+def test_biomarkers_without_a_resolution(tmp_path: Path) -> None:
+    """They come before the names of dyes; no unit is no metre."""
+
+    def make(path: Path) -> None:
+        with tifffile.TiffWriter(path) as tif:
+            for name in ("<Name>Opal 520</Name><Biomarker>CD8</Biomarker>", "<Name>DAPI</Name>"):
+                tif.write(
+                    ramp(64, 96),
+                    tile=(16, 16),
+                    metadata=None,
+                    contiguous=False,
+                    software="PerkinElmer-QPI",
+                    description="<PerkinElmer-QPI-ImageDescription>"
+                    f"{name}</PerkinElmer-QPI-ImageDescription>",
+                )
+
+    root = opened(tmp_path / "a.qptiff", make)
+    channels = root.attrs["ome"]["omero"]["channels"]
+    assert [one["label"] for one in channels] == ["CD8", "DAPI"]
+    assert scales(root) == {}
+
+
 def test_the_summary_of_micro_manager(tmp_path: Path) -> None:
     root = opened(tmp_path / "a.ome.tif", microscopes.micro_manager)
     channels = root.attrs["ome"]["omero"]["channels"]

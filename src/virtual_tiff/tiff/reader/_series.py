@@ -280,7 +280,12 @@ def _series(
             for level in levels
         )
     whole = tuple(takewhile(lambda level: _is_whole(level, levels[0]), levels))
-    left_out = f"{len(levels) - len(whole)} levels are left out, since a page lacks the first."
+    notes = []
+    if len(whole) < len(levels):
+        left = len(levels) - len(whole)
+        notes.append(f"{left} levels are left out, since a page lacks the first of them.")
+    if 0 <= found.axes.find("X") < found.axes.find("Y"):
+        notes.append("The metadata of the file call rows x and columns y; here rows are y.")
     return Series(
         name=found.name,
         kind=found.kind,
@@ -288,7 +293,7 @@ def _series(
         levels=whole,
         contiguous=contiguous,
         samples=samples,
-        notes=(left_out,) if len(whole) < len(levels) else (),
+        notes=tuple(notes),
     )
 
 
