@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import zarr
 from zarr.storage import StoreLike
 
 from tests.helpers.make import Pixels
-from tests.helpers.paged import ramp
+from tests.helpers.microscopes import stk
+from tests.helpers.paged import HEIGHT, PAGED, WIDTH, ramp
 from tests.helpers.range_server import RangeServer
 from virtual_tiff import VirtualTIFF, append, open_repository, publish, scan, stack
 from virtual_tiff.errors import (
@@ -24,6 +26,7 @@ from virtual_tiff.errors import (
     MismatchError,
     VirtualTIFFError,
 )
+from virtual_tiff.inspection.read import info
 from virtual_tiff.tiff.ome_companion import companion_of
 from virtual_tiff.tiff.ome_places import places_of_planes
 
@@ -464,3 +467,34 @@ def test_a_document_that_names_no_plane_of_the_file() -> None:
     with pytest.raises(VirtualTIFFError) as caught:
         places_of_planes(text, "x.tif", 4)
     assert caught.value.kind == ErrorKind.UNSUPPORTED_LAYOUT
+
+
+HIDDEN: dict[str, tuple[Callable[[Path], None], tuple[int, ...], tuple[int, ...]]] = {
+    "metamorph": (stk, (5,), ()),
+    "imagej": (PAGED["imagej-contiguous"], (3, 4), ()),
+    "tifffile": (PAGED["shaped-contiguous"], (5,), ()),
+    "tifffile-rgb": (PAGED["shaped-contiguous-rgb"], (5,), (3,)),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_planes_without_a_directory(name: str, tmp_path: Path) -> None:
+    """Cubes have all; where there is one, `publish`, `stack` and `info` say so."""
+    make, pages, samples = HIDDEN[name]
+    for number in range(2):
+        make(tmp_path / f"a_{number}.tif")
+    files = str(tmp_path / "*.tif")
+    options: Any = {"along": "i", "columns": {"i": r"_(\d)"}}
+    stack(files, str(tmp_path / "r"), **options)
+    shape = array_of(tmp_path / "r").shape
+    assert sorted(shape) == sorted((2, *pages, *samples, HEIGHT, WIDTH))
+
+    (file,) = info(str(tmp_path / "a_0.tif"))
+    assert [tuple(series.sizes.values()) for series in file.series] == [pages]
+    flat = publish(str(tmp_path / "a_0.tif"), str(tmp_path / "f"))
+    one = stack(files, str(tmp_path / "s"), pages="separate", **options)
+    for notes in (*flat.notes.values(), *one.notes.values()):
+        assert len(notes) == 1
+        assert "planes" in notes[0]
+    assert flat.notes
+    assert one.notes

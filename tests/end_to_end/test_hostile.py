@@ -46,8 +46,8 @@ _BOMB = (
 
 #: Name → file, and what may come of it.
 HOSTILE: dict[str, tuple[bytes, set[str]]] = {
-    "cycle": (assemble([PLAIN, PLAIN], chain=[0, 1, 0]), {ErrorKind.IFD_CYCLE}),
-    "cycle-of-one": (assemble([PLAIN], chain=[0, 0]), {ErrorKind.IFD_CYCLE}),
+    "cycle": (assemble([PLAIN, PLAIN], chain=[0, 1, 0]), PARSED),
+    "cycle-of-one": (assemble([PLAIN], chain=[0, 0]), PARSED),
     "cycle-of-sub-ifds": (
         assemble(
             [

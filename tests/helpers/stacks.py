@@ -137,21 +137,27 @@ def _directories(start: int, count: int) -> tuple[bytes, Sequence[tuple[int, int
     return data, places
 
 
-def lsm(*, positions: int = 0, mosaic: int = 0, times: int = 2) -> Make:
-    """Write times, slices and three channels of positions, or of tiles of a mosaic (Zeiss LSM)."""
+def lsm(*, positions: int = 0, mosaic: int = 0, times: int = 2, rows: str = "Y") -> Make:
+    """Write times, slices and three channels of positions, or of tiles of a mosaic (Zeiss LSM).
+
+    With `rows` of `T` or `Z`, the rows of one page are times or slices.
+    """
+    sizes = {"Y": (HEIGHT, 2, times), "T": (1, 1, HEIGHT), "Z": (1, HEIGHT, 1)}[rows]
+    pages = 2 * times if rows == "Y" else 1
 
     def write(path: Path) -> None:
         info = np.zeros(
             (), np.dtype([(name or "_", kind) for name, kind in tifffile.TIFF.CZ_LSMINFO])
         )
         for name, value in {
-            **{"MagicNumber": 67127628, "StructureSize": info.nbytes, "ScanType": 6, "DataType": 2},
-            **{"DimensionX": WIDTH, "DimensionY": HEIGHT, "DimensionZ": 2, "DimensionTime": times},
+            **{"MagicNumber": 67127628, "StructureSize": info.nbytes, "DataType": 2},
+            **{"ScanType": {"Y": 6, "T": 2, "Z": 1}[rows], "DimensionX": WIDTH},
+            **dict(zip(("DimensionY", "DimensionZ", "DimensionTime"), sizes, strict=True)),
             **{"DimensionChannels": 3, "DimensionP": positions, "DimensionM": mosaic},
             **{"VoxelSizeX": 1e-7, "VoxelSizeY": 2e-7, "VoxelSizeZ": 5e-7, "TimeIntervall": 2.0},
         }.items():
             info[name] = value
-        planes = ramp(2 * times * max(1, positions) * max(1, mosaic), 3, HEIGHT, WIDTH)
+        planes = ramp(pages * max(1, positions) * max(1, mosaic), 3, HEIGHT, WIDTH)
         with tifffile.TiffWriter(path) as tif:
             for i, plane in enumerate(planes):
                 tag = [(LSM, 1, None, info.tobytes(), True)] if i == 0 else []

@@ -23,6 +23,7 @@ from tests.helpers.assemble import (
     Field,
     assemble,
     changed,
+    double,
     long,
     short,
     text,
@@ -502,3 +503,46 @@ def test_floating_point_predictors_of_dng(tmp_path: Path, predictor: int, sample
     expected = np.moveaxis(pixels, -1, 0).squeeze()
     assert np.array_equal(opened(path)[...], expected)
     assert np.array_equal(tifffile.imread(path).squeeze(), pixels.squeeze())
+
+
+#: GeoKeys of a projected CRS, as in archives of COGs.
+GEO = {
+    "GEO_KEY_DIRECTORY": short(1, 1, 0, 1, 3072, 0, 1, 32633),
+    "MODEL_PIXEL_SCALE": double(10.0, 10.0, 0.0),
+    "MODEL_TIEPOINT": double(0.0, 0.0, 0.0, 5e5, 6e6, 0.0),
+}
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("compression", [5, 8])
+@pytest.mark.parametrize("surplus", [b"\x01", -1])
+def test_large_files_with_geo_keys(
+    tmp_path: Path, compression: int, bits: int, surplus: bytes | int
+) -> None:
+    """Surplus bytes, or tiles without the last row below the image, far from the header."""
+    dtype = np.dtype(f"<u{bits // 8}")
+    tile = np.zeros((16, 16), dtype)
+    tile[:4, :5] = GIVEN
+    pixels = tile.tobytes()
+    pixels = pixels + surplus if isinstance(surplus, bytes) else pixels[: -16 * dtype.itemsize]
+    data = bytes(ENCODERS[compression](pixels))
+    at = 40_000
+    fields = {**TILES, "TILE_OFFSETS": long(DATA_AT + at), "TILE_BYTE_COUNTS": long(len(data))}
+    path = written(
+        tmp_path / "a.tif",
+        bytes(at) + data,
+        COMPRESSION=short(compression),
+        BITS_PER_SAMPLE=short(bits),
+        **fields,
+        **GEO,
+    )
+    assert np.array_equal(opened(path)[...], GIVEN)
+
+
+@pytest.mark.parametrize("padding", [0, 4096])
+def test_uncompressed_tiles_that_end_with_the_image(tmp_path: Path, padding: int) -> None:
+    """Their rows are shorter than those of a tile; a copy has the pixels that tifffile finds."""
+    fields = {**TILES, "TILE_BYTE_COUNTS": long(20)}
+    path = written(tmp_path / "a.tif", PLAIN_DATA + bytes(padding), **fields)
+    assert refused(path) == ErrorKind.UNSUPPORTED_LAYOUT
+    assert np.array_equal(opened(path, on_unsupported="copy")[...], GIVEN)

@@ -182,6 +182,24 @@ def test_positions_of_lsm_are_no_phases(tmp_path: Path) -> None:
     assert {"name": "r", "type": "position"} in axes
 
 
+@pytest.mark.parametrize(("rows", "step"), [("T", None), ("Z", 0.5)])
+def test_scans_of_lsm_along_a_line(rows: str, step: float | None, tmp_path: Path) -> None:
+    """Rows of a page are times, or slices: they are `y`, which images need."""
+    path = tmp_path / "a.lsm"
+    lsm(rows=rows)(path)
+    root = open_pages(path)
+    array = array_of(root, "0/image")
+    with tifffile.TiffFile(path) as tif:
+        assert tif.series[0].axes == f"C{rows}X"
+        assert np.array_equal(array[...], tif.series[0].asarray())
+    assert names_of(array) == ("c", "y", "x")
+    assert array.attrs["notes"]
+    _, y, _ = ome_of(root, "0")["multiscales"][0]["axes"]
+    assert y.get("unit") == (None if step is None else "micrometer")
+    (transformation,) = multiscale_of(root, "0/image")["datasets"][0]["coordinateTransformations"]
+    assert transformation["scale"][1] == (step or 1)
+
+
 def test_channels_of_sis(tmp_path: Path) -> None:
     channels = ome_of(open_pages(made("sis", tmp_path)))["omero"]["channels"]
     assert [channel["label"] for channel in channels] == ["channel 0", "channel 1"]

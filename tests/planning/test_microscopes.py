@@ -83,6 +83,28 @@ def test_stains_without_a_name(tmp_path: Path) -> None:
     assert [one["color"] for one in channels] == ["0000FF", "FFFF00", "FF0000"]
 
 
+def test_biomarkers_without_a_resolution(tmp_path: Path) -> None:
+    """They come before the names of dyes; no unit is no metre."""
+
+    def make(path: Path) -> None:
+        with tifffile.TiffWriter(path) as tif:
+            for name in ("<Name>Opal 520</Name><Biomarker>CD8</Biomarker>", "<Name>DAPI</Name>"):
+                tif.write(
+                    ramp(64, 96),
+                    tile=(16, 16),
+                    metadata=None,
+                    contiguous=False,
+                    software="PerkinElmer-QPI",
+                    description="<PerkinElmer-QPI-ImageDescription>"
+                    f"{name}</PerkinElmer-QPI-ImageDescription>",
+                )
+
+    root = opened(tmp_path / "a.qptiff", make)
+    channels = root.attrs["ome"]["omero"]["channels"]
+    assert [one["label"] for one in channels] == ["CD8", "DAPI"]
+    assert scales(root) == {}
+
+
 def test_the_summary_of_micro_manager(tmp_path: Path) -> None:
     root = opened(tmp_path / "a.ome.tif", microscopes.micro_manager)
     channels = root.attrs["ome"]["omero"]["channels"]
@@ -119,6 +141,19 @@ def test_ranges_of_one_channel_of_imagej(
     (shown,) = opened(tmp_path / "a.tif", make).attrs["ome"]["omero"]["channels"]
     window = shown["window"]
     assert (shown.get("label"), shown["color"], window["start"], window["end"]) == expected
+
+
+def test_calibrations_of_imagej_are_noted(tmp_path: Path) -> None:
+    """Signed 16-bit images are unsigned ones with a straight line; z may go down."""
+
+    def make(path: Path) -> None:
+        line = {"cf": 0, "c0": -32768.0, "c1": 1.0, "vunit": "gray value"}
+        metadata = {"axes": "ZYX", "unit": "um", "spacing": -2.5, **line}
+        tifffile.imwrite(path, ramp(3, HEIGHT, WIDTH), imagej=True, metadata=metadata)
+
+    root = opened(tmp_path / "a.tif", make)
+    assert "-32768 + 1" in str(root["image"].attrs["notes"])
+    assert scales(root)["z"] == (2.5, "micrometer")
 
 
 @pytest.mark.parametrize(

@@ -138,9 +138,57 @@ def test_missing_pages_are_missing_chunks(tmp_path: Path) -> None:
     assert there.tolist() == [[True, True], [False, True], [False, True]]
     pixels = array_of(open_pages(path), "image")
     given = ramp(4, HEIGHT, WIDTH)
+    assert "2 of 6" in str(pixels.attrs["notes"])
     assert not np.asarray(pixels[1, 0]).any()
     assert np.array_equal(pixels[2, 1], given[0])
     assert np.array_equal(pixels[0, 1], given[3])
+
+
+def test_directories_in_no_image_are_noted(tmp_path: Path) -> None:
+    """A second channel that the sizes of the OME-XML do not have (Micro-Manager)."""
+    path = tmp_path / "channels.tif"
+    planes = "".join(f'<TiffData FirstC="{i}" IFD="{i}" PlaneCount="1"/>' for i in range(2))
+    plain(2, HEIGHT, WIDTH)(path)
+    assert "notes" not in array_of(open_pages(path), "image").attrs
+    with tifffile.TiffWriter(path) as tif:
+        for i, page in enumerate(ramp(2, HEIGHT, WIDTH)):
+            text = ome_text(planes=planes) if i == 0 else None
+            tif.write(page, description=text, metadata=None, contiguous=False)
+    assert "1 of 2" in str(array_of(open_pages(path), "image").attrs["notes"])
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "axis"),
+    [
+        (["CD3", "CD8"], None, "i"),
+        (["CD3", "CD8"], "ImageJ=1.53t\nimages=2\nchannels=2\n", "c"),
+        (["CD3", "CD3"], None, None),
+        (["CD3", ""], None, None),
+    ],
+)
+def test_names_of_pages(
+    names: list[str], text: str | None, axis: str | None, tmp_path: Path
+) -> None:
+    """They are labels of the one dimension of the pages, if all have another name."""
+    path = tmp_path / "named.tif"
+    with tifffile.TiffWriter(path) as tif:
+        for i, page in enumerate(ramp(2, HEIGHT, WIDTH)):
+            tag = [(285, 2, 0, names[i], True)] if names[i] else []
+            about = text if i == 0 else None
+            tif.write(page, description=about, metadata=None, contiguous=False, extratags=tag)
+    root = open_pages(path)
+    assert sorted(root.array_keys()) == sorted({axis or "image", "image"})
+    if axis is not None:
+        assert list(np.asarray(array_of(root, axis)[...])) == names
+    if axis == "c":
+        assert [one["label"] for one in ome_of(root)["omero"]["channels"]] == names
+
+
+def test_rows_that_are_called_x_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "rows.tif"
+    options: Any = {"photometric": "minisblack", "metadata": {"axes": "TXY"}}
+    tifffile.imwrite(path, ramp(2, HEIGHT, WIDTH), **options)
+    assert array_of(open_pages(path), "image").attrs["notes"]
 
 
 def test_pages_whose_strips_lie_differently(tmp_path: Path) -> None:
@@ -851,7 +899,53 @@ def test_a_level_that_pages_lack(tmp_path: Path) -> None:
         tif.write(first, subifds=1, description=ome_text(t=2), metadata=None, contiguous=False)
         tif.write(first[::2, ::2], metadata=None)
         tif.write(second, metadata=None, contiguous=False)
-    assert refused(path).kind == ErrorKind.UNSUPPORTED_LAYOUT
+    image = array_of(open_pages(path), "image")
+    assert np.array_equal(image[...], ramp(2, HEIGHT, WIDTH))
+    assert image.attrs["notes"]
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_levels_of_ome_in_the_main_chain(odd: bool, tmp_path: Path) -> None:
+    """As `gdaladdo` adds them; a reduced image of another shape or other samples is none."""
+    path = tmp_path / "levels.ome.tif"
+    full = ramp(96, 128)
+    with tifffile.TiffWriter(path) as tif:
+        text = ome_text().replace(f'"{WIDTH}"', '"128"').replace(f'"{HEIGHT}"', '"96"')
+        tif.write(full, description=text, metadata=None, tile=(16, 16))
+        # A label is reduced too.
+        tif.write(full[:30, :30].copy(), subfiletype=1, metadata=None)
+        for step in (4, 2):
+            level = full[::step, ::step] >> (8 if odd else 0)
+            tif.write(level.astype("uint8" if odd else "uint16"), subfiletype=1, metadata=None)
+    group = open_pages(path)
+    if odd:
+        assert np.array_equal(array_of(group, "image")[...], full)
+        return
+    for i, step in enumerate((1, 2, 4)):
+        assert np.array_equal(array_of(group, f"{i}/image")[...], full[::step, ::step])
+
+
+@pytest.mark.parametrize("declared", [2, 6])
+def test_stale_metadata_of_imagej(declared: int, tmp_path: Path) -> None:
+    """Of programs that append or drop pages; what is left are pages, and sizes of pixels."""
+    path = tmp_path / "stale.tif"
+    about = f"ImageJ=1.53t\nimages={declared}\nslices={declared}\nunit=um\n"
+    pages = ramp(4, HEIGHT, WIDTH)
+    with tifffile.TiffWriter(path) as tif:
+        for i, page in enumerate(pages):
+            tif.write(
+                page,
+                description=about if i == 0 else None,
+                metadata=None,
+                contiguous=False,
+                compression="zlib",
+                resolution=(2, 4),
+            )
+    root = open_pages(path)
+    assert names_of(array_of(root, "image")) == ("i", "y", "x")
+    assert np.array_equal(array_of(root, "image")[...], pages)
+    scale = ome_of(root)["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"]
+    assert scale == [1.0, 0.25, 0.5]
 
 
 def test_a_store_that_fails(tmp_path: Path) -> None:

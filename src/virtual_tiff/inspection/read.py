@@ -16,7 +16,6 @@ from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.concurrency import in_flight
 from virtual_tiff.storage.run import run
 from virtual_tiff.storage.stores import registry_for
-from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, is_dependent
 from virtual_tiff.tiff.series import Series
 from virtual_tiff.tiff.sidecars import sidecar_kinds
@@ -119,9 +118,7 @@ def _separated(options: InfoOptions) -> tuple[HeaderOptions, SourceArguments]:
 async def _series(header: Header, source: ByteSource) -> tuple[Series, ...]:
     """Return the series of a file with several pages, as far as they are known."""
     pages = [directory for directory in header.ifds if not is_dependent(directory)]
-    described = str(header.ifds[0].other_tags.get(Tag.IMAGE_DESCRIPTION, ""))
-    # In large ImageJ files one directory describes all pages.
-    if header.damage is not None or (len(pages) < 2 and not described.startswith("ImageJ=")):
+    if header.damage is not None or (len(pages) < 2 and not header.ifds[0].hidden_planes):
         return ()
     # Imported here: it imports tifffile.
     from virtual_tiff.tiff.reader._series import read_series

@@ -101,7 +101,9 @@ class FileReader:
         if first and self.pages != "axes":
             following = await find_following(header, source)
         if self.pages == "separate":
-            notes = (NOT_TAKEN,) if following.pages else ()
+            # Planes without a directory have a note that says so.
+            alone = not following.pages or header.ifds[0].hidden_planes
+            notes = () if alone else (NOT_TAKEN,)
         elif self.pages == "axes" or following.pages:
             try:
                 images = await self._by_pages(url, header, source)

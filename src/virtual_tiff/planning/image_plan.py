@@ -161,7 +161,7 @@ def alike_references(
     image = _Image.of(first, source, options)
     try:
         grid, chosen = chunk_grids(directories, image.facts(source, options))
-    except InvalidTIFFError:
+    except (InvalidTIFFError, UnsupportedTIFFError):
         # The plan of the image at fault raises it again, with its index.
         return none
     axes, planes = image.axes, first.grid_shape[0]

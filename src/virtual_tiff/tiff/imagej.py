@@ -13,17 +13,15 @@ from virtual_tiff.tiff.series import Channel, Spacing
 from virtual_tiff.tiff.units import LENGTHS, TIMES, unit_name
 
 
-def imagej_facts(
-    metadata: Mapping[str, Any], directory: ImageFileDirectory
-) -> tuple[dict[str, Spacing], tuple[Channel, ...]]:
-    """Return spacings and labels of ImageJ, whose resolutions are pixels per `unit`."""
+def imagej_facts(metadata: Mapping[str, Any], directory: ImageFileDirectory) -> dict[str, Any]:
+    """Return fields of a `Series` of ImageJ, whose resolutions are pixels per `unit`."""
     unit = metadata.get("unit")
     period = _inverse(metadata.get("fps"))
     # ImageJ writes units of y and z only where they are not that of x.
     found = {
         "x": (_inverse(directory.other_tags.get(Tag.X_RESOLUTION)), unit),
         "y": (_inverse(directory.other_tags.get(Tag.Y_RESOLUTION)), metadata.get("yunit", unit)),
-        "z": (positive(metadata.get("spacing")), metadata.get("zunit", unit)),
+        "z": (_size(metadata.get("spacing")), metadata.get("zunit", unit)),
     }
     spacing = {
         axis: Spacing(step, name)
@@ -36,7 +34,20 @@ def imagej_facts(
         spacing["t"] = Spacing(interval, tick)
     elif period:
         spacing["t"] = Spacing(period, "second")
-    return spacing, _channels(metadata)
+    return {
+        "spacing": spacing,
+        "channels": _channels(metadata),
+        "notes": _notes(metadata),
+    }
+
+
+def _notes(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what values mean that a straight line calibrates, as ImageJ does with signed ones."""
+    start, slope = (metadata.get(key) for key in ("c0", "c1"))
+    if metadata.get("cf") != 0 or not isinstance(start, int | float) or not positive(slope):
+        return ()
+    unit = metadata.get("vunit") or "no unit"
+    return (f"ImageJ shows {start:g} + {slope:g} × value ({unit}).",)
 
 
 def _channels(metadata: Mapping[str, Any]) -> tuple[Channel, ...]:
@@ -81,6 +92,11 @@ def _ranges(metadata: Mapping[str, Any], count: int) -> list[tuple[float, float]
         return []
     pairs = [(float(low), float(high)) for low, high in zip(found[::2], found[1::2], strict=True)]
     return pairs if all(low < high for low, high in pairs) else []
+
+
+def _size(value: object) -> float | None:
+    """Return a distance, of which ImageJ ignores the sign."""
+    return positive(-value) if isinstance(value, int | float) and value < 0 else positive(value)
 
 
 def _inverse(value: object) -> float | None:

@@ -7,13 +7,13 @@ metadata.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from virtual_tiff.storage.source import Source
 from virtual_tiff.tags import NewSubfileType
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, is_dependent
-from virtual_tiff.tiff.series import SLIDES, Series
+from virtual_tiff.tiff.series import SLIDES, IFDPath, Level, Series
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,3 +187,59 @@ def _marked(directory: ImageFileDirectory, *, is_level: bool) -> ImageFileDirect
     level = int(NewSubfileType.REDUCED_RESOLUTION)
     kind = directory.new_subfile_type | level if is_level else directory.new_subfile_type & ~level
     return replace(directory, new_subfile_type=kind)
+
+
+def left_out(
+    ifds: Iterable[ImageFileDirectory], used: Container[IFDPath | None]
+) -> tuple[ImageFileDirectory, ...]:
+    """Return the images that are not among those used; levels and masks belong to others."""
+    return tuple(
+        one for one in ifds if one.index not in used and not one.is_reduced and not one.is_mask
+    )
+
+
+def with_marked_levels(
+    series: Iterable[Series], ifds: Sequence[ImageFileDirectory]
+) -> tuple[Series, ...]:
+    """Add levels that NewSubfileType marks to OME-TIFFs, whose format has them in sub-IFDs only.
+
+    Programs such as `gdaladdo` append them to the main chain. Images with sub-IFDs, or of whose
+    pages some lack a level, stay as they are.
+    """
+    following: dict[IFDPath, list[ImageFileDirectory]] = {}
+    for related in relate(ifds):
+        full = related.full
+        if full is not None and _is_level(related.directory, full):
+            following.setdefault(full.index, []).append(related.directory)
+    return tuple(_with_marked_levels(one, following) for one in series)
+
+
+def _is_level(reduced: ImageFileDirectory, full: ImageFileDirectory) -> bool:
+    """Return whether a reduced image has the samples and, to a pixel, the shape of an image."""
+    across = reduced.image_width * full.image_length
+    down = reduced.image_length * full.image_width
+    return (
+        reduced.is_reduced
+        and not reduced.is_mask
+        and reduced.samples_per_pixel == full.samples_per_pixel
+        and reduced.bits_per_sample == full.bits_per_sample
+        and abs(across - down) <= max(full.image_width, full.image_length)
+    )
+
+
+def _with_marked_levels(
+    one: Series, following: Mapping[IFDPath, Sequence[ImageFileDirectory]]
+) -> Series:
+    found = [following.get(page, ()) for page in one.levels[0].pages if page is not None]
+    if one.kind != "ome" or len(one.levels) > 1 or None in one.levels[0].pages:
+        return one
+    if len({len(levels) for levels in found}) > 1:
+        return one
+    levels = []
+    for pages in zip(*found, strict=True):
+        sizes = {(page.image_length, page.image_width) for page in pages}
+        if len(sizes) > 1:
+            return one
+        levels.append(Level(pages=tuple(page.index for page in pages), size=sizes.pop()))
+    levels.sort(key=lambda level: level.size, reverse=True)
+    return replace(one, levels=(one.levels[0], *levels))

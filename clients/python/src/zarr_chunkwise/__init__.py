@@ -11,11 +11,7 @@ installed. The folder also works as a copy: import it first.
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import os
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pkgutil import resolve_name
@@ -36,6 +32,8 @@ from zarr.buffer import cpu
 from zarr.registry import register_pipeline
 
 from zarr_chunkwise._decoding import Step, decode_chunk, plan_steps
+from zarr_chunkwise._fetching import fetch_all, keep_freed_memory
+from zarr_chunkwise._threads import DecodingThreads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +46,8 @@ if TYPE_CHECKING:
 
 # By its path in the configuration: zarr-python may be loading this module to look a pipeline up.
 _Default = resolve_name("zarr.core.codec_pipeline.BatchedCodecPipeline")
+_SLICES = {slice}
+_PRESENT, _MISSING = GetResult(status="present"), GetResult(status="missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +100,19 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         if not all(map(_is_synchronous, self.codecs)):
             return await self.default.read(batch_info, out, drop_axes)
         items = list(batch_info)
-        results: list[GetResult] = [GetResult(status="missing") for _ in items]
         most = zarr.config.get("async.concurrency") or max(1, len(items))
         # By the identity of an ArraySpec, which `items` keep: those of a regular grid are one.
         steps: dict[int, tuple[Step, ...]] = {}
         place = partial(self._place, out=out, drop_axes=drop_axes, steps=steps)
-        decoding = _Decoding(place, most)
-        waiting = iter(enumerate(items))
-
-        async def work() -> None:
-            # Workers share `waiting`, so that millions of chunks do not need millions of tasks.
-            for number, (getter, spec, chunk_selection, out_selection, _) in waiting:
-                chunk = await getter.get(prototype=spec.prototype)
-                if chunk is not None:
-                    results[number] = GetResult(status="present")
-                await decoding.put(chunk, spec, chunk_selection, out_selection)
-
-        workers = [asyncio.create_task(work()) for _ in range(min(most, len(items)))]
+        decoding = DecodingThreads(place, most)
+        keep_freed_memory()
         try:
-            await asyncio.gather(*workers)
+            present = await fetch_all(items, most, decoding)
             await decoding.finish()
         except BaseException:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
             await decoding.abandon()
             raise
-        return tuple(results)
+        return tuple(_PRESENT if is_present else _MISSING for is_present in present)
 
     def _place(
         self,
@@ -151,9 +137,13 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         if not drop_axes and _is_whole(chunk_selection, spec.shape):
             place = _part(out, out_selection, spec)
         decoded = decode_chunk(planned, chunk, place)
-        if decoded is not None:
-            decoded = decoded[chunk_selection]
-            out[out_selection] = decoded.squeeze(axis=drop_axes) if drop_axes else decoded
+        if decoded is None:
+            return
+        if place is not None:
+            place[...] = decoded.as_numpy_array()
+            return
+        decoded = decoded[chunk_selection]
+        out[out_selection] = decoded.squeeze(axis=drop_axes) if drop_axes else decoded
 
     # Everything else is delegated to zarr-python's pipeline.
 
@@ -194,71 +184,6 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         await self.default.write(batch_info, value, drop_axes)
 
 
-class _Decoding:
-    """Decodes chunks in threads, each of which continues while chunks are waiting.
-
-    A thread for each chunk would be woken, and would wake the event loop, once for each chunk.
-
-    Parameters
-    ----------
-    place
-        Decodes a chunk into its place.
-    most
-        Chunks that wait at once; `put` waits for a thread if there are more.
-    """
-
-    def __init__(self, place: Callable[..., None], most: int) -> None:
-        self._place = place
-        self._most = most
-        self._threads = zarr.config.get("threading.max_workers") or os.cpu_count() or 1
-        self._waiting: deque[tuple[Any, ...]] = deque()
-        self._running: set[asyncio.Future[None]] = set()
-
-    async def put(self, *chunk: Any) -> None:
-        """Decode a chunk soon; raise what a chunk before raised."""
-        self._waiting.append(chunk)
-        self._continue()
-        while len(self._waiting) >= self._most and self._running:
-            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-            self._continue()
-
-    async def finish(self) -> None:
-        """Wait until all chunks are decoded."""
-        while self._running:
-            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-            self._continue()
-
-    async def abandon(self) -> None:
-        """Decode no further chunk, and wait until no thread writes any more."""
-        self._waiting.clear()
-        await asyncio.gather(*self._running, return_exceptions=True)
-
-    def _continue(self) -> None:
-        """Forget threads that ended, and start one where chunks are waiting."""
-        ended = {future for future in self._running if future.done()}
-        self._running -= ended
-        # Of all that ended: asyncio logs an exception that is never asked for.
-        failures = [failure for future in ended if (failure := future.exception())]
-        if failures:
-            raise failures[0]
-        if self._waiting and len(self._running) < self._threads:
-            run = contextvars.copy_context().run
-            loop = asyncio.get_running_loop()
-            self._running.add(loop.run_in_executor(None, run, self._work))
-
-    def _work(self) -> None:
-        while True:
-            try:
-                chunk = self._waiting.popleft()
-            except IndexError:
-                return
-            try:
-                self._place(*chunk)
-            except BaseException:
-                self._waiting.clear()
-                raise
-
-
 def _is_synchronous(codec: Codec) -> bool:
     """Return whether `codec` decodes whole chunks without an event loop."""
     return isinstance(codec, SupportsSyncCodec) and not isinstance(
@@ -268,12 +193,12 @@ def _is_synchronous(codec: Codec) -> bool:
 
 def _is_whole(selection: Any, shape: tuple[int, ...]) -> bool:
     """Return whether `selection` selects a whole chunk, in order."""
-    return _is_slices(selection) and selection == tuple(slice(0, n, 1) for n in shape)
+    return _is_slices(selection) and selection == tuple([slice(0, n, 1) for n in shape])
 
 
 def _is_slices(selection: Any) -> bool:
     """Return whether `selection` is a tuple of slices; arrays cannot be compared."""
-    return isinstance(selection, tuple) and all(isinstance(part, slice) for part in selection)
+    return isinstance(selection, tuple) and {*map(type, selection)} <= _SLICES
 
 
 def _part(out: NDBuffer, selection: Any, spec: Any) -> NDArray[Any] | None:

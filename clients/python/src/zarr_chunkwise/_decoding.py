@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import imagecodecs
 import numpy as np
-from zarr.codecs import TransposeCodec
+from zarr.buffer import cpu
+from zarr.codecs import BytesCodec, TransposeCodec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +47,8 @@ class Step:
         `ArraySpec` of the result.
     size
         Bytes of the result; `None` if they depend on the values.
+    dtype
+        Type as which bytes are seen, if that is all that the codec does.
     """
 
     number: int
@@ -53,6 +56,7 @@ class Step:
     codec: Any
     spec: Any
     size: int | None
+    dtype: np.dtype[Any] | None
 
 
 def plan_steps(codecs: Sequence[Any], names: Sequence[str | None], spec: Any) -> tuple[Step, ...]:
@@ -60,7 +64,7 @@ def plan_steps(codecs: Sequence[Any], names: Sequence[str | None], spec: Any) ->
     steps: list[Step] = []
     size: int | None = prod(spec.shape) * spec.dtype.to_native_dtype().itemsize
     for number, (name, codec) in enumerate(zip(names, codecs, strict=True)):
-        steps.append(Step(number, name, codec, spec, size))
+        steps.append(Step(number, name, codec, spec, size, _viewed_dtype(codec, size, spec)))
         size = _encoded_size(codec, size, spec)
         spec = codec.resolve_metadata(spec)
     return tuple(reversed(steps))
@@ -89,7 +93,9 @@ def decode_chunk(
     data: Any = chunk
     for step in steps:
         found: Any = None
-        if step.name in _SIZED and step.size is not None:
+        if step.dtype is not None:
+            found = _view(step, step.dtype, data)
+        elif step.name in _SIZED and step.size is not None:
             found = _decode_sized(step, step.size, data)
         elif step.name == "imagecodecs_delta":
             found = _decode_delta(step, data, _encoded_view(step, steps, place))
@@ -120,6 +126,23 @@ def _encoded_size(codec: Any, size: int | None, spec: Any) -> int | None:
         return None if size is None else codec.compute_encoded_size(size, spec)
     except NotImplementedError:
         return None
+
+
+def _viewed_dtype(codec: Any, size: int | None, spec: Any) -> np.dtype[Any] | None:
+    """Return the type as which `codec` sees bytes; `None` if it does something else."""
+    if type(codec) is not BytesCodec or not size or spec.prototype.buffer is not cpu.Buffer:
+        return None
+    memory = np.empty(size, np.uint8)
+    decoded = codec._decode_sync(cpu.Buffer.from_array_like(memory), spec).as_numpy_array()
+    return decoded.dtype if np.may_share_memory(decoded, memory) else None
+
+
+def _view(step: Step, dtype: np.dtype[Any], data: Any) -> NDBuffer | None:
+    """See bytes as samples, if there are as many as expected; else return `None`."""
+    memory = data.as_numpy_array()
+    if memory.size != step.size:
+        return None
+    return cpu.NDBuffer(memory.view(dtype).reshape(step.spec.shape))
 
 
 def _memory(step: int, size: int) -> Any:

@@ -155,6 +155,8 @@ def _grid(
     sparse = (offsets == 0) | (counts == 0)
     if not facts.compressed and not ifd.is_tiled:
         return _uncompressed_strips(ifd, offsets, sparse, facts)
+    if not facts.compressed:
+        _check_whole(ifd, counts, sparse, facts.row_bytes)
     decoded = np.uint64(ifd.tile_depth * rows * facts.row_bytes)
     lengths = np.where(sparse, 0, counts if facts.compressed else decoded)
     if facts.clipped and facts.compressed:
@@ -292,6 +294,24 @@ def _byte_counts(ifd: ImageFileDirectory, offsets: ChunkValues, facts: SegmentFa
         # end of its stream. Of several in a plane, libtiff refuses and tifffile reads the first.
         return np.array(file_size, np.uint64) - offsets
     return _shaped(ifd, counts, _counts_tag(ifd))
+
+
+def _check_whole(
+    ifd: ImageFileDirectory, counts: ChunkValues, sparse: NDArray[np.bool_], row_bytes: int
+) -> None:
+    """Refuse uncompressed tiles with fewer bytes than their rows of the image take.
+
+    Some writers end tiles at the edges with the image, so that their rows are shorter.
+    """
+    rows, _ = ifd.segment_shape
+    inside = np.minimum(rows, ifd.image_length - rows * np.arange(counts.shape[1]))
+    needed = ((ifd.tile_depth - 1) * rows + inside) * row_bytes
+    if bool(((counts < needed[None, :, None].astype(np.uint64)) & ~sparse).any()):
+        raise ifd.unsupported(
+            ErrorKind.UNSUPPORTED_LAYOUT,
+            Tag.TILE_BYTE_COUNTS,
+            "uncompressed tiles are smaller than the directory says.",
+        )
 
 
 def _check_inside(

@@ -43,6 +43,9 @@ _DISTANCES = {
 SMALL_FILE_BYTES = 1024 * 1024
 _SMALL_TILED_BYTES = 32 * 1024
 _MOST_DECODED_BYTES = 16 * 1024 * 1024
+#: Bytes of the header of a BigTIFF, and most that GDAL's note on the layout of a COG ends within.
+_HEADER_BYTES = 16
+_COG_NOTE_BYTES = 512
 #: Compressions for which libtiff applies a predictor; for others it ignores the tag.
 _PREDICTED = frozenset(_BYTES_CODECS) - {Compression.PACKBITS}
 #: Compressions to which FillOrder does not apply; libtiff reverses the bits of all others.
@@ -141,8 +144,9 @@ def inspection(ifd: ImageFileDirectory, sample: SampleType, file_size: int) -> I
     # A few segments of the first directory tell how all were written. A COG takes its header only,
     # since libtiff fills tiles at the edges; other writers do not always.
     is_first = ifd.index == (0,)
+    is_trusted = bool(ifd.geo_keys) and _is_by_gdal(ifd)
     has_look = _is_small(ifd, file_size) or (
-        is_first and not ifd.geo_keys and _has_small_segments(ifd)
+        is_first and not is_trusted and _has_small_segments(ifd)
     )
     has_streams = ifd.compression in IMAGE_COMPRESSIONS
     if is_vague_jpeg(ifd) or (has_streams and (has_look or (is_first and not ifd.is_tiled))):
@@ -154,6 +158,15 @@ def inspection(ifd: ImageFileDirectory, sample: SampleType, file_size: int) -> I
     if is_suspect or (ifd.compression in _BYTES_CODECS and has_look):
         return Inspection.SIZES
     return None
+
+
+def _is_by_gdal(ifd: ImageFileDirectory) -> bool:
+    """Return whether the first directory has GDAL's tags, or GDAL's note on COGs before it."""
+    return (
+        ifd.gdal_nodata is not None
+        or ifd.gdal_metadata is not None
+        or _HEADER_BYTES < ifd.position <= _COG_NOTE_BYTES
+    )
 
 
 def is_cheap_to_inspect(ifd: ImageFileDirectory, file_size: int) -> bool:

@@ -7,6 +7,7 @@ readers give the same result.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -217,12 +218,15 @@ def build_ifd(
     )
 
 
-def hidden_planes(planes: int) -> str:
-    """Return the note on planes without a directory."""
-    return (
-        f"the file has {planes} planes, of which only the first has a directory; the layout pages "
-        "has all."
+def with_hidden_planes(directory: ImageFileDirectory, planes: int) -> ImageFileDirectory:
+    """Note that planes follow the one of a directory, if there are several."""
+    if planes < 2:
+        return directory
+    note = (
+        f"the file has {planes} planes, of which only the first has a directory; the layout pages, "
+        'or stack with pages="axes", has all.'
     )
+    return replace(directory, hidden_planes=planes, notes=(*directory.notes, note))
 
 
 def _default_samples(photometric: int | None, compression: int, bits_count: int) -> int:

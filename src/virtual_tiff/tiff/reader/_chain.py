@@ -50,13 +50,15 @@ class Directory:
 class Chain:
     """The main chain of directories, in order, and why it ends early, if it does.
 
-    `following` is the offset of the first that was not read; 0 if there is none.
+    `following` is the offset of the first that was not read; 0 if there is none. `note` says that
+    the chain ends where it returns to a directory, for all readers.
     """
 
     layout: FileLayout
     directories: tuple[Directory, ...]
     damage: InvalidTIFFError | None
     following: int = 0
+    note: str | None = None
 
 
 class _Spread:
@@ -102,14 +104,13 @@ async def read_chain(source: ByteSource, last: int | None = None) -> Chain:
     directories: list[Directory] = []
     seen: set[int] = set()
     spread = _Spread()
-    damage = None
+    damage = note = None
     while position and (last is None or len(directories) <= last):
+        if position in seen:
+            note = f"the chain of directories returns to offset {position}, where it ends."
+            position = 0
+            break
         try:
-            if position in seen:
-                raise InvalidTIFFError(
-                    f"the chain of directories returns to offset {position}.",
-                    kind=ErrorKind.IFD_CYCLE,
-                )
             if ahead := spread.expected(position, None if last is None else last + 1):
                 await source.read_ahead(ahead, SPREAD_BYTES)
             directory, following = await read_directory(source, layout, position)
@@ -124,7 +125,7 @@ async def read_chain(source: ByteSource, last: int | None = None) -> Chain:
         position = following
     if not directories:
         raise InvalidTIFFError("the file has no image file directory.")
-    return Chain(layout, tuple(directories), damage, following=0 if damage else position)
+    return Chain(layout, tuple(directories), damage, following=0 if damage else position, note=note)
 
 
 async def _ndpi_start(source: ByteSource, layout: FileLayout) -> int | None:

@@ -43,7 +43,9 @@ async def find_following(header: Header, source: ByteSource) -> Following:
     """
     first = header.ifds[0]
     text = first.other_tags.get(Tag.IMAGE_DESCRIPTION)
-    pages = isinstance(text, str) and (is_ome_xml(text) or text.startswith("ImageJ="))
+    pages = first.hidden_planes > 1 or (
+        isinstance(text, str) and (is_ome_xml(text) or text.startswith("ImageJ="))
+    )
     declared = source.prefix[:_COG_BYTES]
     is_cog = _COG in declared
     masks = is_cog and _COG_WITH_MASK in declared

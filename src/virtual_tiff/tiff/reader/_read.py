@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,7 @@ from virtual_tiff.storage.opening import open_source
 from virtual_tiff.storage.settings import DEFAULT_PREFETCH
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, is_dependent
-from virtual_tiff.tiff.reader._build import hidden_planes
+from virtual_tiff.tiff.reader._build import with_hidden_planes
 from virtual_tiff.tiff.reader._chain import Chain, read_chain
 from virtual_tiff.tiff.reader._values import Unusual, Values
 
@@ -80,7 +81,9 @@ async def header_of(source: ByteSource, *, only: int | None = None) -> Header:
     except VirtualTIFFError as error:
         raise error.at(url=source.source.url) from error.__cause__
     if not chain.following and len(chain.directories) == 1:
-        ifds = (_with_hidden_planes(ifds[0]), *ifds[1:])
+        ifds = (with_hidden_planes(ifds[0], _planes(ifds[0])), *ifds[1:])
+    if chain.note is not None:
+        ifds = (*ifds[:-1], replace(ifds[-1], notes=(*ifds[-1].notes, chain.note)))
     return Header(
         source=replace(source.source, header=source.checksum()),
         byte_order=chain.layout.byte_order,
@@ -120,16 +123,24 @@ async def _read_directories(
             return await asyncio.to_thread(read_with_tifffile, source, chain, only=only)
 
 
-def _with_hidden_planes(directory: ImageFileDirectory) -> ImageFileDirectory:
-    """Note the planes of an ImageJ stack beyond 4 GB, which has one directory."""
+#: What tifffile writes about several pages of which it writes one directory.
+_TRUNCATED = re.compile(r'\{"shape": \[([\d, ]{1,200})\].*"truncated": true', re.DOTALL)
+
+
+def _planes(directory: ImageFileDirectory) -> int:
+    """Return the planes of the one directory of stacks of ImageJ beyond 4 GB, or of tifffile."""
     text = directory.other_tags.get(Tag.IMAGE_DESCRIPTION)
-    if not isinstance(text, str) or not text.startswith("ImageJ="):
-        return directory
-    found = re.search(r"^images=(\d+)\s*$", text, re.MULTILINE)
-    planes = 1 if found is None else int(found[1])
-    if planes < 2:
-        return directory
-    return replace(directory, notes=(*directory.notes, hidden_planes(planes)))
+    if not isinstance(text, str):
+        return 1
+    if text.startswith("ImageJ="):
+        found = re.search(r"^images=(\d{1,9})\s*$", text, re.MULTILINE)
+        return 1 if found is None else int(found[1])
+    found = _TRUNCATED.match(text)
+    if found is None:
+        return 1
+    sizes = [int(size) for size in found[1].split(",") if size.strip()]
+    pixels = directory.image_width * directory.image_length * directory.image_depth
+    return math.prod(sizes) // (pixels * directory.samples_per_pixel)
 
 
 def _out_of_range(only: int, chain: Chain) -> VirtualTIFFError:

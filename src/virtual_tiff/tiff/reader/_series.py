@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 from urllib.parse import unquote
 
@@ -29,8 +30,9 @@ from virtual_tiff.tiff.ome_xml import (
     ome_xml_of,
     parse_ome_xml,
 )
-from virtual_tiff.tiff.reader._series_facts import described, matched
+from virtual_tiff.tiff.reader._series_facts import described, matched, rows_as_y
 from virtual_tiff.tiff.reader._tifffile import TIFFFILE_ERRORS, open_with_tifffile
+from virtual_tiff.tiff.relations import with_marked_levels
 from virtual_tiff.tiff.series import IFDPath, Level, Series
 
 #: Pages of all images of a file, missing ones included.
@@ -79,6 +81,8 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
             if tif.is_sis:
                 _check_sis(tif)
             found = _whole_pyramids(list(tif.series(squeeze=False)))
+            if any(_is_stale(one) for one in found):
+                found = list(tif.series(kind="generic", squeeze=False))
             if source.failure is not None:
                 # tifffile may have ignored what could not be read.
                 raise source.failure
@@ -86,9 +90,12 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
                 _check_elsewhere(images)
             paths = {d.position: d for d in walk_ifds(header.ifds)}
             made = [_series(tif, one, paths) for one in found]
-            return tuple(
-                described(tif, one, plain, image, header)
-                for one, plain, image in zip(found, made, matched(found, images), strict=True)
+            return with_marked_levels(
+                [
+                    described(tif, one, plain, image, header)
+                    for one, plain, image in zip(found, made, matched(found, images), strict=True)
+                ],
+                header.ifds,
             )
     except VirtualTIFFError as error:
         raise error.at(url=url) from error.__cause__
@@ -222,6 +229,16 @@ def _whole_pyramids(found: list[tifffile.TiffPageSeries]) -> list[tifffile.TiffP
     return sorted(levels, key=lambda one: min(places[id(level)] for level in one.levels))
 
 
+def _is_stale(found: tifffile.TiffPageSeries) -> bool:
+    """Return whether ImageJ's metadata declare other pages than the file has.
+
+    Programs that copy or append pages leave them as they were.
+    """
+    if found.kind != "imagej" or found.dataoffset is not None:
+        return False
+    return len(list(found)) != math.prod(found.shape) // max(1, found.keyframe.size)
+
+
 def _by_size(levels: Sequence[tifffile.TiffPageSeries]) -> list[tifffile.TiffPageSeries]:
     """Return the levels of an image from the largest to the smallest; the first is the image."""
     return [
@@ -262,24 +279,33 @@ def _series(
             replace(level, size=sizes_of[page]) if (page := level.pages[0]) else level
             for level in levels
         )
-    for level in levels[1:]:
-        if any(
-            p is None and q is not None for p, q in zip(level.pages, levels[0].pages, strict=True)
-        ):
-            raise _unknown("a page lacks a level that others have")
+    whole = tuple(takewhile(lambda level: _is_whole(level, levels[0]), levels))
+    notes = []
+    if len(whole) < len(levels):
+        left = len(levels) - len(whole)
+        notes.append(f"{left} levels are left out, since a page lacks the first of them.")
+    if 0 <= found.axes.find("X") < found.axes.find("Y"):
+        notes.append("The metadata of the file call rows x and columns y; here rows are y.")
     return Series(
         name=found.name,
         kind=found.kind,
         sizes=sizes,
-        levels=levels,
+        levels=whole,
         contiguous=contiguous,
         samples=samples,
+        notes=tuple(notes),
     )
+
+
+def _is_whole(level: Level, full: Level) -> bool:
+    """Return whether a level has all pages that the image has."""
+    pages = zip(level.pages, full.pages, strict=True)
+    return all(page is not None or whole is None for page, whole in pages)
 
 
 def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, int], str]:
     """Return names and sizes of the dimensions of the pages, and the name of that within a page."""
-    axes, shape = found.axes, found.shape
+    axes, shape = rows_as_y(found.axes), found.shape
     split = next(
         (
             k

@@ -45,6 +45,16 @@ def matched(
     ]
 
 
+def rows_as_y(axes: str) -> str:
+    """Return the dimensions of a series, `Y` for the rows of pages that are times or slices.
+
+    These are scans of Zeiss LSM along a line, or across the slices.
+    """
+    if "Y" not in axes and axes[-2:] in ("TX", "ZX"):
+        return f"{axes[:-2]}YX"
+    return axes
+
+
 def described(
     tif: tifffile.TiffFile,
     found: tifffile.TiffPageSeries,
@@ -80,9 +90,8 @@ def _described(
             well=image.well,
         )
         return plain
-    if found.kind == "imagej":
-        spacing, channels = imagej_facts(tif.imagej_metadata or {}, header.ifds[0])
-        return replace(plain, spacing=spacing, channels=channels)
+    if tif.is_imagej and plain.holds((0,)) and found.kind in ("imagej", *_BY_RESOLUTION):
+        return replace(plain, **imagej_facts(tif.imagej_metadata or {}, header.ifds[0]))
     if found.kind in SLIDES:
         plain = replace(plain, levels=_levels(plain, header))
     channels = qpi_channels(plain, header) if found.kind == "qpi" else _named(found, plain)
@@ -125,8 +134,6 @@ _UNITS = {
     "scanimage": {"t": "second", "z": "micrometer"},
     "mmstack": {"t": "millisecond", "z": "micrometer"},
 }
-#: Micrometres.
-_OF_AN_INCH = 25400.0
 
 
 def _measured(
@@ -142,10 +149,13 @@ def _measured(
     spacing = _by_resolution(found.keyframe, of_pyramid=len(plain.levels) > 1)
     if found.kind in _BY_RESOLUTION:
         return spacing
-    has_resolution = Tag.X_RESOLUTION in found.keyframe.tags
     units: dict[str, str] = found.coord_units
     with np.errstate(all="ignore"):  # of absurd resolutions
         scales = found.coord_scales
+    if rows_as_y(found.axes) != found.axes:
+        # Rows are slices: their distance is that of pixels.
+        scales = {"Y" if code == "Z" else code: value for code, value in scales.items()}
+        units = {"Y" if code == "Z" else code: unit for code, unit in units.items()}
     for code, value in scales.items():
         axis = code.lower()
         unit = units.get(code) or _UNITS.get(found.kind, {}).get(axis)
@@ -155,11 +165,17 @@ def _measured(
             continue
         if axis not in "tzyx" or known is None or not 0 < value < math.inf:
             continue
-        if axis in "yx" and not has_resolution and math.isclose(value, _OF_AN_INCH):
-            # tifffile takes the default of TIFF 6.0: a pixel to the inch.
+        if axis in "yx" and _is_default(found.keyframe, value):
             continue
         spacing[axis] = Spacing(_rounded(value), known)
     return spacing
+
+
+def _is_default(page: tifffile.TiffPage, value: float) -> bool:
+    """Return whether tifffile took a pixel to the inch or metre, for want of a resolution."""
+    if Tag.X_RESOLUTION in page.tags and page.resolutionunit != _NO_UNIT:
+        return False
+    return any(math.isclose(value * found, 1) for found in page.get_resolution(unit=_MICROMETER))
 
 
 #: Series of pages without metadata of a format, whose spacing is their resolution.
@@ -167,7 +183,7 @@ _BY_RESOLUTION = frozenset({"generic", "uniform", "shaped"})
 #: Units of lengths in tifffile that resolutions have; formats have others.
 _OF_RESOLUTION = frozenset({"centimeter", "inch"})
 #: ResolutionUnit; the inch is often that of a printer, except in pyramids, which are no prints.
-_INCH, _MICROMETER = 2, 5
+_NO_UNIT, _INCH, _MICROMETER = 1, 2, 5
 
 
 def _by_resolution(page: tifffile.TiffPage, *, of_pyramid: bool) -> dict[str, Spacing]:
@@ -220,6 +236,8 @@ def _named(found: tifffile.TiffPageSeries, plain: Series) -> tuple[Channel, ...]
 
 def _remarks(tif: tifffile.TiffFile, found: tifffile.TiffPageSeries) -> dict[str, Any]:
     """Return what is to be known of the pixels of some formats."""
+    if rows_as_y(found.axes) != found.axes:
+        return {"notes": (f"Rows are along {found.axes[-2].lower()}.",)}
     if found.kind in ("bif", "trestle"):
         return {"notes": ("Neighbouring tiles of this slide overlap; they are not stitched.",)}
     if (tif.micromanager_metadata or {}).get("MajorVersion", 0) >= _NDTIFF:

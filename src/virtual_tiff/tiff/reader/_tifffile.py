@@ -21,8 +21,8 @@ from virtual_tiff.tiff.reader._build import (
     NEEDED,
     Shared,
     build_ifd,
-    hidden_planes,
     whole_numbers,
+    with_hidden_planes,
 )
 from virtual_tiff.tiff.reader._chain import DIRECTORY_BYTES, Chain
 from virtual_tiff.tiff.reader._values import (
@@ -201,7 +201,7 @@ class _Directories:
                 if value is not None:
                     tags[tag.code] = value
         sub_ifds: list[ImageFileDirectory] = []
-        notes: list[str] = _hidden_planes(page)
+        notes: list[str] = []
         tags |= self._corrected(index)
         header = None
         if page.jpegheader is not None and _is_grid(page):
@@ -224,7 +224,7 @@ class _Directories:
                     notes.append(unreadable(i, error))
                 except TIFFFILE_ERRORS as error:
                     notes.append(unreadable(i, InvalidTIFFError(str(error))))
-        return build_ifd(
+        directory = build_ifd(
             tags,
             index=index,
             position=position,
@@ -234,6 +234,8 @@ class _Directories:
             shared=self._shared,
             jpeg_header=header,
         )
+        planes = page.tags.get(_UIC2)
+        return directory if planes is None else with_hidden_planes(directory, planes.count)
 
     def _corrected(self, index: tuple[int, ...]) -> dict[int, Any]:
         """Return what the directories of Zeiss LSM state wrongly.
@@ -276,12 +278,6 @@ def _is_grid(page: tifffile.TiffPage) -> bool:
     interval = int.from_bytes(header[at : at + 2], "big")
     block = page.tilewidth // max(1, interval)
     return interval > 0 and -(-page.imagewidth // block) % interval == 0
-
-
-def _hidden_planes(page: tifffile.TiffPage) -> list[str]:
-    """Return a note if a MetaMorph STK has planes that follow the one of its directory."""
-    planes = page.tags.get(_UIC2)
-    return [] if planes is None or planes.count < 2 else [hidden_planes(planes.count)]
 
 
 def _value(
