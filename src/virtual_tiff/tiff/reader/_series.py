@@ -120,11 +120,10 @@ def _whole_pyramids(found: list[tifffile.TiffPageSeries]) -> list[tifffile.TiffP
 def _is_stale(found: tifffile.TiffPageSeries) -> bool:
     """Return whether ImageJ's metadata declare other pages than the file has.
 
-    Programs that copy or append pages leave them as they were.
+    Programs that copy or append pages leave them as they were. Contiguous pages need no directory.
     """
-    if found.kind != "imagej" or found.dataoffset is not None:
-        return False
-    return len(list(found)) != math.prod(found.shape) // max(1, found.keyframe.size)
+    pages = math.prod(found.shape) // max(1, found.keyframe.size)
+    return found.kind == "imagej" and len(found) != pages and found.dataoffset is None
 
 
 def _by_size(levels: Sequence[tifffile.TiffPageSeries]) -> list[tifffile.TiffPageSeries]:
