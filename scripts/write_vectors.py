@@ -719,6 +719,16 @@ def whole_files(folder: Path) -> Iterator[Vector]:
             f"{name}, LZW, big-endian", (13, 11, 3), file(packed, order=">", **sampling, **narrow)
         )
 
+    # Three pixels, 2-bit and 3-bit differences, runs of odd and even lengths; each row has eleven.
+    row = bytes([0xC9, 0b01011111, 0b10001110, 0x03, 0xC3, 0x01])
+    fields = {"COMPRESSION": short(32809), "BITS_PER_SAMPLE": short(4)}
+    scans = [row * rows for rows in (8, 5)]
+    yield one("ThunderScan", (13, 11), file(scans, **size, **fields))
+    # Rows as they are, in part, and as runs; rows at the end are white.
+    rows = b"\x00\x1b\xe4\x93" + b"\x40\0\1\0\2\x1b\x2c" + b"\x43\x85\xc1\x02" + b"\x0b"
+    fields = {"COMPRESSION": short(32766), "BITS_PER_SAMPLE": short(2)}
+    yield one("NeXT", (13, 11), file([rows + rows, rows], **size, **fields))
+
     def stream(rows: slice) -> tuple[bytes, bytes]:
         data = np.ascontiguousarray(wave(29, 21, 3)[rows])
         found = bytes(

@@ -252,6 +252,15 @@ def test_plates(tmp_path: Path) -> None:
         np.testing.assert_array_equal(root[f"{place}/image"][...], pages[i])
 
 
+def test_a_plate_of_rows_that_are_no_numbers(tmp_path: Path) -> None:
+    """The images are there all the same."""
+    path = tmp_path / "a.ome.tif"
+    microscopes.plate(path)
+    path.write_bytes(path.read_bytes().replace(b'Row="2"', b'Row="C"'))
+    plan = VirtualTIFF(ifd_layout="pages").plan(f"file://{path}", local_registry())
+    assert sorted(plan.groups) == ["0", "1", "2", "OME"]
+
+
 def test_names_of_rows() -> None:
     assert [row_name(row) for row in (0, 25, 26, 27, 51, 52)] == ["A", "Z", "AA", "AB", "AZ", "BA"]
 

@@ -807,6 +807,30 @@ HOSTILE: dict[str, tuple[str, ErrorKind]] = {
 }
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '<Plane TheT="0" DeltaT=""/><Plane TheT="1" DeltaT="1"/>',
+        '" SignificantBits="twelve',
+        '" PhysicalSizeX="0,5',
+        '" TimeIncrement="none',
+    ],
+)
+def test_descriptions_that_are_no_numbers_are_left_out(odd: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.ome.tif"
+    text = ome_text(t=2, planes="<TiffData/>" + ("" if odd.startswith('"') else odd))
+    if odd.startswith('"'):
+        text = text.replace('" SizeX', f'{odd}" SizeX')
+    with tifffile.TiffWriter(path) as tif:
+        for i, page in enumerate(ramp(2, HEIGHT, WIDTH)):
+            about = text if i == 0 else None
+            tif.write(page, description=about, metadata=None, contiguous=False)
+    root = open_pages(path)
+    assert np.array_equal(array_of(root, "image")[...], ramp(2, HEIGHT, WIDTH))
+    (multiscale,) = ome_of(root)["multiscales"]
+    assert not any("unit" in axis for axis in multiscale["axes"])
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_ome_xml_that_cannot_be_trusted(name: str, tmp_path: Path) -> None:
     text, kind = HOSTILE[name]
