@@ -96,7 +96,9 @@ def _described(
         plain = replace(plain, levels=_levels(plain, header))
     channels = qpi_channels(plain, header) if found.kind == "qpi" else _named(found, plain)
     plain = replace(plain, spacing=_measured(tif, found, plain, header), channels=channels)
-    return replace(plain, **_remarks(tif, found))
+    remarks = _remarks(tif, found)
+    notes = (*plain.notes, *remarks.pop("notes", ()))
+    return replace(plain, notes=notes, **remarks)
 
 
 def _with_summary(tif: tifffile.TiffFile, plain: Series) -> Series:
