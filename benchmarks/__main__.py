@@ -25,6 +25,7 @@ NAMES = (
     "parse_cogs",
     "parse_metadata",
     "parse_bigtiff",
+    "parse_stack",
     "publish_bigtiff",
     "publish_archive",
     "publish_rows",

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import rasterio.shutil
+import tifffile
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
@@ -111,6 +112,18 @@ def many_tiles(cache: Path = CACHE, tiles: int = MILLION_TILES) -> Path:
         _write_tiles(folder / "tiles.tif", tiles)
 
     return _made(cache / f"bigtiff-v2-{tiles}", make) / "tiles.tif"
+
+
+def stack(pages: int, height: int, width: int, cache: Path = CACHE) -> Path:
+    """A BigTIFF with a directory for each page of uint16 pixels, between the pages."""
+
+    def make(folder: Path) -> None:
+        page = np.zeros((height, width), np.uint16)
+        with tifffile.TiffWriter(folder / "stack.tif", bigtiff=True) as tiff:
+            for i in range(pages):
+                tiff.write(page + np.uint16(i % 60_000), metadata=None, contiguous=False)
+
+    return _made(cache / f"stack-v1-{pages}-{height}-{width}", make) / "stack.tif"
 
 
 def large(encoding: str, size: int = 8192, cache: Path = CACHE) -> Path:

@@ -13,6 +13,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,6 +37,8 @@ LITTLE: Codec = {"name": "bytes", "configuration": {"endian": "little"}}
 BIG: Codec = {"name": "bytes", "configuration": {"endian": "big"}}
 BYTE: Codec = {"name": "bytes"}
 BANDS_FIRST: Codec = {"name": "transpose", "configuration": {"order": [1, 2, 0]}}
+#: End-of-line code of ITU-T T.4.
+EOL = "000000000001"
 
 
 def codec(name: str, **configuration: Any) -> Codec:
@@ -288,32 +291,48 @@ def electron_events() -> Iterator[Vector]:
         yield vector(f"imagecodecs_eer: {skip} bits, cut short", "uint8", (20, 30), [eer], cut)
 
 
+def by_gdal(path: Path, data: Samples, name: str) -> bytes:
+    """Encode one strip of black and white pixels."""
+    height, width = data.shape
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        width=width,
+        height=height,
+        count=1,
+        dtype="uint8",
+        NBITS=1,
+        COMPRESS=f"CCITT{name.upper()}",
+        BLOCKYSIZE=height,
+        PHOTOMETRIC="MINISWHITE",
+    ) as out:
+        out.write(data, 1)
+    with tifffile.TiffFile(path) as tif:
+        page = tif.pages.first
+        offset, size = page.dataoffsets[0], page.databytecounts[0]
+    return path.read_bytes()[offset : offset + size]
+
+
+def bits_of(stream: bytes) -> str:
+    return "".join(f"{byte:08b}" for byte in stream)
+
+
+def two_dimensional_rows(path: Path, data: Samples) -> list[str]:
+    """Codes of each row in relation to the row before it, as Group 4 has them."""
+    ends = ["", *(bits_of(by_gdal(path, data[: i + 1], "fax4")) for i in range(len(data)))]
+    ends = [bits[: bits.rindex(EOL + EOL)] if bits else bits for bits in ends]
+    return [after[len(before) :] for before, after in pairwise(ends)]
+
+
 def fax(folder: Path) -> Iterator[Vector]:
     data = (wave(16, 40) > 128).astype("u1")
     data[5] = 0
     data[6] = 1
     data[7, ::2] = 1
-    streams: dict[str, bytes] = {}
-    for name in ("rle", "fax3", "fax4"):
-        path = folder / f"{name}.tif"
-        with rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            width=40,
-            height=16,
-            count=1,
-            dtype="uint8",
-            NBITS=1,
-            COMPRESS=f"CCITT{name.upper()}",
-            BLOCKYSIZE=16,
-            PHOTOMETRIC="MINISWHITE",
-        ) as out:
-            out.write(data, 1)
-        with tifffile.TiffFile(path) as tif:
-            page = tif.pages.first
-            offset, size = page.dataoffsets[0], page.databytecounts[0]
-        streams[name] = path.read_bytes()[offset : offset + size]
+    streams = {
+        name: by_gdal(folder / f"{name}.tif", data, name) for name in ("rle", "fax3", "fax4")
+    }
     for name, stream in streams.items():
         yield vector(
             f"imagecodecs_ccitt{name}: by GDAL",
@@ -329,23 +348,31 @@ def fax(folder: Path) -> Iterator[Vector]:
             [codec(f"imagecodecs_ccitt{name}")],
             stream,
         )
-    bits = "".join(f"{byte:08b}" for byte in streams["fax3"])
-    eol = "000000000001"
-    rows = bits.split(eol)[1:]
+    bits = bits_of(streams["fax3"])
+    rows = bits.split(EOL)[1:]
+    # Every fourth row is one-dimensional.
+    mixed = [
+        f"1{one}" if i % 4 == 0 else f"0{two}"
+        for i, (one, two) in enumerate(
+            zip(rows, two_dimensional_rows(folder / "rows.tif", data), strict=True)
+        )
+    ]
     aligned = ""
     for row in rows:
-        aligned += "0" * ((4 - len(aligned)) % 8) + eol + row
+        aligned += "0" * ((4 - len(aligned)) % 8) + EOL + row
     for name, text, options in (
-        ("first EOL absent", eol.join(rows), {}),
+        ("first EOL absent", EOL.join(rows), {}),
         ("no EOL", "".join(rows), {}),
         ("EOL ends on a byte", aligned, {"t4options": 4}),
-        ("fill before every EOL", "".join("0" * 21 + eol + row for row in rows), {"t4options": 4}),
+        ("fill before every EOL", "".join("0" * 21 + EOL + row for row in rows), {"t4options": 4}),
         (
             "two EOLs before a row",
-            "".join(eol * (1 + (i == 4)) + row for i, row in enumerate(rows)),
+            "".join(EOL * (1 + (i == 4)) + row for i, row in enumerate(rows)),
             {},
         ),
         ("bits before the first EOL", "1011" + bits, {}),
+        ("two-dimensional", EOL + EOL.join(mixed), {"t4options": 5}),
+        ("two-dimensional, no EOL", "".join(mixed), {"t4options": 5}),
     ):
         stream = int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")
         yield vector(
@@ -691,6 +718,16 @@ def whole_files(folder: Path) -> Iterator[Vector]:
         yield one(
             f"{name}, LZW, big-endian", (13, 11, 3), file(packed, order=">", **sampling, **narrow)
         )
+
+    # Three pixels, 2-bit and 3-bit differences, runs of odd and even lengths; each row has eleven.
+    row = bytes([0xC9, 0b01011111, 0b10001110, 0x03, 0xC3, 0x01])
+    fields = {"COMPRESSION": short(32809), "BITS_PER_SAMPLE": short(4)}
+    scans = [row * rows for rows in (8, 5)]
+    yield one("ThunderScan", (13, 11), file(scans, **size, **fields))
+    # Rows as they are, in part, and as runs; rows at the end are white.
+    rows = b"\x00\x1b\xe4\x93" + b"\x40\0\1\0\2\x1b\x2c" + b"\x43\x85\xc1\x02" + b"\x0b"
+    fields = {"COMPRESSION": short(32766), "BITS_PER_SAMPLE": short(2)}
+    yield one("NeXT", (13, 11), file([rows + rows, rows], **size, **fields))
 
     def stream(rows: slice) -> tuple[bytes, bytes]:
         data = np.ascontiguousarray(wave(29, 21, 3)[rows])

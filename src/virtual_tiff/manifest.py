@@ -56,24 +56,46 @@ def manifest_store(
     arrays = (array for _, group in plan.walk() for array in group.arrays.values())
     sources = {array.source.url: array.source for array in arrays if array.source is not None}
     checked = VersionRegistry(registry, sources)
+    make = _Manifests(budget)
     if budget is None:
-        return ManifestStore(manifest_group(plan), registry=checked)
+        return ManifestStore(make.group(plan), registry=checked)
     with budget.working():
-        return ManifestStore(manifest_group(plan, budget), registry=checked)
+        return ManifestStore(make.group(plan), registry=checked)
 
 
-def manifest_group(plan: GroupPlan, budget: Budget | None = None) -> ManifestGroup:
+def manifest_group(plan: GroupPlan) -> ManifestGroup:
     """Make the manifest group of a plan, with all groups and arrays below it."""
-    arrays = {}
-    for name, array in plan.arrays.items():
-        if budget is not None:
-            budget.keep(_CHUNK_BYTES * array.lengths.size)
-        arrays[name] = manifest_array(array)
-    return ManifestGroup(
-        arrays=arrays,
-        groups={name: manifest_group(group, budget) for name, group in plan.groups.items()},
-        attributes=dict(plan.attributes),
-    )
+    return _Manifests().group(plan)
+
+
+class _Manifests:
+    """Makes manifest groups and arrays; arrays that are alike have the same metadata."""
+
+    def __init__(self, budget: Budget | None = None) -> None:
+        self._budget = budget
+        # The arrays are kept too, since an `id` is unique only as long as its object exists.
+        self._alike: dict[tuple[object, ...], tuple[ArrayPlan, ManifestArray]] = {}
+
+    def group(self, plan: GroupPlan) -> ManifestGroup:
+        return ManifestGroup(
+            arrays={name: self._array(array) for name, array in plan.arrays.items()},
+            groups={name: self.group(group) for name, group in plan.groups.items()},
+            attributes=dict(plan.attributes),
+        )
+
+    def _array(self, plan: ArrayPlan) -> ManifestArray:
+        if self._budget is not None:
+            self._budget.keep(_CHUNK_BYTES * plan.lengths.size)
+        key = (
+            *(id(plan.attributes), id(plan.codecs), plan.data_type, repr(plan.fill_value)),
+            *(plan.shape, plan.chunk_shape, plan.dimension_names),
+        )
+        _, same = self._alike.get(key, (None, None))
+        if same is not None and plan.shape and not plan.partial:
+            return ManifestArray(metadata=same.metadata, chunkmanifest=_chunk_manifest(plan))
+        made = manifest_array(plan)
+        self._alike[key] = plan, made
+        return made
 
 
 def manifest_array(plan: ArrayPlan) -> ManifestArray:

@@ -34,7 +34,7 @@ from virtual_tiff.storage.settings import default_prefetch
 from virtual_tiff.tiff.ifd import Header
 from virtual_tiff.tiff.reader import read_header
 from virtual_tiff.tiff.relations import are_levels_doubtful, mark_levels
-from virtual_tiff.tiff.series import Series
+from virtual_tiff.tiff.series import IFDPath, Series
 from virtual_tiff.tiff.sidecars import add_sidecars, sidecar_kinds
 
 if TYPE_CHECKING:
@@ -289,11 +289,8 @@ class VirtualTIFF:
         if self.ifd_layout == "pages":
             check_undamaged(header, "pages")
             series = await _read_series(source, header)
-        elif self.ifd_layout == "multiscale" and are_levels_doubtful(header.ifds, path):
-            # Without an order of pages, use the levels that are marked as such.
-            with suppress(VirtualTIFFError):
-                found = await _read_series(source, header)
-                header = replace(header, ifds=mark_levels(header.ifds, found))
+        elif self.ifd_layout == "multiscale":
+            header = await with_levels(header, source, path)
 
         def plan(copies: Copies) -> GroupPlan:
             if series is None:
@@ -348,6 +345,16 @@ class VirtualTIFF:
 def _of_file(copies: Copies, url: str) -> dict[tuple[int, ...], ArrayPlan]:
     """Return the copies of images of one file by directory."""
     return {ifd: plan for (one, ifd), plan in copies.items() if one == url}
+
+
+async def with_levels(header: Header, source: ByteSource, path: IFDPath | None = None) -> Header:
+    """Mark the levels of slides, and move levels after their image, if marks do not tell."""
+    if are_levels_doubtful(header.ifds, path):
+        # Without an order of pages, use the levels that are marked as such.
+        with suppress(VirtualTIFFError):
+            found = await _read_series(source, header)
+            return replace(header, ifds=mark_levels(header.ifds, found))
+    return header
 
 
 async def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:

@@ -83,6 +83,10 @@ def _expected(data: bytes) -> NDArray[Any] | None:
                 ):
                     # A segment that is missing to us; the oracles may read the header as pixels.
                     return None
+                counted = np.count_nonzero(page.databytecounts)
+                if not counted or len(page.databytecounts) < len(page.dataoffsets):
+                    # Uncompressed segments without counts are missing to the oracles, not to us.
+                    return None
                 if not all(page.dataoffsets) and Tag.GDAL_NODATA in page.tags and page.nodata == 0:
                     # tifffile takes 0 for a text that it cannot read, and GDAL for some segments.
                     return None

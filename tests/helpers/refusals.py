@@ -113,7 +113,7 @@ REFUSALS: tuple[Refusal, ...] = (
         has_pixels=False,
     ),
     Refusal(
-        "Samples of unequal widths (5, 6, 5 bits) or formats; signed ones of less than 8 bits",
+        "Samples of unequal widths (5, 6, 5 bits) or formats; signed ones of 2 to 7, or of 12 bits",
         "an array has one data type, and `imagecodecs_packints` unpacks unsigned samples of one "
         "width",
         [
@@ -141,9 +141,10 @@ REFUSALS: tuple[Refusal, ...] = (
         ],
     ),
     Refusal(
-        "Predictor 2 with samples that are packed to the bit; predictor 3 with integers",
+        "Predictor 2 with samples that are packed to the bit; predictor 3 with integers or "
+        "complex128",
         "`imagecodecs_delta` adds whole bytes, `imagecodecs_floatpred` takes floating-point "
-        "numbers; so does libtiff",
+        "numbers up to 8 bytes; so does libtiff",
         [
             lambda: _deflated(bytes(32), BITS_PER_SAMPLE=short(12), PREDICTOR=short(2)),
             lambda: _deflated(PLAIN_DATA, PREDICTOR=short(3)),

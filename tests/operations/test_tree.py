@@ -18,6 +18,7 @@ import zarr
 from tests.helpers.archive import PATTERN, opened, read_paths, scanned, write_scene, write_scenes
 from tests.helpers.make import covering, write
 from tests.helpers.read import local_registry, numcodecs_names
+from tests.helpers.slides import SLIDE_FORMATS
 from tests.helpers.special import names, write_special
 from virtual_tiff.audit.verify import verify
 from virtual_tiff.choices import IFDLayout
@@ -116,6 +117,15 @@ def test_pyramids_with_masks(layout: Any, options: dict[str, Any], tmp_path: Pat
         # Masks have one band, so that of all images those of two are chosen one by one.
         options = {**options, "ifd": 0}
     check(path, "flat" if "ifd" in options else layout, **options)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", SLIDE_FORMATS)
+def test_slides(name: str, layout: Any, tmp_path: Path) -> None:
+    """Their levels are not marked, and their labels are."""
+    path = tmp_path / "slide.tif"
+    SLIDE_FORMATS[name](path)
+    check(path, layout)
 
 
 @pytest.mark.corpus

@@ -225,7 +225,7 @@ def test_tiles_of_large_files_without_rows(tmp_path: Path, compression: int, enc
     _write_tiles(path, compression, encode, 8, 32)
     assert np.array_equal(opened(path)[...], _TILED)
     _write_tiles(path, compression, encode, 8, 24)
-    assert refused(path) == ErrorKind.INVALID_SEGMENT
+    assert refused(path) == ErrorKind.UNSUPPORTED_LAYOUT
 
 
 @pytest.mark.parametrize(
@@ -537,6 +537,16 @@ def test_large_files_with_geo_keys(
         **GEO,
     )
     assert np.array_equal(opened(path)[...], GIVEN)
+
+
+@pytest.mark.parametrize("compression", ENCODERS)
+def test_tiles_that_end_with_the_image(tmp_path: Path, compression: int) -> None:
+    """They are not damaged: tifffile reads them."""
+    data = bytes(ENCODERS[compression](PLAIN_DATA))
+    fields = {**TILES, "TILE_BYTE_COUNTS": long(len(data))}
+    path = written(tmp_path / "a.tif", data, COMPRESSION=short(compression), **fields)
+    assert refused(path) == ErrorKind.UNSUPPORTED_LAYOUT
+    assert np.array_equal(opened(path, on_unsupported="copy")[...], GIVEN)
 
 
 @pytest.mark.parametrize("padding", [0, 4096])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import imagecodecs
 import numpy as np
@@ -51,6 +51,27 @@ def streams(path: Path, *data: bytes, **fields: Any) -> Path:
     image = changed(PLAIN, **(ours | fields))
     path.write_bytes(assemble([image], data=b"".join(data)))
     return path
+
+
+@pytest.mark.parametrize("subsampling", ["420", "422"])
+def test_subsampled_jfif_that_is_declared_rgb(tmp_path: Path, subsampling: str) -> None:
+    """libtiff refuses it; tifffile goes by the marker of JFIF, for which samples are YCbCr."""
+    stream = bytes(imagecodecs.jpeg8_encode(RGB, level=90, subsampling=subsampling))
+    path = streams(tmp_path / "a.tif", stream, PHOTOMETRIC_INTERPRETATION=short(2))
+    found = opened(path)[...]
+    assert np.array_equal(found, tifffile.imread(path))
+    assert np.abs(found.astype(int) - RGB.astype(int)).max() < 40
+
+
+@pytest.mark.parametrize("predictor", [3, 34894, 34895])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_floating_point_predictors_of_complex_numbers(
+    tmp_path: Path, predictor: int, order: Literal["<", ">"]
+) -> None:
+    pixels = (np.arange(640).reshape(20, 32) * (1.5 - 0.25j)).astype(order + "c8")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels, compression="zlib", predictor=predictor, byteorder=order)
+    assert np.array_equal(opened(path)[...], tifffile.imread(path))
 
 
 def _write_lossless(path: Path, pixels: NDArray[Any], **layout: Any) -> None:

@@ -271,6 +271,11 @@ def test_chain(fields: dict[str, Any], chain: list[Any]) -> None:
         ({"compression": 65_000}, ErrorKind.UNSUPPORTED_COMPRESSION, Tag.COMPRESSION),
         ({"compression": 8, "predictor": 3}, ErrorKind.UNSUPPORTED_PREDICTOR, Tag.PREDICTOR),
         ({"compression": 8, "predictor": 4}, ErrorKind.UNSUPPORTED_PREDICTOR, Tag.PREDICTOR),
+        (
+            {"compression": 8, "predictor": 3, "bits": 128, "sample_format": 6},
+            ErrorKind.UNSUPPORTED_PREDICTOR,
+            Tag.PREDICTOR,
+        ),
         ({"compression": 32773, "predictor": 2}, ErrorKind.UNSUPPORTED_PREDICTOR, Tag.PREDICTOR),
         (
             {"compression": 8, "predictor": 2, "bits": 12},

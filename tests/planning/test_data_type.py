@@ -59,6 +59,12 @@ def test_packed_samples(bits: int, data_type: str) -> None:
     assert found.row_bytes(5) == math.ceil(5 * bits / 8)
 
 
+@pytest.mark.parametrize("sample_format", [UINT, INT, VOID])
+def test_one_bit_has_no_sign(sample_format: int) -> None:
+    """As for GDAL: ImageMagick writes signed samples of one bit."""
+    assert sample_type(make_ifd(bits=1, sample_format=sample_format)).data_type == np.uint8
+
+
 @pytest.mark.parametrize(
     ("sample_format", "bits"),
     [

@@ -83,6 +83,28 @@ def test_stains_without_a_name(tmp_path: Path) -> None:
     assert [one["color"] for one in channels] == ["0000FF", "FFFF00", "FF0000"]
 
 
+def test_biomarkers_without_a_resolution(tmp_path: Path) -> None:
+    """They come before the names of dyes; no unit is no metre."""
+
+    def make(path: Path) -> None:
+        with tifffile.TiffWriter(path) as tif:
+            for name in ("<Name>Opal 520</Name><Biomarker>CD8</Biomarker>", "<Name>DAPI</Name>"):
+                tif.write(
+                    ramp(64, 96),
+                    tile=(16, 16),
+                    metadata=None,
+                    contiguous=False,
+                    software="PerkinElmer-QPI",
+                    description="<PerkinElmer-QPI-ImageDescription>"
+                    f"{name}</PerkinElmer-QPI-ImageDescription>",
+                )
+
+    root = opened(tmp_path / "a.qptiff", make)
+    channels = root.attrs["ome"]["omero"]["channels"]
+    assert [one["label"] for one in channels] == ["CD8", "DAPI"]
+    assert scales(root) == {}
+
+
 def test_the_summary_of_micro_manager(tmp_path: Path) -> None:
     root = opened(tmp_path / "a.ome.tif", microscopes.micro_manager)
     channels = root.attrs["ome"]["omero"]["channels"]
@@ -228,6 +250,15 @@ def test_plates(tmp_path: Path) -> None:
     pages = ramp(3, HEIGHT, WIDTH)
     for i, place in enumerate(("A/2/0", "A/2/1", "C/5/0")):
         np.testing.assert_array_equal(root[f"{place}/image"][...], pages[i])
+
+
+def test_a_plate_of_rows_that_are_no_numbers(tmp_path: Path) -> None:
+    """The images are there all the same."""
+    path = tmp_path / "a.ome.tif"
+    microscopes.plate(path)
+    path.write_bytes(path.read_bytes().replace(b'Row="2"', b'Row="C"'))
+    plan = VirtualTIFF(ifd_layout="pages").plan(f"file://{path}", local_registry())
+    assert sorted(plan.groups) == ["0", "1", "2", "OME"]
 
 
 def test_names_of_rows() -> None:

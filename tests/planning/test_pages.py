@@ -144,6 +144,53 @@ def test_missing_pages_are_missing_chunks(tmp_path: Path) -> None:
     assert np.array_equal(pixels[0, 1], given[3])
 
 
+def test_directories_in_no_image_are_noted(tmp_path: Path) -> None:
+    """A second channel that the sizes of the OME-XML do not have (Micro-Manager)."""
+    path = tmp_path / "channels.tif"
+    planes = "".join(f'<TiffData FirstC="{i}" IFD="{i}" PlaneCount="1"/>' for i in range(2))
+    plain(2, HEIGHT, WIDTH)(path)
+    assert "notes" not in array_of(open_pages(path), "image").attrs
+    with tifffile.TiffWriter(path) as tif:
+        for i, page in enumerate(ramp(2, HEIGHT, WIDTH)):
+            text = ome_text(planes=planes) if i == 0 else None
+            tif.write(page, description=text, metadata=None, contiguous=False)
+    assert "1 of 2" in str(array_of(open_pages(path), "image").attrs["notes"])
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "axis"),
+    [
+        (["CD3", "CD8"], None, "i"),
+        (["CD3", "CD8"], "ImageJ=1.53t\nimages=2\nchannels=2\n", "c"),
+        (["CD3", "CD3"], None, None),
+        (["CD3", ""], None, None),
+    ],
+)
+def test_names_of_pages(
+    names: list[str], text: str | None, axis: str | None, tmp_path: Path
+) -> None:
+    """They are labels of the one dimension of the pages, if all have another name."""
+    path = tmp_path / "named.tif"
+    with tifffile.TiffWriter(path) as tif:
+        for i, page in enumerate(ramp(2, HEIGHT, WIDTH)):
+            tag = [(285, 2, 0, names[i], True)] if names[i] else []
+            about = text if i == 0 else None
+            tif.write(page, description=about, metadata=None, contiguous=False, extratags=tag)
+    root = open_pages(path)
+    assert sorted(root.array_keys()) == sorted({axis or "image", "image"})
+    if axis is not None:
+        assert list(np.asarray(array_of(root, axis)[...])) == names
+    if axis == "c":
+        assert [one["label"] for one in ome_of(root)["omero"]["channels"]] == names
+
+
+def test_rows_that_are_called_x_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "rows.tif"
+    options: Any = {"photometric": "minisblack", "metadata": {"axes": "TXY"}}
+    tifffile.imwrite(path, ramp(2, HEIGHT, WIDTH), **options)
+    assert array_of(open_pages(path), "image").attrs["notes"]
+
+
 def test_pages_whose_strips_lie_differently(tmp_path: Path) -> None:
     """Strips that lie apart cannot be merged into larger chunks; those of other pages can."""
     path = tmp_path / "apart.tif"
@@ -758,6 +805,30 @@ HOSTILE: dict[str, tuple[str, ErrorKind]] = {
         ErrorKind.HEADER_TOO_LARGE,
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '<Plane TheT="0" DeltaT=""/><Plane TheT="1" DeltaT="1"/>',
+        '" SignificantBits="twelve',
+        '" PhysicalSizeX="0,5',
+        '" TimeIncrement="none',
+    ],
+)
+def test_descriptions_that_are_no_numbers_are_left_out(odd: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.ome.tif"
+    text = ome_text(t=2, planes="<TiffData/>" + ("" if odd.startswith('"') else odd))
+    if odd.startswith('"'):
+        text = text.replace('" SizeX', f'{odd}" SizeX')
+    with tifffile.TiffWriter(path) as tif:
+        for i, page in enumerate(ramp(2, HEIGHT, WIDTH)):
+            about = text if i == 0 else None
+            tif.write(page, description=about, metadata=None, contiguous=False)
+    root = open_pages(path)
+    assert np.array_equal(array_of(root, "image")[...], ramp(2, HEIGHT, WIDTH))
+    (multiscale,) = ome_of(root)["multiscales"]
+    assert not any("unit" in axis for axis in multiscale["axes"])
 
 
 @pytest.mark.parametrize("name", HOSTILE)

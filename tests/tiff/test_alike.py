@@ -43,6 +43,16 @@ def text_of(i: int) -> str:
     return ("", "a", f"page {i}", f"page {i} of a long stack")[i % 4]
 
 
+def with_overviews() -> bytes:
+    """A stack of which every page has a sub-IFD."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as tif:
+        for i in range(PAGES):
+            tif.write(IMAGE + np.uint8(i), metadata=None, contiguous=False, subifds=1)
+            tif.write(IMAGE[::2, ::2] + np.uint8(i), metadata=None, subfiletype=1)
+    return file.getvalue()
+
+
 PLAIN: dict[str, Any] = {"metadata": None}
 STACKS: dict[str, bytes] = {
     "plain": stack({}, **PLAIN),
@@ -77,7 +87,7 @@ STACKS: dict[str, bytes] = {
         photometric="palette",
         colormap=np.zeros((3, 256), "u2"),
     ),
-    "sub-IFDs": stack({"subifds": 0}, **PLAIN, extratags=[(330, "I", 1, 0, True)]),
+    "sub-IFDs": with_overviews(),
 }
 
 
@@ -117,7 +127,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Nothing is alike."""
     with monkeypatch.context() as patch:
         patch.setattr("virtual_tiff.tiff.reader._values.MANY_DIRECTORIES", 10**9)
-        for module in ("pages.arrays",):
+        for module in ("pages.arrays", "images"):
             patch.setattr(f"virtual_tiff.planning.{module}.likeness", lambda directory: object())
         yield patch
 

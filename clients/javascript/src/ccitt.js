@@ -81,8 +81,10 @@ class Reader {
 
   code(lookup) {
     const found = lookup[this.peek(13)]
-    if (found === 0) return null
-    this.bit += found & 15
+    const end = this.bit + (found & 15)
+    // Behind the last byte, `peek` finds zeros: a code that needs them is none.
+    if (found === 0 || end > this.bytes.length * 8) return null
+    this.bit = end
     return found >> 4
   }
   run(colour) {
@@ -159,14 +161,19 @@ export function decodeCCITT(bytes, width, height, kind, options = 0) {
       if (reader.peek(11) === 0) {
         while (!reader.done && reader.peek(1) === 0) reader.bit++
         reader.bit++
-        if (options & 1) {
-          two = reader.peek(1) === 0
-          reader.bit++
-        }
       }
+      if (options & 1) {
+        two = reader.peek(1) === 0
+        reader.bit++
+      }
+      if (reader.done) break
     }
     if (two) {
-      if (!twoDimensional(reader, changes, before, width)) break
+      if (!twoDimensional(reader, changes, before, width)) {
+        // As imagecodecs has it: what follows a row of Group 4 is white, if there was one.
+        if (kind === 'fax4' && y > 0) break
+        throw new Error(`imagecodecs_ccitt${kind}: row ${y} is damaged`)
+      }
     } else oneDimensional(reader, changes, width)
     for (let i = 0, x = 0; i < changes.length; i++) {
       if (i & 1) out.fill(1, y * width + x, y * width + changes[i])

@@ -92,9 +92,9 @@ export function decodedBytes(meta, name) {
   }
 }
 
-/** Refuse bytes that do not fill the chunk: zarrita.js would leave samples at their default. */
+/** Refuse bytes that do not fill the chunk, or go on after it, as Python does: zarrita.js would not notice. */
 export function filled(bytes, { size, exact }, name) {
-  if (exact && bytes.length < size) {
+  if (exact && bytes.length !== size) {
     throw new RangeError(`${name}: ${bytes.length} bytes for a chunk of ${size}`)
   }
   return bytes

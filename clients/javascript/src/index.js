@@ -10,7 +10,8 @@ const toBytes = (name, decode) => ({
   kind: 'bytes_to_bytes',
   async decode(bytes, configuration, meta) {
     const found = decodedBytes(meta, name)
-    return filled(await decode(plain(bytes), found.size, configuration), found, name)
+    // One more tells that a stream goes on.
+    return filled(await decode(plain(bytes), found.size + 1, configuration), found, name)
   },
 })
 

@@ -5,12 +5,13 @@ export function decodePackBits(bytes, limit) {
   while (at < bytes.length && size < limit) {
     const n = bytes[at++]
     if (n < 128) {
+      if (at + n >= bytes.length) throw new RangeError('PackBits: the stream ends early')
       const part = bytes.subarray(at, at + Math.min(n + 1, limit - size))
       out.set(part, size)
       size += part.length
       at += n + 1
     } else if (n > 128) {
-      if (at >= bytes.length) break
+      if (at >= bytes.length) throw new RangeError('PackBits: the stream ends early')
       const end = Math.min(size + 257 - n, limit)
       out.fill(bytes[at++], size, end)
       size = end

@@ -11,7 +11,7 @@ export interface AsyncReadable {
 }
 
 /**
- * Wrap a store for zarrita.js before 0.7, which cannot select one band of an array with a transpose
+ * Wrap a store for zarrita.js before 0.7.4, which cannot select one band of an array with a transpose
  * codec. The registry needs the codecs of the arrays as well.
  */
 export function withoutTranspose(store: Readable, registry: Registry & { get(name: string): unknown }): AsyncReadable

@@ -1,4 +1,4 @@
-// For zarrita.js before 0.7, which Viv and Vizarr carry. It refuses to select one band of an array
+// For zarrita.js before 0.7.4, such as Viv and Vizarr carry. It refuses to select one band of an array
 // with a transpose codec: "Order length must match the number of dimensions".
 
 import { product, strides } from './chain.js'

@@ -124,3 +124,18 @@ test('nothing global is changed, and nothing is printed', async () => {
   assert.deepEqual(after, before)
   assert.equal(stderr, '')
 })
+
+test('CCITT streams that are damaged, as imagecodecs has them', async () => {
+  const fax = (kind, bits, configuration) => read(zarr, storeOf({
+    data_type: 'uint8',
+    chunk_shape: [2, 40],
+    codecs: [{ name: `imagecodecs_ccitt${kind}`, configuration }],
+    encoded: Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2))),
+  }))
+  // Ten white, five black, five white; then 000010, the beginning of several codes of black.
+  const row = new Uint8Array(80)
+  row.fill(1, 10, 15)
+  assert.deepEqual(await fax('rle', '0011100111100001'), row)
+  await assert.rejects(fax('fax4', '0000000000000000'))
+  await assert.rejects(fax('fax3', '00000000000101000000000011111111', { t4options: 5 }))
+})

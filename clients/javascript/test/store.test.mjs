@@ -3,6 +3,7 @@ import { test } from 'node:test'
 
 import * as zarr05 from 'zarrita-0.5'
 import * as zarr06 from 'zarrita-0.6'
+import * as zarr073 from 'zarrita-0.7.3'
 
 import { register } from '../src/index.js'
 import { withoutTranspose } from '../src/store.js'
@@ -10,7 +11,7 @@ import { inCOrder, storeOf, vectors } from './vectors.mjs'
 
 const transposed = (await vectors()).filter(({ codecs }) => codecs.some(({ name }) => name === 'transpose'))
 
-for (const [version, zarr] of [['0.5', zarr05], ['0.6', zarr06]]) {
+for (const [version, zarr] of [['0.5', zarr05], ['0.6', zarr06], ['0.7.3', zarr073]]) {
   register(zarr.registry)
   test(`zarrita ${version} selects a band of a transposed array`, async () => {
     assert.ok(transposed.length > 2)

@@ -176,10 +176,13 @@ def _differing(plan: ArrayPlan, segments: _Segments) -> dict[ChunkIndex, bytes]:
             raise _cut_short(plan, index, error) from error.__cause__
         if is_exact:
             continue
-        row = index[[axis_of(name) for name in plan.dimension_names].index("y")]
-        height = plan.shape[[axis_of(name) for name in plan.dimension_names].index("y")]
-        rows = min(sizes["y"], height - row * sizes["y"])
+        rows, columns = inside_image(plan, index)
         if len(decoded) < whole // sizes["y"] * rows:
+            if len(decoded) * sizes["y"] * sizes["x"] == whole * rows * columns:
+                raise UnsupportedTIFFError(
+                    f"the segment of chunk {index} ends with the image, with shorter rows.",
+                    kind=ErrorKind.UNSUPPORTED_LAYOUT,
+                )
             short = InvalidTIFFError(
                 f"the segment of chunk {index} decodes to {len(decoded)} of {whole} bytes.",
                 kind=ErrorKind.INVALID_SEGMENT,
@@ -187,6 +190,17 @@ def _differing(plan: ArrayPlan, segments: _Segments) -> dict[ChunkIndex, bytes]:
             raise _cut_short(plan, index, short)
         found[index] = decoded
     return found
+
+
+def inside_image(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
+    """Return the rows and columns of a chunk that are inside the image."""
+    inside = {
+        name: min(chunk, shape - i * chunk)
+        for name, i, chunk, shape in zip(
+            map(axis_of, plan.dimension_names), index, plan.chunk_shape, plan.shape, strict=True
+        )
+    }
+    return inside["y"], inside["x"]
 
 
 def _cut_short(plan: ArrayPlan, index: ChunkIndex, error: InvalidTIFFError) -> InvalidTIFFError:

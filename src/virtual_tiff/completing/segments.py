@@ -27,6 +27,7 @@ from virtual_tiff.completing.chunks import decode, encode
 from virtual_tiff.completing.fetching import CONCURRENCY, fetch, present
 from virtual_tiff.completing.inspecting import (
     has_sizes,
+    inside_image,
     inspect,
     resized,
     segment_bytes,
@@ -133,7 +134,7 @@ async def _check_lerc(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
 
     async def hides_pixels(index: ChunkIndex, head: LercHeader) -> bool:
         """Return whether a masked pixel is inside the image, not in the padding of an edge tile."""
-        rows, columns = _inside(plan, index)
+        rows, columns = inside_image(plan, index)
         if head.valid < rows * columns:
             return True
         if head.rows * head.columns * head.samples != math.prod(plan.chunk_shape):
@@ -179,17 +180,6 @@ async def _segment(
     """Return the first bytes of a segment, or all."""
     stored = plan.inline.get(index)
     return await fetch(plan, source, index, count) if stored is None else stored[:count]
-
-
-def _inside(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
-    """Return the rows and columns of a chunk that are inside the image."""
-    inside = {
-        name: min(chunk, shape - i * chunk)
-        for name, i, chunk, shape in zip(
-            map(axis_of, plan.dimension_names), index, plan.chunk_shape, plan.shape, strict=True
-        )
-    }
-    return inside["y"], inside["x"]
 
 
 def _lerc_mask(data: bytes, outer: str, nbytes: int) -> NDArray[np.bool_]:

@@ -55,8 +55,7 @@ async def check_streams(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     Returns
     -------
     ArrayPlan
-        With codecs that do not convert colours if the streams are lossless JPEG, which has no
-        conversion.
+        With the colours of JPEG streams, where they are not those of the directory.
 
     Raises
     ------
@@ -68,7 +67,7 @@ async def check_streams(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     if not indices:
         return plan
     if _is_jpeg(plan):
-        plan = _without_conversion(plan, await fetch(plan, source, indices[0], _STREAM_HEAD))
+        plan = _with_colors(plan, await fetch(plan, source, indices[0], _STREAM_HEAD))
     if not _is_small(plan, source):
         indices = _sample(plan, indices)
     streams = await fetch_all(plan, source, indices)
@@ -108,16 +107,25 @@ def _sample(plan: ArrayPlan, indices: list[ChunkIndex]) -> list[ChunkIndex]:
     return [index for index in chosen if int(plan.lengths[index]) <= _MOST_DECODED_BYTES]
 
 
-def _without_conversion(plan: ArrayPlan, data: bytes) -> ArrayPlan:
-    """Return a plan that takes three components of lossless JPEG as red, green and blue.
+def _with_colors(plan: ArrayPlan, data: bytes) -> ArrayPlan:
+    """Return a plan with the colours of a stream, where the directory is wrong about them.
 
-    Writers declare YCbCr, and decoders refuse to convert; a stream of JFIF does hold YCbCr.
+    Lossless JPEG that is declared YCbCr is RGB, which decoders refuse to convert; a stream of JFIF
+    does hold YCbCr. So does a subsampled one that is declared RGB, which libtiff refuses.
     """
     frame = frame_of(data)
-    if frame is None or not frame.is_lossless or frame.components != 3 or is_jfif(data):
+    if frame is None or frame.components != 3:
         return plan
     *before, codec = plan.codecs
-    changed = configured(codec, {"colorspace_jpeg": "RGB", "colorspace_data": "RGB"})
+    configuration = codec.get("configuration", {})
+    declared = configuration.get("colorspace_jpeg") if isinstance(configuration, dict) else None
+    if declared == "RGB" and frame.is_subsampled and is_jfif(data):
+        colors = "YCbCr"
+    elif frame.is_lossless and not is_jfif(data):
+        colors = "RGB"
+    else:
+        return plan
+    changed = configured(codec, {"colorspace_jpeg": colors, "colorspace_data": "RGB"})
     return replace(plan, codecs=(*before, changed))
 
 

@@ -29,7 +29,7 @@ from virtual_tiff.inventory.pages import (
 from virtual_tiff.inventory.rows import Row, error_row, image_row
 from virtual_tiff.inventory.times import check_pattern, time_from_name, time_from_tag
 from virtual_tiff.json_type import JSON
-from virtual_tiff.parser import VirtualTIFF
+from virtual_tiff.parser import VirtualTIFF, with_levels
 from virtual_tiff.planning.attributes import band_names, noted
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.storage.byte_source import ByteSource
@@ -121,7 +121,7 @@ class FileReader:
             notes = (*notes, NO_MASK)
         found: list[Row] = []
         errors: list[VirtualTIFFError] = []
-        for related in relate(header.ifds):
+        for related in relate((await with_levels(header, source)).ifds):
             directory = related.directory
             if not _is_chosen(directory, parser.ifd):
                 continue

@@ -16,6 +16,7 @@ from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
 from virtual_tiff.tiff.ome_companion import as_own
 from virtual_tiff.tiff.ome_places import places_of_planes
 from virtual_tiff.tiff.ome_xml import check_ome_xml, name_in_document, ome_xml_of, parse_ome_xml
+from virtual_tiff.tiff.relations import left_out
 from virtual_tiff.tiff.series import Channel, IFDPath, Series, Spacing
 
 NOT_TAKEN = (
@@ -133,10 +134,7 @@ def page_images(
         # A smaller page with georeferencing of its own may be another place, not a level.
         and not (number and directories[page].geo_keys)
     }
-    left = any(
-        directory.index not in used and not directory.is_reduced and not directory.is_mask
-        for directory in header.ifds
-    )
+    left = bool(left_out(header.ifds, used))
     if any(series[i].contiguous for i in taken):
         left = False
     notes = (NOT_TAKEN,) if left else ()

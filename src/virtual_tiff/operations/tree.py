@@ -5,6 +5,7 @@ Nothing is fetched: the rows have all data that the parser needs.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +22,9 @@ from virtual_tiff.planning.attributes import Description
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.pyramid import pyramids_of
-from virtual_tiff.tiff.ifd import ImageFileDirectory
+from virtual_tiff.tags import Tag
+from virtual_tiff.tiff import philips
+from virtual_tiff.tiff.ifd import ImageFileDirectory, TagValue
 from virtual_tiff.tiff.relations import Related
 
 type Row = Mapping[str, Any]
@@ -72,10 +75,10 @@ def plan_files(inventory: Inventory, options: PlanOptions) -> dict[str, GroupPla
 
 def _plan_file(url: str, rows: Sequence[tuple[Row, ArrayPlan]], options: PlanOptions) -> GroupPlan:
     """Arrange the images of a file with the functions that the parser uses."""
-    directories = {row["ifd"]: _directory(row) for row, _ in rows}
+    directories = {row["ifd"]: _directory(row, _tags(plan)) for row, plan in rows}
     for row, _ in rows:
         # The full-resolution image of an overview may not have been read.
-        directories.setdefault(row["full_ifd"], _directory({**row, "role": "image"}))
+        directories.setdefault(row["full_ifd"], _directory({**row, "role": "image"}, {}))
     found: dict[Related, tuple[Row, ArrayPlan]] = {}
     for row, plan in rows:
         full = None if row["full_ifd"] == row["ifd"] else directories[row["full_ifd"]]
@@ -93,7 +96,17 @@ def _plan_file(url: str, rows: Sequence[tuple[Row, ArrayPlan]], options: PlanOpt
     return arrange([image(one) for one in found], options)
 
 
-def _directory(row: Row) -> ImageFileDirectory:
+def _tags(plan: ArrayPlan) -> Mapping[int, TagValue]:
+    """Return the tags that have the scales of padded levels (`tiff.philips`)."""
+    text = plan.attributes.get("tiff")
+    if not isinstance(text, str) or philips.SOFTWARE not in text:
+        return {}
+    told = json.loads(text)
+    kept = (Tag.SOFTWARE, Tag.IMAGE_DESCRIPTION)
+    return {tag: told[tag.title] for tag in kept if tag.title in told}
+
+
+def _directory(row: Row, tags: Mapping[int, TagValue]) -> ImageFileDirectory:
     """Make a directory with the fields that relate images to each other."""
     count = row["bands"]
     return ImageFileDirectory(
@@ -111,6 +124,7 @@ def _directory(row: Row) -> ImageFileDirectory:
         byte_counts=np.empty(0, np.uint64),
         rows_per_strip=row["height"],
         new_subfile_type=_SUBFILE_TYPES[row["role"]],
+        other_tags=tags,
     )
 
 

@@ -112,7 +112,20 @@ def _group(images: Sequence[ArrangedImage], options: PlanOptions) -> GroupPlan:
     mappings: dict[tuple[object, ...], str] = {}
     mask_of = masks(image.related for image in images)
     name_of = {image.related: image.name for image in images}
+    # Images that are alike have one description, and differ only in their references.
+    alike: dict[tuple[int, ...], ArrayPlan] = {}
     for image in images:
+        of_array = image.array.codecs, image.array.attributes, image.array.inline
+        key = (id(image.description), *map(id, of_array))
+        same = None if image.related in mask_of else alike.get(key)
+        if same is not None:
+            arrays[image.name] = same.with_references(
+                ifd=image.array.ifd,
+                offsets=image.array.offsets,
+                lengths=image.array.lengths,
+                partial=image.array.partial,
+            )
+            continue
         dimensions = names.of(image)
         attributes = {**image.description.array_attributes, **image.array.attributes}
         found = None
@@ -127,7 +140,10 @@ def _group(images: Sequence[ArrangedImage], options: PlanOptions) -> GroupPlan:
             attributes["grid_mapping"] = attributes["coordinates"] = mapping
         if image.related in mask_of:
             attributes["ancillary_variables"] = name_of[mask_of[image.related]]
-        arrays[image.name] = replace(image.array, dimension_names=dimensions, attributes=attributes)
+        array = replace(image.array, dimension_names=dimensions, attributes=attributes)
+        arrays[image.name] = array
+        if image.related not in mask_of:
+            alike[key] = array
         if options.coords and not options.alone:
             for name, variable in _coordinates(image, dimensions, options.image):
                 beside.setdefault(name, variable)

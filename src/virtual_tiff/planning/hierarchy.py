@@ -12,11 +12,9 @@ from virtual_tiff.errors import (
     InvalidTIFFError,
     VirtualTIFFError,
 )
-from virtual_tiff.json_type import memory
 from virtual_tiff.planning.arrangement import ArrangedImage, PlanOptions, arrange, arrange_pyramids
-from virtual_tiff.planning.attributes import describe, noted, of_bands
-from virtual_tiff.planning.encoding.data_type import image_nodata
-from virtual_tiff.planning.image_plan import plan_image
+from virtual_tiff.planning.attributes import noted
+from virtual_tiff.planning.images import Images
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.planning.pyramid import pyramids_of
 from virtual_tiff.storage.budget import BUDGET_KINDS
@@ -59,6 +57,7 @@ def plan_header(
         check_undamaged(header, options.layout)
     chosen = None if ifd is None else find_ifd(header, ifd)
 
+    images = Images(related, header.source, options, copies or {})
     planned: dict[int, ArrangedImage] = {}
     notes: dict[int, list[str]] = {}
 
@@ -67,11 +66,12 @@ def plan_header(
         if image is None:
             try:
                 options.check(0)
-                image = _plan_one(one, header, options, copies or {})
+                array, description = images.plan(one)
             except VirtualTIFFError as error:
                 url = (one.source or header.source).url
                 raise error.at(url=url, ifd=one.directory.index) from error.__cause__
-            planned[id(one)] = image
+            own = one.prefix + array_name(one.directory.index)
+            image = planned[id(one)] = ArrangedImage(own, one, array, description)
         if found := notes.get(id(one.directory)):
             image = replace(image, array=noted(image.array, *found))
         return image if name is None else replace(image, name=name)
@@ -146,50 +146,3 @@ def find_ifd(header: Header, path: IFDPath) -> ImageFileDirectory:
 def array_name(path: IFDPath) -> str:
     """Return the name of the array of a directory: `0`, or `0.1` for a sub-IFD."""
     return ".".join(str(i) for i in path)
-
-
-def _plan_one(
-    related: Related,
-    header: Header,
-    options: PlanOptions,
-    copies: Mapping[tuple[str, IFDPath], ArrayPlan],
-) -> ArrangedImage:
-    directory = _with_nodata_of_full(related)
-    source = related.source or header.source
-    array = copies.get((source.url, directory.index))
-    if array is None:
-        array = plan_image(directory, source, options.image)
-    array = noted(array, *directory.notes)
-    description = describe(
-        directory,
-        fill_value=image_nodata(directory, array.data_type, related.full, options.image.bands),
-        full=related.full,
-    )
-    if options.image.bands is not None:
-        chosen = of_bands(
-            description.array_attributes,
-            options.image.bands,
-            directory.samples_per_pixel,
-            array.data_type,
-        )
-        description = replace(description, array_attributes=chosen)
-    options.check(description.nbytes + memory([*array.codecs]))
-    return ArrangedImage(related.prefix + array_name(directory.index), related, array, description)
-
-
-def _with_nodata_of_full(related: Related) -> ImageFileDirectory:
-    """Return the directory; an overview without a nodata value has that of its image.
-
-    GDAL masks by the nodata value of the image, whichever level it reads, and some writers leave
-    the tag out of overviews.
-    """
-    directory, full = related.directory, related.full
-    if (
-        full is None
-        or directory.is_mask
-        or directory.gdal_nodata is not None
-        or full.gdal_nodata is None
-        or directory.samples_per_pixel != full.samples_per_pixel
-    ):
-        return directory
-    return replace(directory, gdal_nodata=full.gdal_nodata)

@@ -13,6 +13,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from virtual_tiff.frozen import unchecked_copy
 from virtual_tiff.json_type import JSON
 from virtual_tiff.messages import redacted_links
 from virtual_tiff.storage.source import Source
@@ -127,6 +128,17 @@ class ArrayPlan:
                 f"for a chunk grid of {self.grid_shape}"
             )
         object.__setattr__(self, "attributes", redacted_links(self.attributes))
+
+    def with_references(
+        self,
+        *,
+        ifd: tuple[int, ...] | None,
+        offsets: NDArray[np.uint64],
+        lengths: NDArray[np.uint64],
+        partial: tuple[PartialSegment, ...],
+    ) -> ArrayPlan:
+        """Return the plan of an image that differs only in its references."""
+        return unchecked_copy(self, ifd=ifd, offsets=offsets, lengths=lengths, partial=partial)
 
     @property
     def is_incomplete(self) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
+from virtual_tiff.frozen import unchecked_copy
 from virtual_tiff.storage.source import Source
 from virtual_tiff.tags import NewSubfileType, PlanarConfiguration, Tag
 
@@ -258,10 +259,11 @@ class ImageFileDirectory:
         )
 
 
-_NAMES = tuple(one.name for one in fields(ImageFileDirectory))
-_ALL = attrgetter(*_NAMES)
 _OF_ALIKE = attrgetter(
-    *sorted({*_NAMES} - {"index", "position", "offsets", "byte_counts", "other_tags", "tags"})
+    *sorted(
+        {one.name for one in fields(ImageFileDirectory)}
+        - {"index", "position", "offsets", "byte_counts", "other_tags", "tags"}
+    )
 )
 
 
@@ -274,20 +276,15 @@ def copy_with(
     byte_counts: NDArray[np.uint64],
     other_tags: Mapping[int, TagValue],
 ) -> ImageFileDirectory:
-    """Return a directory that is alike, at another place and with other segments.
-
-    `dataclasses.replace` takes five times as long, mostly to check again what does not change.
-    """
-    made = object.__new__(ImageFileDirectory)
-    put = object.__setattr__
-    for name, value in zip(_NAMES, _ALL(directory), strict=True):
-        put(made, name, value)
-    put(made, "index", index)
-    put(made, "position", position)
-    put(made, "offsets", offsets)
-    put(made, "byte_counts", byte_counts)
-    put(made, "other_tags", other_tags)
-    return made
+    """Return a directory that is alike, at another place and with other segments."""
+    return unchecked_copy(
+        directory,
+        index=index,
+        position=position,
+        offsets=offsets,
+        byte_counts=byte_counts,
+        other_tags=other_tags,
+    )
 
 
 def likeness(directory: ImageFileDirectory) -> Hashable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -114,7 +114,7 @@ def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
     try:
         annotated = _most_along(root)
         own = root.attrib.get("UUID")
-        wells = _wells(root)
+        wells = _or_none(lambda: _wells(root)) or {}
         return tuple(
             replace(
                 _image(image, pixels, annotated, own, file_name), well=wells.get(image.get("ID"))
@@ -145,9 +145,8 @@ def _image(
         }.items()
         if step
     }
-    if "t" not in spacing and (found := _time_step(pixels)) is not None:
+    if "t" not in spacing and (found := _or_none(lambda: _time_step(pixels))) is not None:
         spacing["t"] = found
-    bits = pixels.get("SignificantBits")
     return OMEImage(
         name=image.get("Name", ""),
         sizes={axis.lower(): int(pixels.attrib[f"Size{axis}"]) for axis in "XYZCT"},
@@ -155,8 +154,16 @@ def _image(
         elsewhere=tuple(dict.fromkeys(_elsewhere(data, own, file_name))),
         spacing=spacing,
         channels=tuple(_channels(pixels)),
-        bits=None if bits is None else int(bits),
+        bits=_or_none(lambda: int(pixels.attrib["SignificantBits"])),
     )
+
+
+def _or_none[T](read: Callable[[], T]) -> T | None:
+    """Return what describes pixels; `None` if a number in it is none: they are there without."""
+    try:
+        return read()
+    except (KeyError, ValueError):
+        return None
 
 
 def _time_step(pixels: Element) -> Spacing | None:
@@ -221,10 +228,7 @@ def _quantity(
 
     Undefined units of OME-XML are `pixel` and `reference frame`.
     """
-    try:
-        value = float(pixels.get(name, "0"))
-    except ValueError:
-        return 0, None
+    value = _or_none(lambda: float(pixels.attrib[name])) or 0
     unit = unit_name(pixels.get(f"{name}Unit", default_unit), units)
     return (value, unit) if unit is not None and 0 < value < math.inf else (0, None)
 

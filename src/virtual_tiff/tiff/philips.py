@@ -10,6 +10,8 @@ from defusedxml import DefusedXmlException, ElementTree
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 
+#: Beginning of the tag Software.
+SOFTWARE = "Philips DP"
 _SEQUENCE = "PIIM_PIXEL_DATA_REPRESENTATION_SEQUENCE"
 _SPACING = "DICOM_PIXEL_SPACING"
 
@@ -21,7 +23,7 @@ def level_factors(full: ImageFileDirectory, levels: int) -> tuple[float, ...] | 
     resolution of the one before. `None` for other files, whose sizes tell.
     """
     software = full.other_tags.get(Tag.SOFTWARE)
-    if not isinstance(software, str) or not software.startswith("Philips DP"):
+    if not isinstance(software, str) or not software.startswith(SOFTWARE):
         return None
     text = full.other_tags.get(Tag.IMAGE_DESCRIPTION)
     spacings = _spacings(text) if isinstance(text, str) else []

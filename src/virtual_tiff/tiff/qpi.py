@@ -25,7 +25,8 @@ def _channel(text: object) -> Channel:
         root = ElementTree.fromstring(str(text).encode(), forbid_dtd=True)
     except (ElementTree.ParseError, DefusedXmlException, ValueError):
         return Channel(name="")
-    name = root.findtext("Name") or root.findtext("Biomarker") or ""
+    # The name is that of the band or the dye, which several biomarkers may have.
+    name = root.findtext("Biomarker") or root.findtext("Name") or ""
     numbers = (root.findtext("Color") or "").split(",")
     color = None
     if len(numbers) == 3 and all(n.strip().isdecimal() and int(n) < 256 for n in numbers):

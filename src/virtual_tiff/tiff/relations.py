@@ -7,7 +7,7 @@ metadata.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from virtual_tiff.storage.source import Source
@@ -187,6 +187,15 @@ def _marked(directory: ImageFileDirectory, *, is_level: bool) -> ImageFileDirect
     level = int(NewSubfileType.REDUCED_RESOLUTION)
     kind = directory.new_subfile_type | level if is_level else directory.new_subfile_type & ~level
     return replace(directory, new_subfile_type=kind)
+
+
+def left_out(
+    ifds: Iterable[ImageFileDirectory], used: Container[IFDPath | None]
+) -> tuple[ImageFileDirectory, ...]:
+    """Return the images that are not among those used; levels and masks belong to others."""
+    return tuple(
+        one for one in ifds if one.index not in used and not one.is_reduced and not one.is_mask
+    )
 
 
 def with_marked_levels(

@@ -5,6 +5,8 @@ export function huffman(counts, symbols) {
   const table = new Uint16Array(65536)
   let [code, k] = [0, 0]
   for (let length = 1; length <= 16; length++) {
+    // A code of ones alone is not allowed (section C.2).
+    if (counts[length - 1] > 0 && code + counts[length - 1] >= 1 << length) throw new Error('JPEG: a bad Huffman table')
     for (let i = 0; i < counts[length - 1]; i++, k++, code++) {
       const from = code << (16 - length)
       table.fill((length << 8) | symbols[k], from, from + (1 << (16 - length)))
@@ -20,7 +22,13 @@ export class Bits {
     this.at = at
     this.buffer = 0
     this.count = 0
+    this.padding = 0
     this.ended = false
+  }
+
+  /** Whether zeros were read that are behind the end. libjpeg leaves out what follows, up to a restart. */
+  get isOut() {
+    return this.count < this.padding
   }
 
   // Zeros once a marker or the end is reached, as in libjpeg.
@@ -38,16 +46,18 @@ export class Bits {
         } else if (byte === undefined) [byte, this.ended] = [0, true]
         else this.at++
       }
+      if (this.ended) this.padding += 8
       this.buffer = (this.buffer << 8) | byte
       this.count += 8
     }
   }
 
   symbol(table) {
-    if (this.count < 16) this.fill()
+    if (this.count < 17) this.fill()
     const found = table[(this.buffer >>> (this.count - 16)) & 0xffff]
     if (!found) {
-      this.count -= 1
+      // As libjpeg, which looks for longer codes than there are.
+      this.count -= 17
       return 0
     }
     this.count -= found >> 8
@@ -70,7 +80,8 @@ export class Bits {
 
   /** Continue after the next restart marker. */
   restart() {
-    this.count = this.buffer = 0
+    const wasOut = this.isOut
+    this.count = this.buffer = this.padding = 0
     this.ended = false
     const { data } = this
     for (; this.at + 1 < data.length; this.at++) {
@@ -83,6 +94,7 @@ export class Bits {
       if (marker > 0 && marker < 0xff) break
     }
     this.ended = true
+    this.padding = wasOut ? 1 : 0
   }
 
   /** Where the next marker is that is neither a stuffed byte nor a restart. */

@@ -15,6 +15,9 @@ const [SOF0, SOF2, SOF3, DHT, SOI, EOI, SOS, DQT, DRI] = [0xc0, 0xc2, 0xc3, 0xc4
 const [APP0, APP14] = [0xe0, 0xee]
 /** Identifiers R, G and B of components. */
 const RGB_IDS = '82,71,66'
+/** Markers that libjpeg takes: of frames, tables, scans and restarts, of applications, and comments. */
+const isKnown = (marker) =>
+  (marker >= SOF0 && marker <= DRI && marker !== 0xc8) || (marker >= APP0 && marker < 0xf0) || marker === 0xfe
 const isFrame = (marker) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
 
 /**
@@ -102,6 +105,7 @@ function convert(data, samples, most, stored, wanted) {
 }
 
 function parse(state, data) {
+  if (data[0] !== 0xff || data[1] !== SOI) throw new Error('JPEG: no JPEG stream')
   const word = (i) => (data[i] << 8) | data[i + 1]
   for (let at = 0; at + 1 < data.length; ) {
     const marker = data[at + 1]
@@ -114,7 +118,10 @@ function parse(state, data) {
     // Of tables before the stream, only the tables hold.
     if (marker === SOI) Object.assign(state, { restart: 0, jfif: false, adobe: undefined })
     if (marker <= 1 || (marker >= 0xd0 && marker <= SOI)) continue
-    const [start, end] = [at + 2, Math.min(at + word(at), data.length)]
+    const [start, end] = [at + 2, at + word(at)]
+    if (!isKnown(marker) || end < start || end > data.length) {
+      throw new Error(`JPEG: a bad marker segment ${marker.toString(16)}`)
+    }
     if (marker === DQT) quantisationTables(state, data, start, end)
     else if (marker === DHT) huffmanTables(state, data, start, end)
     else if (marker === DRI) state.restart = word(start)
@@ -139,6 +146,7 @@ function quantisationTables(state, data, at, end) {
   while (at < end) {
     const [wide, id] = [data[at] >> 4, data[at] & 15]
     at++
+    if (id > 3 || end - at < (wide ? 128 : 64)) throw new Error('JPEG: a bad quantisation table')
     const table = new Uint16Array(64)
     for (let k = 0; k < 64; k++, at += wide ? 2 : 1) {
       table[ZIGZAG[k]] = wide ? (data[at] << 8) | data[at + 1] : data[at]
@@ -151,7 +159,10 @@ function huffmanTables(state, data, at, end) {
   while (at < end) {
     const counts = data.subarray(at + 1, at + 17)
     const total = counts.reduce((a, b) => a + b, 0)
-    state.huffman[data[at] & 31] = huffman(counts, data.subarray(at + 17, at + 17 + total))
+    const symbols = data.subarray(at + 17, at + 17 + total)
+    const isTooLong = data[at] < 16 && symbols.some((bits) => bits > 16)
+    if ((data[at] & ~0x13) !== 0 || end - at < 17 + total || isTooLong) throw new Error('JPEG: a bad Huffman table')
+    state.huffman[data[at]] = huffman(counts, symbols)
     at += 17 + total
   }
 }
@@ -161,6 +172,7 @@ function frameHeader(state, data, marker) {
   if (marker > SOF3) throw new Error(`JPEG: kind SOF${marker - SOF0} is not supported`)
   const lossless = marker === SOF3
   const [precision, count] = [data[0], data[5]]
+  if (data.length !== 6 + 3 * count) throw new Error('JPEG: a bad header of a frame')
   const [height, width] = [(data[1] << 8) | data[2], (data[3] << 8) | data[4]]
   if (!state.fits(width * height * count)) {
     throw new RangeError(`JPEG: ${height} × ${width} × ${count} samples for a chunk of ${state.expected}`)

@@ -17,9 +17,9 @@ const PREDICTORS = [
 /** Decode a scan into the planes of its components, and return where it ends. */
 export function decodeLosslessScan(state, data, at) {
   const { frame, restart } = state
-  const { components, first: kind, low: shift, at: start } = scanHeader(state, data, at)
+  const { components, first: kind, last, high, low: shift, at: start } = scanHeader(state, data, at)
   const predict = PREDICTORS[kind]
-  if (!predict) throw new Error(`JPEG: lossless predictor ${kind}`)
+  if (!predict || last !== 0 || high !== 0 || shift >= frame.precision) throw new Error(`JPEG: lossless predictor ${kind}`)
   if (components.some(({ dc }) => !dc)) throw new Error('JPEG: a scan without its Huffman tables')
   const bits = new Bits(data, start)
   const { width, height, precision } = frame

@@ -10,6 +10,7 @@ export const ZIGZAG = new Uint8Array([
 
 /** Components of a scan with their tables, its parameters, and where its data begin. */
 export function scanHeader(state, data, at) {
+  const length = (data[at - 2] << 8) | data[at - 1]
   const count = data[at++]
   const components = []
   for (let n = 0; n < count; n++, at += 2) {
@@ -20,6 +21,7 @@ export function scanHeader(state, data, at) {
     component.pred = 0
     components.push(component)
   }
+  if (count < 1 || count > 4 || length !== 2 * count + 6) throw new Error('JPEG: a bad header of a scan')
   const [first, last, approximation] = data.subarray(at, at + 3)
   return { components, first, last, high: approximation >> 4, low: approximation & 15, at: at + 3 }
 }
@@ -46,7 +48,7 @@ export function decodeScan(state, data, at) {
     for (let y = 0; y < rows; y++) {
       for (let x = 0; x < columns; x++) {
         next()
-        decode(c, 64 * (y * c.blocksX + x))
+        if (!bits.isOut) decode(c, 64 * (y * c.blocksX + x))
       }
     }
     return bits.end()
@@ -54,6 +56,7 @@ export function decodeScan(state, data, at) {
   for (let y = 0; y < frame.mcusY; y++) {
     for (let x = 0; x < frame.mcusX; x++) {
       next()
+      if (bits.isOut) continue
       for (const c of scan.components) {
         for (let v = 0; v < c.v; v++) {
           for (let h = 0; h < c.h; h++) {
@@ -74,6 +77,8 @@ function blockDecoder(bits, scan, progressive) {
   }
   scan.run = 0
   if (!progressive) return sequential(bits)
+  if (scan.first === 0 && scan.last !== 0) throw new Error('JPEG: bad spectral selection')
+  if (scan.high && scan.low !== scan.high - 1) throw new Error('JPEG: bad successive approximation')
   if (scan.first === 0) return scan.high ? dcRefined(bits, scan) : dcFirst(bits, scan)
   if (scan.last > 63 || scan.first > scan.last) throw new Error('JPEG: bad spectral selection')
   return scan.high ? acRefined(bits, scan) : acFirst(bits, scan)

@@ -7,9 +7,11 @@ import { decodePackBits } from '../packbits.js'
 import { converter } from './colour.js'
 import { readDirectory, segmentsOf } from './directory.js'
 import { decodeOldJPEG } from './old-jpeg.js'
+import { decodeNeXT, decodeThunderScan } from './scans.js'
 import { decodeLogL } from './sgilog.js'
 
 const [NONE, LZW, OLD_JPEG, DEFLATE, PACKBITS, OLD_DEFLATE, SGILOG, LERC] = [1, 5, 6, 8, 32773, 32946, 34676, 34887]
+const [NEXT, THUNDERSCAN] = [32766, 32809]
 const [YCBCR, LOGL] = [6, 32844]
 /** Samples of a padded frame, beyond those of the image. */
 const PADDING = 2 ** 22
@@ -21,6 +23,9 @@ const BYTES = {
   [OLD_DEFLATE]: (data, limit) => inflate([data], limit),
   [PACKBITS]: decodePackBits,
 }
+
+/** Compressions of one sample of a fixed number of bits. */
+const SCANS = { [NEXT]: { bits: 2, decode: decodeNeXT }, [THUNDERSCAN]: { bits: 4, decode: decodeThunderScan } }
 
 const refuse = (what) => {
   throw new Error(
@@ -55,6 +60,11 @@ export async function decodeTIFF(bytes, expected, index, decoders) {
   if (compression === SGILOG && photometric === LOGL && samples === 1 && bits[0] === 16) {
     const decode = (part) => decodeLogL(part.data, part.height, part.width)
     return { data: await pasted(image, 1, new Int16Array(expected), decode) }
+  }
+  const scan = SCANS[compression]
+  if (scan && samples === 1 && bits[0] === scan.bits && !image.tiled) {
+    const decode = (part) => scan.decode(part.data, part.height, part.width)
+    return { data: await pasted(image, 1, new Uint8Array(expected), decode) }
   }
   if (bits.some((n) => n !== 8)) refuse(`compression ${compression} of ${bits[0]} bits`)
   if (compression === OLD_JPEG) {

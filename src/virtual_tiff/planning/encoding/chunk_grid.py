@@ -108,8 +108,8 @@ def chunk_grids(
     kept = np.ones(len(chosen), np.bool_)
     if not ifd.is_tiled and not facts.compressed:
         kept = _are_regular(ifd, offsets, counts, facts)
-    elif not ifd.is_tiled and needed == 1:
-        kept = counts.reshape(-1) > 0
+    elif not facts.compressed or (not ifd.is_tiled and needed == 1):
+        kept = counts.any(axis=(1, 2, 3))
     of_planes = (-1, *shape[1:])
     grid = _grid(ifd, offsets[kept].reshape(of_planes), counts[kept].reshape(of_planes), facts)
     return grid, np.array(chosen, np.intp)[kept]
@@ -262,7 +262,7 @@ def _shaped(ifd: ImageFileDirectory, values: NDArray[np.uint64], tag: Tag) -> Ch
     planes, down, across = ifd.grid_shape
     needed = planes * down * across
     # Fewer counts than offsets: GDAL and tifffile take the others as missing, but their data may
-    # well be there, as some writers leave counts out. Fewer offsets than counts are damage.
+    # well be there, as some writers leave counts out; see `_are_packed`. Fewer offsets are damage.
     listed = values.size if ifd.offsets.size == ifd.byte_counts.size else 0
     if 0 < listed < needed <= 2 * listed + _MOST_UNLISTED:
         # Segments that the directory does not list are missing, as for libtiff and tifffile.
@@ -293,7 +293,20 @@ def _byte_counts(ifd: ImageFileDirectory, offsets: ChunkValues, facts: SegmentFa
         # Segments without a byte count end at the end of the file, and every decoder stops at the
         # end of its stream. Of several in a plane, libtiff refuses and tifffile reads the first.
         return np.array(file_size, np.uint64) - offsets
+    lacks_counts = counts.size > 0 and (counts.size < offsets.size or not counts.any())
+    if lacks_counts and not compressed and _are_packed(offsets, segment_bytes):
+        return np.full(offsets.shape, segment_bytes, np.uint64)
     return _shaped(ifd, counts, _counts_tag(ifd))
+
+
+def _are_packed(offsets: ChunkValues, segment_bytes: int) -> bool:
+    """Return whether whole segments of each plane follow each other, without a gap.
+
+    Uncompressed ones need no counts then: offsets of missing segments would be 0.
+    """
+    of_planes = offsets.reshape(len(offsets), -1)
+    steps = of_planes[:, 1:] - of_planes[:, :-1]
+    return bool(of_planes.all() and steps.size and np.all(steps == np.uint64(segment_bytes)))
 
 
 def _check_whole(

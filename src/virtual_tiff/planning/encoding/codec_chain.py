@@ -221,7 +221,9 @@ def _predictor(ifd: ImageFileDirectory, sample: SampleType) -> Predictor:
     whole = not sample.is_packed and not sample.is_float24
     if ifd.predictor == Predictor.HORIZONTAL and whole and kind in "iuf":
         return Predictor.HORIZONTAL
-    if ifd.predictor in _DISTANCES and whole and kind == "f":
+    # imagecodecs takes the eight bytes of a complex64 for one number, as tifffile does; libtiff
+    # refuses them, and imagecodecs those of a complex128.
+    if ifd.predictor in _DISTANCES and whole and (kind == "f" or sample.data_type == "complex64"):
         return Predictor(ifd.predictor)
     raise ifd.unsupported(
         ErrorKind.UNSUPPORTED_PREDICTOR,

@@ -57,8 +57,9 @@ def sample_type(ifd: ImageFileDirectory) -> SampleType:
         raise _unsupported(ifd, f"samples of unequal widths {shorten(ifd.bits_per_sample)}")
     if len(set(ifd.sample_format)) > 1:
         raise _unsupported(ifd, f"samples of unequal formats {shorten(ifd.sample_format)}")
-    if form == SampleFormat.VOID:
-        # TIFF 6.0 section 19: undefined data; readers interpret the bits as unsigned integers.
+    if form == SampleFormat.VOID or (form == SampleFormat.INT and bits == 1):
+        # TIFF 6.0 section 19: undefined data; readers interpret the bits as unsigned integers. One
+        # bit has no sign, whatever the tag says.
         form = SampleFormat.UINT
     name = _DATA_TYPES.get((form, bits))
     if name is not None:

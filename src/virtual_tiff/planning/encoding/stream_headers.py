@@ -87,6 +87,8 @@ class FrameHeader:
         Number of lines, and samples in each.
     components
         Number of components.
+    sampling
+        Sampling factors of each component, horizontal and vertical, in one byte.
     """
 
     position: int
@@ -94,11 +96,17 @@ class FrameHeader:
     height: int
     width: int
     components: int
+    sampling: bytes = b""
 
     @property
     def is_lossless(self) -> bool:
         """Whether samples are coded as they are, without a transform."""
         return self.process in _LOSSLESS
+
+    @property
+    def is_subsampled(self) -> bool:
+        """Whether components have different resolutions."""
+        return len(set(self.sampling)) > 1
 
 
 def frame_header(stream: bytes) -> FrameHeader:
@@ -112,8 +120,10 @@ def frame_header(stream: bytes) -> FrameHeader:
     for marker, position in _markers(stream):
         if marker in _START_OF_FRAME and position + 10 <= len(stream):
             # Marker, length and sample precision come before the number of lines.
-            size = struct.unpack_from(">HHB", stream, position + 5)
-            return FrameHeader(position, marker - 0xC0, *size)
+            height, width, count = struct.unpack_from(">HHB", stream, position + 5)
+            # Each component has its identifier, the factors, and its table.
+            sampling = stream[position + 11 : position + 10 + 3 * count : 3]
+            return FrameHeader(position, marker - 0xC0, height, width, count, sampling)
     raise InvalidTIFFError("a JPEG segment has no frame header.", kind=ErrorKind.INVALID_SEGMENT)
 
 

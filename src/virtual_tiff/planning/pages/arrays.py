@@ -38,13 +38,15 @@ _GO_FLAT = 'The layout "flat" uses the directories.'
 class LevelPlan:
     """The array of all pages of a level, metadata of the first page, and rows and columns.
 
-    `factor` has the pixels of the full image that one covers, if the sizes do not tell.
+    `factor` has the pixels of the full image that one covers, if the sizes do not tell; `names`
+    those of pages along their one dimension (PageName).
     """
 
     array: ArrayPlan
     description: Description
     size: tuple[int, int]
     factor: float | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +120,8 @@ class Pages:
             missing = len(pages) - len(there)
             own.append(f"{missing} of {len(pages)} planes are not in the file: they read as 0.")
         array = noted(replace(array, attributes=attributes), *series.notes, *dict.fromkeys(own))
-        return LevelPlan(array, description, level.size, level.factor)
+        names = () if len(series.sizes) != 1 or len(there) < len(pages) else _names(there)
+        return LevelPlan(array, description, level.size, level.factor, names)
 
     def _plan(self, page: ImageFileDirectory, options: ImageOptions) -> ArrayPlan:
         copied = self.copies.get(page.index)
@@ -229,6 +232,13 @@ class Pages:
             lengths=lengths,
             partial=tuple((steps - 1, segment) for _, segment in tail.partial),
         )
+
+
+def _names(pages: Sequence[ImageFileDirectory]) -> tuple[str, ...]:
+    """Return the names of pages, if all have different ones."""
+    texts = [page.other_tags.get(Tag.PAGE_NAME) for page in pages]
+    names = tuple(text.strip() for text in texts if isinstance(text, str))
+    return names if all(names) and len(set(names)) == len(pages) else ()
 
 
 def _check(page: ImageFileDirectory, plan: ArrayPlan, image: ArrayPlan) -> None:

@@ -41,6 +41,7 @@ from virtual_tiff.planning.variables import (
 )
 from virtual_tiff.tiff.ifd import Header, walk_ifds
 from virtual_tiff.tiff.ome_xml import ome_xml_of
+from virtual_tiff.tiff.relations import left_out
 from virtual_tiff.tiff.series import SLIDES, Channel, IFDPath, Series, Well
 
 #: Name of the array of every image.
@@ -95,6 +96,8 @@ def plan_pages(
     directories = {directory.index: directory for directory in walk_ifds(header.ifds)}
     pages = Pages(header.source, directories, options.image, copies or {}, options.check)
     series = [replace(one, name=_name(one, header)) for one in series]
+    if ifd is None:
+        series = _with_left_out(series, header)
     groups = [_group(one, pages.levels(one), options) for one in series]
     text = _ome_xml(header)
     wells = [one.well for one in series if one.well is not None]
@@ -119,6 +122,17 @@ def _name(series: Series, header: Header) -> str:
     """
     own = "" if series.kind in SLIDES and series.name == "Baseline" else series.name
     return own or unquote(header.source.url).rpartition("/")[2]
+
+
+def _with_left_out(series: list[Series], header: Header) -> list[Series]:
+    """Note how many directories are in no image, as pages that the OME-XML does not name."""
+    if not series or any(one.contiguous for one in series):
+        return series
+    used = {page for one in series for level in one.levels for page in level.pages}
+    if not (left := left_out(header.ifds, used)):
+        return series
+    note = f"{len(left)} of {len(header.ifds)} directories are in no image of the file."
+    return [replace(series[0], notes=(*series[0].notes, note)), *series[1:]]
 
 
 def _ome_xml(header: Header) -> dict[str, ArrayPlan]:
@@ -217,9 +231,14 @@ def _group(series: Series, levels: Sequence[LevelPlan], options: PlanOptions) ->
 
 
 def _channels(series: Series, level: LevelPlan) -> tuple[Channel, ...]:
-    """Return the channels if there is one for each index of `c`; three samples may be one."""
+    """Return the channels if there is one for each index of `c`; three samples may be one.
+
+    Pages that are channels may have names of their own.
+    """
     sizes = dict(zip(level.array.dimension_names, level.array.shape, strict=True))
-    return series.channels if len(series.channels) == sizes.get("c", 1) else ()
+    if len(series.channels) == sizes.get("c", 1):
+        return series.channels
+    return tuple(Channel(name=name) for name in level.names) if "c" in series.sizes else ()
 
 
 def _colors(level: LevelPlan) -> tuple[Channel, ...]:
@@ -262,6 +281,8 @@ def _coordinates(
             made = positions(name, size, start, step, spacing[name].unit)
         elif name == "c" and all(channels) and len(set(channels)) == size:
             made = band_names(channels, name)
+        elif name in series.sizes and full.names:
+            made = band_names(full.names, name)
         elif name == "band":
             made = band_numbers(size, name, options.image.bands)
         if made is not None:

@@ -9,40 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 from urllib.parse import unquote
 
 import tifffile
-from defusedxml import DefusedXmlException, ElementTree
 
-from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
+from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.storage.byte_source import SMALL_BLOCK, ByteSource
-from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
-from virtual_tiff.tiff.ome_xml import (
-    OMEImage,
-    check_ome_xml,
-    name_in_document,
-    ome_xml_of,
-    parse_ome_xml,
+from virtual_tiff.tiff.ome_xml import check_ome_xml, name_in_document, ome_xml_of
+from virtual_tiff.tiff.reader._series_checks import (
+    MAX_PAGES,
+    check_elsewhere,
+    check_kind,
+    check_mmstack,
+    check_scn,
+    check_sis,
+    ome_images,
+    too_many,
+    unknown_order,
 )
 from virtual_tiff.tiff.reader._series_facts import described, matched, rows_as_y
 from virtual_tiff.tiff.reader._tifffile import TIFFFILE_ERRORS, open_with_tifffile
 from virtual_tiff.tiff.relations import with_marked_levels
 from virtual_tiff.tiff.series import IFDPath, Level, Series
-
-#: Pages of all images of a file, missing ones included.
-MAX_PAGES = 2**20
-#: Tag of the INI text of Olympus SIS, and the numbers in it by which tifffile allocates: channels,
-#: which are pages, and images of a series.
-_SIS_INI = 33471
-_COUNTS = re.compile(rb"^\s*(?:Band|Count)\s*=\s*\+?(\d+)", re.MULTILINE)
-#: Formats whose pages are not images, or whose metadata is not bounded.
-_REFUSED = frozenset({"flimage"})
 
 
 async def read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
@@ -72,14 +65,14 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
             check_ome_xml(text, source.budget)
             name = name_in_document(text, name)
         with open_with_tifffile(source, name=name, block_size=SMALL_BLOCK) as tif:
-            _check_kind(tif.flags)
-            images = _ome_images(tif, header) if tif.is_ome else ()
+            check_kind(tif.flags)
+            images = ome_images(tif, header) if tif.is_ome else ()
             if tif.is_mmstack:
-                _check_mmstack(tif)
+                check_mmstack(tif)
             if tif.is_scn:
-                _check_scn(tif.scn_metadata or "")
+                check_scn(tif.scn_metadata or "")
             if tif.is_sis:
-                _check_sis(tif)
+                check_sis(tif)
             found = _whole_pyramids(list(tif.series(squeeze=False)))
             if any(_is_stale(one) for one in found):
                 found = list(tif.series(kind="generic", squeeze=False))
@@ -87,7 +80,7 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
                 # tifffile may have ignored what could not be read.
                 raise source.failure
             if not any(one.kind == "mmstack" for one in found):
-                _check_elsewhere(images)
+                check_elsewhere(images)
             paths = {d.position: d for d in walk_ifds(header.ifds)}
             made = [_series(tif, one, paths) for one in found]
             return with_marked_levels(
@@ -100,114 +93,9 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
     except VirtualTIFFError as error:
         raise error.at(url=url) from error.__cause__
     except (*TIFFFILE_ERRORS, MemoryError, RuntimeError, SyntaxError) as error:
-        raise _unknown(f"tifffile cannot put the pages in order ({str(error)[:80]})").at(
+        raise unknown_order(f"tifffile cannot put the pages in order ({str(error)[:80]})").at(
             url=url
         ) from error
-
-
-def _unknown(what: str) -> UnsupportedTIFFError:
-    return UnsupportedTIFFError(
-        f"{what}.",
-        kind=ErrorKind.UNSUPPORTED_LAYOUT,
-        remedy='The layout "flat" has every page as a separate array.',
-    )
-
-
-def _too_many(pages: int) -> InvalidTIFFError:
-    return InvalidTIFFError(
-        f"the metadata declares {pages} pages, more than {MAX_PAGES}.",
-        kind=ErrorKind.HEADER_TOO_LARGE,
-        remedy='The layout "flat" does not need it.',
-    )
-
-
-# -- before calling tifffile ---------------------------------------------------------------
-
-
-def _check_kind(flags: Set[str]) -> None:
-    """Raise for formats for which tifffile is not used."""
-    for kind in tifffile.TIFF.SERIES:
-        if kind not in flags:
-            continue
-        if kind in _REFUSED:
-            raise _unknown(f"how {kind.upper()} files put their pages in order is not supported")
-        # After these two tifffile may try another format.
-        if kind != "mmstack" and not (kind == "ome" and "imagej" in flags):
-            return
-
-
-def _ome_images(tif: tifffile.TiffFile, header: Header) -> tuple[OMEImage, ...]:
-    """Return the images of the OME-XML, after checking what tifffile would allocate."""
-    images = parse_ome_xml(tif.ome_metadata or "", tif.filename)
-    smallest = min(_pixels(directory) for directory in header.ifds)
-    total = 0
-    for image in images:
-        if any(size < 1 for size in image.sizes.values()):
-            raise InvalidTIFFError(
-                f"the OME-XML has sizes {dict(image.sizes)}, but they must be at least 1.",
-                kind=ErrorKind.INVALID_TAG,
-                tag=Tag.IMAGE_DESCRIPTION,
-                remedy='The layout "flat" does not need it.',
-            )
-        pages = max(math.prod(image.sizes.values()) // smallest, image.planes)
-        total += pages
-        if total > MAX_PAGES:
-            raise _too_many(total)
-    return images
-
-
-def _check_elsewhere(images: Sequence[OMEImage]) -> None:
-    for image in images:
-        if image.elsewhere:
-            some = ", ".join(image.elsewhere[:2]) + (", …" if len(image.elsewhere) > 2 else "")
-            raise _unknown(f"pages of an image are in other files ({some})")
-
-
-def _pixels(directory: ImageFileDirectory) -> int:
-    return directory.image_width * directory.image_length * directory.samples_per_pixel
-
-
-def _check_mmstack(tif: tifffile.TiffFile) -> None:
-    """Limit the number of pages in Micro-Manager's summary and index."""
-    metadata = tif.micromanager_metadata or {}
-    summary, index = metadata.get("Summary", {}), metadata.get("IndexMap")
-    if index is None or not len(index):
-        return
-    largest = [int(n) + 1 for n in index[:, :4].max(axis=0)]
-    keys = ("Channels", "Slices", "Frames", "Positions")
-    pages = math.prod(max(n, int(summary.get(k, 1))) for k, n in zip(keys, largest, strict=True))
-    if pages > MAX_PAGES:
-        raise _too_many(pages)
-
-
-def _check_scn(text: str) -> None:
-    """Limit the number of channels and slices in the XML of Leica SCN, for which lists are made."""
-    try:
-        root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
-    except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
-        raise _unknown("the XML of the slide cannot be parsed") from error
-    most = {"c": 0, "z": 0}
-    for element in root.iter():
-        if element.tag.endswith("dimension"):
-            most = {key: max(n, int(element.get(key, "0"))) for key, n in most.items()}
-    if (pages := (most["c"] + 1) * (most["z"] + 1)) > MAX_PAGES:
-        raise _too_many(pages)
-
-
-def _check_sis(tif: tifffile.TiffFile) -> None:
-    """Limit the numbers in the INI text of Olympus SIS, for which lists are made."""
-    tag = tif.pages.first.tags.get(_SIS_INI)
-    if tag is None:
-        return
-    tif.filehandle.seek(tag.valueoffset)
-    # tifffile decodes the value when it is asked for.
-    text: bytes = tif.filehandle.read(tag.count)
-    claimed = max((int(digits[:20]) for digits in _COUNTS.findall(text)), default=0)
-    if claimed > (pages := len(tif.pages)):
-        raise _unknown(f"the metadata declares {claimed} channels or images of {pages} pages")
-
-
-# -- after calling tifffile ----------------------------------------------------------------
 
 
 def _whole_pyramids(found: list[tifffile.TiffPageSeries]) -> list[tifffile.TiffPageSeries]:
@@ -232,11 +120,10 @@ def _whole_pyramids(found: list[tifffile.TiffPageSeries]) -> list[tifffile.TiffP
 def _is_stale(found: tifffile.TiffPageSeries) -> bool:
     """Return whether ImageJ's metadata declare other pages than the file has.
 
-    Programs that copy or append pages leave them as they were.
+    Programs that copy or append pages leave them as they were. Contiguous pages need no directory.
     """
-    if found.kind != "imagej" or found.dataoffset is not None:
-        return False
-    return len(list(found)) != math.prod(found.shape) // max(1, found.keyframe.size)
+    pages = math.prod(found.shape) // max(1, found.keyframe.size)
+    return found.kind == "imagej" and len(found) != pages and found.dataoffset is None
 
 
 def _by_size(levels: Sequence[tifffile.TiffPageSeries]) -> list[tifffile.TiffPageSeries]:
@@ -259,10 +146,10 @@ def _series(
     """Return the order of the pages of one series."""
     # The values of MD Gel are transformed by attributes.
     if found.is_multifile or (found.transform is not None and found.kind != "mdgel"):
-        raise _unknown(f"the series {found.name!r} is more than its pages")
+        raise unknown_order(f"the series {found.name!r} is more than its pages")
     images = math.prod(found.shape) // max(1, found.keyframe.size)
     if images > MAX_PAGES:
-        raise _too_many(images)
+        raise too_many(images)
     sizes, samples = _dimensions(found, images)
     contiguous = _is_contiguous(found, images)
     levels = tuple(
@@ -280,7 +167,12 @@ def _series(
             for level in levels
         )
     whole = tuple(takewhile(lambda level: _is_whole(level, levels[0]), levels))
-    left_out = f"{len(levels) - len(whole)} levels are left out, since a page lacks the first."
+    notes = []
+    if len(whole) < len(levels):
+        left = len(levels) - len(whole)
+        notes.append(f"{left} levels are left out, since a page lacks the first of them.")
+    if 0 <= found.axes.find("X") < found.axes.find("Y"):
+        notes.append("The metadata of the file call rows x and columns y; here rows are y.")
     return Series(
         name=found.name,
         kind=found.kind,
@@ -288,7 +180,7 @@ def _series(
         levels=whole,
         contiguous=contiguous,
         samples=samples,
-        notes=(left_out,) if len(whole) < len(levels) else (),
+        notes=tuple(notes),
     )
 
 
@@ -312,7 +204,7 @@ def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, 
     sized = list(zip(axes, map(int, shape), strict=True))
     within = [code for code, size in sized[split or 0 :] if size > 1 and code not in "YX"]
     if split is None or len(within) > 1:
-        raise _unknown(f"pages of dimensions {axes} and shape {shape}")
+        raise unknown_order(f"pages of dimensions {axes} and shape {shape}")
     sizes: dict[str, int] = {}
     for code, size in sized[:split]:
         if size > 1:
@@ -326,7 +218,7 @@ def _dimensions(found: tifffile.TiffPageSeries, images: int) -> tuple[dict[str, 
     elif samples == "s" and "c" not in sizes:
         samples = "c"
     if samples in sizes or not {"y", "x"}.isdisjoint(sizes):
-        raise _unknown(f"pages of dimensions {axes}, of which two have one name")
+        raise unknown_order(f"pages of dimensions {axes}, of which two have one name")
     return sizes, samples
 
 
@@ -355,7 +247,7 @@ def _pages(
 ) -> tuple[IFDPath | None, ...]:
     pages = list(level)
     if len(pages) != images:
-        raise _unknown(f"{len(pages)} pages for an image of shape {level.shape}")
+        raise unknown_order(f"{len(pages)} pages for an image of shape {level.shape}")
     return tuple(
         [None if page is None or not page.offset else _path(page, paths) for page in pages]
     )
@@ -364,5 +256,5 @@ def _pages(
 def _path(page: Any, paths: Mapping[int, ImageFileDirectory]) -> IFDPath:
     directory = paths.get(page.offset)
     if directory is None:
-        raise _unknown(f"a page at offset {page.offset}, where there is no directory,")
+        raise unknown_order(f"a page at offset {page.offset}, where there is no directory,")
     return directory.index

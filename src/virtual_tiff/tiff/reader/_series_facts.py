@@ -96,7 +96,9 @@ def _described(
         plain = replace(plain, levels=_levels(plain, header))
     channels = qpi_channels(plain, header) if found.kind == "qpi" else _named(found, plain)
     plain = replace(plain, spacing=_measured(tif, found, plain, header), channels=channels)
-    return replace(plain, **_remarks(tif, found))
+    remarks = _remarks(tif, found)
+    notes = (*plain.notes, *remarks.pop("notes", ()))
+    return replace(plain, notes=notes, **remarks)
 
 
 def _with_summary(tif: tifffile.TiffFile, plain: Series) -> Series:
@@ -134,8 +136,6 @@ _UNITS = {
     "scanimage": {"t": "second", "z": "micrometer"},
     "mmstack": {"t": "millisecond", "z": "micrometer"},
 }
-#: Micrometres.
-_OF_AN_INCH = 25400.0
 
 
 def _measured(
@@ -151,7 +151,6 @@ def _measured(
     spacing = _by_resolution(found.keyframe, of_pyramid=len(plain.levels) > 1)
     if found.kind in _BY_RESOLUTION:
         return spacing
-    has_resolution = Tag.X_RESOLUTION in found.keyframe.tags
     units: dict[str, str] = found.coord_units
     with np.errstate(all="ignore"):  # of absurd resolutions
         scales = found.coord_scales
@@ -168,11 +167,17 @@ def _measured(
             continue
         if axis not in "tzyx" or known is None or not 0 < value < math.inf:
             continue
-        if axis in "yx" and not has_resolution and math.isclose(value, _OF_AN_INCH):
-            # tifffile takes the default of TIFF 6.0: a pixel to the inch.
+        if axis in "yx" and _is_default(found.keyframe, value):
             continue
         spacing[axis] = Spacing(_rounded(value), known)
     return spacing
+
+
+def _is_default(page: tifffile.TiffPage, value: float) -> bool:
+    """Return whether tifffile took a pixel to the inch or metre, for want of a resolution."""
+    if Tag.X_RESOLUTION in page.tags and page.resolutionunit != _NO_UNIT:
+        return False
+    return any(math.isclose(value * found, 1) for found in page.get_resolution(unit=_MICROMETER))
 
 
 #: Series of pages without metadata of a format, whose spacing is their resolution.
@@ -180,7 +185,7 @@ _BY_RESOLUTION = frozenset({"generic", "uniform", "shaped"})
 #: Units of lengths in tifffile that resolutions have; formats have others.
 _OF_RESOLUTION = frozenset({"centimeter", "inch"})
 #: ResolutionUnit; the inch is often that of a printer, except in pyramids, which are no prints.
-_INCH, _MICROMETER = 2, 5
+_NO_UNIT, _INCH, _MICROMETER = 1, 2, 5
 
 
 def _by_resolution(page: tifffile.TiffPage, *, of_pyramid: bool) -> dict[str, Spacing]:
