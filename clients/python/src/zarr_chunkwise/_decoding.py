@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -132,8 +132,9 @@ def _viewed_dtype(codec: Any, size: int | None, spec: Any) -> np.dtype[Any] | No
     """Return the type as which `codec` sees bytes; `None` if it does something else."""
     if type(codec) is not BytesCodec or not size or spec.prototype.buffer is not cpu.Buffer:
         return None
-    memory = np.empty(size, np.uint8)
-    decoded = codec._decode_sync(cpu.Buffer.from_array_like(memory), spec).as_numpy_array()
+    memory = np.empty(spec.dtype.to_native_dtype().itemsize, np.uint8)
+    sample = replace(spec, shape=())
+    decoded = codec._decode_sync(cpu.Buffer.from_array_like(memory), sample).as_numpy_array()
     return decoded.dtype if np.may_share_memory(decoded, memory) else None
 
 
