@@ -11,12 +11,10 @@ import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import { build } from 'esbuild'
-import { chromium } from 'playwright-core'
+
+import { launch } from './chromium.mjs'
 
 const WASI = '@earthmover/icechunk-wasm32-wasi'
-const FLAGS = [
-  '--disable-background-networking', '--disable-component-update', '--disable-gpu', '--disable-sync', '--no-sandbox',
-]
 // A page that Icechunk 2.2.2 hangs on costs no more than the arrays after it.
 const ARRAYS_PER_PAGE = 64
 const SECONDS = 30
@@ -71,11 +69,7 @@ const task = JSON.parse(await text(process.stdin))
 const folder = await mkdtemp(join(tmpdir(), 'virtual-tiff-chromium-'))
 await bundle(join(folder, 'dist'))
 const server = await serve(join(folder, 'dist'))
-const context = await chromium.launchPersistentContext(join(folder, 'profile'), {
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: FLAGS,
-  headless: true,
-})
+const { context, close: closeBrowser } = await launch()
 
 async function openPage() {
   const page = await context.newPage()
@@ -118,7 +112,7 @@ try {
     process.stdout.write(`${JSON.stringify(answer)}\n`)
   }
 } finally {
-  await context.close()
+  await closeBrowser()
   server.close()
   await rm(folder, { recursive: true, force: true, maxRetries: 5 })
 }
