@@ -29,7 +29,7 @@ from benchmarks._options import Options
 from benchmarks._report import Result, Target, rows
 
 THREADS = 2
-LIMIT = 1.5
+LIMIT = 1.0
 QUICK = "2048 × 2048 pixels instead of 8192 × 8192, fewer rounds"
 BASELINE = "rasterio"
 

@@ -8,8 +8,6 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +18,18 @@ import zarr
 import zarr_chunkwise
 from zarr.codecs import BytesCodec, ZstdCodec
 from zarr.storage import MemoryStore
-from zarr_chunkwise import _fetching
+from zarr_chunkwise import _fetching, _local
 
-COUNT, LENGTH = 100, 600  # longer chunks than Icechunk keeps in its manifests
-VALUES = np.random.default_rng(0).integers(0, 250, COUNT * LENGTH).astype("u1")
-
-
-@contextmanager
-def chunkwise(concurrency: int | None = 128) -> Iterator[None]:
-    path = "zarr_chunkwise.ChunkwiseCodecPipeline"
-    with zarr.config.set({"codec_pipeline.path": path, "async.concurrency": concurrency}):
-        yield
+from clients.python.tests.virtual_chunks import (
+    COUNT,
+    LENGTH,
+    VALUES,
+    Calls,
+    chunkwise,
+    expected,
+    open_array,
+    publish,
+)
 
 
 @pytest.fixture
@@ -42,81 +41,13 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def session(source: Path) -> icechunk.Session:
-    """A session with an array of virtual chunks; each tenth is stored, each seventh is missing."""
-    config = icechunk.RepositoryConfig.default()
-    config.inline_chunk_threshold_bytes = 10
-    prefix = f"file://{source.parent}/"
-    store = icechunk.local_filesystem_store(str(source.parent))
-    config.set_virtual_chunk_container(icechunk.VirtualChunkContainer(prefix, store))
-    access = icechunk.containers_credentials({prefix: icechunk.Credentials.LocalFileSystemAccess()})
-    repository = icechunk.Repository.create(
-        icechunk.in_memory_storage(), config=config, authorize_virtual_chunk_access=access
-    )
-    session = repository.writable_session("main")
-    array = zarr.create_array(
-        session.store,
-        shape=VALUES.shape,
-        chunks=(LENGTH,),
-        dtype="u1",
-        fill_value=255,
-        compressors=None,
-    )
-    for number in range(COUNT):
-        if number % 10 == 0:
-            start = number * LENGTH
-            array[start : start + LENGTH] = VALUES[start : start + LENGTH]
-        elif number % 7:
-            offset = number * LENGTH
-            session.store.set_virtual_ref(
-                f"c/{number}", source.as_uri(), offset=offset, length=LENGTH
-            )
-    session.commit("array")
-    return repository.readonly_session("main")
+    return publish(source)
 
 
-def expected() -> Any:
-    values = VALUES.copy().reshape(COUNT, LENGTH)
-    missing = [n for n in range(COUNT) if n % 10 and n % 7 == 0]
-    values[missing] = 255
-    return values.ravel()
-
-
-def open_array(session: icechunk.Session, concurrency: int | None = 128) -> Any:
-    with chunkwise(concurrency):
-        array = zarr.open_array(session.store, mode="r")
-    assert type(array.async_array.codec_pipeline) is zarr_chunkwise.ChunkwiseCodecPipeline
-    return array
-
-
-class Calls:
-    """Replaces both ways to read chunks of Icechunk's stores, and counts keys."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, latency: float = 0) -> None:
-        self.batches: list[int] = []
-        self.single = 0
-        self.at_once = self.most_at_once = 0
-        self.latency = latency
-        for name in ("get", "get_partial_values"):
-            original = getattr(icechunk.IcechunkStore, name)
-            patch.setattr(icechunk.IcechunkStore, name, self.counted(original, name))
-
-    def counted(self, original: Any, name: str) -> Any:
-        async def call(store: Any, *arguments: Any, **options: Any) -> Any:
-            if name == "get_partial_values":
-                keys = len(arguments[1])
-                self.batches.append(keys)
-            else:
-                keys = int(arguments[0].startswith("c/"))
-                self.single += keys
-            self.at_once += keys
-            self.most_at_once = max(self.most_at_once, self.at_once)
-            try:
-                await asyncio.sleep(self.latency)
-                return await original(store, *arguments, **options)
-            finally:
-                self.at_once -= keys
-
-        return call
+@pytest.fixture(autouse=True)
+def not_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All chunks are fetched."""
+    monkeypatch.setattr(_local, "_MANY", 10**9)
 
 
 @pytest.fixture

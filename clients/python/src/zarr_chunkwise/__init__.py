@@ -33,6 +33,7 @@ from zarr.registry import register_pipeline
 
 from zarr_chunkwise._decoding import Step, decode_chunk, plan_steps
 from zarr_chunkwise._fetching import fetch_all, keep_freed_memory
+from zarr_chunkwise._local import LocalChunk, LocalFiles
 from zarr_chunkwise._threads import DecodingThreads
 
 if TYPE_CHECKING:
@@ -106,17 +107,30 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         place = partial(self._place, out=out, drop_axes=drop_axes, steps=steps)
         decoding = DecodingThreads(place, most)
         keep_freed_memory()
+        local = await LocalFiles.of(items)
         try:
-            present = await fetch_all(items, most, decoding)
+            decoding.put((chunk, *items[i][1:4]) for i, chunk in local.chunks.items())
+            others = [item for i, item in enumerate(items) if i not in local.chunks]
+            present = await fetch_all(others, most, decoding)
             await decoding.finish()
+            if not local.are_same():
+                # The store tells what is wrong, or has a file of the same content.
+                again = [items[i] for i in local.chunks]
+                await fetch_all(again, most, decoding)
+                await decoding.finish()
         except BaseException:
             await decoding.abandon()
             raise
-        return tuple(_PRESENT if is_present else _MISSING for is_present in present)
+        finally:
+            local.close()
+        results = iter(present)
+        return tuple(
+            _PRESENT if i in local.chunks or next(results) else _MISSING for i in range(len(items))
+        )
 
     def _place(
         self,
-        chunk: Buffer | None,
+        chunk: Buffer | LocalChunk | None,
         spec: Any,
         chunk_selection: Any,
         out_selection: Any,
@@ -125,6 +139,9 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         steps: dict[int, tuple[Step, ...]],
     ) -> None:
         """Decode a chunk into its part of `out`; parts of chunks do not overlap."""
+        if isinstance(chunk, LocalChunk) and (chunk := chunk.read()) is None:
+            # All chunks of the file are fetched again.
+            return
         if chunk is None:
             # Only Zarr v2 arrays may have no fill value.
             missing = spec.fill_value is None

@@ -187,7 +187,9 @@ def _decode_jpeg(step: Step, data: Any, place: NDArray[Any] | None) -> Any:
         and codec.colorspace_data == "RGB"
     )
     shape = (*spec.shape[:2], 4) if is_padded else spec.shape
-    out = _memory(step.number, prod(shape)).reshape(shape)
+    # Words that begin at the third byte of the last pixel end behind it.
+    memory = _memory(step.number, prod(shape) + 4)
+    out = memory[:-4].reshape(shape)
     # The decoder accepts the shape that it would make: without dimensions of size 1.
     shaped = out if is_padded else out.reshape([n for n in shape if n != 1] or [1])
     try:
@@ -205,20 +207,19 @@ def _decode_jpeg(step: Step, data: Any, place: NDArray[Any] | None) -> Any:
         return None
     if is_padded:
         assert place is not None
-        _copy_planes(out, place)
+        _copy_planes(memory, place)
         return _PLACED
     return spec.prototype.nd_buffer.from_numpy_array(out)
 
 
-def _copy_planes(pixels: NDArray[np.uint8], place: NDArray[Any]) -> None:
-    """Copy three of four interleaved bytes; overwrites `pixels`.
+def _copy_planes(memory: NDArray[np.uint8], place: NDArray[Any]) -> None:
+    """Copy three of four interleaved bytes.
 
-    NumPy narrows whole words with vector instructions, and copies strided bytes one by one.
+    NumPy narrows words with vector instructions, wherever they begin, and copies strided bytes one
+    by one.
     """
-    words = pixels.view("<u4")[..., 0]
-    np.copyto(place[..., 0], words, casting="unsafe")
-    for band in (1, 2):
-        np.right_shift(words, 8, out=words)
+    for band in range(3):
+        words = np.ndarray(place.shape[:2], "<u4", memory, band)
         np.copyto(place[..., band], words, casting="unsafe")
 
 

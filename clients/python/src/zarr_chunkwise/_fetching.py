@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Keys of one call. Icechunk requests ten of a call at once.
 _MOST_KEYS = 8
-_FEW = 4 * _MOST_KEYS  # fewer chunks are fetched one by one
+FEW = 4 * _MOST_KEYS  # fewer chunks are fetched one by one
 _NEAR = 0.005  # seconds until a chunk has arrived that does not come over a network
 # Largest block for which glibc raises the size up to which it keeps freed memory: 32 MiB with the
 # header of the block, in whole pages.
@@ -131,13 +131,16 @@ def _keys_at_once(items: Sequence[Any], most: int) -> int:
     Tokio once. In other stores `get_partial_values` does the same as `get`, does not use a cache,
     hides errors or is not implemented.
     """
-    if len(items) < _FEW:
+    if len(items) < FEW:
         return 1
-    getter, spec, *_ = items[0]
+    return max(1, min(_MOST_KEYS, most // 2)) if is_of_icechunk(items[0]) else 1
+
+
+def is_of_icechunk(item: Any) -> bool:
+    """Return whether a chunk is in a store of Icechunk, and wanted as plain bytes."""
+    getter, spec, *_ = item
     is_plain = spec.prototype.buffer is cpu.Buffer and isinstance(getter, StorePath)
-    if not is_plain or type(getter.store).__module__.partition(".")[0] != "icechunk":
-        return 1
-    return max(1, min(_MOST_KEYS, most // 2))
+    return is_plain and type(getter.store).__module__.partition(".")[0] == "icechunk"
 
 
 async def _is_near(arrived: asyncio.Event) -> bool:

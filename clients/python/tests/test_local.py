@@ -1,0 +1,187 @@
+"""Chunks of local files that threads read themselves: the same values, and errors for others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import icechunk
+import numpy as np
+import pytest
+import zarr
+from zarr.buffer import cpu
+from zarr_chunkwise import _local
+
+from clients.python.tests.virtual_chunks import (
+    COUNT,
+    LENGTH,
+    VALUES,
+    Calls,
+    chunkwise,
+    expected,
+    open_array,
+    publish,
+)
+
+OTHERS = 255 - VALUES
+
+
+def written(folder: Path, name: str = "source") -> Path:
+    file = folder / name
+    file.write_bytes(VALUES.tobytes())
+    # A day ago, so that a change has another time.
+    os.utime(file, (1.7e9, 1.7e9))
+    return file
+
+
+def time_of(file: Path) -> datetime:
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
+
+
+@pytest.mark.parametrize("name", ["source", "a b", "a%20b", "ä#?[1]"])
+def test_threads_read_what_icechunk_checked(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path, name)
+    session = publish(file, time_of(file))
+    calls = Calls(monkeypatch)
+    array = open_array(session)
+    before = len(os.listdir("/proc/self/fd"))
+    with chunkwise():
+        assert np.array_equal(array[...], expected())
+    assert len(os.listdir("/proc/self/fd")) == before
+    # Those that are stored or missing, and the first of the file before it is opened.
+    assert calls.single + sum(calls.batches) < COUNT / 2
+
+
+@pytest.mark.parametrize("change", ["rewritten", "shorter", "gone", "a folder"])
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_file_that_was_changed(change: str, checked: bool, tmp_path: Path) -> None:
+    file = written(tmp_path)
+    session = publish(file, time_of(file) if checked else None)
+    if change in ("gone", "a folder"):
+        file.unlink()
+    if change == "a folder":
+        file.mkdir()
+    if change == "rewritten":
+        file.write_bytes(OTHERS.tobytes())
+    if change == "shorter":
+        file.write_bytes(VALUES.tobytes()[: LENGTH * 50])
+    default = zarr.open_array(session.store, mode="r")
+    array = open_array(session)
+    if change == "rewritten" and not checked:
+        # Nothing tells.
+        with chunkwise():
+            assert np.array_equal(array[...], default[...])
+        return
+    with pytest.raises(Exception) as by_default:  # noqa: PT011  # compared below
+        default[...]
+    with chunkwise(), pytest.raises(type(by_default.value)):
+        array[...]
+
+
+def rewrite(file: Path) -> None:
+    file.write_bytes(OTHERS.tobytes())
+
+
+def replace(file: Path) -> None:
+    other = file.with_name("other")
+    other.write_bytes(OTHERS.tobytes())
+    other.replace(file)
+
+
+def truncate(file: Path) -> None:
+    os.truncate(file, LENGTH * 30)
+
+
+@pytest.mark.parametrize("change", [rewrite, replace, truncate, Path.unlink])
+def test_a_file_that_changes_while_it_is_read(
+    change: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path)
+    array = open_array(publish(file, time_of(file)))
+    reads = changing(monkeypatch, lambda: change(file))
+    with chunkwise(), pytest.raises(icechunk.IcechunkError):
+        array[...]
+    assert len(reads) >= 20
+
+
+def test_a_file_that_is_replaced_by_another_that_icechunk_takes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path)
+    array = open_array(publish(file))
+    reads = changing(monkeypatch, lambda: replace(file))
+    with chunkwise():
+        values = array[...]
+    assert len(reads) >= 20
+    # Of the first chunk nothing tells which version it is.
+    assert np.array_equal(values[2 * LENGTH :], expected(OTHERS)[2 * LENGTH :])
+
+
+def changing(patch: pytest.MonkeyPatch, change: Callable[[], None]) -> list[int]:
+    """Change a file before its 20th chunk is read."""
+    original = os.pread
+    reads: list[int] = []
+
+    def pread(*place: int) -> bytes:
+        reads.append(0)
+        if len(reads) == 20:
+            change()
+        return original(*place)
+
+    patch.setattr(os, "pread", pread)
+    return reads
+
+
+def test_a_session_that_writes_is_left_to_icechunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path)
+    session = publish(file)
+    fork = session.store
+    monkeypatch.setattr(type(fork), "read_only", False)
+    monkeypatch.setattr(os, "pread", None)
+    array = open_array(session)
+    with chunkwise():
+        assert np.array_equal(array[...], expected())
+
+
+def test_a_part_of_a_large_array_is_left_to_icechunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All chunks of an array are listed, so that few of many would take longer."""
+    array = open_array(publish(written(tmp_path)))
+    monkeypatch.setattr(_local, "_MOST_LISTED", 1)
+    monkeypatch.setattr(os, "pread", None)
+    with chunkwise():
+        assert np.array_equal(array[: LENGTH * 40], expected()[: LENGTH * 40])
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    async def get(**_: Any) -> Any:
+        return cpu.Buffer.from_bytes(b"abc")
+
+    async def run() -> None:
+        files = _local.LocalFiles()
+        item = (SimpleNamespace(get=get), SimpleNamespace(prototype=None))
+        await files._open(str(pipe), [(0, 0, 3), (1, 3, 3)], [item, item])
+        assert files.chunks == {}
+        files.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ["c/1", "a/c/0/c/12", "c/c/3"])
+def test_keys(path: str) -> None:
+    found = _local._KEY.fullmatch(path)
+    assert found is not None
+    assert found[1] == (path.rpartition("/c/")[0] or None)
