@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from tests.helpers.ifd import make_ifd
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError, VirtualTIFFError
-from virtual_tiff.planning.encoding import chunk_grid as module
-from virtual_tiff.planning.encoding.chunk_grid import ChunkGrid, SegmentFacts, chunk_grid
+from virtual_tiff.planning.encoding import strips as module
+from virtual_tiff.planning.encoding.chunk_grid import chunk_grid
+from virtual_tiff.planning.encoding.chunks import ChunkGrid, SegmentFacts
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.ifd import ImageFileDirectory
 

@@ -13,12 +13,8 @@ from virtual_tiff.errors import InvalidOptionError, InvalidTIFFError, Unsupporte
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.attributes import list_of_bands
 from virtual_tiff.planning.axes import Axes
-from virtual_tiff.planning.encoding.chunk_grid import (
-    ChunkGrid,
-    SegmentFacts,
-    chunk_grid,
-    chunk_grids,
-)
+from virtual_tiff.planning.encoding.chunk_grid import chunk_grid, chunk_grids
+from virtual_tiff.planning.encoding.chunks import ChunkGrid, SegmentFacts
 from virtual_tiff.planning.encoding.codec_chain import (
     codec_chain,
     inspection,
