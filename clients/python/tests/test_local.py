@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import icechunk
 import numpy as np
 import pytest
 import zarr
-from zarr.buffer import cpu
 from zarr_chunkwise import _local
 
 from clients.python.tests.virtual_chunks import (
@@ -166,18 +162,26 @@ def test_a_part_of_a_large_array_is_left_to_icechunk(
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
+    files = _local.LocalFiles()
+    files._open(str(pipe), [(0, 0, 3), (1, 3, 3)])
+    assert files.chunks == {}
 
-    async def get(**_: Any) -> Any:
-        return cpu.Buffer.from_bytes(b"abc")
 
-    async def run() -> None:
-        files = _local.LocalFiles()
-        item = (SimpleNamespace(get=get), SimpleNamespace(prototype=None))
-        await files._open(str(pipe), [(0, 0, 3), (1, 3, 3)], [item, item])
-        assert files.chunks == {}
-        files.close()
-
-    asyncio.run(run())
+def test_a_file_that_the_store_does_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path of an address may be another one for the store."""
+    file = written(tmp_path)
+    (tmp_path / "other").write_bytes(OTHERS.tobytes())
+    array = open_array(publish(file))
+    opened = _local.LocalFiles._open
+    monkeypatch.setattr(
+        _local.LocalFiles,
+        "_open",
+        lambda files, path, found: opened(files, str(tmp_path / "other"), found),
+    )
+    with chunkwise():
+        assert np.array_equal(array[...], expected())
 
 
 @pytest.mark.parametrize("path", ["c/1", "a/c/0/c/12", "c/c/3"])

@@ -112,6 +112,7 @@ class ChunkwiseCodecPipeline(CodecPipeline):
             decoding.put((chunk, *items[i][1:4]) for i, chunk in local.chunks.items())
             others = [item for i, item in enumerate(items) if i not in local.chunks]
             present = await fetch_all(others, most, decoding)
+            await local.check(items)
             await decoding.finish()
             if not local.are_same():
                 # The store tells what is wrong, or has a file of the same content.

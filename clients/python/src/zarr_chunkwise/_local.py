@@ -2,9 +2,10 @@
 
 For each chunk, Icechunk's threads wake each other four times and copy the bytes twice, which takes
 as long as a fifth of the decoding. Icechunk tells where chunks are, so that the bytes can be read
-without it, but not of which version of the file they are, nor whether it may be read. It therefore
-fetches the first chunk of each file twice, before the file is opened and after, and refuses a file
-that was changed. The other chunks count if the open file is still the same after the last.
+without it, but not of which version of the file they are, nor whether it may be read. While
+threads decode, it therefore fetches the first chunk of each file, and refuses a file that was
+changed. The chunks count if the bytes are the same, and the open file is still the one of the path,
+unchanged, after the last.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 # Chunks of an array that are looked through for each one that is wanted. Icechunk lists all.
 _MOST_LISTED = 8
-# Chunks of a file from which on it is opened; the first is left to the store.
+# Chunks of a file from which on it is opened.
 _MANY = 8
 _VIRTUAL = 2  # Icechunk's ChunkType
 _KEY = re.compile(r"(?:(.*)/)?c((?:/\d+)+)")
@@ -42,50 +43,54 @@ class LocalFiles:
         self.chunks: dict[int, LocalChunk] = {}
         #: Whether a chunk ended early.
         self.are_short = False
+        #: Whether a file is not the one that the store reads.
+        self._are_others = False
+        #: Number of the item of the first chunk of each file.
+        self._firsts: list[int] = []
         #: Paths and states of open files.
         self._files: dict[int, tuple[str, tuple[int, ...]]] = {}
 
     @classmethod
     async def of(cls, items: Sequence[Any]) -> Self:
-        """Open the files that hold many of the chunks; none if they cannot be read so.
+        """Open the files that hold many of the chunks; none if they cannot be read so."""
+        files = cls()
+        if len(items) < FEW or not hasattr(os, "pread") or not is_of_icechunk(items[0]):
+            return files
+        for path, found in (await _places(items)).items():
+            if len(found) >= _MANY:
+                files._open(path, found)
+        return files
+
+    def _open(self, path: str, found: Sequence[tuple[int, int, int]]) -> None:
+        # A pipe would wait for a writer, and devices may do anything.
+        with suppress(OSError):
+            state = os.stat(path)
+            if S_ISREG(state.st_mode):
+                file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+                self._files[file] = path, _state(state)
+                self._firsts.append(found[0][0])
+                for number, *place in found:
+                    self.chunks[number] = LocalChunk(self, file, *place)
+
+    async def check(self, items: Sequence[Any]) -> None:
+        """Compare the first chunk of each file with what the store returns.
 
         Raises
         ------
         Exception
-            Error of the store for the first chunk of a file.
+            Error of the store, which knows which version of a file was published.
         """
-        files = cls()
-        if len(items) < FEW or not hasattr(os, "pread") or not is_of_icechunk(items[0]):
-            return files
-        try:
-            for path, found in (await _places(items)).items():
-                if len(found) >= _MANY:
-                    await files._open(path, found, items)
-        except BaseException:
-            files.close()
-            raise
-        return files
-
-    async def _open(
-        self, path: str, found: Sequence[tuple[int, int, int]], items: Sequence[Any]
-    ) -> None:
-        (number, offset, length), *others = found
-        getter, spec, *_ = items[number]
-        checked = await getter.get(prototype=spec.prototype)
-        # A pipe would wait for a writer.
-        with suppress(OSError):
-            file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            opened = os.fstat(file)
-            self._files[file] = path, _state(opened)
-            if not S_ISREG(opened.st_mode) or checked is None:
-                return
-            if os.pread(file, length, offset) == checked.to_bytes():
-                for number, *place in others:
-                    self.chunks[number] = LocalChunk(self, file, *place)
+        for number in self._firsts:
+            getter, spec, *_ = items[number]
+            expected = await getter.get(prototype=spec.prototype)
+            found = self.chunks[number].read()
+            if expected is None or found is None or expected.to_bytes() != found.to_bytes():
+                self._are_others = True
 
     def are_same(self) -> bool:
         """Return whether all chunks are of files that were not changed since they were opened."""
-        return not self.are_short and all(map(self._is_same, self._files))
+        wrong = self.are_short or self._are_others
+        return not wrong and all(map(self._is_same, self._files))
 
     def _is_same(self, file: int) -> bool:
         path, state = self._files[file]
