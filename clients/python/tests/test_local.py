@@ -159,6 +159,30 @@ def test_a_part_of_a_large_array_is_left_to_icechunk(
         assert np.array_equal(array[: LENGTH * 40], expected()[: LENGTH * 40])
 
 
+def test_chunks_that_are_in_no_files_are_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an archive in an object store that would fetch manifests that are not needed."""
+    config = icechunk.RepositoryConfig.default()
+    prefix = "http://localhost:1/"
+    store = icechunk.http_store()
+    config.set_virtual_chunk_container(icechunk.VirtualChunkContainer(prefix, store))
+    repository = icechunk.Repository.create(icechunk.in_memory_storage(), config=config)
+    session = repository.writable_session("main")
+    zarr.create_array(session.store, data=VALUES, chunks=(LENGTH,))
+    session.commit("array")
+    array = open_array(repository.readonly_session("main"))
+    listed: list[str] = []
+    original = icechunk.IcechunkStore.array_chunk_iterator
+
+    def listing(store: Any, path: str, *options: Any) -> Any:
+        listed.append(path)
+        return original(store, path, *options)
+
+    monkeypatch.setattr(icechunk.IcechunkStore, "array_chunk_iterator", listing)
+    with chunkwise():
+        assert np.array_equal(array[...], VALUES)
+    assert listed == []
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -134,7 +134,7 @@ async def _places(items: Sequence[Any]) -> dict[str, list[tuple[int, int, int]]]
     list_chunks: Callable[..., Any] | None = getattr(store, "array_chunk_iterator", None)
     keys = [_KEY.fullmatch(item[0].path) for item in items]
     first = keys[0]
-    if list_chunks is None or not store.read_only or first is None:
+    if list_chunks is None or first is None or not store.read_only or not _has_files(store):
         return {}
     wanted = {
         tuple(map(int, key[2].split("/")[1:])): number
@@ -160,3 +160,12 @@ async def _places(items: Sequence[Any]) -> dict[str, list[tuple[int, int, int]]]
         if listed >= most:
             return {}
     return found
+
+
+def _has_files(store: Any) -> bool:
+    """Return whether chunks of a repository may be in local files.
+
+    To list those of others would fetch parts of manifests that a read does not need.
+    """
+    containers = store.session.config.virtual_chunk_containers or {}
+    return any(prefix.startswith(_URL) for prefix in containers)
