@@ -1,6 +1,7 @@
 // Streams of JPEG 2000 of some of the components of another (ITU-T T.800 Annex A). OpenJPEG's build for JavaScript
 // returns images of one or three components.
 
+import { joined } from '../bytes.js'
 import { viewOf } from '../headers.js'
 import { packetsOf } from './packets.js'
 
@@ -57,16 +58,6 @@ function tileData(stream, at) {
     at = next
   }
   return tiles
-}
-
-const joined = (parts) => {
-  const out = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
 }
 
 function headerOf(stream) {

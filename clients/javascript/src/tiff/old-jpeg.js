@@ -2,6 +2,7 @@
 // JPEGInterchangeFormat or from the first segment, else from tables that tags refer to; then the segments as
 // one scan, with a restart marker after each.
 
+import { joined } from '../bytes.js'
 import { decodePlanes } from '../jpeg/index.js'
 
 const [SOI, SOS, DHT, DQT, DRI, SOF0, EOI] = [0xd8, 0xda, 0xc4, 0xdb, 0xdd, 0xc0, 0xd9]
@@ -101,14 +102,4 @@ function frame(tags, image, horizontal, vertical) {
 function scan(tags) {
   const components = componentsOf(tags)
   return marker(SOS, components.length, ...components.flatMap((n) => [n + 1, (n << 4) | n]), 0, 63, 0)
-}
-
-function joined(parts) {
-  const out = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
 }

@@ -8,7 +8,7 @@ from dataclasses import replace
 from virtual_tiff.json_type import JSON
 from virtual_tiff.planning.agreement import listed
 from virtual_tiff.planning.encoding.data_type import nodata_note
-from virtual_tiff.planning.encoding.stream_headers import is_subsampled
+from virtual_tiff.planning.encoding.stream_headers import frame_header
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.tags import Tag
 from virtual_tiff.tiff.geokeys import GeoTransform, gcps, rpcs
@@ -63,7 +63,7 @@ def tag_notes(ifd: ImageFileDirectory, transform: GeoTransform | None) -> list[J
         )
     if Tag.RPC_COEFFICIENT in ifd.other_tags and rpcs(ifd) is None:
         notes.append("RPCCoefficientTag has not 92 finite numbers, and is left out.")
-    if ifd.jpeg_header and is_subsampled(ifd.jpeg_header):
+    if ifd.jpeg_header and frame_header(ifd.jpeg_header).is_subsampled:
         notes.append(
             "colours are subsampled, and each restart segment is decoded by itself: pixels at its "
             "edges may differ from those of a decoder of the whole stream."

@@ -135,14 +135,6 @@ def frame_of(data: bytes) -> FrameHeader | None:
         return None
 
 
-def is_subsampled(stream: bytes) -> bool:
-    """Return whether components of a stream have different numbers of samples."""
-    frame = frame_header(stream)
-    # Three bytes for each component: its number, its sampling factors, its table.
-    first = frame.position + 11
-    return len(set(stream[first : first + 3 * frame.components : 3])) > 1
-
-
 def start_of_data(stream: bytes) -> int | None:
     """Return the offset of the data of the first scan; `None` if its header is not in `stream`."""
     for marker, position in _markers(stream):

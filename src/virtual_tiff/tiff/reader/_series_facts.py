@@ -81,7 +81,7 @@ def _described(
 ) -> Series:
     if image is not None:
         # tifffile names an unnamed image after the file, or by its role.
-        plain = replace(
+        return replace(
             plain,
             name=image.name,
             spacing=image.spacing,
@@ -89,7 +89,6 @@ def _described(
             bits=image.bits,
             well=image.well,
         )
-        return plain
     if tif.is_imagej and plain.holds((0,)) and found.kind in ("imagej", *_BY_RESOLUTION):
         return replace(plain, **imagej_facts(tif.imagej_metadata or {}, header.ifds[0]))
     if found.kind in SLIDES:
