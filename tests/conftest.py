@@ -94,6 +94,26 @@ def logging_as_it_was() -> Iterator[None]:
     assert not any(left.values()), f"the test leaves logging changed: {left}"
 
 
+@pytest.fixture(autouse=True)
+def environment_as_it_was() -> Iterator[None]:
+    """Take back what a test changes in the environment, which later processes would inherit.
+
+    Dask's workers, for one, leave MALLOC_TRIM_THRESHOLD_ and OMP_NUM_THREADS behind.
+    """
+    before = os.environ.copy()
+    yield
+    for name in os.environ.keys() | before.keys():
+        if os.environ.get(name) != before.get(name) and name != "PYTEST_CURRENT_TEST":
+            _set(name, before.get(name))
+
+
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        del os.environ[name]
+    else:
+        os.environ[name] = value
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Count the corpus tests that ran."""
