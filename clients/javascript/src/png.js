@@ -1,6 +1,6 @@
 // PNG (ISO/IEC 15948) of 8 and 16 bits and below, of every colour type, interlaced or not.
 
-import { inflate } from './deflate.js'
+import { inflatePieces } from './deflate.js'
 
 const SAMPLES = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }
 const ADAM7 = [
@@ -13,27 +13,60 @@ const ADAM7 = [
   [0, 1, 1, 2],
 ]
 
-function unfilter(raw, at, rowBytes, rows, step) {
-  const out = new Uint8Array(rowBytes * rows)
-  for (let y = 0; y < rows; y++) {
-    const kind = raw[at++]
-    const o = y * rowBytes
-    for (let i = 0; i < rowBytes; i++) {
-      const a = i >= step ? out[o + i - step] : 0
-      const b = y ? out[o + i - rowBytes] : 0
-      let add = 0
-      if (kind === 1) add = a
-      else if (kind === 2) add = b
-      else if (kind === 3) add = (a + b) >> 1
-      else if (kind === 4) {
-        const c = y && i >= step ? out[o + i - step - rowBytes] : 0
-        const [pa, pb, pc] = [Math.abs(b - c), Math.abs(a - c), Math.abs(a + b - 2 * c)]
-        add = pa <= pb && pa <= pc ? a : pb <= pc ? b : c
-      }
-      out[o + i] = raw[at++] + add
+/** Undo the filter of a row, in place; `above` is the row before it, or zeros. */
+function unfilter(kind, row, above, step) {
+  const size = row.length
+  if (kind === 1) for (let i = step; i < size; i++) row[i] += row[i - step]
+  else if (kind === 2) for (let i = 0; i < size; i++) row[i] += above[i]
+  else if (kind === 3) {
+    for (let i = 0; i < step; i++) row[i] += above[i] >> 1
+    for (let i = step; i < size; i++) row[i] += (row[i - step] + above[i]) >> 1
+  } else if (kind === 4) {
+    for (let i = 0; i < step; i++) row[i] += above[i]
+    for (let i = step; i < size; i++) {
+      const [a, b, c] = [row[i - step], above[i], above[i - step]]
+      const [pa, pb, pc] = [Math.abs(b - c), Math.abs(a - c), Math.abs(a + b - 2 * c)]
+      row[i] += pa <= pb && pa <= pc ? a : pb <= pc ? b : c
+    }
+  } else if (kind !== 0) throw new Error(`PNG: filter ${kind}`)
+}
+
+/** Takes the decoded bytes of passes, piece by piece, and gives `put` each row with its filter undone. */
+class Rows {
+  constructor(passes, step, put) {
+    Object.assign(this, { passes, step, put, pass: -1 })
+    this.nextPass()
+  }
+
+  nextPass() {
+    const pass = this.passes[++this.pass]
+    this.isDone = pass === undefined
+    if (this.isDone) return
+    this.y = 0
+    // The number of the filter is before the row.
+    this.row = new Uint8Array(1 + pass.rowBytes)
+    this.above = new Uint8Array(1 + pass.rowBytes)
+    this.filled = 0
+  }
+
+  take(bytes) {
+    for (let at = 0; at < bytes.length && !this.isDone; ) {
+      const part = bytes.subarray(at, at + this.row.length - this.filled)
+      this.row.set(part, this.filled)
+      this.filled += part.length
+      at += part.length
+      if (this.filled === this.row.length) this.end()
     }
   }
-  return { out, at }
+
+  end() {
+    const pass = this.passes[this.pass]
+    const row = this.row.subarray(1)
+    unfilter(this.row[0], row, this.above.subarray(1), this.step)
+    this.put(row, pass, this.y)
+    ;[this.row, this.above, this.filled] = [this.above, this.row, 0]
+    if (++this.y === pass.h) this.nextPass()
+  }
 }
 
 const [IHDR, PLTE, IDAT, IEND] = [0x49484452, 0x504c5445, 0x49444154, 0x49454e44]
@@ -78,43 +111,36 @@ export async function decodePNG(bytes, expected) {
     })
     .filter(({ w, h }) => w > 0 && h > 0)
   const size = passes.reduce((n, { h, rowBytes }) => n + h * (1 + rowBytes), 0)
-  const raw = await inflate(png.parts, size, 'PNG')
-  if (raw.length < size) throw new RangeError(`PNG: ${raw.length} bytes of ${size}`)
-  const data = new (depth === 16 ? Uint16Array : Uint8Array)(width * height * samples)
-  let at = 0
-  for (const pass of passes) {
-    const { out, at: next } = unfilter(raw, at, pass.rowBytes, pass.h, Math.max(1, (samples * depth) >> 3))
-    spread(data, out, pass, png)
-    at = next
-  }
-  return { data: colour === 3 ? coloured(data, png) : data, width, height, samples: delivered }
+  if (colour === 3 && !png.palette) throw new Error('PNG: no palette')
+  const data = new (depth === 16 ? Uint16Array : Uint8Array)(expected)
+  const put = (row, pass, y) => spread(data, row, pass, y, png)
+  const rows = new Rows(passes, Math.max(1, (samples * depth) >> 3), put)
+  await inflatePieces(png.parts, size, (piece) => rows.take(piece), 'PNG')
+  if (!rows.isDone) throw new RangeError(`PNG: fewer than ${size} bytes`)
+  return { data, width, height, samples: delivered }
 }
 
-/** Put the samples of a pass where they belong. */
-function spread(data, bytes, { x0, y0, dx, dy, w, h, rowBytes }, { width, depth, colour, samples }) {
+/** Put the samples of a row of a pass where they belong. */
+function spread(data, row, { x0, y0, dx, dy, w }, y, { width, depth, colour, samples, palette }) {
+  const first = (y0 + y * dy) * width + x0
+  if (depth === 8 && dx === 1 && colour !== 3) {
+    data.set(row, first * samples)
+    return
+  }
   const mask = (1 << depth) - 1
   // Grey of few bits is scaled to 8, as libpng's png_set_expand does.
   const factor = colour === 0 && depth < 8 ? 255 / mask : 1
-  for (let y = 0; y < h; y++) {
-    const row = y * rowBytes
-    for (let x = 0; x < w; x++) {
-      const to = ((y0 + y * dy) * width + x0 + x * dx) * samples
-      for (let s = 0; s < samples; s++) {
-        const n = x * samples + s
-        if (depth === 16) data[to + s] = (bytes[row + 2 * n] << 8) | bytes[row + 2 * n + 1]
-        else if (depth === 8) data[to + s] = bytes[row + n]
-        else {
-          const bit = n * depth
-          data[to + s] = ((bytes[row + (bit >> 3)] >> (8 - depth - (bit & 7))) & mask) * factor
-        }
+  for (let x = 0, n = 0; x < w; x++) {
+    const to = (first + x * dx) * (colour === 3 ? 3 : samples)
+    for (let s = 0; s < samples; s++, n++) {
+      if (depth === 16) {
+        data[to + s] = (row[2 * n] << 8) | row[2 * n + 1]
+        continue
       }
+      const bit = n * depth
+      const value = (row[bit >> 3] >> (8 - depth - (bit & 7))) & mask
+      if (colour === 3) for (let c = 0; c < 3; c++) data[to + c] = palette[3 * value + c]
+      else data[to + s] = value * factor
     }
   }
-}
-
-function coloured(indices, { palette }) {
-  if (!palette) throw new Error('PNG: no palette')
-  const out = new Uint8Array(indices.length * 3)
-  indices.forEach((index, i) => out.set(palette.subarray(3 * index, 3 * index + 3), 3 * i))
-  return out
 }
