@@ -1,5 +1,6 @@
 // PNG (ISO/IEC 15948) of 8 and 16 bits and below, of every colour type, interlaced or not.
 
+import { crc32 } from './crc.js'
 import { inflatePieces } from './deflate.js'
 
 const SAMPLES = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }
@@ -69,12 +70,15 @@ class Rows {
   }
 }
 
-const [IHDR, PLTE, IDAT, IEND] = [0x49484452, 0x504c5445, 0x49444154, 0x49454e44]
+const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
+const [IHDR, PLTE, IDAT] = [0x49484452, 0x504c5445, 0x49444154]
+/** Of the names of chunks that a decoder may skip: a small letter is first (section 5.4). */
+const ANCILLARY = 0x20000000
 
 /** Header, palette and compressed parts of a stream. */
 function parse(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (bytes.length < 33 || view.getUint32(0) !== 0x89504e47 || view.getUint32(12) !== IHDR) {
+  if (bytes.length < 33 || SIGNATURE.some((byte, n) => bytes[n] !== byte) || view.getUint32(12) !== IHDR) {
     throw new Error('PNG: no PNG stream')
   }
   const [width, height] = [view.getUint32(16), view.getUint32(20)]
@@ -85,13 +89,19 @@ function parse(bytes) {
   }
   let palette
   const parts = []
-  for (let at = 8; at + 8 <= bytes.length; ) {
-    const [size, type] = [view.getUint32(at), view.getUint32(at + 4)]
-    const body = bytes.subarray(at + 8, at + 8 + size)
+  // What follows the pixels is not read, as by imagecodecs.
+  for (let at = 8; at + 12 <= bytes.length || parts.length === 0; ) {
+    const [size, type] = at + 12 <= bytes.length ? [view.getUint32(at), view.getUint32(at + 4)] : [Infinity]
+    if (parts.length && type !== IDAT) break
+    const end = at + 8 + size
+    if (end + 4 > bytes.length) throw new Error('PNG: the stream ends early')
+    const body = bytes.subarray(at + 8, end)
+    if (!(type & ANCILLARY) && crc32(bytes.subarray(at + 4, end)) !== view.getUint32(end)) {
+      throw new Error('PNG: a wrong checksum')
+    }
     if (type === PLTE) palette = body
     else if (type === IDAT) parts.push(body)
-    else if (type === IEND) break
-    at += 12 + size
+    at = end + 4
   }
   return { width, height, depth, colour, samples, interlaced, palette, parts }
 }

@@ -7,6 +7,7 @@ import { toRGB } from './colour.js'
 import { decodeLosslessScan } from './lossless.js'
 import { Planes, reserve } from './planes.js'
 import { decodeScan, ZIGZAG } from './scan.js'
+import { standardTables } from './standard.js'
 import { rowsOf } from './upsample.js'
 
 // As libjpeg-turbo's fuzzers have it: more scans only cost time.
@@ -15,6 +16,8 @@ const [SOF0, SOF2, SOF3, DHT, SOI, EOI, SOS, DQT, DRI] = [0xc0, 0xc2, 0xc3, 0xc4
 const [APP0, APP14] = [0xe0, 0xee]
 /** Identifiers R, G and B of components. */
 const RGB_IDS = '82,71,66'
+/** Kinds and numbers of the standard Huffman tables. */
+const STANDARD = [0, 1, 16, 17]
 /** Markers that libjpeg takes: of frames, tables, scans and restarts, of applications, and comments. */
 const isKnown = (marker) =>
   (marker >= SOF0 && marker <= DRI && marker !== 0xc8) || (marker >= APP0 && marker < 0xf0) || marker === 0xfe
@@ -107,6 +110,12 @@ function begin(state, count) {
   const { frame } = state
   const planes = state.start(state)
   if (frame.lossless) return
+  if (STANDARD.some((id) => !state.huffman[id])) {
+    const found = { huffman: [] }
+    const tables = standardTables()
+    huffmanTables(found, tables, 0, tables.length)
+    for (const id of STANDARD) state.huffman[id] ??= found.huffman[id]
+  }
   const isOnly = !frame.progressive && count === frame.components.length
   reserve(frame, isOnly)
   if (isOnly) state.planes = planes

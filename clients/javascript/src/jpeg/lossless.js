@@ -30,6 +30,8 @@ export function decodeLosslessScan(state, data, at) {
   // The first row after a restart has no row above it.
   let top = 0
   for (let y = 0; y < height; y++) {
+    // As libjpeg has rows that begin behind the end.
+    const isOut = bits.isOut && left > 0
     for (let x = 0; x < width; x++) {
       if (left === 0) {
         bits.restart()
@@ -42,6 +44,10 @@ export function decodeLosslessScan(state, data, at) {
         if (y === top) expected = x === 0 ? 1 << (precision - shift - 1) : row[x - 1]
         else if (x === 0) expected = above[0]
         else expected = predict(row[x - 1], above[x], above[x - 1])
+        if (isOut) {
+          row[x] = 1 << (precision - shift - 1)
+          continue
+        }
         const size = bits.symbol(dc)
         row[x] = expected + (size < 16 ? bits.signed(size) : 32768)
       }
