@@ -57,8 +57,8 @@ function tileData(stream, at) {
     tiles.set(index, [...(tiles.get(index) ?? []), stream.subarray(end + 2, next)])
     at = next
   }
-  // OpenJPEG reads a marker after the last, of which it needs no more than that it is there.
-  if (at + 2 > stream.length) throw new RangeError('JPEG 2000: the stream ends early')
+  // A marker follows; OpenJPEG takes others than EOC too.
+  if (stream[at] !== 0xff || at + 2 > stream.length) throw new RangeError('JPEG 2000: damaged stream')
   return tiles
 }
 
