@@ -77,6 +77,8 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
                 check_scn(tif.scn_metadata or "")
             if tif.is_sis:
                 check_sis(tif)
+            paths = {d.position: d for d in walk_ifds(header.ifds)}
+            _leave_out_damaged(tif, header, paths)
             found = _whole_pyramids(list(tif.series(squeeze=False)))
             if any(_is_stale(one) for one in found):
                 found = list(tif.series(kind="generic", squeeze=False))
@@ -85,7 +87,6 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
                 raise source.failure
             if not any(one.kind == "mmstack" for one in found):
                 check_elsewhere(images)
-            paths = {d.position: d for d in walk_ifds(header.ifds)}
             made = [_series(tif, one, paths) for one in found]
             made = [replace(one, notes=(*one.notes, *notes)) for one in made]
             return with_marked_levels(
@@ -101,6 +102,27 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
         raise unknown_order(f"tifffile cannot put the pages in order ({str(error)[:80]})").at(
             url=url
         ) from error
+
+
+def _leave_out_damaged(
+    tif: tifffile.TiffFile, header: Header, paths: Mapping[int, ImageFileDirectory]
+) -> None:
+    """Let tifffile ignore sub-IFDs that cannot be read, of which their images have notes.
+
+    The same of all images, so that the others are levels of the same sizes.
+    """
+    noted = [directory.index[0] for directory in header.ifds if directory.notes]
+    damaged = {
+        i
+        for number in noted
+        for i, offset in enumerate(tif.pages[number].subifds or ())
+        if offset not in paths
+    }
+    if damaged:
+        tif.pages.cache = True
+        for page in tif.pages:
+            kept = [offset for i, offset in enumerate(page.subifds or ()) if i not in damaged]
+            page.subifds = tuple(kept) or None
 
 
 def _whole_pyramids(found: list[tifffile.TiffPageSeries]) -> list[tifffile.TiffPageSeries]:
@@ -261,5 +283,5 @@ def _pages(
 def _path(page: Any, paths: Mapping[int, ImageFileDirectory]) -> IFDPath:
     directory = paths.get(page.offset)
     if directory is None:
-        raise unknown_order(f"a page at offset {page.offset}, where there is no directory,")
+        raise unknown_order(f"there is no directory at offset {page.offset}, but a page")
     return directory.index
