@@ -33,7 +33,7 @@ from zarr.registry import register_pipeline
 
 from zarr_chunkwise._decoding import Step, decode_chunk, plan_steps
 from zarr_chunkwise._fetching import fetch_all, keep_freed_memory
-from zarr_chunkwise._local import LocalChunk, LocalFiles
+from zarr_chunkwise._local import Accepted, LocalChunk, LocalFiles
 from zarr_chunkwise._threads import DecodingThreads
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class ChunkwiseCodecPipeline(CodecPipeline):
     codecs: tuple[Codec, ...]
     default: CodecPipeline
     _names: tuple[Any, ...] = field(init=False, repr=False)
+    _accepted: Accepted = field(init=False, repr=False, compare=False, default_factory=Accepted)
 
     def __post_init__(self) -> None:
         # Codecs of Zarr v2 have no name. `to_dict` is expensive: it may encode whole tables for
@@ -107,12 +108,12 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         place = partial(self._place, out=out, drop_axes=drop_axes, steps=steps)
         decoding = DecodingThreads(place, most)
         keep_freed_memory()
-        local = await LocalFiles.of(items)
+        local = await LocalFiles.of(items, self._accepted)
         try:
             decoding.put((chunk, *items[i][1:4]) for i, chunk in local.chunks.items())
             others = [item for i, item in enumerate(items) if i not in local.chunks]
             present = await fetch_all(others, most, decoding)
-            await local.check(items)
+            await local.check()
             await decoding.finish()
             if not local.are_same():
                 # The store tells what is wrong, or has a file of the same content.
@@ -122,8 +123,6 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         except BaseException:
             await decoding.abandon()
             raise
-        finally:
-            local.close()
         results = iter(present)
         return tuple(
             _PRESENT if i in local.chunks or next(results) else _MISSING for i in range(len(items))
@@ -140,8 +139,13 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         steps: dict[int, tuple[Step, ...]],
     ) -> None:
         """Decode a chunk into its part of `out`; parts of chunks do not overlap."""
-        if isinstance(chunk, LocalChunk) and (chunk := chunk.read()) is None:
-            # All chunks of the file are fetched again.
+        if isinstance(chunk, LocalChunk):
+            data = chunk.read()
+            if data is not None:
+                try:
+                    self._place(data, spec, chunk_selection, out_selection, out, drop_axes, steps)
+                except Exception:  # the store tells whether the file was changed
+                    chunk.files.are_wrong = True
             return
         if chunk is None:
             # Only Zarr v2 arrays may have no fill value.

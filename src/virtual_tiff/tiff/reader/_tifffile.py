@@ -106,6 +106,7 @@ def open_with_tifffile(
     name: str | None = None,
     block_size: int = BLOCK_SIZE,
     is_ndpi: bool = False,
+    ome_xml: str | None = None,
 ) -> tifffile.TiffFile:
     """Open a TIFF in tifffile over fetched bytes and the store. Blocks: run it in a thread.
 
@@ -120,13 +121,18 @@ def open_with_tifffile(
         fetched again.
     is_ndpi
         Whether it is a slide of Hamamatsu, whatever its name.
+    ome_xml
+        OME-XML to use instead of that of the file.
     """
     file = BlockStoreReader(
         source, source.path, block_size=block_size, max_cached_blocks=CACHE_SIZE // block_size
     )
     flags: dict[str, Any] = {"is_ndpi": True} if is_ndpi else {}
     return tifffile.TiffFile(
-        cast(IO[bytes], _File(file, source)), name=name or source.source.url, **flags
+        cast(IO[bytes], _File(file, source)),
+        name=name or source.source.url,
+        omexml=ome_xml,
+        **flags,
     )
 
 
