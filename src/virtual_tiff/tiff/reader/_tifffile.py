@@ -255,10 +255,8 @@ class _Directories:
             return {}
         # tifffile corrected the pages when it opened the file.
         page = tif.pages[index[0]]
-        return {
-            Tag.STRIP_OFFSETS: tuple(page.dataoffsets),
-            Tag.STRIP_BYTE_COUNTS: tuple(page.databytecounts),
-        }
+        offsets, counts = _of_samples(page, tif.filehandle.size)
+        return {Tag.STRIP_OFFSETS: offsets, Tag.STRIP_BYTE_COUNTS: counts}
 
     def _value(self, tag: tifffile.TiffTag, index: tuple[int, ...]) -> Any:
         key = (tag.valueoffset, int(tag.dtype), tag.count)
@@ -268,6 +266,24 @@ class _Directories:
             charge(self._budget, tag.code, int(tag.dtype), tag.count)
         value = self._values[key] = _value(self._tif, tag, self._chain, index)
         return value
+
+
+def _of_samples(page: Any, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return offsets and counts of the strips of a page of Zeiss LSM, one for each sample.
+
+    Pages of two samples have the tags of three, of which tifffile takes the third for a strip.
+    """
+    offsets, counts = tuple(page.dataoffsets), tuple(page.databytecounts)
+    strips = int(page.keyframe.samplesperpixel)
+    if len(offsets) <= strips:
+        return offsets, counts
+    end, last = offsets[-1] + counts[-1], offsets[strips - 1]
+    if end <= last:
+        # LZW may be longer than what it decodes to.
+        end = min(size, last + 2 * page.keyframe.nbytes // strips)
+    ends = (*offsets[1:strips], end)
+    kept = offsets[:strips]
+    return kept, tuple(b - a for a, b in zip(kept, ends, strict=True))
 
 
 def _is_grid(page: tifffile.TiffPage) -> bool:
