@@ -200,6 +200,27 @@ def test_ranges_of_one_channel_of_imagej(
     assert (shown.get("label"), shown["color"], window["start"], window["end"]) == expected
 
 
+def test_resolutions_where_imagej_has_no_unit(tmp_path: Path) -> None:
+    """As libvips writes pages with levels."""
+    path = tmp_path / "a.tif"
+    text = "ImageJ=\nhyperstack=true\nimages=2\nchannels=2\nslices=1\nframes=1"
+    options: Any = {"tile": (16, 16), "metadata": None}
+    with tifffile.TiffWriter(path) as tif:
+        for i, plane in enumerate(ramp(2, 64, 96)):
+            tif.write(
+                plane,
+                subifds=1,
+                contiguous=False,
+                description=text if i == 0 else None,
+                resolution=(20000, 10000),
+                resolutionunit="centimeter",
+                **options,
+            )
+            tif.write(plane[::2, ::2], subfiletype=1, **options)
+    found = scales(opened(path, lambda _: None))
+    assert found == {"y": (1.0, "micrometer"), "x": (0.5, "micrometer")}
+
+
 def test_calibrations_of_imagej_are_noted(tmp_path: Path) -> None:
     """Signed 16-bit images are unsigned ones with a straight line; z may go down."""
 

@@ -255,7 +255,7 @@ class _Directories:
             return {}
         # tifffile corrected the pages when it opened the file.
         page = tif.pages[index[0]]
-        offsets, counts = _of_samples(page, tif.filehandle.size)
+        offsets, counts = _of_strips(page, tif.filehandle.size)
         return {Tag.STRIP_OFFSETS: offsets, Tag.STRIP_BYTE_COUNTS: counts}
 
     def _value(self, tag: tifffile.TiffTag, index: tuple[int, ...]) -> Any:
@@ -268,22 +268,23 @@ class _Directories:
         return value
 
 
-def _of_samples(page: Any, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return offsets and counts of the strips of a page of Zeiss LSM, one for each sample.
+def _of_strips(page: Any, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return offsets and counts of the strips of a compressed page of Zeiss LSM.
 
-    Pages of two samples have the tags of three, of which tifffile takes the third for a strip.
+    Pages of two samples have the tags of three, of which the third is no strip. tifffile takes
+    counts from the offsets that follow.
     """
     offsets, counts = tuple(page.dataoffsets), tuple(page.databytecounts)
-    strips = int(page.keyframe.samplesperpixel)
-    if len(offsets) <= strips:
+    strips = len(offsets)
+    while strips > 1 and offsets[strips - 1] == 0:
+        strips -= 1
+    if strips == len(offsets):
         return offsets, counts
-    end, last = offsets[-1] + counts[-1], offsets[strips - 1]
-    if end <= last:
+    end, kept = offsets[-1] + counts[-1], offsets[:strips]
+    if end <= kept[-1]:
         # LZW may be longer than what it decodes to.
-        end = min(size, last + 2 * page.keyframe.nbytes // strips)
-    ends = (*offsets[1:strips], end)
-    kept = offsets[:strips]
-    return kept, tuple(b - a for a, b in zip(kept, ends, strict=True))
+        end = min(size, kept[-1] + 2 * page.keyframe.nbytes // strips)
+    return kept, tuple(b - a for a, b in zip(kept, (*kept[1:], end), strict=True))
 
 
 def _is_grid(page: tifffile.TiffPage) -> bool:
