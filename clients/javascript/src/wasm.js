@@ -5,6 +5,7 @@ import { contained, located, readModule } from '#platform'
 import { check, sizeOfJPEGXL, sizeOfLERC } from './headers.js'
 import { decodeJPEG2000 } from './jpeg2000/index.js'
 import { decodeJPEGXR } from './jpegxr.js'
+import { decodeBlob } from './lerc.js'
 import { once } from './once.js'
 import { decodePNG } from './png.js'
 
@@ -58,7 +59,7 @@ export function imageDecoders(locate = (name) => FILES[name]()) {
     jpeg2000: inFreshAfterFailure('JPEG 2000', openjpeg, decodeJPEG2000),
     jpegXL: async (bytes, expected) => decodeJPEGXL(await jxl(), bytes, expected),
     jpegXR: inFreshAfterFailure('JPEG XR', jxr, decodeJPEGXR),
-    lerc: async (bytes, expected) => decodeLERC(await lerc(), bytes, expected),
+    lerc: async (bytes, expected) => decodeBlob(bytes, expected) ?? decodeLERC(await lerc(), bytes, expected),
   }
 }
 
