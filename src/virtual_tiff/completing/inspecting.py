@@ -8,6 +8,7 @@ import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import imagecodecs
@@ -38,7 +39,8 @@ def _inflate(data: bytes, out: int | None = None) -> bytes:
 
 def _decompress(name: str) -> Callable[..., bytes]:
     """Return a decoder of up to `out` bytes, or of a complete stream."""
-    whole: Callable[[bytes], Any] = lzma.decompress
+    # The format of TIFFs: surplus bytes may look like the beginning of another stream.
+    whole: Callable[[bytes], Any] = partial(lzma.decompress, format=lzma.FORMAT_XZ)
     if name == "zstd":
         whole = imagecodecs.zstd_decode
 
@@ -138,7 +140,9 @@ async def _check_sizes(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     if not found:
         return plan
     whole = segment_bytes(plan)
-    if all(len(data) > whole for data in found.values()) and (codecs := _cutting(plan)):
+    # Twice the bytes would be unpacked to twice the samples.
+    is_surplus = all(whole < len(data) < 2 * whole for data in found.values())
+    if is_surplus and (codecs := _cutting(plan)):
         return replace(plan, codecs=codecs)
     lengths = plan.lengths.copy()
     inline = dict(plan.inline)

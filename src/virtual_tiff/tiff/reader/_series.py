@@ -20,7 +20,8 @@ import tifffile
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.storage.byte_source import SMALL_BLOCK, ByteSource
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
-from virtual_tiff.tiff.ome_xml import check_ome_xml, name_in_document, ome_xml_of
+from virtual_tiff.tiff.ome_own_part import own_part, with_own_uuid
+from virtual_tiff.tiff.ome_xml import check_ome_xml, ome_xml_of
 from virtual_tiff.tiff.reader._series_checks import (
     MAX_PAGES,
     check_elsewhere,
@@ -61,10 +62,13 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
     try:
         # OME-XML has names of files without folders.
         name = unquote(url).rpartition("/")[2]
-        if (text := ome_xml_of(header)) is not None:
+        text = ome_xml_of(header)
+        notes: tuple[str, ...] = ()
+        if text is not None:
             check_ome_xml(text, source.budget)
-            name = name_in_document(text, name)
-        with open_with_tifffile(source, name=name, block_size=SMALL_BLOCK) as tif:
+            own = own_part(with_own_uuid(text, name))
+            text, notes = own.text, own.notes
+        with open_with_tifffile(source, name=name, block_size=SMALL_BLOCK, ome_xml=text) as tif:
             check_kind(tif.flags)
             images = ome_images(tif, header) if tif.is_ome else ()
             if tif.is_mmstack:
@@ -84,6 +88,7 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
             if not any(one.kind == "mmstack" for one in found):
                 check_elsewhere(images)
             made = [_series(tif, one, paths) for one in found]
+            made = [replace(one, notes=(*one.notes, *notes)) for one in made]
             return with_marked_levels(
                 [
                     described(tif, one, plain, image, header)
