@@ -154,13 +154,14 @@ class Decoder {
     if (kind !== ZERO) offset = this.value(reduced(isDifference && type < FLOAT32 ? INT32 : type, head >> 6))
     const numbers = kind === STUFFED ? this.unstuffed(w * h) : undefined
     if (!numbers && !isDifference && offset === 0) return
+    const isBounded = kind === STUFFED || (kind === CONSTANT && isDifference)
     for (let row = 0, i = 0; row < h; row++) {
       let to = ((y + row) * width + x) * samples + n
       for (let column = 0; column < w; column++, to += samples) {
         let value = offset
         if (numbers) value += numbers[i++] * scale
         if (isDifference) value += data[to - 1]
-        data[to] = (numbers || isDifference) && value > most ? most : value
+        data[to] = isBounded && value > most ? most : value
       }
     }
   }

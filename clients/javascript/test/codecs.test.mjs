@@ -96,6 +96,23 @@ test('a WebAssembly file that could not be read is read again, for all chunks th
   }
 })
 
+test('an address that is none is refused by what returned it', async () => {
+  for (const codec of ['jpeg2k', 'jpegxl', 'lerc']) {
+    const vector = all.find((one) => one.codec === `imagecodecs_${codec}`)
+    for (const given of [undefined, null, '', 'folder/x.wasm']) {
+      const registry = new Map()
+      register(registry, { wasm: () => given })
+      const { fromConfig } = await registry.get(vector.codecs[0].name)()
+      const meta = { shape: vector.chunk_shape, codecs: vector.codecs, dataType: vector.data_type }
+      await assert.rejects(
+        async () => fromConfig(vector.codecs[0].configuration, meta).decode(vector.encoded),
+        { name: 'TypeError', message: /^wasm\('\w+\.wasm'\) returned .*, which is no URL$/ },
+      )
+    }
+  }
+  for (const wasm of ['https://example.com/wasm/', null]) assert.throws(() => register(new Map(), { wasm }), TypeError)
+})
+
 // Not a vector: in browsers, zarrita's Zstandard needs 'unsafe-eval'.
 const LERC_IN_ZSTANDARD =
   'TU0AKgAAAAgADQEAAAMAAAABAAQAAAEBAAMAAAABAAQAAAECAAMAAAABABAAAAEDAAMAAAABiEcAAAEGAAMAAAABAAEAAAERAAQAAAABAAABJAEVAAMA' +

@@ -13,14 +13,15 @@ import { rowsOf } from './upsample.js'
 // As libjpeg-turbo's fuzzers have it: more scans only cost time.
 const MOST_SCANS = 500
 const [SOF0, SOF2, SOF3, DHT, SOI, EOI, SOS, DQT, DRI] = [0xc0, 0xc2, 0xc3, 0xc4, 0xd8, 0xd9, 0xda, 0xdb, 0xdd]
-const [APP0, APP14] = [0xe0, 0xee]
+const [APP0, APP14, COM] = [0xe0, 0xee, 0xfe]
 /** Identifiers R, G and B of components. */
 const RGB_IDS = '82,71,66'
 /** Kinds and numbers of the standard Huffman tables. */
 const STANDARD = [0, 1, 16, 17]
 /** Markers that libjpeg takes: of frames, tables, scans and restarts, of applications, and comments. */
 const isKnown = (marker) =>
-  (marker >= SOF0 && marker <= DRI && marker !== 0xc8) || (marker >= APP0 && marker < 0xf0) || marker === 0xfe
+  (marker >= SOF0 && marker <= DRI && marker !== 0xc8) || isSkipped(marker)
+const isSkipped = (marker) => (marker >= APP0 && marker < 0xf0) || marker === COM
 const isFrame = (marker) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
 
 /**
@@ -148,7 +149,9 @@ function parse(state, data) {
     if (marker === SOI) Object.assign(state, { restart: 0, jfif: false, adobe: undefined })
     if (marker <= 1 || (marker >= 0xd0 && marker <= SOI)) continue
     const [start, end] = [at + 2, at + word(at)]
-    if (!isKnown(marker) || end < start || end > data.length) {
+    // What is skipped, however long it says it is, ends with the stream.
+    if (isSkipped(marker) && Math.max(start, end) > data.length) return
+    if (!isKnown(marker) || (end < start && !isSkipped(marker)) || end > data.length) {
       throw new Error(`JPEG: a bad marker segment ${marker.toString(16)}`)
     }
     if (marker === DQT) quantisationTables(state, data, start, end)
