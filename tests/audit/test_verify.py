@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -227,8 +228,8 @@ def test_missing_segments_of_one_bit(tmp_path: Path, repo: str) -> None:
 
 @pytest.mark.parametrize(
     ("compression", "encode"),
-    [(32773, imagecodecs.packbits_encode), (50000, imagecodecs.zstd_encode)],
-    ids=["packbits", "zstd"],
+    [(32773, imagecodecs.packbits_encode), (50000, imagecodecs.zstd_encode), (8, zlib.compress)],
+    ids=["packbits", "zstd", "deflate"],
 )
 def test_segments_with_surplus_bytes_are_sound(
     compression: int, encode: Callable[[bytes], Any], tmp_path: Path, repo: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import pickle
@@ -451,6 +452,32 @@ def test_chunks_that_are_missing(concurrency: int | None, tmp_path: Path) -> Non
         expected = outcome(lambda: default[...])
     assert isinstance(expected, tuple)
     assert outcome(lambda: ours[...]) == expected
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_one_chunk_changes_threads_only_to_be_decoded(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store: dict[str, Any] = {}
+    compressors = ZstdCodec() if threads else None
+    zarr.create_array(store, data=np.arange(6), compressors=compressors)
+    _, ours = both(lambda: zarr.open_array(store, mode="r"))
+    calls: list[Any] = []
+    to_thread = asyncio.to_thread
+
+    async def spy(call: Any, *arguments: Any) -> Any:
+        calls.append(call)
+        return await to_thread(call, *arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", spy)
+    assert np.array_equal(ours[::2], [0, 2, 4])
+    assert (
+        sum(getattr(call, "func", None) == zarr_pipeline(ours)._place for call in calls) == threads
+    )
+
+
+def zarr_pipeline(array: Any) -> Any:
+    return array.async_array.codec_pipeline
 
 
 @pytest.mark.parametrize("fill_value", [None, 7])

@@ -15,6 +15,7 @@ import imagecodecs
 import numpy as np
 
 from virtual_tiff.completing.bounded import MAX_OVERHEAD, first_bytes
+from virtual_tiff.completing.chunks import inside_image
 from virtual_tiff.completing.fetching import fetch_all, present
 from virtual_tiff.completing.streams import check_kind, check_streams
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
@@ -194,17 +195,6 @@ def _differing(plan: ArrayPlan, segments: _Segments) -> dict[ChunkIndex, bytes]:
             raise _cut_short(plan, index, short)
         found[index] = decoded
     return found
-
-
-def inside_image(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
-    """Return the rows and columns of a chunk that are inside the image."""
-    inside = {
-        name: min(chunk, shape - i * chunk)
-        for name, i, chunk, shape in zip(
-            map(axis_of, plan.dimension_names), index, plan.chunk_shape, plan.shape, strict=True
-        )
-    }
-    return inside["y"], inside["x"]
 
 
 def _cut_short(plan: ArrayPlan, index: ChunkIndex, error: InvalidTIFFError) -> InvalidTIFFError:

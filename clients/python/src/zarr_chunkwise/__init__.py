@@ -11,6 +11,7 @@ installed. The folder also works as a copy: import it first.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +30,7 @@ from zarr.abc.codec import (
     SupportsSyncCodec,
 )
 from zarr.buffer import cpu
+from zarr.codecs import BytesCodec, TransposeCodec
 from zarr.registry import register_pipeline
 
 from zarr_chunkwise._decoding import Step, decode_chunk, plan_steps
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 # By its path in the configuration: zarr-python may be loading this module to look a pipeline up.
 _Default = resolve_name("zarr.core.codec_pipeline.BatchedCodecPipeline")
 _SLICES = {slice}
+_PLAIN = (BytesCodec, TransposeCodec)
 _PRESENT, _MISSING = GetResult(status="present"), GetResult(status="missing")
 
 
@@ -102,12 +105,14 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         if not all(map(_is_synchronous, self.codecs)):
             return await self.default.read(batch_info, out, drop_axes)
         items = list(batch_info)
+        keep_freed_memory()
+        if len(items) == 1:
+            return (await self._read_one(items[0], out, drop_axes),)
         most = zarr.config.get("async.concurrency") or max(1, len(items))
         # By the identity of an ArraySpec, which `items` keep: those of a regular grid are one.
         steps: dict[int, tuple[Step, ...]] = {}
         place = partial(self._place, out=out, drop_axes=drop_axes, steps=steps)
         decoding = DecodingThreads(place, most)
-        keep_freed_memory()
         local = await LocalFiles.of(items, self._accepted)
         try:
             decoding.put((chunk, *items[i][1:4]) for i, chunk in local.chunks.items())
@@ -127,6 +132,17 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         return tuple(
             _PRESENT if i in local.chunks or next(results) else _MISSING for i in range(len(items))
         )
+
+    async def _read_one(self, item: Item, out: NDBuffer, drop_axes: tuple[int, ...]) -> GetResult:
+        """Read one chunk; a thread decodes it, unless it need not be decoded."""
+        getter, spec, chosen, target, _ = item
+        chunk = await getter.get(prototype=spec.prototype)
+        place = partial(self._place, chunk, spec, chosen, target, out, drop_axes, {})
+        if chunk is None or all(isinstance(codec, _PLAIN) for codec in self.codecs):
+            place()
+        else:
+            await asyncio.to_thread(place)
+        return _MISSING if chunk is None else _PRESENT
 
     def _place(
         self,
