@@ -75,8 +75,8 @@ export function boundedZstd(bytes, size) {
 const GUARDS = {
   zstd: (inner, meta) => async (bytes) => {
     const found = decodedBytes(meta, 'zstd')
-    const decoded = await inner.decode(boundedZstd(plain(bytes), found.size))
-    if (decoded.length > found.size) throw new RangeError(`zstd: ${decoded.length} bytes for a chunk of ${found.size}`)
+    const decoded = await inner.decode(boundedZstd(plain(bytes), found.most))
+    if (decoded.length > found.most) throw new RangeError(`zstd: ${decoded.length} bytes for a chunk of ${found.size}`)
     return filled(decoded, found, 'zstd')
   },
   bytes: (inner, meta) => {

@@ -60,6 +60,10 @@ export function storedShape(meta) {
   return shape
 }
 
+/** Most bytes that a codec of packed samples takes: Python ignores less than a row of them after the last. */
+export const mostPackedBytes = (samples, width, run) =>
+  packedBytes(samples, width, run || samples) + (run ? packedBytes(run, width, run) - 1 : 0)
+
 /** Bytes of samples of `width` bits, packed in rows of `run` samples that begin with a byte. */
 export function packedBytes(samples, width, run) {
   const whole = Math.floor(samples / run)
@@ -70,31 +74,33 @@ export function packedBytes(samples, width, run) {
  * Bytes that a codec from bytes to bytes decodes to, by its name.
  *
  * `exact` is false where another compression comes before it in the chain, such as LERC in Deflate:
- * then `size` is a bound.
+ * then `size` is a bound. `most` may be more, which the codec before ignores.
  */
 export function decodedBytes(meta, name) {
   const samples = product(meta.shape)
   const before = meta.codecs[meta.codecs.findIndex((codec) => codec.name === name) - 1]
   const { bitspersample, runlen } = before?.configuration ?? {}
   const width = sampleBytes(meta.dataType)
-  if (width === undefined) return { size: MOST_TEXT, exact: false }
+  const whole = (size, most = size) => ({ size, most, exact: true })
+  const bounded = (size) => ({ size, most: size, exact: false })
+  if (width === undefined) return bounded(MOST_TEXT)
   switch (before?.name) {
     case 'bytes':
     case 'imagecodecs_floatpred':
-      return { size: samples * width, exact: true }
+      return whole(samples * width)
     case 'imagecodecs_packints':
-      return { size: packedBytes(samples, bitspersample, runlen || samples), exact: true }
+      return whole(packedBytes(samples, bitspersample, runlen || samples), mostPackedBytes(samples, bitspersample, runlen))
     case 'imagecodecs_float24':
-      return { size: 3 * samples, exact: true }
+      return whole(3 * samples)
     default:
       // A stream that is larger than twice its samples is none that an encoder writes.
-      return { size: 2 * samples * width + 65536, exact: false }
+      return bounded(2 * samples * width + 65536)
   }
 }
 
 /** Refuse bytes that do not fill the chunk, or go on after it, as Python does: zarrita.js would not notice. */
-export function filled(bytes, { size, exact }, name) {
-  if (exact && bytes.length !== size) {
+export function filled(bytes, { size, most, exact }, name) {
+  if (exact && (bytes.length < size || bytes.length > most)) {
     throw new RangeError(`${name}: ${bytes.length} bytes for a chunk of ${size}`)
   }
   return bytes

@@ -11,7 +11,7 @@ const toBytes = (name, decode) => ({
   async decode(bytes, configuration, meta) {
     const found = decodedBytes(meta, name)
     // One more tells that a stream goes on.
-    return filled(await decode(plain(bytes), found.size + 1, configuration), found, name)
+    return filled(await decode(plain(bytes), found.most + 1, configuration), found, name)
   },
 })
 

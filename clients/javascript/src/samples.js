@@ -1,6 +1,6 @@
 // Predictors and samples of unusual widths.
 
-import { chunk, packedBytes, product, storedShape, strides, typedArray } from './chain.js'
+import { chunk, mostPackedBytes, packedBytes, product, storedShape, strides, typedArray } from './chain.js'
 
 // Sums are those of the unsigned integers that have a sample's bits.
 const BITS = { Float16Array: Uint16Array, Float32Array: Uint32Array, Float64Array: BigUint64Array }
@@ -79,9 +79,7 @@ export function packints(bytes, { bitspersample: width, runlen, bitorder }, meta
   const out = new (typedArray(meta.dataType))(product(meta.shape))
   const run = runlen || out.length
   const size = packedBytes(out.length, width, run)
-  // Python has all samples that bytes are there for, and more do not fit; less than a row of them is ignored.
-  const most = width === 16 || width === 32 ? size : runlen ? size + packedBytes(run, width, run) - 1 : size
-  if (bytes.length < size || bytes.length > most) {
+  if (bytes.length < size || bytes.length > mostPackedBytes(out.length, width, runlen)) {
     throw new RangeError(`packed samples: ${bytes.length} bytes for ${out.length} of ${width} bits`)
   }
   if (width === 16 || width === 32) {
