@@ -27,6 +27,7 @@ from virtual_tiff.planning.hierarchy import check_undamaged, plan_header
 from virtual_tiff.planning.image_plan import ImageOptions
 from virtual_tiff.planning.pages.hierarchy import plan_levels, plan_pages
 from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
+from virtual_tiff.storage.addresses import parsed_url
 from virtual_tiff.storage.budget import DEFAULT_HEADER_LIMIT, DEFAULT_TIME_LIMIT, Budget, Limits
 from virtual_tiff.storage.byte_source import ByteSource
 from virtual_tiff.storage.run import run
@@ -171,7 +172,8 @@ class VirtualTIFF:
         Parameters
         ----------
         url
-            Absolute URL, such as `s3://bucket/image.tif` or `file:///data/image.tif`.
+            Absolute URL, such as `s3://bucket/image.tif` or `file:///data/image.tif`. A `file` URL
+            is taken as it is; its escapes are undone only if there is no such file.
         registry
             Finds the store of the URL; chunks are read through it later.
 
@@ -187,6 +189,7 @@ class VirtualTIFF:
         """
         from virtual_tiff.manifest import manifest_store
 
+        url = parsed_url(url)
         plan, budget = run(self._planned(url, registry))
         for path, group in plan.walk():
             for name, array in group.arrays.items():
@@ -204,7 +207,7 @@ class VirtualTIFF:
 
     async def plan_async(self, url: str, registry: ObjectStoreRegistry[Any]) -> GroupPlan:
         """Plan one TIFF; gather calls to plan many concurrently."""
-        return (await self._planned(url, registry))[0]
+        return (await self._planned(parsed_url(url), registry))[0]
 
     async def _planned(
         self, url: str, registry: ObjectStoreRegistry[Any]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,6 +19,7 @@ import tifffile
 
 from tests.conftest import corpus_files, corpus_root
 from tests.helpers.archive import scanned, write_scene, write_scenes
+from tests.helpers.assemble import PLAIN, PLAIN_DATA, assemble, changed, long, short
 from tests.helpers.make import covering, write, write_with_rasterio
 from virtual_tiff.audit import decoding
 from virtual_tiff.audit.report import Status, VerifyReport
@@ -221,6 +224,42 @@ def test_missing_segments_of_one_bit(tmp_path: Path, repo: str) -> None:
     report = verify(repo, sample=None, chunks=2)
     assert report.exit_status == 0
     assert report.decoded == 1
+
+
+@pytest.mark.parametrize(
+    ("compression", "encode"),
+    [(32773, imagecodecs.packbits_encode), (50000, imagecodecs.zstd_encode), (8, zlib.compress)],
+    ids=["packbits", "zstd", "deflate"],
+)
+def test_segments_with_surplus_bytes_are_sound(
+    compression: int, encode: Callable[[bytes], Any], tmp_path: Path, repo: str
+) -> None:
+    """tifffile, which has a buffer of the right size, calls them damaged."""
+    path = tmp_path / "a.tif"
+    pixels = np.arange(30, dtype="<u2").tobytes()
+    data = bytes(encode(pixels + b"\1\2\3"))
+    fields = changed(
+        PLAIN,
+        COMPRESSION=short(compression),
+        BITS_PER_SAMPLE=short(16),
+        STRIP_BYTE_COUNTS=long(len(data)),
+    )
+    path.write_bytes(assemble([fields], data=data))
+    publish([path], repo)
+    report = verify(repo, sample=None)
+    assert report.exit_status == 0
+    assert len(report.undecided) == 1
+
+
+def test_a_byte_count_of_zero_is_sound(tmp_path: Path, repo: str) -> None:
+    """GDAL reads on from the offset, tifffile nothing."""
+    path = tmp_path / "a.tif"
+    fields = changed(PLAIN, STRIP_BYTE_COUNTS=long(0))
+    path.write_bytes(assemble([fields], data=PLAIN_DATA))
+    publish([path], repo)
+    report = verify(repo, sample=None)
+    assert report.exit_status == 0
+    assert len(report.undecided) == 1
 
 
 def test_images_that_only_libtiff_decodes(tmp_path: Path, repo: str) -> None:

@@ -453,7 +453,7 @@ def test_places_of_planes(attributes: str, expected: dict[int, Any]) -> None:
         f'SizeC="2" SizeT="2"><TiffData {attributes}><UUID>a</UUID></TiffData>'
         "<TiffData><UUID>b</UUID></TiffData></Pixels></Image></OME>"
     )
-    found = places_of_planes(text, "x.tif", 4)
+    found = places_of_planes(text, 4)
     assert {
         index: tuple(place.steps[axis] for axis in "tcz") for index, place in found.items()
     } == expected
@@ -465,7 +465,7 @@ def test_a_document_that_names_no_plane_of_the_file() -> None:
         "<TiffData><UUID>b</UUID></TiffData></Pixels></Image></OME>"
     )
     with pytest.raises(VirtualTIFFError) as caught:
-        places_of_planes(text, "x.tif", 4)
+        places_of_planes(text, 4)
     assert caught.value.kind == ErrorKind.UNSUPPORTED_LAYOUT
 
 

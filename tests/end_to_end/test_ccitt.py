@@ -13,6 +13,7 @@ import zarr
 from tests.helpers.assemble import PLAIN, Field, assemble, changed, long, short
 from tests.helpers.make import Pixels
 from tests.helpers.read import images, local_registry
+from virtual_tiff.errors import UnsupportedTIFFError
 from virtual_tiff.parser import VirtualTIFF
 from virtual_tiff.tags import FieldType, Tag
 
@@ -69,3 +70,54 @@ def test_fill_bits_are_skipped_whatever_the_tag_says(
     group = zarr.open_group(VirtualTIFF()(path.as_uri(), local_registry()), mode="r", zarr_format=3)
     ((_, array),) = images(group)
     assert np.array_equal(np.asarray(array[...]).squeeze(), pixels)
+
+
+def _group_4(path: Path, code: str, *, directories: int = 1) -> None:
+    """Write an image of 2 × 16 pixels from the bits of its Group 4 stream."""
+    bits = code + "000000000001" * 2
+    bits += "0" * (-len(bits) % 8)
+    data = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    image = changed(
+        PLAIN,
+        IMAGE_WIDTH=long(16),
+        IMAGE_LENGTH=long(2),
+        ROWS_PER_STRIP=long(2),
+        BITS_PER_SAMPLE=short(1),
+        COMPRESSION=short(4),
+        PHOTOMETRIC_INTERPRETATION=short(0),
+        STRIP_BYTE_COUNTS=long(len(data)),
+    )
+    path.write_bytes(assemble([image] * directories, data=data))
+
+
+#: Runs of 4 white and 4 black pixels; then pass mode, and 2 white and 3 black ones.
+_FOUR_FOUR, _PASSED = "001" + "1011" + "011" + "1", "0001" + "001" + "0111" + "10" + "1"
+_NO_PIXELS = "001" + "00110101" + "0000110111"
+
+
+@pytest.mark.parametrize(
+    ("code", "codec"),
+    [
+        (_FOUR_FOUR + _PASSED, "imagecodecs_ccittfax4"),
+        # Runs without pixels are changing elements for libtiff: pass mode ends with them.
+        (_NO_PIXELS + _FOUR_FOUR + _PASSED, "imagecodecs_tiff"),
+    ],
+)
+def test_group_4_is_what_libtiff_decodes(tmp_path: Path, code: str, codec: str) -> None:
+    path = tmp_path / "image.tif"
+    _group_4(path, code)
+    with rasterio.open(path) as image:
+        expected = image.read(1)
+    assert expected.any()
+    group = zarr.open_group(VirtualTIFF()(path.as_uri(), local_registry()), mode="r", zarr_format=3)
+    ((_, array),) = images(group)
+    assert np.array_equal(np.asarray(array[...]).squeeze(), expected)
+    plan = VirtualTIFF(ifd_layout="flat").plan(path.as_uri(), local_registry())
+    assert [str(one["name"]) for one in plan.arrays["0"].codecs] == [codec]
+
+
+def test_a_page_that_only_libtiff_decodes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    _group_4(path, _NO_PIXELS + _FOUR_FOUR + _PASSED, directories=2)
+    with pytest.raises(UnsupportedTIFFError, match=r"IFD 0: .*libtiff decode .* differ"):
+        VirtualTIFF(ifd_layout="pages").plan(path.as_uri(), local_registry())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
+import zarr
 
 from tests.helpers.assemble import PLAIN, PLAIN_DATA, assemble, changed, long, short
 from tests.helpers.read import local_registry
@@ -41,7 +45,8 @@ def arrays(group: GroupPlan) -> dict[str, ArrayPlan]:
 
 
 @pytest.mark.parametrize(
-    ("layout", "name"), [("flat", "0"), ("nested", "0/0"), ("multiscale", "0/image")]
+    ("layout", "name"),
+    [("flat", "0"), ("nested", "0/0"), ("multiscale", "0/image"), ("pages", "image")],
 )
 def test_the_image_is_there(tmp_path: Path, layout: str, name: str) -> None:
     path = tmp_path / "a.tif"
@@ -51,6 +56,46 @@ def test_the_image_is_there(tmp_path: Path, layout: str, name: str) -> None:
     notes = found[name].attributes["notes"]
     assert isinstance(notes, list)
     assert len(notes) == 1
+
+
+@pytest.mark.parametrize("fault", ["offset", "entries", "width"])
+@pytest.mark.parametrize("ome", [False, True])
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_a_damaged_level_of_a_stack_is_left_out(
+    tmp_path: Path, fault: str, ome: bool, damaged: int
+) -> None:
+    path = tmp_path / ("a.ome.tif" if ome else "a.tif")
+    full = np.arange(3 * 64 * 64, dtype="u2").reshape(3, 64, 64)
+    levels = [full[:, :: 2**i, :: 2**i] for i in range(3)]
+    with tifffile.TiffWriter(path, ome=ome) as tiff:
+        axes = {"axes": "ZYX"}
+        tiff.write(full, subifds=2, photometric="minisblack", metadata=axes)
+        for level in levels[1:]:
+            tiff.write(level, subfiletype=1, photometric="minisblack", metadata=axes)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        # Without OME-XML the first directory describes all pages.
+        pages = tiff.pages[int(ome)].pages
+        assert pages is not None
+        page = pages[damaged]
+        assert isinstance(page, tifffile.TiffPage)
+        place, value = {
+            "offset": (page.tags["StripOffsets"].valueoffset, struct.pack("<I", len(data))),
+            "entries": (page.offset, struct.pack("<H", 60_000)),
+            "width": (page.tags["ImageWidth"].valueoffset, struct.pack("<I", 0)),
+        }[fault]
+    data[place : place + len(value)] = value
+    path.write_bytes(data)
+
+    parser = VirtualTIFF(ifd_layout="pages")
+    manifests = parser(f"file://{path}", local_registry())
+    root = zarr.open_group(manifests, mode="r", zarr_format=3)
+    found = {name: one for name, one in root.members(max_depth=None) if isinstance(one, zarr.Array)}
+    found.pop("OME/METADATA.ome.xml", None)
+    assert list(found) == ["0/image", "1/image"]
+    for number, level in enumerate(one for i, one in enumerate(levels) if i != 1 + damaged):
+        assert np.array_equal(found[f"{number}/image"][...], level)
+    assert "cannot be read" in str(found["0/image"].attrs["notes"])
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,24 @@ def test_surplus_bytes_are_cut_by_a_codec(tmp_path: Path, surplus: bytes) -> Non
     assert names(array) == ["imagecodecs_packints", "imagecodecs_lzw"]
 
 
+@pytest.mark.parametrize("times", [2, 3])
+def test_surplus_bytes_of_whole_chunks_are_cut_in_the_repository(
+    tmp_path: Path, times: int
+) -> None:
+    """The codec that cuts surplus bytes would unpack them to as many samples more."""
+    data = bytes(imagecodecs.lzw_encode(PLAIN_DATA * times))
+    array = opened(written(tmp_path / "a.tif", data, COMPRESSION=short(5)))
+    assert np.array_equal(array[...], GIVEN)
+    assert names(array) == ["bytes", "imagecodecs_lzw"]
+
+
+@pytest.mark.parametrize("after", [b"\xff", b"\xff" * 5, b"\0\0\0", b"\xfd7z"])
+def test_bytes_after_a_stream_of_lzma(tmp_path: Path, after: bytes) -> None:
+    data = lzma.compress(PLAIN_DATA) + after
+    array = opened(written(tmp_path / "a.tif", data, COMPRESSION=short(34925)))
+    assert np.array_equal(array[...], GIVEN)
+
+
 def test_surplus_bytes_of_wider_samples_are_cut_in_the_repository(tmp_path: Path) -> None:
     wide = GIVEN.astype("<u2") * 257
     data = bytes(imagecodecs.lzw_encode(wide.tobytes() + b"\x01"))

@@ -188,6 +188,22 @@ def test_planar_tiles() -> None:
     assert grid.offsets[:, 0, 0].tolist() == [8, 8 + 6 * 256, 8 + 12 * 256]
 
 
+def test_a_last_tile_without_the_rows_below_the_image_is_partial() -> None:
+    """Only that tile is copied: the one before it reads on, where nothing is visible."""
+    counts = [256] * 4 + [128] * 2
+    offsets = [8 + 256 * i for i in range(5)] + [8 + 256 * 4 + 128]
+    grid = grid_of(tiles(byte_counts=counts, offsets=offsets), size=offsets[-1] + 128, row=16)
+    assert (grid.rows, grid.partial_rows, grid.whole_bytes) == (16, 8, 256)
+    assert grid.lengths[0].tolist() == [[256, 256], [256, 256], [256, 128]]
+
+
+def test_a_last_tile_whose_bytes_are_beyond_the_end_is_refused() -> None:
+    """GDAL refuses it too, though only rows below the image are absent."""
+    with pytest.raises(InvalidTIFFError) as raised:
+        grid_of(tiles(), size=8 + 256 * 5 + 128, row=16)
+    assert raised.value.kind == ErrorKind.TRUNCATED
+
+
 def test_surplus_values_are_ignored() -> None:
     ifd = tiles(offsets=[8 + 256 * i for i in range(9)], byte_counts=[256] * 9)
     assert grid_of(ifd, row=16).offsets.shape == (1, 3, 2)

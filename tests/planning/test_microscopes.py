@@ -7,12 +7,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 import zarr
 
 from tests.helpers import microscopes
+from tests.helpers.assemble import (
+    DATA_AT,
+    PLAIN,
+    PLAIN_DATA,
+    Field,
+    assemble,
+    changed,
+    long,
+    short,
+)
 from tests.helpers.paged import HEIGHT, PAGED, WIDTH, ramp
 from tests.helpers.read import local_registry, numcodecs_names
 from virtual_tiff import VirtualTIFF
@@ -44,6 +55,52 @@ def test_zeiss_lsm(tmp_path: Path) -> None:
     root = opened(tmp_path / "a.lsm", microscopes.lsm)
     um = "micrometer"
     assert scales(root["0"]) == {"z": (0.5, um), "y": (0.2, um), "x": (0.1, um)}
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+def test_two_channels_of_lsm_with_the_tags_of_three(slices: int, tmp_path: Path) -> None:
+    """Compressed; counts are those of the decoded strips, and the third strip is none."""
+    info = np.zeros((), np.dtype([(name or "_", kind) for name, kind in tifffile.TIFF.CZ_LSMINFO]))
+    for name, value in {
+        **{"MagicNumber": 67127628, "StructureSize": info.nbytes, "DataType": 1},
+        **{"DimensionX": WIDTH, "DimensionY": HEIGHT, "DimensionZ": slices, "DimensionTime": 1},
+        **{"DimensionChannels": 2, "VoxelSizeX": 1e-7, "VoxelSizeY": 1e-7, "VoxelSizeZ": 5e-7},
+    }.items():
+        info[name] = value
+    pixels = ramp(slices, 2, HEIGHT, WIDTH, dtype="uint8")
+    data, directories = b"", []
+    for i, plane in enumerate(pixels):
+        at = []
+        for channel in plane:
+            at.append(DATA_AT + len(data))
+            data += bytes(imagecodecs.lzw_encode(channel.tobytes()))
+        directories.append(
+            changed(
+                PLAIN,
+                IMAGE_WIDTH=short(WIDTH),
+                IMAGE_LENGTH=short(HEIGHT),
+                BITS_PER_SAMPLE=short(8, 8, 8),
+                SAMPLES_PER_PIXEL=short(2),
+                COMPRESSION=short(5),
+                PLANAR_CONFIGURATION=short(2),
+                ROWS_PER_STRIP=short(HEIGHT),
+                STRIP_OFFSETS=long(*at, 0),
+                STRIP_BYTE_COUNTS=long(HEIGHT * WIDTH, HEIGHT * WIDTH, 0),
+            )
+            | ({microscopes.LSM: Field(1, info.tobytes())} if i == 0 else {})
+        )
+        thumbnail = changed(
+            PLAIN, STRIP_OFFSETS=long(DATA_AT + len(data)), NEW_SUBFILE_TYPE=long(1)
+        )
+        directories.append(thumbnail)
+        data += PLAIN_DATA
+    path = tmp_path / "a.lsm"
+    path.write_bytes(assemble(directories, data=data))
+    with numcodecs_names():
+        store = VirtualTIFF(ifd_layout="pages")(f"file://{path}", local_registry())
+        image: Any = zarr.open_group(store, mode="r", zarr_format=3)["0/image"]
+        expected = pixels.swapaxes(0, 1) if slices > 1 else pixels[0]
+        assert np.array_equal(image[...], expected)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +198,27 @@ def test_ranges_of_one_channel_of_imagej(
     (shown,) = opened(tmp_path / "a.tif", make).attrs["ome"]["omero"]["channels"]
     window = shown["window"]
     assert (shown.get("label"), shown["color"], window["start"], window["end"]) == expected
+
+
+def test_resolutions_where_imagej_has_no_unit(tmp_path: Path) -> None:
+    """As libvips writes pages with levels."""
+    path = tmp_path / "a.tif"
+    text = "ImageJ=\nhyperstack=true\nimages=2\nchannels=2\nslices=1\nframes=1"
+    options: Any = {"tile": (16, 16), "metadata": None}
+    with tifffile.TiffWriter(path) as tif:
+        for i, plane in enumerate(ramp(2, 64, 96)):
+            tif.write(
+                plane,
+                subifds=1,
+                contiguous=False,
+                description=text if i == 0 else None,
+                resolution=(20000, 10000),
+                resolutionunit="centimeter",
+                **options,
+            )
+            tif.write(plane[::2, ::2], subfiletype=1, **options)
+    found = scales(opened(path, lambda _: None))
+    assert found == {"y": (1.0, "micrometer"), "x": (0.5, "micrometer")}
 
 
 def test_calibrations_of_imagej_are_noted(tmp_path: Path) -> None:

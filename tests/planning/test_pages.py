@@ -24,6 +24,7 @@ from tests.end_to_end.test_corpus import LOSSY, MOST_SAMPLES, same
 from tests.end_to_end.test_fresh_process import ALLOWED, run_reader
 from tests.helpers.assemble import DATA_AT, PLAIN, PLAIN_DATA, assemble, changed, long, short
 from tests.helpers.make import Pixels
+from tests.helpers.microscopes import OME, write_pages
 from tests.helpers.paged import HEIGHT, MPP, PAGED, WIDTH, ome_pyramid, plain, ramp, smooth, svs
 from tests.helpers.read import MEMORY_URL, local_registry, numcodecs_names
 from tests.helpers.stores import RecordingStore
@@ -32,6 +33,7 @@ from virtual_tiff.errors import ErrorKind, VirtualTIFFError
 from virtual_tiff.inspection.read import info
 from virtual_tiff.planning.metadata import array_document, group_document, to_bytes
 from virtual_tiff.planning.pages.ome_zarr import omero_channels
+from virtual_tiff.tiff.ome_places import places_of_planes
 from virtual_tiff.tiff.series import Channel
 
 #: Order of the names, whatever the order of the pages.
@@ -785,12 +787,6 @@ HOSTILE: dict[str, tuple[str, ErrorKind]] = {
         ome_text(t=2, planes=_ELSEWHERE.format(0, "a") + _ELSEWHERE.format(1, "b")),
         ErrorKind.UNSUPPORTED_LAYOUT,
     ),
-    "another-uuid": (
-        ome_text(planes=_ELSEWHERE.format(7, "hostile")).replace(
-            "<OME ", '<OME UUID="urn:uuid:8" '
-        ),
-        ErrorKind.UNSUPPORTED_LAYOUT,
-    ),
     "uuids-of-two": (
         ome_text(t=2, planes=_ELSEWHERE.format(0, "hostile") + _ELSEWHERE.format(1, "hostile")),
         ErrorKind.UNSUPPORTED_LAYOUT,
@@ -839,18 +835,73 @@ def test_ome_xml_that_cannot_be_trusted(name: str, tmp_path: Path) -> None:
     assert refused(path).kind == kind
 
 
-def test_a_file_is_known_by_its_name_or_uuid(tmp_path: Path) -> None:
-    for text in (
-        ome_text(planes=_ELSEWHERE.format(0, "KNOWN")),
-        ome_text(planes=_ELSEWHERE.format(0, "renamed")).replace(
-            "<OME ", '<OME UUID="urn:uuid:0" '
-        ),
+@pytest.mark.parametrize(
+    ("own", "named"),
+    [
+        (None, 'FileName="KNOWN.ome.tif">urn:uuid:0'),
+        ("urn:uuid:0a", 'FileName="renamed.ome.tif">urn:uuid:0a'),
         # No UUID of its own, but one file alone.
-        ome_text(planes=_ELSEWHERE.format(0, "renamed")),
-    ):
-        path = tmp_path / "known.ome.tif"
-        tifffile.imwrite(path, ramp(HEIGHT, WIDTH), description=text, metadata=None)
-        assert np.array_equal(array_of(open_pages(path), "image")[...], ramp(HEIGHT, WIDTH))
+        (None, 'FileName="renamed.ome.tif">urn:uuid:0'),
+        (None, ">urn:uuid:0"),
+        (None, 'FileName="C:\\data\\known.ome.tif">urn:uuid:0'),
+        ("urn:uuid:0A", 'FileName="renamed.ome.tif">\n urn:uuid:0a\n'),
+        # The UUID is that of another file; the name is not.
+        ("urn:uuid:1", 'FileName="known.ome.tif">urn:uuid:0'),
+    ],
+)
+def test_a_file_is_known_by_its_name_or_uuid(own: str | None, named: str, tmp_path: Path) -> None:
+    data = f'<TiffData IFD="1"><UUID {named}</UUID></TiffData>'
+    data += f'<TiffData IFD="0" FirstT="1"><UUID {named}</UUID></TiffData>'
+    text = ome_text(t=2, planes=data)
+    if own is not None:
+        text = text.replace("<OME ", f'<OME UUID="{own}" ')
+    path = tmp_path / "known.ome.tif"
+    write_pages(path, list(ramp(2, HEIGHT, WIDTH)), {"description": text})
+    assert np.array_equal(array_of(open_pages(path), "image")[...], ramp(2, HEIGHT, WIDTH)[::-1])
+
+
+@pytest.mark.parametrize("others", [False, True])
+@pytest.mark.parametrize("own", [0, 1])
+def test_images_of_other_files_are_left_out(own: int, others: bool, tmp_path: Path) -> None:
+    """As of plates and of positions, of which each file has one."""
+    images = "".join(
+        f'<Image ID="Image:{i}" Name="{name}"><Pixels ID="Pixels:{i}" DimensionOrder="XYZCT" '
+        f'Type="uint16" SizeX="{WIDTH}" SizeY="{HEIGHT}" SizeC="1" SizeZ="2" SizeT="1">'
+        f'<TiffData PlaneCount="2"><UUID FileName="{name}.ome.tif">urn:uuid:{i}</UUID></TiffData>'
+        "</Pixels></Image>"
+        for i, name in enumerate("ab")
+    )
+    pixels = ramp(2, 2, HEIGHT, WIDTH)
+    for i, name in enumerate("ab"):
+        if i == own or others:
+            text = OME.format(images).replace("<OME ", f'<OME UUID="urn:uuid:{i}" ')
+            write_pages(tmp_path / f"{name}.ome.tif", list(pixels[i]), {"description": text})
+    root = open_pages(tmp_path / f"{'ab'[own]}.ome.tif")
+    image = array_of(root, "image")
+    assert names_of(image) == ("z", "y", "x")
+    assert np.array_equal(image[...], pixels[own])
+    assert ome_of(root)["multiscales"][0]["name"] == "ab"[own]
+    assert "1 of 2 images" in str(image.attrs["notes"])
+    # The whole document is kept.
+    assert 'Name="b"' in str(array_of(root, "OME/METADATA.ome.xml")[...])
+
+
+@pytest.mark.parametrize("second", [1, 3])
+def test_channels_of_several_samples_are_counted_either_way(second: int, tmp_path: Path) -> None:
+    path = tmp_path / "colours.ome.tif"
+    channels = "".join(f'<Channel ID="Channel:0:{i}" SamplesPerPixel="3"/>' for i in range(2))
+    text = OME.format(
+        f'<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" '
+        f'SizeX="{WIDTH}" SizeY="{HEIGHT}" SizeC="6" SizeZ="1" SizeT="1">{channels}'
+        f'<TiffData FirstC="{second}" IFD="0"/><TiffData FirstC="0" IFD="1"/></Pixels></Image>'
+    )
+    pixels = ramp(2, HEIGHT, WIDTH, 3, dtype="uint8")
+    write_pages(path, list(pixels), {"description": text}, photometric="rgb")
+    image = array_of(open_pages(path), "image")
+    assert names_of(image) == ("c", "s", "y", "x")
+    assert np.array_equal(image[...], np.moveaxis(pixels[::-1], -1, 1))
+    places = places_of_planes(text, 2)
+    assert [places[i].steps["c"] for i in range(2)] == [1, 0]
 
 
 @pytest.mark.parametrize("flags", [True, False])

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import icechunk
+import pyarrow as pa
 import pytest
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import AzureStore, HTTPStore, LocalStore
 
+from tests.helpers.assemble import plain
+from virtual_tiff import VirtualTIFF, publish, remove, verify
 from virtual_tiff.errors import ErrorKind, InvalidOptionError, SourceError, VirtualTIFFError
 from virtual_tiff.inspection.read import info
 from virtual_tiff.inventory.scan import scan
@@ -26,6 +29,7 @@ from virtual_tiff.storage.addresses import (
     checksum_of,
     chunk_location,
     linked_url,
+    parsed_url,
     source_url,
     split_url,
 )
@@ -56,6 +60,66 @@ from virtual_tiff.storage.stores import registry_for
 def test_an_address_and_its_location(source: str, url: str, location: str) -> None:
     assert source_url(source) == url
     assert chunk_location(url) == location
+
+
+@pytest.mark.parametrize("name", ["a b.tif", "a%20b.tif", "100%25.tif", "ü%.tif", "x#y?.tif"])
+@pytest.mark.parametrize("host", ["", "localhost"])
+@pytest.mark.parametrize("is_encoded", [True, False])
+def test_both_forms_of_a_file_url(name: str, host: str, is_encoded: bool, tmp_path: Path) -> None:
+    """RFC 8089, and `file://` before a path: every door takes both."""
+    path = tmp_path / "of %20" / name
+    path.parent.mkdir()
+    path.write_bytes(plain())
+    url = path.as_uri() if is_encoded else f"file://{path}"
+    url = url.replace("file://", f"file://{host}")
+    address = f"file://{path}"
+    registry = ObjectStoreRegistry({"file://": LocalStore()})
+    source = VirtualTIFF().plan(url, registry).arrays["0"].source
+    assert source is not None
+    assert source.url == address
+    assert VirtualTIFF()(url, registry)
+    assert source_url(url) == address
+    folder = url.rpartition("/")[0]
+    for given in (url, f"{folder}/", f"{folder}/*.tif", [url], pa.table({"url": [url]})):
+        assert scan(given).images.table["url"].to_pylist() == [address]
+    repo = tmp_path / "repository %20"
+    repo.mkdir()
+    location = repo.as_uri() if is_encoded else f"file://{repo}"
+    publish(url, location)
+    assert repo.is_dir()
+    path.unlink()
+    # The file is gone: what the repository has recorded says which one is meant.
+    remove(url, location)
+    assert verify(location).findings == ()
+
+
+def test_a_file_url_of_two_files_has_escapes(tmp_path: Path) -> None:
+    for name in ("a b.tif", "a%20b.tif"):
+        (tmp_path / name).write_bytes(plain())
+    assert source_url((tmp_path / "a b.tif").as_uri()) == f"file://{tmp_path}/a b.tif"
+    assert source_url((tmp_path / "a%20b.tif").as_uri()) == f"file://{tmp_path}/a%20b.tif"
+    # A parser is given addresses.
+    literal = f"file://{tmp_path}/a%20b.tif"
+    assert parsed_url(literal) == literal
+
+
+def test_removing_a_file_of_two_readings(tmp_path: Path) -> None:
+    repo = tmp_path / "repository"
+    names = ("a b.tif", "a%20b.tif")
+    for name in names:
+        (tmp_path / name).write_bytes(plain())
+    publish([str(tmp_path / name) for name in names], repo)
+    (tmp_path / "a b.tif").unlink()
+    remove((tmp_path / "a b.tif").as_uri(), repo)
+    assert [f.url for f in verify(repo, sample=0).findings] == [f"file://{tmp_path}/a%20b.tif"]
+
+
+def test_a_new_repository_at_a_file_url(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(plain())
+    publish(tmp_path / "a.tif", (tmp_path / "new one").as_uri())
+    assert (tmp_path / "new one").is_dir()
+    with pytest.raises(InvalidOptionError):
+        publish(tmp_path / "a.tif", "file://host/new")
 
 
 def test_a_relative_path_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,11 @@ from virtual_tiff.tiff.units import LENGTHS, TIMES, unit_name
 @pytest.mark.parametrize(
     ("spellings", "expected"),
     [
-        ("µm|\u03bcm|um|UM|micron|Micron|microns|micrometer|Micrometers|micrometre", "micrometer"),
+        (
+            "µm|\u03bcm|um|UM|micron|Micron|microns|micrometer|Micrometers|micrometre"
+            "|MICRONS|MICROMETRES",
+            "micrometer",
+        ),
         (r"\u00B5m|\u03BCm", "micrometer"),
         ("Å|\u212b|Angstrom|angstroms", "angstrom"),
         ("in|inch|inches", "inch"),

@@ -1,6 +1,6 @@
 // Codecs of zarrita.js itself that have no bound: `zstd`, and `bytes`, which passes on what does not fill its chunk.
 
-import { decodedBytes, filled, plain, product } from './chain.js'
+import { decodedBytes, filled, plain, product, sampleBytes } from './chain.js'
 
 const MAGIC = 0xfd2fb528
 const BLOCK = 128 * 1024
@@ -80,16 +80,15 @@ const GUARDS = {
     return filled(decoded, found, 'zstd')
   },
   bytes: (inner, meta) => {
-    const expected = product(meta.shape)
+    const size = product(meta.shape) * sampleBytes(meta.dataType)
     const { name, configuration } = meta.codecs.at(-1)
     const isSwapped = name === 'bytes' && configuration?.endian === 'big'
     return (given) => {
       const bytes = plain(given)
+      if (bytes.length !== size) throw new RangeError(`bytes: ${bytes.length} bytes for a chunk of ${size}`)
       // zarrita.js before 0.7 swaps the bytes that the store returned, and may have kept; before 0.7.5 it fails where
       // they do not begin at a multiple of the size of a sample.
-      const found = inner.decode(isSwapped || bytes.byteOffset % LARGEST_SAMPLE ? bytes.slice() : bytes)
-      if (found.data.length !== expected) throw new RangeError(`bytes: ${found.data.length} samples for a chunk of ${expected}`)
-      return found
+      return inner.decode(isSwapped || bytes.byteOffset % LARGEST_SAMPLE ? bytes.slice() : bytes)
     }
   },
 }

@@ -29,6 +29,11 @@ const BOTH_64 =
   '00000001000 00000001100 00000001101 000000010010 000000010011 000000010100 000000010101 ' +
   '000000010110 000000010111 000000011100 000000011101 000000011110 000000011111'
 const [PASS, HORIZONTAL] = [8, 9]
+/** End of line, as a code among runs. */
+const EOL = 4096
+const EOL_BITS = 12
+/** Of T4Options. */
+const [MIXED, FILL] = [1, 4]
 const MODES = { 1: 0, '011': 1, '000011': 2, '0000011': 3, '010': -1, '000010': -2, '0000010': -3 }
 
 // Lookup of 13 bits: value << 4 | length.
@@ -46,96 +51,123 @@ const runs = (first, second) =>
     ...first.split(' ').map((code, i) => [code, i]),
     ...second.split(' ').map((code, i) => [code, 64 * (i + 1)]),
     ...BOTH_64.split(' ').map((code, i) => [code, 1792 + 64 * i]),
+    ['000000000001', EOL],
   ])
 const RUNS = [runs(WHITE, WHITE_64), runs(BLACK, BLACK_64)]
 const MODE = table([['0001', PASS], ['001', HORIZONTAL], ...Object.entries(MODES)])
+
+/** Of `Reader.code`: no code, or one that the stream ends in. */
+const [NONE, CUT] = [-100, -101]
 
 class Reader {
   constructor(bytes) {
     this.bytes = bytes
     this.bit = 0
   }
+  /** Bits that are left. */
+  get left() {
+    return this.bytes.length * 8 - this.bit
+  }
+  /** The next bits, with zeros behind the end. */
   peek(n) {
     const { bytes, bit } = this
     const i = bit >> 3
     const word = ((bytes[i] << 16) | (bytes[i + 1] << 8) | bytes[i + 2]) >>> 0
     return (word >> (24 - (bit & 7) - n)) & ((1 << n) - 1)
   }
-  get done() {
-    return this.bit >= this.bytes.length * 8
+  /** The next bit. */
+  tag() {
+    const bit = this.peek(1)
+    this.bit++
+    return bit
   }
   align() {
     this.bit = (this.bit + 7) & ~7
   }
-  /** Go to the first end-of-line code, if there is one: Group 3 data begin there. */
-  findEndOfLine() {
-    for (let bit = 0, zeros = 0; bit < this.bytes.length * 8; bit++) {
-      const one = (this.bytes[bit >> 3] >> (7 - (bit & 7))) & 1
-      if (one && zeros >= 11) {
-        this.bit = bit - 11
-        return
-      }
-      zeros = one ? 0 : zeros + 1
+  /** Go behind an end of line within the next `most` bits, or nowhere. */
+  skipEndOfLine(most) {
+    const first = this.bit
+    for (; this.bit - first <= most && this.left >= EOL_BITS; this.bit++) {
+      if (this.peek(EOL_BITS) !== 1) continue
+      this.bit += EOL_BITS
+      return true
     }
+    this.bit = first
+    return false
   }
-
+  /** Go behind an end of line and the zeros before it, or nowhere. */
+  skipFill() {
+    const first = this.bit
+    while (this.left >= EOL_BITS && this.peek(EOL_BITS) === 0) this.bit++
+    if (this.skipEndOfLine(0)) return true
+    this.bit = first
+    return false
+  }
+  /** The value of a code; an end of line is not passed. */
   code(lookup) {
     const found = lookup[this.peek(13)]
-    const end = this.bit + (found & 15)
-    // Behind the last byte, `peek` finds zeros: a code that needs them is none.
-    if (found === 0 || end > this.bytes.length * 8) return null
-    this.bit = end
+    if (found === 0) return NONE
+    if ((found & 15) > this.left) return CUT
+    if (found >> 4 !== EOL) this.bit += found & 15
     return found >> 4
   }
+  /** Length of a run, or a negative number. */
   run(colour) {
-    let total = 0
-    for (;;) {
+    for (let total = 0; ; ) {
       const n = this.code(RUNS[colour])
-      if (n === null) return null
+      if (n < 0 || n === EOL) return NONE
       total += n
       if (n < 64) return total
     }
   }
 }
 
-function oneDimensional(reader, changes, width) {
-  let [x, colour] = [0, 0]
-  while (x < width) {
-    const n = reader.run(colour)
-    if (n === null) break
-    x += n
-    changes.push(Math.min(x, width))
+/** Decode runs into a white row; what follows a damaged code stays white. */
+function oneDimensional(reader, row) {
+  for (let x = 0, colour = 0, run = 0; x < row.length; ) {
+    const n = reader.code(RUNS[colour])
+    // Some encoders omit the code that ends the last run.
+    if (n === NONE && run > 0 && x + run === row.length) row.fill(colour, x)
+    if (n < 0 || n === EOL) return
+    run += n
+    if (n >= 64) continue
+    row.fill(colour, x, x + run)
+    x += run
+    run = 0
     colour ^= 1
   }
 }
 
-function twoDimensional(reader, changes, before, width) {
-  let [x, colour, k] = [-1, 0, 0]
-  // `before[i]` ends a run of white where i is even: the first to the right of x that changes to
-  // the other colour than `colour` has the parity of it.
-  const b1 = () => {
-    k = Math.max(0, k - 2)
-    if ((k & 1) !== colour) k++
-    while (k < before.length && before[k] <= x) k += 2
-    return k < before.length ? before[k] : width
-  }
-  while (x < width) {
+/** Where the pixels of a row change, from white to black first. */
+function changesOf(row) {
+  const changes = []
+  for (let x = 0, colour = 1; (x = row.indexOf(colour, x)) >= 0; colour ^= 1) changes.push(x)
+  return changes
+}
+
+/** Decode modes into a white row, by the `changes` of the row before it; false if a code is damaged. */
+function twoDimensional(reader, row, changes) {
+  const width = row.length
+  for (let x = -1, colour = 0, k = 0; x < width && reader.left > 0; ) {
+    while (changes[k] <= x) k++
+    // A change to the other colour than that of `x` has its parity.
+    const next = (k & 1) === colour ? k : k + 1
     const mode = reader.code(MODE)
-    if (mode === null) return false
+    if (mode === NONE) return false
+    if (mode === CUT) break
+    const start = Math.max(x, 0)
     if (mode === PASS) {
-      b1()
-      x = k + 1 < before.length ? before[k + 1] : width
+      x = changes[next + 1] ?? width
+      row.fill(colour, start, x)
     } else if (mode === HORIZONTAL) {
-      x = Math.max(x, 0)
-      for (let i = 0; i < 2; i++) {
-        const n = reader.run(colour ^ i)
-        if (n === null) return false
-        x = Math.min(x + n, width)
-        changes.push(x)
-      }
+      const [first, second] = [reader.run(colour), reader.run(colour ^ 1)]
+      if (first < 0 || second < 0) return false
+      const middle = Math.min(start + first, width)
+      x = Math.min(middle + second, width)
+      row.fill(colour, start, middle).fill(colour ^ 1, middle, x)
     } else {
-      x = Math.max(0, Math.min(b1() + mode, width))
-      changes.push(x)
+      x = Math.max(start, Math.min((changes[next] ?? width) + mode, width))
+      row.fill(colour, start, x)
       colour ^= 1
     }
   }
@@ -143,43 +175,29 @@ function twoDimensional(reader, changes, before, width) {
 }
 
 /**
- * Decode `height` rows of `width` pixels; rows after the end of the data stay white.
+ * Decode `height` rows of `width` pixels, damaged ones as imagecodecs does; rows after the end of the data stay white.
  *
  * `kind`: "rle", "fax3" or "fax4"; `options`: T4Options.
  */
 export function decodeCCITT(bytes, width, height, kind, options = 0) {
   const out = new Uint8Array(width * height)
   const reader = new Reader(bytes)
-  if (kind === 'fax3') reader.findEndOfLine()
-  let before = []
-  for (let y = 0; y < height && !reader.done; y++) {
-    const changes = []
-    let two = kind === 'fax4'
+  const endLine = () => (kind === 'fax3' && options & FILL ? reader.skipFill() : reader.skipEndOfLine(0))
+  if (kind === 'fax3' && !endLine()) reader.skipEndOfLine(2 * width - 1)
+  const isMixed = kind === 'fax3' && (options & MIXED) !== 0
+  let changes = []
+  for (let y = 0; y < height && reader.left > 0; y++) {
+    const row = out.subarray(y * width, (y + 1) * width)
+    if (kind === 'fax4' || (isMixed && !reader.tag())) {
+      if (!twoDimensional(reader, row, changes)) {
+        if (kind !== 'fax4' || y === 0) throw new Error(`imagecodecs_ccitt${kind}: row ${y} is damaged`)
+        row.fill(0)
+        break
+      }
+    } else oneDimensional(reader, row)
+    if (kind === 'fax4' || isMixed) changes = changesOf(row)
     if (kind === 'rle') reader.align()
-    if (kind === 'fax3') {
-      // End of line: at least 11 zeros, perhaps more to fill, and a one.
-      if (reader.peek(11) === 0) {
-        while (!reader.done && reader.peek(1) === 0) reader.bit++
-        reader.bit++
-      }
-      if (options & 1) {
-        two = reader.peek(1) === 0
-        reader.bit++
-      }
-      if (reader.done) break
-    }
-    if (two) {
-      if (!twoDimensional(reader, changes, before, width)) {
-        // As imagecodecs has it: what follows a row of Group 4 is white, if there was one.
-        if (kind === 'fax4' && y > 0) break
-        throw new Error(`imagecodecs_ccitt${kind}: row ${y} is damaged`)
-      }
-    } else oneDimensional(reader, changes, width)
-    for (let i = 0, x = 0; i < changes.length; i++) {
-      if (i & 1) out.fill(1, y * width + x, y * width + changes[i])
-      x = changes[i]
-    }
-    before = changes
+    if (kind !== 'fax4') endLine()
   }
   return out
 }

@@ -26,7 +26,7 @@ export function typedArray(dataType) {
 }
 
 /** Bytes of a sample; `undefined` where they depend on its value, as for strings. */
-const sampleBytes = (dataType) => (dataType === 'string' ? undefined : dataType === 'bool' ? 1 : typedArray(dataType).BYTES_PER_ELEMENT)
+export const sampleBytes = (dataType) => (dataType === 'string' ? undefined : dataType === 'bool' ? 1 : typedArray(dataType).BYTES_PER_ELEMENT)
 
 /** Most bytes of a chunk of strings. */
 const MOST_TEXT = 2 ** 26

@@ -1,4 +1,4 @@
-// Cyclic redundancy checks of .xz files, lowest bit first, in numbers of 32 bits.
+// Cyclic redundancy checks of .xz and PNG files, lowest bit first, in numbers of 32 bits.
 
 /** Table of the remainders of bytes: their low and high halves. */
 function tableOf(low, high) {
@@ -19,6 +19,14 @@ function tableOf(low, high) {
 
 const POLYNOMIALS = { 4: [0xedb88320, 0], 8: [0xd7870f42, 0xc96c5795] }
 const tables = {}
+
+/** CRC32 of bytes. */
+export function crc32(bytes) {
+  const { low } = (tables[4] ??= tableOf(...POLYNOMIALS[4]))
+  let sum = 0xffffffff
+  for (let at = 0; at < bytes.length; at++) sum = (sum >>> 8) ^ low[(sum ^ bytes[at]) & 255]
+  return ~sum >>> 0
+}
 
 /** Whether a check of 4 or 8 bytes, CRC32 or CRC64, is that of some bytes. */
 export function isCRC(check, bytes) {

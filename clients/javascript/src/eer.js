@@ -9,7 +9,7 @@
 export function decodeEER(bytes, expected, { shape, skipbits, horzbits, vertbits, superres = 0 }) {
   if (superres) throw new RangeError('EER: places within pixels')
   if (shape[0] * shape[1] !== expected) throw new RangeError(`EER: an image of ${shape} for a chunk of ${expected}`)
-  if (bytes.length % 8) throw new RangeError(`EER: ${bytes.length} bytes, which are no whole words of 64 bits`)
+  if (bytes.length % 2) throw new RangeError(`EER: ${bytes.length} bytes, which are no whole words of 16 bits`)
   const most = 2 ** skipbits - 1
   const place = horzbits + vertbits
   const out = new Uint8Array(expected)

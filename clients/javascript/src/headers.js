@@ -24,6 +24,9 @@ function* boxes(bytes, types) {
   }
 }
 
+/** Signature box of a JP2 file (ITU-T T.800 section I.5.1). */
+const JP2 = [0, 0, 0, 12, 0x6a, 0x50, 0x20, 0x20, 0x0d, 0x0a, 0x87, 0x0a]
+
 /**
  * SIZ of a JPEG 2000 codestream (ITU-T T.800 section A.5.1), bare or in a JP2 file.
  *
@@ -32,7 +35,8 @@ function* boxes(bytes, types) {
  */
 export function sizeOfJPEG2000(bytes) {
   const bare = bytes[0] === 0xff && bytes[1] === 0x4f
-  const stream = bare ? bytes : boxes(bytes, ['jp2c']).next().value?.body
+  const isFile = JP2.every((byte, n) => bytes[n] === byte)
+  const stream = bare ? bytes : isFile ? boxes(bytes, ['jp2c']).next().value?.body : undefined
   if (!stream || stream.length < 42 || stream[2] !== 0xff || stream[3] !== 0x51) {
     throw new Error('JPEG 2000: no codestream')
   }

@@ -9,7 +9,7 @@ export type WasmFile = 'jxl.wasm' | 'lerc.wasm' | 'openjpeg.wasm'
 
 export interface Options {
   /** Where a WebAssembly module is; by default in the folder `wasm` of this package. */
-  wasm?: (name: WasmFile) => URL | string
+  wasm?: (name: WasmFile) => URL | string | Promise<URL | string>
 }
 
 /** Names of the codecs that {@link register} adds. */

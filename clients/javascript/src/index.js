@@ -121,6 +121,9 @@ export const names = Object.freeze(Object.keys(CODECS))
  * `wasm`: where WebAssembly modules are, by their names; beside this package unless given.
  */
 export function register(registry, { wasm } = {}) {
+  if (wasm !== undefined && typeof wasm !== 'function') {
+    throw new TypeError('wasm is no function that returns the address of a file by its name')
+  }
   const decoders = once(async () => ({ ...(await import('./wasm.js')).imageDecoders(wasm), zstd: zstdOf(registry) }))
   for (const [name, { kind, decode }] of Object.entries(CODECS)) {
     const fromConfig = (configuration, given) => {

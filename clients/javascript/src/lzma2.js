@@ -6,13 +6,22 @@ class RangeDecoder {
     this.range = 0xffffffff
     this.code = 0
     this.at = at + 1
+    if (data[at] !== 0) throw new Error('LZMA: damaged stream')
     for (let i = 0; i < 4; i++) this.code = ((this.code << 8) | data[this.at++]) >>> 0
   }
-  bit(p, i) {
+  /** Whether it ends here: with nothing left of the code. */
+  endsAt(at) {
+    this.normalise()
+    return this.at === at && this.code === 0
+  }
+  normalise() {
     if (this.range < 0x1000000) {
       this.range = (this.range << 8) >>> 0
       this.code = ((this.code << 8) | this.data[this.at++]) >>> 0
     }
+  }
+  bit(p, i) {
+    if (this.range < 0x1000000) this.normalise()
     const v = p[i]
     const bound = (this.range >>> 11) * v
     if (this.code < bound) {
@@ -28,10 +37,7 @@ class RangeDecoder {
   direct(n) {
     let out = 0
     while (n-- > 0) {
-      if (this.range < 0x1000000) {
-        this.range = (this.range << 8) >>> 0
-        this.code = ((this.code << 8) | this.data[this.at++]) >>> 0
-      }
+      if (this.range < 0x1000000) this.normalise()
       this.range >>>= 1
       let b = 0
       if (this.code >= this.range) {
@@ -70,15 +76,27 @@ export class LZMA2 {
   constructor(limit) {
     this.out = new Uint8Array(limit)
     this.size = 0
+    this.begin()
+  }
+  /** Prepare for a block: its first chunk has a new dictionary and, if it is compressed, properties. */
+  begin() {
     // Where the dictionary begins.
-    this.start = 0
+    this.start = undefined
+    this.hasProperties = false
   }
   room(n) {
     if (this.size + n > this.out.length) {
       throw new RangeError(`LZMA: more than the ${this.out.length} bytes of the chunk`)
     }
   }
+  dictionary(isNew) {
+    if (isNew) {
+      this.start = this.size
+      this.hasProperties = false
+    } else if (this.start === undefined) throw new Error('LZMA2: no dictionary')
+  }
   properties(byte) {
+    this.hasProperties = true
     this.lc = byte % 9
     this.lp = Math.floor(byte / 9) % 5
     this.pb = Math.floor(byte / 45)
@@ -106,7 +124,6 @@ export class LZMA2 {
     return 18 + rc.tree(l.high, 0, 8)
   }
   chunk(rc, n) {
-    if (!this.literal) throw new Error('LZMA2: no properties')
     this.room(n)
     const { out } = this
     const end = this.size + n
@@ -186,7 +203,7 @@ export class LZMA2 {
       if (control === 0) return at
       if (control < 0x80) {
         if (control > 2) throw new Error('LZMA2: bad chunk')
-        if (control === 1) this.start = this.size
+        this.dictionary(control === 1)
         const n = ((data[at] << 8) | data[at + 1]) + 1
         if (at + 2 + n > data.length) throw new Error('LZMA2 stream ends early')
         this.room(n)
@@ -195,14 +212,17 @@ export class LZMA2 {
         at += 2 + n
         continue
       }
-      if (control >= 0xe0) this.start = this.size
+      this.dictionary(control >= 0xe0)
       const n = (((control & 31) << 16) | (data[at] << 8) | data[at + 1]) + 1
       const packed = ((data[at + 2] << 8) | data[at + 3]) + 1
       at += 4
       if (control >= 0xc0) this.properties(data[at++])
+      if (!this.hasProperties) throw new Error('LZMA2: no properties')
       if (control >= 0xa0) this.reset()
-      this.chunk(new RangeDecoder(data, at), n)
+      const range = new RangeDecoder(data, at)
+      this.chunk(range, n)
       at += packed
+      if (!range.endsAt(at)) throw new Error('LZMA: damaged stream')
     }
   }
 }

@@ -1,11 +1,9 @@
 // What differs between browsers and Node: this is the part for browsers and workers.
 
+import { fetchModule } from './fetch.js'
+
 /** Bytes of a WebAssembly module. */
-export async function readModule(url) {
-  const response = await fetch(url)
-  if (!response.ok) throw new Error(`${url}: HTTP status ${response.status}`)
-  return new Uint8Array(await response.arrayBuffer())
-}
+export const readModule = fetchModule
 
 /** Let a dependency load a module itself, once it is known that it is there. */
 export async function located(url, load) {

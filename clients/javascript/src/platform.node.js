@@ -5,13 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
+import { fetchModule } from './fetch.js'
+
 /** Bytes of a WebAssembly module. */
 export async function readModule(url) {
-  const found = new URL(url)
-  if (found.protocol === 'file:') return readFile(fileURLToPath(found))
-  const response = await fetch(found)
-  if (!response.ok) throw new Error(`${url}: HTTP status ${response.status}`)
-  return new Uint8Array(await response.arrayBuffer())
+  return new URL(url).protocol === 'file:' ? readFile(fileURLToPath(url)) : fetchModule(url)
 }
 
 /** Let a dependency load a module itself: in Node it reads none but files. */

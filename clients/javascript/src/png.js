@@ -1,6 +1,7 @@
 // PNG (ISO/IEC 15948) of 8 and 16 bits and below, of every colour type, interlaced or not.
 
-import { inflate } from './deflate.js'
+import { crc32 } from './crc.js'
+import { inflatePieces } from './deflate.js'
 
 const SAMPLES = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }
 const ADAM7 = [
@@ -13,35 +14,71 @@ const ADAM7 = [
   [0, 1, 1, 2],
 ]
 
-function unfilter(raw, at, rowBytes, rows, step) {
-  const out = new Uint8Array(rowBytes * rows)
-  for (let y = 0; y < rows; y++) {
-    const kind = raw[at++]
-    const o = y * rowBytes
-    for (let i = 0; i < rowBytes; i++) {
-      const a = i >= step ? out[o + i - step] : 0
-      const b = y ? out[o + i - rowBytes] : 0
-      let add = 0
-      if (kind === 1) add = a
-      else if (kind === 2) add = b
-      else if (kind === 3) add = (a + b) >> 1
-      else if (kind === 4) {
-        const c = y && i >= step ? out[o + i - step - rowBytes] : 0
-        const [pa, pb, pc] = [Math.abs(b - c), Math.abs(a - c), Math.abs(a + b - 2 * c)]
-        add = pa <= pb && pa <= pc ? a : pb <= pc ? b : c
-      }
-      out[o + i] = raw[at++] + add
+/** Undo the filter of a row, in place; `above` is the row before it, or zeros. */
+function unfilter(kind, row, above, step) {
+  const size = row.length
+  if (kind === 1) for (let i = step; i < size; i++) row[i] += row[i - step]
+  else if (kind === 2) for (let i = 0; i < size; i++) row[i] += above[i]
+  else if (kind === 3) {
+    for (let i = 0; i < step; i++) row[i] += above[i] >> 1
+    for (let i = step; i < size; i++) row[i] += (row[i - step] + above[i]) >> 1
+  } else if (kind === 4) {
+    for (let i = 0; i < step; i++) row[i] += above[i]
+    for (let i = step; i < size; i++) {
+      const [a, b, c] = [row[i - step], above[i], above[i - step]]
+      const [pa, pb, pc] = [Math.abs(b - c), Math.abs(a - c), Math.abs(a + b - 2 * c)]
+      row[i] += pa <= pb && pa <= pc ? a : pb <= pc ? b : c
     }
-  }
-  return { out, at }
+  } else if (kind !== 0) throw new Error(`PNG: filter ${kind}`)
 }
 
-const [IHDR, PLTE, IDAT, IEND] = [0x49484452, 0x504c5445, 0x49444154, 0x49454e44]
+/** Takes the decoded bytes of passes, piece by piece, and gives `put` each row with its filter undone. */
+class Rows {
+  constructor(passes, step, put) {
+    Object.assign(this, { passes, step, put, pass: -1 })
+    this.nextPass()
+  }
+
+  nextPass() {
+    const pass = this.passes[++this.pass]
+    this.isDone = pass === undefined
+    if (this.isDone) return
+    this.y = 0
+    // The number of the filter is before the row.
+    this.row = new Uint8Array(1 + pass.rowBytes)
+    this.above = new Uint8Array(1 + pass.rowBytes)
+    this.filled = 0
+  }
+
+  take(bytes) {
+    for (let at = 0; at < bytes.length && !this.isDone; ) {
+      const part = bytes.subarray(at, at + this.row.length - this.filled)
+      this.row.set(part, this.filled)
+      this.filled += part.length
+      at += part.length
+      if (this.filled === this.row.length) this.end()
+    }
+  }
+
+  end() {
+    const pass = this.passes[this.pass]
+    const row = this.row.subarray(1)
+    unfilter(this.row[0], row, this.above.subarray(1), this.step)
+    this.put(row, pass, this.y)
+    ;[this.row, this.above, this.filled] = [this.above, this.row, 0]
+    if (++this.y === pass.h) this.nextPass()
+  }
+}
+
+const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
+const [IHDR, PLTE, IDAT] = [0x49484452, 0x504c5445, 0x49444154]
+/** Of the names of chunks that a decoder may skip: a small letter is first (section 5.4). */
+const ANCILLARY = 0x20000000
 
 /** Header, palette and compressed parts of a stream. */
 function parse(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (bytes.length < 33 || view.getUint32(0) !== 0x89504e47 || view.getUint32(12) !== IHDR) {
+  if (bytes.length < 33 || SIGNATURE.some((byte, n) => bytes[n] !== byte) || view.getUint32(12) !== IHDR) {
     throw new Error('PNG: no PNG stream')
   }
   const [width, height] = [view.getUint32(16), view.getUint32(20)]
@@ -52,13 +89,19 @@ function parse(bytes) {
   }
   let palette
   const parts = []
-  for (let at = 8; at + 8 <= bytes.length; ) {
-    const [size, type] = [view.getUint32(at), view.getUint32(at + 4)]
-    const body = bytes.subarray(at + 8, at + 8 + size)
+  // What follows the pixels is not read, as by imagecodecs.
+  for (let at = 8; at + 12 <= bytes.length || parts.length === 0; ) {
+    const [size, type] = at + 12 <= bytes.length ? [view.getUint32(at), view.getUint32(at + 4)] : [Infinity]
+    if (parts.length && type !== IDAT) break
+    const end = at + 8 + size
+    if (end + 4 > bytes.length) throw new Error('PNG: the stream ends early')
+    const body = bytes.subarray(at + 8, end)
+    if (!(type & ANCILLARY) && crc32(bytes.subarray(at + 4, end)) !== view.getUint32(end)) {
+      throw new Error('PNG: a wrong checksum')
+    }
     if (type === PLTE) palette = body
     else if (type === IDAT) parts.push(body)
-    else if (type === IEND) break
-    at += 12 + size
+    at = end + 4
   }
   return { width, height, depth, colour, samples, interlaced, palette, parts }
 }
@@ -78,43 +121,36 @@ export async function decodePNG(bytes, expected) {
     })
     .filter(({ w, h }) => w > 0 && h > 0)
   const size = passes.reduce((n, { h, rowBytes }) => n + h * (1 + rowBytes), 0)
-  const raw = await inflate(png.parts, size, 'PNG')
-  if (raw.length < size) throw new RangeError(`PNG: ${raw.length} bytes of ${size}`)
-  const data = new (depth === 16 ? Uint16Array : Uint8Array)(width * height * samples)
-  let at = 0
-  for (const pass of passes) {
-    const { out, at: next } = unfilter(raw, at, pass.rowBytes, pass.h, Math.max(1, (samples * depth) >> 3))
-    spread(data, out, pass, png)
-    at = next
-  }
-  return { data: colour === 3 ? coloured(data, png) : data, width, height, samples: delivered }
+  if (colour === 3 && !png.palette) throw new Error('PNG: no palette')
+  const data = new (depth === 16 ? Uint16Array : Uint8Array)(expected)
+  const put = (row, pass, y) => spread(data, row, pass, y, png)
+  const rows = new Rows(passes, Math.max(1, (samples * depth) >> 3), put)
+  await inflatePieces(png.parts, size, (piece) => rows.take(piece), 'PNG')
+  if (!rows.isDone) throw new RangeError(`PNG: fewer than ${size} bytes`)
+  return { data, width, height, samples: delivered }
 }
 
-/** Put the samples of a pass where they belong. */
-function spread(data, bytes, { x0, y0, dx, dy, w, h, rowBytes }, { width, depth, colour, samples }) {
+/** Put the samples of a row of a pass where they belong. */
+function spread(data, row, { x0, y0, dx, dy, w }, y, { width, depth, colour, samples, palette }) {
+  const first = (y0 + y * dy) * width + x0
+  if (depth === 8 && dx === 1 && colour !== 3) {
+    data.set(row, first * samples)
+    return
+  }
   const mask = (1 << depth) - 1
   // Grey of few bits is scaled to 8, as libpng's png_set_expand does.
   const factor = colour === 0 && depth < 8 ? 255 / mask : 1
-  for (let y = 0; y < h; y++) {
-    const row = y * rowBytes
-    for (let x = 0; x < w; x++) {
-      const to = ((y0 + y * dy) * width + x0 + x * dx) * samples
-      for (let s = 0; s < samples; s++) {
-        const n = x * samples + s
-        if (depth === 16) data[to + s] = (bytes[row + 2 * n] << 8) | bytes[row + 2 * n + 1]
-        else if (depth === 8) data[to + s] = bytes[row + n]
-        else {
-          const bit = n * depth
-          data[to + s] = ((bytes[row + (bit >> 3)] >> (8 - depth - (bit & 7))) & mask) * factor
-        }
+  for (let x = 0, n = 0; x < w; x++) {
+    const to = (first + x * dx) * (colour === 3 ? 3 : samples)
+    for (let s = 0; s < samples; s++, n++) {
+      if (depth === 16) {
+        data[to + s] = (row[2 * n] << 8) | row[2 * n + 1]
+        continue
       }
+      const bit = n * depth
+      const value = (row[bit >> 3] >> (8 - depth - (bit & 7))) & mask
+      if (colour === 3) for (let c = 0; c < 3; c++) data[to + c] = palette[3 * value + c]
+      else data[to + s] = value * factor
     }
   }
-}
-
-function coloured(indices, { palette }) {
-  if (!palette) throw new Error('PNG: no palette')
-  const out = new Uint8Array(indices.length * 3)
-  indices.forEach((index, i) => out.set(palette.subarray(3 * index, 3 * index + 3), 3 * i))
-  return out
 }

@@ -78,7 +78,10 @@ export function packints(bytes, { bitspersample: width, runlen, bitorder }, meta
   if (!(width >= 1 && width <= 32)) throw new RangeError(`packed samples of ${width} bits`)
   const out = new (typedArray(meta.dataType))(product(meta.shape))
   const run = runlen || out.length
-  if (bytes.length < packedBytes(out.length, width, run)) {
+  const size = packedBytes(out.length, width, run)
+  // Python has all samples that bytes are there for, and more do not fit; less than a row of them is ignored.
+  const most = width === 16 || width === 32 ? size : runlen ? size + packedBytes(run, width, run) - 1 : size
+  if (bytes.length < size || bytes.length > most) {
     throw new RangeError(`packed samples: ${bytes.length} bytes for ${out.length} of ${width} bits`)
   }
   if (width === 16 || width === 32) {

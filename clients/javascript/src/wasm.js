@@ -5,6 +5,7 @@ import { contained, located, readModule } from '#platform'
 import { check, sizeOfJPEGXL, sizeOfLERC } from './headers.js'
 import { decodeJPEG2000 } from './jpeg2000/index.js'
 import { decodeJPEGXR } from './jpegxr.js'
+import { decodeBlob } from './lerc.js'
 import { once } from './once.js'
 import { decodePNG } from './png.js'
 
@@ -24,6 +25,12 @@ const ROWS = 512
 /** Bytes of a stream that are passed on together. */
 const PIECE = 2 ** 20
 
+/** Address of a file, relative to the page or worker. */
+function addressOf(given, name) {
+  const base = globalThis.location?.href
+  if (!given || !URL.canParse(given, base)) throw new TypeError(`wasm('${name}') returned ${given}, which is no URL`)
+  return new URL(given, base).href
+}
 
 /**
  * Decoders whose modules come from where `locate` says.
@@ -32,15 +39,16 @@ const PIECE = 2 ** 20
  * `{ data, width, height, samples }`.
  */
 export function imageDecoders(locate = (name) => FILES[name]()) {
+  const address = async (name) => addressOf(await locate(name), name)
   const openjpeg = async () => {
     const { default: factory } = await import('@cornerstonejs/codec-openjpeg/decodewasmjs')
-    const wasmBinary = await readModule(locate('openjpeg.wasm'))
+    const wasmBinary = await readModule(await address('openjpeg.wasm'))
     // It logs a line for each image.
     return contained(() => factory({ print: () => {}, printErr: () => {}, wasmBinary }))
   }
   const jxl = once(async () => {
     const module = await import('jxl-oxide-wasm')
-    await module.default({ module_or_path: await readModule(locate('jxl.wasm')) })
+    await module.default({ module_or_path: await readModule(await address('jxl.wasm')) })
     return module
   })
   const jxr = async () => {
@@ -49,16 +57,15 @@ export function imageDecoders(locate = (name) => FILES[name]()) {
   }
   const lerc = once(async () => {
     const module = await import('lerc')
-    const { href } = new URL(locate('lerc.wasm'), globalThis.location?.href)
     // The library remembers a failure for ever, and reads the file itself: it is asked where the file is there.
-    await located(href, (there) => module.load({ locateFile: () => there }))
+    await located(await address('lerc.wasm'), (there) => module.load({ locateFile: () => there }))
     return module
   })
   return {
     jpeg2000: inFreshAfterFailure('JPEG 2000', openjpeg, decodeJPEG2000),
     jpegXL: async (bytes, expected) => decodeJPEGXL(await jxl(), bytes, expected),
     jpegXR: inFreshAfterFailure('JPEG XR', jxr, decodeJPEGXR),
-    lerc: async (bytes, expected) => decodeLERC(await lerc(), bytes, expected),
+    lerc: async (bytes, expected) => decodeBlob(bytes, expected) ?? decodeLERC(await lerc(), bytes, expected),
   }
 }
 

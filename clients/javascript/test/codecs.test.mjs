@@ -79,8 +79,8 @@ test('every codec has a vector', () => {
 })
 
 test('a WebAssembly file that could not be read is read again, for all chunks that wait for it', async () => {
-  for (const codec of ['jpeg2k', 'jpegxl', 'lerc']) {
-    const vector = all.find((one) => one.codec === `imagecodecs_${codec}`)
+  for (const [codec, what] of [['jpeg2k', ''], ['jpegxl', ''], ['tiff', 'LERC with a mask']]) {
+    const vector = all.find((one) => one.codec === `imagecodecs_${codec}` && one.name.startsWith(what))
     const folder = new URL('../wasm/', import.meta.url)
     let isThere = false
     const registry = new Map()
@@ -94,6 +94,23 @@ test('a WebAssembly file that could not be read is read again, for all chunks th
     isThere = true
     assert.deepEqual(await outcomes(), ['fulfilled', 'fulfilled', 'fulfilled'], codec)
   }
+})
+
+test('an address that is none is refused by what returned it', async () => {
+  for (const [codec, what] of [['jpeg2k', ''], ['jpegxl', ''], ['tiff', 'LERC with a mask']]) {
+    const vector = all.find((one) => one.codec === `imagecodecs_${codec}` && one.name.startsWith(what))
+    for (const given of [undefined, null, '', 'folder/x.wasm']) {
+      const registry = new Map()
+      register(registry, { wasm: () => given })
+      const { fromConfig } = await registry.get(vector.codecs[0].name)()
+      const meta = { shape: vector.chunk_shape, codecs: vector.codecs, dataType: vector.data_type }
+      await assert.rejects(
+        async () => fromConfig(vector.codecs[0].configuration, meta).decode(vector.encoded),
+        { name: 'TypeError', message: /^wasm\('\w+\.wasm'\) returned .*, which is no URL$/ },
+      )
+    }
+  }
+  for (const wasm of ['https://example.com/wasm/', null]) assert.throws(() => register(new Map(), { wasm }), TypeError)
 })
 
 // Not a vector: in browsers, zarrita's Zstandard needs 'unsafe-eval'.

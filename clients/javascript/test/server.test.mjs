@@ -10,19 +10,25 @@ import { inCOrder, vectors } from './vectors.mjs'
 
 const all = await vectors()
 
-test('WebAssembly files may be on a server', async () => {
+test('WebAssembly files may be on a server, and are read again after it sent a page in their place', async () => {
+  let isThere = false
   const server = createServer(async (request, response) => {
-    response.end(await readFile(new URL(`../wasm${request.url}`, import.meta.url)))
+    if (isThere) response.end(await readFile(new URL(`../wasm${request.url}`, import.meta.url)))
+    else response.setHeader('content-type', 'text/html').end('<!doctype html><title>An application</title>')
   }).listen(0)
   try {
-    for (const codec of ['jpeg2k', 'jpegxl', 'lerc']) {
+    for (const [codec, what] of [['jpeg2k', ''], ['jpegxl', ''], ['tiff', 'LERC with a mask']]) {
       const registry = new Map()
-      register(registry, { wasm: (name) => `http://127.0.0.1:${server.address().port}/${name}` })
-      const vector = all.find((one) => one.codec === `imagecodecs_${codec}`)
+      register(registry, { wasm: async (name) => `http://127.0.0.1:${server.address().port}/${name}` })
+      const vector = all.find((one) => one.codec === `imagecodecs_${codec}` && one.name.startsWith(what))
       const [{ name, configuration }] = vector.codecs
       const { fromConfig } = await registry.get(name)()
       const meta = { shape: vector.chunk_shape, codecs: vector.codecs, dataType: vector.data_type }
-      assert.deepEqual(inCOrder(await fromConfig(configuration, meta).decode(vector.encoded)), vector.decoded, codec)
+      const decode = () => fromConfig(configuration, meta).decode(vector.encoded)
+      isThere = false
+      await assert.rejects(decode, /no WebAssembly module, but text\/html/, codec)
+      isThere = true
+      assert.deepEqual(inCOrder(await decode()), vector.decoded, codec)
     }
   } finally {
     server.close()

@@ -104,7 +104,8 @@ def test_sources_that_changed_raise_as_by_default(
     calls = Calls(monkeypatch)
     with chunkwise(), pytest.raises(type(by_default.value)):
         array[...]
-    assert calls.batches
+    # The second chunk, asked for alone, may raise first.
+    assert calls.batches or change == "gone"
 
 
 @pytest.mark.usefixtures("near")

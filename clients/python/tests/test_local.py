@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import resource
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,8 +54,95 @@ def test_threads_read_what_icechunk_checked(
     with chunkwise():
         assert np.array_equal(array[...], expected())
     assert len(os.listdir("/proc/self/fd")) == before
-    # Those that are stored or missing, and the first of the file before it is opened.
-    assert calls.single + sum(calls.batches) < COUNT / 2
+    # Those that are stored or missing, and the first of the file.
+    others = sum(number % 10 == 0 or number % 7 == 0 for number in range(COUNT))
+    fetched = calls.single + sum(calls.batches)
+    assert fetched < COUNT / 2
+    assert calls.bytes == COUNT - others - 1
+    # The file is unchanged, so that nothing is checked again.
+    with chunkwise():
+        assert np.array_equal(array[...], expected())
+    assert calls.bytes == COUNT - others - 1
+    # Another process asks for itself.
+    pipeline = array.async_array.codec_pipeline
+    assert pipeline._accepted._files
+    assert pickle.loads(pickle.dumps(pipeline))._accepted._files == {}
+
+
+def test_each_chunk_has_a_checksum_of_its_own(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    old = datetime.fromtimestamp(1.6e9, UTC)
+    array = open_array(publish(file, time_of(file), {71: old}))
+    with chunkwise():
+        assert np.array_equal(array[: 71 * LENGTH], expected()[: 71 * LENGTH])
+        for _ in range(2):
+            with pytest.raises(icechunk.IcechunkError, match="checksum"):
+                array[...]
+
+
+def test_a_file_that_is_rewritten_between_reads(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    array = open_array(publish(file, time_of(file)))
+    with chunkwise():
+        assert np.array_equal(array[...], expected())
+        rewrite(file)
+        with pytest.raises(icechunk.IcechunkError, match="checksum"):
+            array[...]
+        # Of the same size and time, as Icechunk sees it.
+        os.utime(file, (1.7e9, 1.7e9))
+        assert np.array_equal(array[...], expected(OTHERS))
+
+
+def test_a_file_that_was_changed_is_no_error_of_a_codec(tmp_path: Path) -> None:
+    """Threads decode what they read before Icechunk has refused it."""
+    file = written(tmp_path)
+    array = open_array(publish(file, time_of(file), compressors=zarr.codecs.ZstdCodec()))
+    os.utime(file)
+    with chunkwise(), pytest.raises(icechunk.IcechunkError, match="checksum"):
+        array[...]
+
+
+def test_few_files_may_be_open(tmp_path: Path) -> None:
+    """Icechunk opens files too; as many as there are would leave none for it."""
+    files = [written(tmp_path, str(number)) for number in range(300)]
+    array = open_array(publish(files[0], count=3000, sources=files))
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        with chunkwise(16):
+            assert np.asarray(array[...]).shape == (3000 * LENGTH,)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+@pytest.mark.parametrize("place", [(2**63, LENGTH), (0, 2**62), (0, 10**13), (COUNT * LENGTH, 1)])
+def test_places_that_no_file_has(place: tuple[int, int], tmp_path: Path) -> None:
+    file = written(tmp_path)
+    array = open_array(publish(file, places={71: place}))
+    with chunkwise(), pytest.raises(icechunk.IcechunkError, match="range"):
+        array[...]
+
+
+def test_an_address_that_is_no_path(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    session = publish(file, address=f"{file.as_uri()}%00")
+    with pytest.raises(icechunk.IcechunkError) as by_default:
+        zarr.open_array(session.store, mode="r")[...]
+    array = open_array(session)
+    with chunkwise(), pytest.raises(type(by_default.value)):
+        array[...]
+
+
+def test_places_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manifest of chunks that are not wanted may be missing, for example."""
+    array = open_array(publish(written(tmp_path)))
+
+    def listing(*_: Any) -> Any:
+        raise icechunk.IcechunkError("object not found")
+
+    monkeypatch.setattr(icechunk.IcechunkStore, "array_chunk_iterator", listing)
+    with chunkwise():
+        assert np.array_equal(array[...], expected())
 
 
 @pytest.mark.parametrize("change", ["rewritten", "shorter", "gone", "a folder"])
@@ -139,12 +228,12 @@ def changing(patch: pytest.MonkeyPatch, change: Callable[[], None]) -> list[int]
 def test_a_session_that_writes_is_left_to_icechunk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where the array is opened for reading: its chunks may change."""
     file = written(tmp_path)
-    session = publish(file)
-    fork = session.store
-    monkeypatch.setattr(type(fork), "read_only", False)
+    session = publish(file, writes=True)
     monkeypatch.setattr(os, "pread", None)
     array = open_array(session)
+    assert array.store.read_only
     with chunkwise():
         assert np.array_equal(array[...], expected())
 
@@ -187,9 +276,11 @@ def test_chunks_that_are_in_no_files_are_not_listed(monkeypatch: pytest.MonkeyPa
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    files = _local.LocalFiles()
-    files._open(str(pipe), [(0, 0, 3), (1, 3, 3)])
+    files = _local.LocalFiles([], _local.Accepted())
+    files._add(str(pipe), [(0, 0, 3), (1, 3, 3)])
     assert files.chunks == {}
+    files._states[str(pipe)] = ()
+    assert files.read(str(pipe), 0, 3) is None
 
 
 def test_a_file_that_the_store_does_not_read(
@@ -199,11 +290,11 @@ def test_a_file_that_the_store_does_not_read(
     file = written(tmp_path)
     (tmp_path / "other").write_bytes(OTHERS.tobytes())
     array = open_array(publish(file))
-    opened = _local.LocalFiles._open
+    add = _local.LocalFiles._add
     monkeypatch.setattr(
         _local.LocalFiles,
-        "_open",
-        lambda files, path, found: opened(files, str(tmp_path / "other"), found),
+        "_add",
+        lambda files, path, found: add(files, str(tmp_path / "other"), found),
     )
     with chunkwise():
         assert np.array_equal(array[...], expected())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import pickle
@@ -26,7 +27,7 @@ import zarr
 import zarr_chunkwise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from imagecodecs.zarr import Delta, Jpeg, Lzw
+from imagecodecs.zarr import Delta, Floatpred, Jpeg, Lzw
 from zarr.codecs import BytesCodec, ZstdCodec
 from zarr.codecs.numcodecs import Zlib
 from zarr.storage import LocalStore, MemoryStore, WrapperStore
@@ -210,6 +211,51 @@ def test_differences_are_added_up_as_by_default(dtype: str, axis: int, tmp_path:
     zarr.create_array(tmp_path, data=data, chunks=(16, 16), filters=Delta(axis=axis))
     default, ours = both(lambda: zarr.open_array(tmp_path, mode="r"))
     assert same_bits(np.asarray(ours[...]), np.asarray(default[...]))
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1])
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8"])
+def test_bytes_of_floats_are_gathered_as_by_default(
+    dtype: str, axis: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    # All bits, NaN and infinity among them.
+    size = 40 * 32 * np.dtype(dtype).itemsize
+    data = rng.integers(0, 256, size).astype("u1").view(dtype).reshape(40, 32)
+    zarr.create_array(
+        tmp_path,
+        shape=data.shape,
+        chunks=(16, 16),
+        dtype=dtype,
+        serializer=Floatpred(axis=axis),
+        compressors=ZstdCodec(),
+        filters=None,
+    )
+    zarr.open_array(tmp_path, mode="r+")[...] = data
+    default, ours = both(lambda: zarr.open_array(tmp_path, mode="r"))
+    expected = [np.asarray(default[part]) for part in (..., slice(3, 39, 2))]
+    if axis and dtype != ">f4":
+        monkeypatch.setattr(imagecodecs, "floatpred_decode", None)
+    for part, values in zip((..., slice(3, 39, 2)), expected, strict=True):
+        assert same_bits(np.asarray(ours[part]), values)
+
+
+@pytest.mark.parametrize("length", [0, 1, 16 * 16 * 4 - 4, 16 * 16 * 4 - 1, 16 * 16 * 4 + 4])
+def test_floats_of_another_length_raise_as_by_default(length: int, tmp_path: Path) -> None:
+    zarr.create_array(
+        tmp_path,
+        shape=(16, 16),
+        chunks=(16, 16),
+        dtype="<f4",
+        serializer=Floatpred(),
+        compressors=None,
+    )
+    (tmp_path / "c" / "0").mkdir(parents=True)
+    (tmp_path / "c" / "0" / "0").write_bytes(bytes(length))
+    default, ours = both(lambda: zarr.open_array(tmp_path, mode="r"))
+    expected = outcome(lambda: default[...])
+    assert isinstance(expected, tuple)
+    assert outcome(lambda: ours[...]) == expected
 
 
 @pytest.mark.parametrize("case", ["whole", "other shape", "half", "damaged", "no stream", "grey"])
@@ -406,6 +452,32 @@ def test_chunks_that_are_missing(concurrency: int | None, tmp_path: Path) -> Non
         expected = outcome(lambda: default[...])
     assert isinstance(expected, tuple)
     assert outcome(lambda: ours[...]) == expected
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_one_chunk_changes_threads_only_to_be_decoded(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store: dict[str, Any] = {}
+    compressors = ZstdCodec() if threads else None
+    zarr.create_array(store, data=np.arange(6), compressors=compressors)
+    _, ours = both(lambda: zarr.open_array(store, mode="r"))
+    calls: list[Any] = []
+    to_thread = asyncio.to_thread
+
+    async def spy(call: Any, *arguments: Any) -> Any:
+        calls.append(call)
+        return await to_thread(call, *arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", spy)
+    assert np.array_equal(ours[::2], [0, 2, 4])
+    assert (
+        sum(getattr(call, "func", None) == zarr_pipeline(ours)._place for call in calls) == threads
+    )
+
+
+def zarr_pipeline(array: Any) -> Any:
+    return array.async_array.codec_pipeline
 
 
 @pytest.mark.parametrize("fill_value", [None, 7])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -26,8 +26,41 @@ def chunkwise(concurrency: int | None = 128) -> Iterator[None]:
         yield
 
 
-def publish(source: Path, checksum: datetime | None = None) -> icechunk.Session:
-    """Write an array of chunks of a file; each tenth is stored, each seventh is missing."""
+def publish(
+    source: Path,
+    checksum: datetime | None = None,
+    checksums: Mapping[int, datetime] | None = None,
+    *,
+    places: Mapping[int, tuple[int, int]] | None = None,
+    address: str | None = None,
+    count: int = COUNT,
+    sources: Sequence[Path] = (),
+    compressors: Any = None,
+    writes: bool = False,
+) -> icechunk.Session:
+    """Write an array of chunks of a file; each tenth is stored, each seventh is missing.
+
+    Parameters
+    ----------
+    source
+        File.
+    checksum
+        Time of the last change that all chunks have but those of `checksums`.
+    checksums
+        Of single chunks.
+    places
+        Offset and length of single chunks.
+    address
+        Of the file, if it is not its own.
+    count
+        Chunks.
+    sources
+        Files of which each has the same number of successive chunks, in place of `source`.
+    compressors
+        Of the array.
+    writes
+        Whether the session may write.
+    """
     config = icechunk.RepositoryConfig.default()
     config.inline_chunk_threshold_bytes = 10
     prefix = f"file://{source.parent}/"
@@ -40,26 +73,28 @@ def publish(source: Path, checksum: datetime | None = None) -> icechunk.Session:
     session = repository.writable_session("main")
     array = zarr.create_array(
         session.store,
-        shape=VALUES.shape,
+        shape=(count * LENGTH,),
         chunks=(LENGTH,),
         dtype="u1",
         fill_value=255,
-        compressors=None,
+        compressors=compressors,
     )
-    for number in range(COUNT):
-        if number % 10 == 0:
+    for number in range(count):
+        if number % 10 == 0 and not sources:
             start = number * LENGTH
             array[start : start + LENGTH] = VALUES[start : start + LENGTH]
-        elif number % 7:
+        elif number % 7 or sources:
+            file = sources[number * len(sources) // count] if sources else source
+            offset, length = (places or {}).get(number, (number % COUNT * LENGTH, LENGTH))
             session.store.set_virtual_ref(
                 f"c/{number}",
-                source.as_uri(),
-                offset=number * LENGTH,
-                length=LENGTH,
-                checksum=checksum,
+                address or file.as_uri(),
+                offset=offset,
+                length=length,
+                checksum=(checksums or {}).get(number, checksum),
             )
     session.commit("array")
-    return repository.readonly_session("main")
+    return repository.writable_session("main") if writes else repository.readonly_session("main")
 
 
 def expected(values: Any = VALUES) -> Any:
@@ -84,6 +119,8 @@ class Calls:
     def __init__(self, patch: pytest.MonkeyPatch, latency: float = 0) -> None:
         self.batches: list[int] = []
         self.single = 0
+        #: Chunks of which a byte was asked for, and no more.
+        self.bytes = 0
         self.at_once = self.most_at_once = 0
         self.latency = latency
         for name in ("get", "get_partial_values"):
@@ -93,7 +130,8 @@ class Calls:
     def counted(self, original: Any, name: str) -> Any:
         async def call(store: Any, *arguments: Any, **options: Any) -> Any:
             if name == "get_partial_values":
-                keys = len(arguments[1])
+                keys = sum(part is None for _, part in arguments[1])
+                self.bytes += len(arguments[1]) - keys
                 self.batches.append(keys)
             else:
                 keys = int(arguments[0].startswith("c/"))

@@ -5,6 +5,7 @@
 
 import Map from 'ol/Map.js'
 import View from 'ol/View.js'
+import { intersects } from 'ol/extent.js'
 import Graticule from 'ol/layer/Graticule.js'
 import WebGLTileLayer from 'ol/layer/WebGLTile.js'
 import { transformExtent } from 'ol/proj.js'
@@ -51,6 +52,10 @@ const map = new Map({
   view: new View({ projection: 'EPSG:3857' }),
 })
 let shown
+/** Of the layer that was chosen last: others that come later are not shown. */
+let chosen
+/** Where the pointer is. */
+let pointer
 
 /** Colours of a single band, transparent where there is no data. */
 function ramp([low, high]) {
@@ -71,7 +76,7 @@ function draw() {
   const select = { time: Number(element('time').value) }
   const source = pyramidSource(pyramid, bands.length, (level, rows, columns) =>
     call('pixels', pyramid.key, level, rows, columns, { bands, select }))
-  source.on('tileloaderror', () => { element('value').textContent = 'A tile could not be read.' })
+  source.on('tileloaderror', () => report(new Error('A tile could not be read.')))
   const range = layer.range ?? [0, 255]
   // Samples of bytes are from 0 to 1 in a style.
   const inStyle = pyramid.isByte ? range.map((value) => value / 255) : range
@@ -86,7 +91,9 @@ function draw() {
 
 async function show(number) {
   const layer = layers[number]
+  chosen = layer
   const pyramid = await call('pyramid', layer)
+  if (chosen !== layer) return
   const first = !shown
   element('layer').value = number
   shown = { layer, pyramid, old: shown?.old }
@@ -97,8 +104,8 @@ async function show(number) {
   element('time').value = 0
   element('time').parentElement.hidden = pyramid.times.length < 2
   draw()
-  if (first) {
-    const extent = transformExtent(pyramid.extent, shown.old.getSource().getProjection(), 'EPSG:3857', 16)
+  const extent = transformExtent(pyramid.extent, shown.old.getSource().getProjection(), 'EPSG:3857', 16)
+  if (first || !intersects(extent, map.getView().calculateExtent())) {
     map.getView().fit(extent, { padding: [20, 20, 20, 20] })
   }
 }
@@ -109,21 +116,34 @@ function valuesAt(pixel) {
   return found && found.at(-1) ? Array.from(found).slice(0, -1) : undefined
 }
 
-map.on('pointermove', ({ pixel }) => {
+function tell() {
+  if (!pointer) return
   const digits = { maximumFractionDigits: 4 }
-  const values = valuesAt(pixel)?.map((value) => value.toLocaleString('en', digits))
+  const values = valuesAt(pointer)?.map((value) => value.toLocaleString('en', digits))
   element('value').textContent = values ? `${values.join(', ')} ${shown.layer.unit ?? ''}` : '–'
+}
+
+map.on('pointermove', ({ pixel }) => {
+  pointer = pixel
+  tell()
 })
+// Another time, layer or zoom has other values there.
+map.on('rendercomplete', tell)
+
+function report(error) {
+  pointer = undefined
+  element('value').textContent = error.message
+}
 
 try {
   await call('open', archive)
   options(element('layer'), layers.map(({ title }) => title))
-  element('layer').onchange = ({ target }) => show(Number(target.value))
+  element('layer').onchange = ({ target }) => show(Number(target.value)).catch(report)
   element('bands').onchange = draw
   element('time').oninput = draw
   await show(0)
 } catch (error) {
-  element('value').textContent = error.message
+  report(error)
 }
 // For the test.
 globalThis.viewer = { map, valuesAt, show, draw, statistics: () => call('statistics') }

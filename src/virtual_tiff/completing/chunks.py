@@ -16,6 +16,7 @@ from zarr.storage import MemoryStore
 from virtual_tiff.completing.bounded import check_decoded, decoded_bytes
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.json_type import JSON
+from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.metadata import array_document, chunk_key, to_bytes
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec
 
@@ -91,6 +92,17 @@ def encode_chunks(plan: ArrayPlan, values: NDArray[Any]) -> dict[ChunkIndex, byt
     array, items = _open({"zarr.json": to_bytes(array_document(plan))})
     array[...] = values
     return {index: items[chunk_key(index)].to_bytes() for index in np.ndindex(*plan.grid_shape)}
+
+
+def inside_image(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
+    """Return the rows and columns of a chunk that are inside the image."""
+    inside = {
+        name: min(chunk, shape - i * chunk)
+        for name, i, chunk, shape in zip(
+            map(axis_of, plan.dimension_names), index, plan.chunk_shape, plan.shape, strict=True
+        )
+    }
+    return inside["y"], inside["x"]
 
 
 def configured(codec: Codec, extra: Mapping[str, JSON]) -> Codec:

@@ -8,12 +8,14 @@ import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import imagecodecs
 import numpy as np
 
 from virtual_tiff.completing.bounded import MAX_OVERHEAD, first_bytes
+from virtual_tiff.completing.chunks import inside_image
 from virtual_tiff.completing.fetching import fetch_all, present
 from virtual_tiff.completing.streams import check_kind, check_streams
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
@@ -38,7 +40,8 @@ def _inflate(data: bytes, out: int | None = None) -> bytes:
 
 def _decompress(name: str) -> Callable[..., bytes]:
     """Return a decoder of up to `out` bytes, or of a complete stream."""
-    whole: Callable[[bytes], Any] = lzma.decompress
+    # The format of TIFFs: surplus bytes may look like the beginning of another stream.
+    whole: Callable[[bytes], Any] = partial(lzma.decompress, format=lzma.FORMAT_XZ)
     if name == "zstd":
         whole = imagecodecs.zstd_decode
 
@@ -138,7 +141,9 @@ async def _check_sizes(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     if not found:
         return plan
     whole = segment_bytes(plan)
-    if all(len(data) > whole for data in found.values()) and (codecs := _cutting(plan)):
+    # Twice the bytes would be unpacked to twice the samples.
+    is_surplus = all(whole < len(data) < 2 * whole for data in found.values())
+    if is_surplus and (codecs := _cutting(plan)):
         return replace(plan, codecs=codecs)
     lengths = plan.lengths.copy()
     inline = dict(plan.inline)
@@ -190,17 +195,6 @@ def _differing(plan: ArrayPlan, segments: _Segments) -> dict[ChunkIndex, bytes]:
             raise _cut_short(plan, index, short)
         found[index] = decoded
     return found
-
-
-def inside_image(plan: ArrayPlan, index: ChunkIndex) -> tuple[int, int]:
-    """Return the rows and columns of a chunk that are inside the image."""
-    inside = {
-        name: min(chunk, shape - i * chunk)
-        for name, i, chunk, shape in zip(
-            map(axis_of, plan.dimension_names), index, plan.chunk_shape, plan.shape, strict=True
-        )
-    }
-    return inside["y"], inside["x"]
 
 
 def _cut_short(plan: ArrayPlan, index: ChunkIndex, error: InvalidTIFFError) -> InvalidTIFFError:

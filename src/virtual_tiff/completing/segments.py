@@ -23,11 +23,10 @@ from virtual_tiff.completing.bounded import (
     decompressed,
     first_bytes,
 )
-from virtual_tiff.completing.chunks import decode, encode
+from virtual_tiff.completing.chunks import decode, encode, inside_image
 from virtual_tiff.completing.fetching import CONCURRENCY, fetch, present
 from virtual_tiff.completing.inspecting import (
     has_sizes,
-    inside_image,
     inspect,
     resized,
     segment_bytes,

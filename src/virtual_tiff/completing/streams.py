@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from virtual_tiff.completing.bounded import decoded_bytes
 from virtual_tiff.completing.chunks import configured, decode_chunks
+from virtual_tiff.completing.fax import check_fax, is_fax
 from virtual_tiff.completing.fetching import fetch, fetch_all, present
 from virtual_tiff.errors import ErrorKind, UnsupportedTIFFError
 from virtual_tiff.planning.axes import axis_of
@@ -75,6 +76,8 @@ async def check_streams(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     def check() -> None:
         with source.budget.working():
             decode_chunks(plan, streams)
+            if is_fax(plan):
+                check_fax(plan, streams)
 
     await asyncio.to_thread(check)
     return plan

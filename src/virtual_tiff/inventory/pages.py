@@ -14,8 +14,9 @@ from virtual_tiff.planning.plan import ArrayPlan, GroupPlan
 from virtual_tiff.storage.budget import Budget
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
 from virtual_tiff.tiff.ome_companion import as_own
+from virtual_tiff.tiff.ome_own_part import with_own_uuid
 from virtual_tiff.tiff.ome_places import places_of_planes
-from virtual_tiff.tiff.ome_xml import check_ome_xml, name_in_document, ome_xml_of, parse_ome_xml
+from virtual_tiff.tiff.ome_xml import check_ome_xml, ome_xml_of, parse_ome_xml
 from virtual_tiff.tiff.relations import left_out
 from virtual_tiff.tiff.series import Channel, IFDPath, Series, Spacing
 
@@ -181,8 +182,8 @@ def places_in_set(
         check_ome_xml(companion.decode(errors="replace"), budget)
         text = as_own(companion, text)
     check_ome_xml(text, budget)
-    name = name_in_document(text, name)
-    images = parse_ome_xml(text, name)
+    text = with_own_uuid(text, name)
+    images = parse_ome_xml(text)
     if companion is None and not any(image.elsewhere for image in images):
         return {}
     return {
@@ -193,5 +194,5 @@ def places_in_set(
             bits=images[place.image].bits,
             place=place.steps,
         )
-        for index, place in places_of_planes(text, name, len(header.ifds)).items()
+        for index, place in places_of_planes(text, len(header.ifds)).items()
     }

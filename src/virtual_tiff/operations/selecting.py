@@ -18,7 +18,7 @@ from virtual_tiff.errors import InvalidOptionError
 from virtual_tiff.publishing.nodes import key_prefix
 from virtual_tiff.publishing.removal.part import Selection
 from virtual_tiff.publishing.sources_table import Sources
-from virtual_tiff.storage.addresses import source_url
+from virtual_tiff.storage.addresses import file_url_readings, is_local, source_url
 
 _CONDITION = re.compile(r"\s*([^<>=!\s]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*")
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -73,12 +73,14 @@ def selection(
         time = before.isoformat() if isinstance(before, datetime) else before
         _as_time(time)
         conditions.append(("*time", "<", time))
-    named = [url if "*" in url else source_url(url) for url in urls]
+    files = [_readings(url) for url in urls if "*" not in url]
+    patterns = [url for url in urls if "*" in url]
     # A pattern may be the end of an address, or a local path.
-    named += [source_url(url) for url in urls if "*" in url and "://" not in url]
+    patterns += [source_url(url) for url in patterns if "://" not in url]
 
     def choose(sources: Sources) -> NDArray[np.bool_]:
-        chosen = _at(sources["url"].tolist(), named) if named else np.ones(len(sources), bool)
+        everything = np.ones(len(sources), bool)
+        chosen = _at(sources["url"].tolist(), files, patterns) if urls else everything
         chosen &= within(sources, group or "")
         for name, sign, value in conditions:
             chosen &= _holds(sources, name, sign, value)
@@ -120,18 +122,26 @@ def _as_time(text: str) -> np.datetime64:
     return time - np.timedelta64(-minutes if match[2][0] == "-" else minutes, "m")
 
 
-def _at(urls: Sequence[str], named: Sequence[str]) -> NDArray[np.bool_]:
+def _readings(url: str) -> tuple[str, ...]:
+    """Return the addresses that a name may mean; the file may be gone, so the table decides."""
+    return file_url_readings(url) if is_local(url.lower()) else (source_url(url),)
+
+
+def _at(
+    urls: Sequence[str], files: Sequence[tuple[str, ...]], patterns: Sequence[str]
+) -> NDArray[np.bool_]:
     """Which files are named, or match a pattern."""
-    plain = {url for url in named if "*" not in url}
-    if missing := sorted(plain - set(urls)):
+    known = set(urls)
+    plain = {next((url for url in readings if url in known), readings[0]) for readings in files}
+    if missing := sorted(plain - known):
         raise InvalidOptionError(
             "the repository has no image of this file.",
             url=missing[0],
             remedy="Name it as it was published; describe and verify list the files.",
         )
-    patterns = [re.compile(translate(url)) for url in named if "*" in url]
+    compiled = [re.compile(translate(pattern)) for pattern in patterns]
     return np.array(
-        [url in plain or any(pattern.match(url) for pattern in patterns) for url in urls], bool
+        [url in plain or any(pattern.match(url) for pattern in compiled) for url in urls], bool
     )
 
 

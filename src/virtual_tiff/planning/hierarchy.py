@@ -83,9 +83,7 @@ def plan_header(
         try:
             plan_one(one)
         except InvalidTIFFError as error:
-            if error.kind in BUDGET_KINDS:
-                raise
-            note = f"overview {array_name(one.directory.index)} cannot be read: {error.message}"
+            note = damaged_overview(one.directory.index, error)
             notes.setdefault(id(one.full), []).append(note)
             return False
         return True
@@ -97,6 +95,16 @@ def plan_header(
     if chosen is None:
         related = tuple([one for one in related if is_readable(one)])
     return arrange([plan_one(one) for one in related if chosen in (None, one.directory)], options)
+
+
+def damaged_overview(path: IFDPath, error: InvalidTIFFError) -> str:
+    """Return the note on a damaged overview of an image, which is left out.
+
+    Raises the error if it says that a file is malicious.
+    """
+    if error.kind in BUDGET_KINDS:
+        raise error
+    return f"overview {array_name(path)} cannot be read: {error.message}"
 
 
 def check_undamaged(header: Header, layout: IFDLayout) -> None:

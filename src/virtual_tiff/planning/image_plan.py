@@ -273,14 +273,15 @@ def _partial_segments(
     if not grid.partial_rows or (directory.compression in CCITT and not is_fax_2d(directory)):
         return
     down = grid.offsets.shape[1]
-    for i, length in enumerate(grid.lengths[:, -1, 0].tolist()):
-        if length:
+    for i, column in np.argwhere(grid.lengths[:, -1]).tolist():
+        length = int(grid.lengths[i, -1, column])
+        if length != grid.whole_bytes:
             number, plane = divmod(i, planes)
             yield (
                 number,
                 PartialSegment(
-                    index=axes.arrange(plane, down - 1, 0),
-                    offset=int(grid.offsets[i, -1, 0]),
+                    index=axes.arrange(plane, down - 1, column),
+                    offset=int(grid.offsets[i, -1, column]),
                     length=length,
                     shape=axes.arrange(axes.chunk_planes, grid.partial_rows, grid.columns),
                 ),

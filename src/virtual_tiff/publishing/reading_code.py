@@ -9,7 +9,7 @@ from typing import Any
 
 from virtual_tiff.publishing.containers import credential
 from virtual_tiff.publishing.repository import cloud_storage
-from virtual_tiff.storage.addresses import split_url
+from virtual_tiff.storage.addresses import file_url_path, split_url
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?=T|$)")
 #: Dates between which 64-bit nanoseconds since 1970 express all times, which xarray decodes to.
@@ -75,9 +75,9 @@ def _times(first: str, last: str) -> str:
 
 
 def _storage(location: str) -> str:
-    scheme, separator, rest = location.partition("://")
+    scheme, separator, _ = location.partition("://")
     if not separator or scheme == "file":
-        path = os.path.abspath(rest if separator else location)
+        path = os.path.abspath(file_url_path(location) if separator else location)
         return f"icechunk.local_filesystem_storage({path!r})"
     _, netloc, prefix = split_url(location.rstrip("/"))
     name, arguments = cloud_storage(scheme, netloc, prefix)

@@ -28,6 +28,7 @@ from virtual_tiff.publishing.containers import (
 from virtual_tiff.storage.addresses import (
     WEB_SCHEMES,
     check_no_secret,
+    file_url_path,
     split_account,
     split_url,
 )
@@ -341,10 +342,10 @@ def local_folder(location: Location) -> Path | None:
         found = re.search(r"^type: local filesystem\npath: (.+)$", str(location), re.MULTILINE)
         return None if found is None else Path(found[1])
     text = os.fspath(location)
-    scheme, separator, rest = text.partition("://")
+    scheme, separator, _ = text.partition("://")
     if text in _IN_MEMORY or (separator and scheme != "file"):
         return None
-    return Path(rest if separator else text)
+    return Path(file_url_path(text) if separator else text)
 
 
 def text_of(location: Location) -> str:

@@ -3,7 +3,9 @@
 Users name a file by a path or a URL, and `source_url` makes an address of it, once. An `http` or
 `https` address is a URL (RFC 3986), so `%20` is a space. In `file`, `s3`, `gs` and `az` addresses
 the part after the bucket is the key itself, as in the tools of those stores, so `%20` is three
-characters and `?` is part of the name. Icechunk wants URLs throughout, and for Azure the container
+characters and `?` is part of the name. A `file` URL of a user is read both ways: by RFC 8089,
+where `%20` is a space, as `Path.as_uri` writes it, and as an address, as `f"file://{path}"` is;
+what exists decides. Icechunk wants URLs throughout, and for Azure the container
 alone: it takes what stands behind the `@` of an `abfs` URL, which is the account, for the
 container.
 """
@@ -40,12 +42,12 @@ def source_url(
     """Return the address of a source that a user named; keep a `/` at its end.
 
     Never call it with an address: those of local files hold names verbatim, but the escapes of a
-    `file` URL are undone, so that `a%20b.tif` would become `a b.tif`.
+    `file` URL are undone, so that `a%20b.tif` would become `a b.tif` where there is such a file.
 
     Parameters
     ----------
     source
-        Local path, or address with a scheme. Escapes in `file` URLs are decoded (RFC 8089).
+        Local path, or address with a scheme. See `file_url_path` for the escapes of `file` URLs.
     base
         Folder that a relative path starts from; the working directory if it is empty.
     query
@@ -71,14 +73,7 @@ def source_url(
         return _local_url(os.path.join(base, os.path.expanduser(text)))
     scheme = scheme.lower()
     if scheme == "file":
-        host, _, path = rest.partition("/")
-        if host not in ("", "localhost"):
-            raise InvalidOptionError(
-                f"a file URL has no host, but this one has {host!r}.",
-                url=text,
-                remedy=f"Write file:///{rest} for the root of this machine, or a plain path.",
-            )
-        return _local_url("/" + unquote(path))
+        return _local_url(file_url_path(text))
     if scheme in WEB_SCHEMES and "?" in rest:
         if query:
             return f"{scheme}://{rest}"
@@ -90,6 +85,61 @@ def source_url(
     url = f"{_ALIASES.get(scheme, scheme)}://{rest}"
     check_no_secret(url)
     return url
+
+
+def file_url_path(url: str) -> str:
+    """Return the local path that a user means by a `file` URL.
+
+    Without its escapes (RFC 8089), unless there is no such file or folder, but one whose name is
+    the text as it is.
+
+    Raises
+    ------
+    InvalidOptionError
+        The URL names a host.
+    """
+    decoded, verbatim = _file_url_paths(url)
+    if decoded != verbatim and not _exists(decoded) and _exists(verbatim):
+        return verbatim
+    return decoded
+
+
+def file_url_readings(url: str) -> tuple[str, ...]:
+    """Return the addresses that a `file` URL may mean, the one of RFC 8089 first."""
+    return tuple(dict.fromkeys(_local_url(path) for path in _file_url_paths(url)))
+
+
+def parsed_url(url: str) -> str:
+    """Return the address of a file that a parser is given.
+
+    That is an address; but a `file` URL with escapes or with `localhost`, which is the address of
+    no file, is read as `source_url` reads it.
+    """
+    if url.partition("://")[0].lower() != "file" or (is_local(url) and _exists(local_path(url))):
+        return url
+    return source_url(url)
+
+
+def _file_url_paths(url: str) -> tuple[str, str]:
+    """Return the path of a `file` URL without its escapes, and with them."""
+    rest = url.partition("://")[2]
+    host, _, path = rest.partition("/")
+    if host not in ("", "localhost"):
+        raise InvalidOptionError(
+            f"a file URL has no host, but this one has {host!r}.",
+            url=url,
+            remedy=f"Write file:///{rest} for the root of this machine, or a plain path.",
+        )
+    return "/" + unquote(path), "/" + path
+
+
+def _exists(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a file or folder, or the folder in which a pattern begins."""
+    text = os.fspath(path)
+    if os.path.lexists(text):
+        return True
+    plain, wildcard, _ = text.partition("*")
+    return bool(wildcard) and os.path.lexists(os.path.dirname(plain))
 
 
 def check_no_secret(url: str) -> None:

@@ -42,15 +42,13 @@ class PlanePlace:
 _MOST_NAMED = 10
 
 
-def places_of_planes(text: str, file_name: str, directories: int) -> dict[int, PlanePlace]:
+def places_of_planes(text: str, directories: int) -> dict[int, PlanePlace]:
     """Find where the planes of a file belong.
 
     Parameters
     ----------
     text
-        The OME-XML, which `check_ome_xml` let pass.
-    file_name
-        Name of the file, without folders.
+        The OME-XML with the UUID of the file (`with_own_uuid`).
     directories
         Number of directories of the file.
 
@@ -72,7 +70,7 @@ def places_of_planes(text: str, file_name: str, directories: int) -> dict[int, P
         found: dict[int, PlanePlace] = {}
         for number, image in enumerate(children(root, "Image")):
             for pixels in children(image, "Pixels"):
-                for index, steps in _planes(pixels, own, file_name, directories):
+                for index, steps in _planes(pixels, own, directories):
                     found.setdefault(index, PlanePlace(image=number, steps=steps))
     except (ElementTree.ParseError, DefusedXmlException, KeyError, ValueError) as error:
         raise invalid_ome_xml(f"cannot be used ({str(error)[:80]})") from error
@@ -85,25 +83,34 @@ def places_of_planes(text: str, file_name: str, directories: int) -> dict[int, P
     return found
 
 
+def step_of_channels(pixels: Element) -> int:
+    """Return by how much FirstC grows from one channel to the next: 1, or the samples of each.
+
+    Where samples are counted, the last of several channels has a number beyond the channels.
+    """
+    samples = _samples(pixels)
+    firsts = [int(data.get("FirstC", "0")) for data in children(pixels, "TiffData")]
+    channels = max(1, int(pixels.attrib["SizeC"]) // samples)
+    return samples if max(firsts, default=0) >= channels else 1
+
+
 def _planes(
-    pixels: Element, own: str | None, file_name: str, directories: int
+    pixels: Element, own: str | None, directories: int
 ) -> Iterator[tuple[int, dict[str, int]]]:
-    """Yield the directories of planes of this file, and their indices."""
-    samples = max(
-        [int(each.get("SamplesPerPixel", "1")) for each in children(pixels, "Channel")] or [1]
-    )
+    """Yield the directories of planes of this file, and their indices along `t`, `c` and `z`."""
     sizes = {axis: int(pixels.attrib[f"Size{axis}"]) for axis in "CZT"}
-    sizes["C"] = max(1, sizes["C"] // samples)
+    sizes["C"] = max(1, sizes["C"] // _samples(pixels))
+    channel_step = step_of_channels(pixels)
     order = [axis for axis in pixels.get("DimensionOrder", _ORDER) if axis in "CZT"]
     if sorted(order) != ["C", "T", "Z"] or min(sizes.values()) < 1:
         raise ValueError("an order or sizes of dimensions that are none")
     planes = 0
     for element in children(pixels, "TiffData"):
         uuid = next(children(element, "UUID"), None)
-        if uuid is not None and not _is_own(uuid, own, file_name):
+        if uuid is not None and (own is None or uuid.text != own):
             continue
         first = {axis: int(element.get(f"First{axis}", "0")) for axis in order}
-        first["C"] //= samples
+        first["C"] //= channel_step
         start = int(element.get("IFD", "0"))
         whole = "IFD" not in element.attrib and "PlaneCount" not in element.attrib
         count = int(element.get("PlaneCount", directories if whole else 1))
@@ -124,8 +131,6 @@ def _planes(
             yield start + i, indices
 
 
-def _is_own(uuid: Element, own: str | None, file_name: str) -> bool:
-    """Return whether a plane is in this file; its name is compared where the UUID is not known."""
-    if own is not None:
-        return uuid.text == own
-    return uuid.get("FileName", "").lower() == file_name.lower()
+def _samples(pixels: Element) -> int:
+    channels = children(pixels, "Channel")
+    return max([int(each.get("SamplesPerPixel", "1")) for each in channels] or [1])

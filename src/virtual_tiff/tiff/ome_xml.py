@@ -66,26 +66,6 @@ def ome_xml_of(header: Header) -> str | None:
     return text if isinstance(text, str) and is_ome_xml(text) else None
 
 
-def name_in_document(text: str, file_name: str) -> str:
-    """Return the name by which a document knows the file that it is in.
-
-    A file that was renamed is known by the UUID of the document. Without one it is the file that
-    the document names, if that is one alone.
-    """
-    try:
-        root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
-    except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
-        raise invalid_ome_xml(f"cannot be parsed ({str(error)[:80]})") from error
-    named = {
-        uuid.get("FileName", file_name)
-        for image in children(root, "Image")
-        for pixels in children(image, "Pixels")
-        for data in children(pixels, "TiffData")
-        for uuid in children(data, "UUID")
-    }
-    return named.pop() if "UUID" not in root.attrib and len(named) == 1 else file_name
-
-
 def check_ome_xml(text: str, budget: Budget) -> None:
     """Refuse a document that would take more memory than the budget has left; call it first.
 
@@ -105,8 +85,8 @@ def check_ome_xml(text: str, budget: Budget) -> None:
         )
 
 
-def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
-    """Read the images of a document; planes of other files than `file_name` are told apart."""
+def parse_ome_xml(text: str) -> tuple[OMEImage, ...]:
+    """Read the images of a document; planes of files with another UUID are told apart."""
     try:
         root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
@@ -116,9 +96,7 @@ def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
         own = root.attrib.get("UUID")
         wells = _or_none(lambda: _wells(root)) or {}
         return tuple(
-            replace(
-                _image(image, pixels, annotated, own, file_name), well=wells.get(image.get("ID"))
-            )
+            replace(_image(image, pixels, annotated, own), well=wells.get(image.get("ID")))
             for image in children(root, "Image")
             for pixels in children(image, "Pixels")
         )
@@ -126,9 +104,7 @@ def parse_ome_xml(text: str, file_name: str) -> tuple[OMEImage, ...]:
         raise invalid_ome_xml(f"has an invalid value ({str(error)[:80]})") from error
 
 
-def _image(
-    image: Element, pixels: Element, annotated: int, own: str | None, file_name: str
-) -> OMEImage:
+def _image(image: Element, pixels: Element, annotated: int, own: str | None) -> OMEImage:
     data = list(children(pixels, "TiffData"))
     counts = [int(d.get("PlaneCount", d.get("NumPlanes", "1"))) for d in data]
     firsts = [int(d.get("IFD", "0")) for d in data]
@@ -151,7 +127,7 @@ def _image(
         name=image.get("Name", ""),
         sizes={axis.lower(): int(pixels.attrib[f"Size{axis}"]) for axis in "XYZCT"},
         planes=max([*counts, annotated, 1]),
-        elsewhere=tuple(dict.fromkeys(_elsewhere(data, own, file_name))),
+        elsewhere=tuple(dict.fromkeys(_elsewhere(data, own))),
         spacing=spacing,
         channels=tuple(_channels(pixels)),
         bits=_or_none(lambda: int(pixels.attrib["SignificantBits"])),
@@ -233,19 +209,15 @@ def _quantity(
     return (value, unit) if unit is not None and 0 < value < math.inf else (0, None)
 
 
-def _elsewhere(data: list[Element], own: str | None, file_name: str) -> Iterator[str]:
-    """Yield the other files that contain planes.
+def _elsewhere(data: list[Element], own: str | None) -> Iterator[str]:
+    """Yield the other files that contain planes: those of another UUID than the document has.
 
-    As in tifffile, another UUID means another file; the name is compared only if the document has
-    no UUID. Planes of other files would be read as missing.
+    Planes of other files would be read as missing.
     """
     for element in data:
         for uuid in children(element, "UUID"):
-            name = uuid.get("FileName", "")
-            if own is None and name.lower() == file_name.lower():
-                own = uuid.text
             if own is None or uuid.text != own:
-                yield name or str(uuid.text)
+                yield uuid.get("FileName") or str(uuid.text)
 
 
 def _channels(pixels: Element) -> Iterator[Channel]:

@@ -41,10 +41,10 @@ def unit_name(text: object, units: Mapping[str, str]) -> str | None:
     escaped = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda code: chr(int(code[1], 16)), str(text))
     name = unicodedata.normalize("NFKC", escaped.strip())
     name = name.replace("\N{GREEK SMALL LETTER MU}", "µ")
-    singular = name.removesuffix("s") if len(name) > 2 else name
-    for spelling in (name, singular, singular.replace("metre", "meter")):
-        for known in (spelling, spelling.lower()):
-            unit = _SPELLINGS.get(known, known)
+    for cased in (name, name.lower()):
+        singular = cased.removesuffix("s") if len(cased) > 2 else cased
+        for spelling in (cased, singular, singular.replace("metre", "meter")):
+            unit = _SPELLINGS.get(spelling, spelling)
             if unit in units or unit in units.values():
                 return units.get(unit, unit)
     return None

@@ -1,9 +1,9 @@
 // Colour conversion of libjpeg (jdcolor.c), in its fixed-point arithmetic.
 
 /** Convert YCbCr to RGB in place; further samples stay. */
-export function toRGB(out, samples, most) {
+export function toRGB(out, samples, most, from, to) {
   const center = (most + 1) >> 1
-  for (let i = 0; i < out.length; i += samples) {
+  for (let i = from; i < to; i += samples) {
     const y = out[i]
     const cb = out[i + 1] - center
     const cr = out[i + 2] - center

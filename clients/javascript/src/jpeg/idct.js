@@ -3,7 +3,7 @@
 const work = new Int32Array(64)
 
 /** Transform a block of coefficients `z` from index `k` on, dequantised by `q`, into a plane. */
-function idct(z, k, q, out, at, stride, precision) {
+export function transform(z, k, q, out, at, stride, precision) {
   const pass1 = precision === 8 ? 2 : 1
   const center = 1 << (precision - 1)
   const most = (1 << precision) - 1
@@ -82,16 +82,3 @@ function idct(z, k, q, out, at, stride, precision) {
     }
   }
 }
-
-/** Samples of a component, whole blocks. */
-export function plane(c, quant, precision, Type) {
-  const stride = c.blocksX * 8
-  const out = new Type(stride * c.blocksY * 8)
-  for (let y = 0; y < c.blocksY; y++) {
-    for (let x = 0; x < c.blocksX; x++) {
-      idct(c.coefficients, 64 * (y * c.blocksX + x), quant, out, y * 8 * stride + x * 8, stride, precision)
-    }
-  }
-  return { data: out, stride }
-}
-

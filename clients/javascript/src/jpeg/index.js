@@ -4,20 +4,24 @@
 
 import { huffman } from './bits.js'
 import { toRGB } from './colour.js'
-import { plane } from './idct.js'
 import { decodeLosslessScan } from './lossless.js'
+import { Planes, reserve } from './planes.js'
 import { decodeScan, ZIGZAG } from './scan.js'
-import { enlarge } from './upsample.js'
+import { standardTables } from './standard.js'
+import { rowsOf } from './upsample.js'
 
 // As libjpeg-turbo's fuzzers have it: more scans only cost time.
 const MOST_SCANS = 500
 const [SOF0, SOF2, SOF3, DHT, SOI, EOI, SOS, DQT, DRI] = [0xc0, 0xc2, 0xc3, 0xc4, 0xd8, 0xd9, 0xda, 0xdb, 0xdd]
-const [APP0, APP14] = [0xe0, 0xee]
+const [APP0, APP14, COM] = [0xe0, 0xee, 0xfe]
 /** Identifiers R, G and B of components. */
 const RGB_IDS = '82,71,66'
+/** Kinds and numbers of the standard Huffman tables. */
+const STANDARD = [0, 1, 16, 17]
 /** Markers that libjpeg takes: of frames, tables, scans and restarts, of applications, and comments. */
 const isKnown = (marker) =>
-  (marker >= SOF0 && marker <= DRI && marker !== 0xc8) || (marker >= APP0 && marker < 0xf0) || marker === 0xfe
+  (marker >= SOF0 && marker <= DRI && marker !== 0xc8) || isSkipped(marker)
+const isSkipped = (marker) => (marker >= APP0 && marker < 0xf0) || marker === COM
 const isFrame = (marker) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
 
 /**
@@ -27,19 +31,35 @@ const isFrame = (marker) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0x
  * of samples of the chunk.
  */
 export function decodeJPEG(bytes, { tables, stored, wanted, expected }) {
-  const state = decoded(bytes, tables, (samples) => samples === expected, expected)
-  const { frame } = state
-  const Type = frame.precision > 8 ? Uint16Array : Uint8Array
-  const planes = frame.components.map((component) => {
-    if (frame.lossless) return Type === Uint16Array ? component.samples : Type.from(component.samples)
-    return enlarge(component, transformed(state, component, Type), frame, Type)
-  })
-  const data = interleave(planes, Type)
-  const space = stored ?? spaceByMarkers(state)
-  const target = wanted ?? DELIVERED[space] ?? space
-  if (frame.lossless && space !== target) throw new Error(`JPEG: from ${space} to ${target} without loss`)
-  convert(data, planes.length, (1 << frame.precision) - 1, space, target)
-  return { data, width: frame.width, height: frame.height, samples: planes.length }
+  let data
+  const start = (state) => {
+    const { frame } = state
+    const samples = frame.components.length
+    const most = (1 << frame.precision) - 1
+    const space = stored ?? spaceByMarkers(state)
+    const target = wanted ?? DELIVERED[space] ?? space
+    if (frame.lossless && space !== target) throw new Error(`JPEG: from ${space} to ${target} without loss`)
+    const convert = conversion(samples, most, space, target)
+    data = new (frame.precision > 8 ? Uint16Array : Uint8Array)(expected)
+    if (frame.lossless) {
+      frame.data = data
+      return undefined
+    }
+    const size = frame.width * samples
+    const planes = new Planes(frame, (y) => {
+      rows.forEach((row, s) => put(row(y), data, y * size + s, samples))
+      convert(data, y * size, (y + 1) * size)
+    })
+    const rows = planes.planes.map((plane) => rowsOf(plane, frame))
+    return planes
+  }
+  const { frame } = decode(bytes, { tables, fits: (samples) => samples === expected, expected, start })
+  return { data, width: frame.width, height: frame.height, samples: frame.components.length }
+}
+
+function put(row, data, at, step) {
+  if (step === 1) data.set(row, at)
+  else for (let x = 0; x < row.length; x++, at += step) data[at] = row[x]
 }
 
 const DELIVERED = { YCbCr: 'RGB', YCCK: 'CMYK' }
@@ -63,45 +83,55 @@ function spaceByMarkers({ frame, jfif, adobe }) {
 
 /** Decode a stream of 8 bits of at most `limit` samples to its components, as they are stored. */
 export function decodePlanes(bytes, limit) {
-  const state = decoded(bytes, undefined, (samples) => samples <= limit, limit)
-  const { frame } = state
-  if (frame.lossless || frame.precision !== 8) throw new Error('JPEG: not a DCT of 8 bits')
-  const planes = frame.components.map((component) => ({ component, ...transformed(state, component, Uint8Array) }))
-  return { frame, planes }
+  let found
+  const start = ({ frame }) => {
+    if (frame.lossless || frame.precision !== 8) throw new Error('JPEG: not a DCT of 8 bits')
+    return (found = new Planes(frame))
+  }
+  const { frame } = decode(bytes, { fits: (samples) => samples <= limit, expected: limit, start })
+  return { frame, planes: found.planes }
 }
 
-/** Markers, tables and coefficients of a stream whose number of samples `fits`. */
-function decoded(bytes, tables, fits, expected) {
-  const state = { quantisation: [], huffman: [], restart: 0, scans: 0, frame: null, fits, expected }
+/**
+ * Decode a stream whose number of samples `fits`. `start` is called at the first scan, and returns the planes of a DCT.
+ */
+function decode(bytes, { tables, fits, expected, start }) {
+  const state = { quantisation: [], huffman: [], restart: 0, scans: 0, frame: null, fits, expected, start }
   if (tables) parse(state, tables)
   parse(state, bytes)
   if (!state.frame || state.scans === 0) throw new Error('JPEG: a stream without an image')
+  // Coefficients that are of several scans.
+  const { later } = state
+  if (later) for (let mcu = 0; mcu < state.frame.mcusY; mcu++) later.add(mcu)
   return state
 }
 
-function transformed(state, component, Type) {
-  const table = state.quantisation[component.quantisation]
-  if (!table) throw new Error('JPEG: a stream without its quantisation table')
-  return plane(component, table, state.frame.precision, Type)
+/** Prepare for the scans of a frame, of which the first has `count` components. */
+function begin(state, count) {
+  const { frame } = state
+  const planes = state.start(state)
+  if (frame.lossless) return
+  if (STANDARD.some((id) => !state.huffman[id])) {
+    const found = { huffman: [] }
+    const tables = standardTables()
+    huffmanTables(found, tables, 0, tables.length)
+    for (const id of STANDARD) state.huffman[id] ??= found.huffman[id]
+  }
+  const isOnly = !frame.progressive && count === frame.components.length
+  reserve(frame, isOnly)
+  if (isOnly) state.planes = planes
+  else state.later = planes
 }
 
-function interleave(planes, Type) {
-  const samples = planes.length
-  if (samples === 1) return planes[0]
-  const data = new Type(planes[0].length * samples)
-  planes.forEach((values, s) => {
-    for (let i = 0, k = s; i < values.length; i++, k += samples) data[k] = values[i]
-  })
-  return data
-}
-
-function convert(data, samples, most, stored, wanted) {
-  if (samples === 1 || stored === wanted) return
-  if (stored === 'YCbCr' && wanted === 'RGB') toRGB(data, 3, most)
-  else if (stored === 'YCCK' && wanted === 'CMYK') {
-    toRGB(data, 4, most)
-    for (let i = 0; i < data.length; i++) if ((i & 3) !== 3) data[i] = most - data[i]
-  } else throw new Error(`JPEG: from ${stored} to ${wanted}`)
+/** Function that converts a part of the samples in place. */
+function conversion(samples, most, stored, wanted) {
+  if (samples === 1 || stored === wanted) return () => {}
+  if (stored === 'YCbCr' && wanted === 'RGB') return (data, from, to) => toRGB(data, 3, most, from, to)
+  if (stored !== 'YCCK' || wanted !== 'CMYK') throw new Error(`JPEG: from ${stored} to ${wanted}`)
+  return (data, from, to) => {
+    toRGB(data, 4, most, from, to)
+    for (let i = from; i < to; i++) if ((i & 3) !== 3) data[i] = most - data[i]
+  }
 }
 
 function parse(state, data) {
@@ -119,7 +149,9 @@ function parse(state, data) {
     if (marker === SOI) Object.assign(state, { restart: 0, jfif: false, adobe: undefined })
     if (marker <= 1 || (marker >= 0xd0 && marker <= SOI)) continue
     const [start, end] = [at + 2, at + word(at)]
-    if (!isKnown(marker) || end < start || end > data.length) {
+    // What is skipped, however long it says it is, ends with the stream.
+    if (isSkipped(marker) && Math.max(start, end) > data.length) return
+    if (!isKnown(marker) || (end < start && !isSkipped(marker)) || end > data.length) {
       throw new Error(`JPEG: a bad marker segment ${marker.toString(16)}`)
     }
     if (marker === DQT) quantisationTables(state, data, start, end)
@@ -131,6 +163,8 @@ function parse(state, data) {
     else if (marker === SOS) {
       if (!state.frame) throw new Error('JPEG: a scan before its frame')
       if (++state.scans > MOST_SCANS) throw new Error(`JPEG: more than ${MOST_SCANS} scans`)
+      if (state.planes) throw new Error('JPEG: a scan after that of all components')
+      if (state.scans === 1) begin(state, data[start])
       at = (state.frame.lossless ? decodeLosslessScan : decodeScan)(state, data, start)
       continue
     }
@@ -184,14 +218,15 @@ function frameHeader(state, data, marker) {
     const [id, factors, quantisation] = data.subarray(6 + 3 * n, 9 + 3 * n)
     const [h, v] = [factors >> 4, factors & 15]
     if (!(h >= 1 && h <= 4 && v >= 1 && v <= 4)) throw new Error(`JPEG: sampling factors ${h}, ${v}`)
-    return { id, h, v, quantisation }
+    return { id, h, v, quantisation, index: n }
   })
+  // Blocks of one component alone are in rows (section A.2.2).
+  if (count === 1) Object.assign(components[0], { h: 1, v: 1 })
   const hMax = Math.max(...components.map((c) => c.h))
   const vMax = Math.max(...components.map((c) => c.v))
   const frame = { precision, height, width, components, hMax, vMax, lossless, progressive: marker === SOF2 }
   if (lossless) {
     if (components.some((c) => c.h !== hMax || c.v !== vMax)) throw new Error('JPEG: lossless and subsampled')
-    for (const c of components) c.samples = new Uint16Array(width * height)
     return frame
   }
   frame.mcusX = Math.ceil(width / (8 * hMax))
@@ -200,8 +235,6 @@ function frameHeader(state, data, marker) {
     c.width = Math.ceil((width * c.h) / hMax)
     c.height = Math.ceil((height * c.v) / vMax)
     c.blocksX = frame.mcusX * c.h
-    c.blocksY = frame.mcusY * c.v
-    c.coefficients = new Int16Array(64 * c.blocksX * c.blocksY)
   }
   return frame
 }

@@ -14,7 +14,7 @@ const PREDICTORS = [
   (a, b) => (a + b) >> 1,
 ]
 
-/** Decode a scan into the planes of its components, and return where it ends. */
+/** Decode a scan into the samples of the image, and return where it ends. */
 export function decodeLosslessScan(state, data, at) {
   const { frame, restart } = state
   const { components, first: kind, last, high, low: shift, at: start } = scanHeader(state, data, at)
@@ -22,11 +22,16 @@ export function decodeLosslessScan(state, data, at) {
   if (!predict || last !== 0 || high !== 0 || shift >= frame.precision) throw new Error(`JPEG: lossless predictor ${kind}`)
   if (components.some(({ dc }) => !dc)) throw new Error('JPEG: a scan without its Huffman tables')
   const bits = new Bits(data, start)
-  const { width, height, precision } = frame
+  const { width, height, precision, data: out } = frame
+  const count = frame.components.length
+  const lines = components.map(({ dc, index }) =>
+    ({ dc, index, row: new Uint16Array(width), above: new Uint16Array(width) }))
   let left = restart || Infinity
   // The first row after a restart has no row above it.
   let top = 0
   for (let y = 0; y < height; y++) {
+    // As libjpeg has rows that begin behind the end.
+    const isOut = bits.isOut && left > 0
     for (let x = 0; x < width; x++) {
       if (left === 0) {
         bits.restart()
@@ -34,17 +39,23 @@ export function decodeLosslessScan(state, data, at) {
         if (x !== 0) throw new Error('JPEG: a lossless restart within a row')
       }
       left--
-      for (const { dc, samples } of components) {
-        const i = y * width + x
+      for (const { dc, row, above } of lines) {
         let expected
-        if (y === top) expected = x === 0 ? 1 << (precision - shift - 1) : samples[i - 1]
-        else if (x === 0) expected = samples[i - width]
-        else expected = predict(samples[i - 1], samples[i - width], samples[i - width - 1])
+        if (y === top) expected = x === 0 ? 1 << (precision - shift - 1) : row[x - 1]
+        else if (x === 0) expected = above[0]
+        else expected = predict(row[x - 1], above[x], above[x - 1])
+        if (isOut) {
+          row[x] = 1 << (precision - shift - 1)
+          continue
+        }
         const size = bits.symbol(dc)
-        samples[i] = expected + (size < 16 ? bits.signed(size) : 32768)
+        row[x] = expected + (size < 16 ? bits.signed(size) : 32768)
       }
     }
+    for (const line of lines) {
+      for (let x = 0, to = y * width * count + line.index; x < width; x++, to += count) out[to] = line.row[x] << shift
+      ;[line.row, line.above] = [line.above, line.row]
+    }
   }
-  if (shift) for (const { samples } of components) samples.forEach((v, i) => (samples[i] = v << shift))
   return bits.end()
 }

@@ -19,6 +19,8 @@ export function scanHeader(state, data, at) {
     component.dc = state.huffman[data[at + 1] >> 4]
     component.ac = state.huffman[16 | (data[at + 1] & 15)]
     component.pred = 0
+    // Later tables are those of other scans.
+    component.table ??= state.quantisation[component.quantisation]
     components.push(component)
   }
   if (count < 1 || count > 4 || length !== 2 * count + 6) throw new Error('JPEG: a bad header of a scan')
@@ -26,10 +28,15 @@ export function scanHeader(state, data, at) {
   return { components, first, last, high: approximation >> 4, low: approximation & 15, at: at + 3 }
 }
 
-/** Decode a scan into the coefficients of its components, and return where it ends. */
+/**
+ * Decode a scan into the coefficients of its components, and return where it ends.
+ *
+ * `planes`: where each row of MCUs is transformed, if no other scan follows.
+ */
 export function decodeScan(state, data, at) {
-  const { frame, restart } = state
+  const { frame, restart, planes } = state
   const scan = scanHeader(state, data, at)
+  if (scan.components.some(({ table }) => !table)) throw new Error('JPEG: a stream without its quantisation table')
   const bits = new Bits(data, scan.at)
   const decode = blockDecoder(bits, scan, frame.progressive)
   let left = restart || Infinity
@@ -42,29 +49,35 @@ export function decodeScan(state, data, at) {
     }
     left--
   }
+  const rowOf = (c, y) => 64 * (y % c.blockRows) * c.blocksX
+  const begin = () => planes && frame.components.forEach((c) => c.coefficients.fill(0))
   if (scan.components.length === 1) {
     const [c] = scan.components
     const [columns, rows] = [Math.ceil(c.width / 8), Math.ceil(c.height / 8)]
     for (let y = 0; y < rows; y++) {
+      begin()
+      const first = rowOf(c, y)
       for (let x = 0; x < columns; x++) {
         next()
-        if (!bits.isOut) decode(c, 64 * (y * c.blocksX + x))
+        if (!bits.isOut) decode(c, first + 64 * x)
       }
+      planes?.add(y)
     }
     return bits.end()
   }
   for (let y = 0; y < frame.mcusY; y++) {
+    begin()
     for (let x = 0; x < frame.mcusX; x++) {
       next()
       if (bits.isOut) continue
       for (const c of scan.components) {
         for (let v = 0; v < c.v; v++) {
-          for (let h = 0; h < c.h; h++) {
-            decode(c, 64 * ((y * c.v + v) * c.blocksX + x * c.h + h))
-          }
+          const first = rowOf(c, y * c.v + v)
+          for (let h = 0; h < c.h; h++) decode(c, first + 64 * (x * c.h + h))
         }
       }
     }
+    planes?.add(y)
   }
   return bits.end()
 }

@@ -57,6 +57,8 @@ function tileData(stream, at) {
     tiles.set(index, [...(tiles.get(index) ?? []), stream.subarray(end + 2, next)])
     at = next
   }
+  // A marker follows; OpenJPEG takes others than EOC too.
+  if (stream[at] !== 0xff || at + 2 > stream.length) throw new RangeError('JPEG 2000: damaged stream')
   return tiles
 }
 
@@ -121,9 +123,6 @@ export function* splitComponents(stream) {
     const own = ownCoding.get(component)
     return own ? codingOf(own.subarray(2), own[1] & PRECINCTS) : codingOf(cod.subarray(5), cod[0] & PRECINCTS)
   })
-  for (let n = 0; n < count; n++) {
-    if (size[37 + 3 * n] !== 1 || size[38 + 3 * n] !== 1) throw new RangeError('JPEG 2000: subsampled components')
-  }
   const order = { codings, progression: cod[1], layers: viewOf(cod).getUint16(2) }
   const tiles = [...tileData(stream, header.end)].map(([index, parts]) => {
     if (index >= TILES) throw new RangeError('JPEG 2000: damaged stream')

@@ -35,6 +35,9 @@ export function decodeJPEG2000(module, bytes, expected) {
   const { samples, componentsAt, stream, ...size } = sizeOfJPEG2000(bytes)
   check('JPEG 2000', size, samples, expected)
   const types = Array.from({ length: samples }, (_, n) => bytes[componentsAt + 3 * n])
+  for (let at = componentsAt; at < componentsAt + 3 * samples; at += 3) {
+    if (bytes[at + 1] !== 1 || bytes[at + 2] !== 1) throw new RangeError('JPEG 2000: subsampled components')
+  }
   if (types.some((type) => type !== types[0])) throw new RangeError('JPEG 2000: components of several types')
   const bits = (types[0] & 127) + 1
   if (bits > 16) throw new RangeError(`JPEG 2000: samples of ${bits} bits`)

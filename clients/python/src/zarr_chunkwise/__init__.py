@@ -11,6 +11,7 @@ installed. The folder also works as a copy: import it first.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,11 +30,12 @@ from zarr.abc.codec import (
     SupportsSyncCodec,
 )
 from zarr.buffer import cpu
+from zarr.codecs import BytesCodec, TransposeCodec
 from zarr.registry import register_pipeline
 
 from zarr_chunkwise._decoding import Step, decode_chunk, plan_steps
 from zarr_chunkwise._fetching import fetch_all, keep_freed_memory
-from zarr_chunkwise._local import LocalChunk, LocalFiles
+from zarr_chunkwise._local import Accepted, LocalChunk, LocalFiles
 from zarr_chunkwise._threads import DecodingThreads
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 # By its path in the configuration: zarr-python may be loading this module to look a pipeline up.
 _Default = resolve_name("zarr.core.codec_pipeline.BatchedCodecPipeline")
 _SLICES = {slice}
+_PLAIN = (BytesCodec, TransposeCodec)
 _PRESENT, _MISSING = GetResult(status="present"), GetResult(status="missing")
 
 
@@ -66,6 +69,7 @@ class ChunkwiseCodecPipeline(CodecPipeline):
     codecs: tuple[Codec, ...]
     default: CodecPipeline
     _names: tuple[Any, ...] = field(init=False, repr=False)
+    _accepted: Accepted = field(init=False, repr=False, compare=False, default_factory=Accepted)
 
     def __post_init__(self) -> None:
         # Codecs of Zarr v2 have no name. `to_dict` is expensive: it may encode whole tables for
@@ -101,18 +105,20 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         if not all(map(_is_synchronous, self.codecs)):
             return await self.default.read(batch_info, out, drop_axes)
         items = list(batch_info)
+        keep_freed_memory()
+        if len(items) == 1:
+            return (await self._read_one(items[0], out, drop_axes),)
         most = zarr.config.get("async.concurrency") or max(1, len(items))
         # By the identity of an ArraySpec, which `items` keep: those of a regular grid are one.
         steps: dict[int, tuple[Step, ...]] = {}
         place = partial(self._place, out=out, drop_axes=drop_axes, steps=steps)
         decoding = DecodingThreads(place, most)
-        keep_freed_memory()
-        local = await LocalFiles.of(items)
+        local = await LocalFiles.of(items, self._accepted)
         try:
             decoding.put((chunk, *items[i][1:4]) for i, chunk in local.chunks.items())
             others = [item for i, item in enumerate(items) if i not in local.chunks]
             present = await fetch_all(others, most, decoding)
-            await local.check(items)
+            await local.check()
             await decoding.finish()
             if not local.are_same():
                 # The store tells what is wrong, or has a file of the same content.
@@ -122,12 +128,21 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         except BaseException:
             await decoding.abandon()
             raise
-        finally:
-            local.close()
         results = iter(present)
         return tuple(
             _PRESENT if i in local.chunks or next(results) else _MISSING for i in range(len(items))
         )
+
+    async def _read_one(self, item: Item, out: NDBuffer, drop_axes: tuple[int, ...]) -> GetResult:
+        """Read one chunk; a thread decodes it, unless it need not be decoded."""
+        getter, spec, chosen, target, _ = item
+        chunk = await getter.get(prototype=spec.prototype)
+        place = partial(self._place, chunk, spec, chosen, target, out, drop_axes, {})
+        if chunk is None or all(isinstance(codec, _PLAIN) for codec in self.codecs):
+            place()
+        else:
+            await asyncio.to_thread(place)
+        return _MISSING if chunk is None else _PRESENT
 
     def _place(
         self,
@@ -140,8 +155,13 @@ class ChunkwiseCodecPipeline(CodecPipeline):
         steps: dict[int, tuple[Step, ...]],
     ) -> None:
         """Decode a chunk into its part of `out`; parts of chunks do not overlap."""
-        if isinstance(chunk, LocalChunk) and (chunk := chunk.read()) is None:
-            # All chunks of the file are fetched again.
+        if isinstance(chunk, LocalChunk):
+            data = chunk.read()
+            if data is not None:
+                try:
+                    self._place(data, spec, chunk_selection, out_selection, out, drop_axes, steps)
+                except Exception:  # the store tells whether the file was changed
+                    chunk.files.are_wrong = True
             return
         if chunk is None:
             # Only Zarr v2 arrays may have no fill value.

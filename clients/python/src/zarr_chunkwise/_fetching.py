@@ -37,7 +37,7 @@ class _BytesOrNone(cpu.Buffer):
         return None if bytes_like is None else cpu.Buffer.from_bytes(bytes_like)
 
 
-_BYTES_OR_NONE = BufferPrototype(buffer=_BytesOrNone, nd_buffer=cpu.NDBuffer)
+BYTES_OR_NONE = BufferPrototype(buffer=_BytesOrNone, nd_buffer=cpu.NDBuffer)
 
 
 async def fetch_all(items: Sequence[Any], most: int, decoding: DecodingThreads) -> list[bool]:
@@ -160,7 +160,7 @@ async def _fetch(getters: Sequence[Any], prototype: Any) -> list[Buffer | None]:
     keys = [(getter.path, None) for getter in getters]
     chunks: list[Buffer | None] = [None] * len(keys)
     with suppress(Exception):
-        chunks = await getters[0].store.get_partial_values(_BYTES_OR_NONE, keys)
+        chunks = await getters[0].store.get_partial_values(BYTES_OR_NONE, keys)
     for number, chunk in enumerate(chunks):
         if chunk is None:
             # Missing, or an error, which only `get` tells.

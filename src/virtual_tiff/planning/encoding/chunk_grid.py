@@ -95,9 +95,34 @@ def _grid(
         size = np.uint64(facts.file_size)
         left = size - np.minimum(offsets, size)
         lengths = np.where(left > 0, np.minimum(lengths, left), lengths)
+    if not facts.compressed and ifd.tile_depth == 1:
+        return _tile_grid(ifd, offsets, counts, lengths, facts)
     check_inside(ifd, offsets, lengths, facts.file_size)
     partial = 0 if ifd.is_tiled or not lengths[:, -1].any() else ifd.image_length % rows
     return ChunkGrid(*ifd.segment_shape, offsets, lengths, partial)
+
+
+def _tile_grid(
+    ifd: ImageFileDirectory,
+    offsets: ChunkValues,
+    counts: ChunkValues,
+    lengths: ChunkValues,
+    facts: SegmentFacts,
+) -> ChunkGrid:
+    """Plan the grid of uncompressed tiles.
+
+    Some writers leave out the rows below the image. That matters only at the very end of a file:
+    elsewhere the bytes of the next tile take their place, where nothing is visible.
+    """
+    size = np.uint64(facts.file_size)
+    left = size - np.minimum(offsets[:, -1], size)
+    inside = ifd.image_length % ifd.segment_shape[0]
+    short = (lengths[:, -1] > left) & (counts[:, -1] <= left) & (inside > 0)
+    lengths[:, -1] = np.where(short, np.uint64(inside * facts.row_bytes), lengths[:, -1])
+    check_inside(ifd, offsets, lengths, facts.file_size)
+    partial = inside if short.any() else 0
+    whole = ifd.segment_shape[0] * facts.row_bytes
+    return ChunkGrid(*ifd.segment_shape, offsets, lengths, partial, whole)
 
 
 def _check_whole(

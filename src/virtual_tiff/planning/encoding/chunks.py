@@ -27,6 +27,8 @@ class ChunkGrid:
     partial_rows
         Rows in the file of the chunks at the lower edge, if too few to decode to a whole chunk;
         else 0.
+    whole_bytes
+        Length of chunks at the lower edge that are whole all the same; 0 if none is.
     """
 
     rows: int
@@ -34,6 +36,7 @@ class ChunkGrid:
     offsets: ChunkValues
     lengths: ChunkValues
     partial_rows: int = 0
+    whole_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

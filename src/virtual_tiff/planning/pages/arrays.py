@@ -20,6 +20,7 @@ from virtual_tiff.json_type import JSON, memory
 from virtual_tiff.planning.agreement import disagreements
 from virtual_tiff.planning.attributes import Description, noted
 from virtual_tiff.planning.axes import place_of
+from virtual_tiff.planning.hierarchy import damaged_overview
 from virtual_tiff.planning.image_plan import ImageOptions, alike_references, plan_image
 from virtual_tiff.planning.metadata import json_scalar
 from virtual_tiff.planning.pages.attributes import describe_page, mismatch, page_attributes
@@ -63,8 +64,12 @@ class Pages:
     check: Callable[[int], None]
 
     def levels(self, series: Series) -> list[LevelPlan]:
-        """Plan the levels of a series; errors have the URL and the directory at fault."""
+        """Plan the levels of a series; errors have the URL and the directory at fault.
+
+        Smaller ones that are damaged are left out, with a note on the image.
+        """
         levels: list[LevelPlan] = []
+        damaged: list[str] = []
         full: ImageFileDirectory | None = None
         try:
             for level in series.levels:
@@ -73,7 +78,13 @@ class Pages:
                 if first is None:
                     # tifffile ends a pyramid at this level too.
                     break
-                plan = self._level(series, level, pages, first, full)
+                try:
+                    plan = self._level(series, level, pages, first, full)
+                except InvalidTIFFError as error:
+                    if not levels:
+                        raise
+                    damaged.append(damaged_overview(error.ifd or first.index, error))
+                    continue
                 if levels and plan.array.dimension_names != levels[0].array.dimension_names:
                     raise mismatch(
                         first,
@@ -84,6 +95,7 @@ class Pages:
                 full = full or first
         except VirtualTIFFError as error:
             raise error.at(url=self.source.url) from error.__cause__
+        levels[0] = replace(levels[0], array=noted(levels[0].array, *damaged))
         return levels
 
     def _level(

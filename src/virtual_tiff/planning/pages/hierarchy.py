@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 
-from virtual_tiff.errors import InvalidOptionError
+from virtual_tiff.errors import InvalidOptionError, InvalidTIFFError
 from virtual_tiff.json_type import JSON
 from virtual_tiff.messages import redacted_links
 from virtual_tiff.planning.arrangement import PlanOptions, without_grid_mapping
-from virtual_tiff.planning.hierarchy import check_undamaged, find_ifd
+from virtual_tiff.planning.attributes import noted
+from virtual_tiff.planning.hierarchy import check_undamaged, damaged_overview, find_ifd
 from virtual_tiff.planning.pages.arrays import LevelPlan, Pages
 from virtual_tiff.planning.pages.ome_zarr import (
     collection_attributes,
@@ -41,7 +42,7 @@ from virtual_tiff.planning.variables import (
 )
 from virtual_tiff.tiff.ifd import Header, walk_ifds
 from virtual_tiff.tiff.ome_xml import ome_xml_of
-from virtual_tiff.tiff.relations import left_out
+from virtual_tiff.tiff.relations import left_out, relate
 from virtual_tiff.tiff.series import SLIDES, Channel, IFDPath, Series, Well
 
 #: Name of the array of every image.
@@ -98,7 +99,14 @@ def plan_pages(
     series = [replace(one, name=_name(one, header)) for one in series]
     if ifd is None:
         series = _with_left_out(series, header)
-    groups = [_group(one, pages.levels(one), options) for one in series]
+    plans: list[tuple[Series, list[LevelPlan]]] = []
+    for one in series:
+        try:
+            plans.append((one, pages.levels(one)))
+        except InvalidTIFFError as error:
+            _leave_out(one, plans, header, error)
+    series = [one for one, _ in plans]
+    groups = [_group(one, levels, options) for one, levels in plans]
     text = _ome_xml(header)
     wells = [one.well for one in series if one.well is not None]
     if len(wells) == len(series) and len(set(wells)) == len(wells) and _one_plate(wells):
@@ -113,6 +121,28 @@ def plan_pages(
         return GroupPlan(groups=children | ({OME: GroupPlan(arrays=text)} if text else {}))
     ome = GroupPlan(arrays=text, attributes=series_attributes(names))
     return GroupPlan(groups={**children, OME: ome}, attributes=collection_attributes())
+
+
+def _leave_out(
+    damaged: Series,
+    plans: Sequence[tuple[Series, list[LevelPlan]]],
+    header: Header,
+    error: InvalidTIFFError,
+) -> None:
+    """Note on an image that the overview of it that is `damaged` is left out.
+
+    Raises the error if it is no overview: tifffile does not put all into the series of their image.
+    """
+    (path, *_) = damaged.levels[0].pages
+    one = next((one for one in relate(header.ifds) if one.directory.index == path), None)
+    if path is None or one is None or one.full is None or one.directory.is_mask:
+        raise error
+    image = one.full.index
+    levels = next((levels for series, levels in plans if series.holds(image)), None)
+    if levels is None:
+        raise error
+    note = damaged_overview(path, error)
+    levels[0] = replace(levels[0], array=noted(levels[0].array, note))
 
 
 def _name(series: Series, header: Header) -> str:

@@ -20,7 +20,8 @@ import tifffile
 from virtual_tiff.errors import VirtualTIFFError
 from virtual_tiff.storage.byte_source import SMALL_BLOCK, ByteSource
 from virtual_tiff.tiff.ifd import Header, ImageFileDirectory, walk_ifds
-from virtual_tiff.tiff.ome_xml import check_ome_xml, name_in_document, ome_xml_of
+from virtual_tiff.tiff.ome_own_part import own_part, with_own_uuid
+from virtual_tiff.tiff.ome_xml import check_ome_xml, ome_xml_of
 from virtual_tiff.tiff.reader._series_checks import (
     MAX_PAGES,
     check_elsewhere,
@@ -61,10 +62,13 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
     try:
         # OME-XML has names of files without folders.
         name = unquote(url).rpartition("/")[2]
-        if (text := ome_xml_of(header)) is not None:
+        text = ome_xml_of(header)
+        notes: tuple[str, ...] = ()
+        if text is not None:
             check_ome_xml(text, source.budget)
-            name = name_in_document(text, name)
-        with open_with_tifffile(source, name=name, block_size=SMALL_BLOCK) as tif:
+            own = own_part(with_own_uuid(text, name))
+            text, notes = own.text, own.notes
+        with open_with_tifffile(source, name=name, block_size=SMALL_BLOCK, ome_xml=text) as tif:
             check_kind(tif.flags)
             images = ome_images(tif, header) if tif.is_ome else ()
             if tif.is_mmstack:
@@ -73,6 +77,8 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
                 check_scn(tif.scn_metadata or "")
             if tif.is_sis:
                 check_sis(tif)
+            paths = {d.position: d for d in walk_ifds(header.ifds)}
+            _leave_out_damaged(tif, header, paths)
             found = _whole_pyramids(list(tif.series(squeeze=False)))
             if any(_is_stale(one) for one in found):
                 found = list(tif.series(kind="generic", squeeze=False))
@@ -81,8 +87,8 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
                 raise source.failure
             if not any(one.kind == "mmstack" for one in found):
                 check_elsewhere(images)
-            paths = {d.position: d for d in walk_ifds(header.ifds)}
             made = [_series(tif, one, paths) for one in found]
+            made = [replace(one, notes=(*one.notes, *notes)) for one in made]
             return with_marked_levels(
                 [
                     described(tif, one, plain, image, header)
@@ -96,6 +102,27 @@ def _read_series(source: ByteSource, header: Header) -> tuple[Series, ...]:
         raise unknown_order(f"tifffile cannot put the pages in order ({str(error)[:80]})").at(
             url=url
         ) from error
+
+
+def _leave_out_damaged(
+    tif: tifffile.TiffFile, header: Header, paths: Mapping[int, ImageFileDirectory]
+) -> None:
+    """Let tifffile ignore sub-IFDs that cannot be read, of which their images have notes.
+
+    The same of all images, so that the others are levels of the same sizes.
+    """
+    noted = [directory.index[0] for directory in header.ifds if directory.notes]
+    damaged = {
+        i
+        for number in noted
+        for i, offset in enumerate(tif.pages[number].subifds or ())
+        if offset not in paths
+    }
+    if damaged:
+        tif.pages.cache = True
+        for page in tif.pages:
+            kept = [offset for i, offset in enumerate(page.subifds or ()) if i not in damaged]
+            page.subifds = tuple(kept) or None
 
 
 def _whole_pyramids(found: list[tifffile.TiffPageSeries]) -> list[tifffile.TiffPageSeries]:
@@ -256,5 +283,5 @@ def _pages(
 def _path(page: Any, paths: Mapping[int, ImageFileDirectory]) -> IFDPath:
     directory = paths.get(page.offset)
     if directory is None:
-        raise unknown_order(f"a page at offset {page.offset}, where there is no directory,")
+        raise unknown_order(f"there is no directory at offset {page.offset}, but a page")
     return directory.index

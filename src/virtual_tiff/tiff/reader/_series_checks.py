@@ -24,12 +24,13 @@ _COUNTS = re.compile(rb"^\s*(?:Band|Count)\s*=\s*\+?(\d+)", re.MULTILINE)
 _REFUSED = frozenset({"flimage"})
 
 
-def unknown_order(what: str) -> UnsupportedTIFFError:
-    """Make the error of pages whose order is not known."""
+_FLAT = 'The layout "flat" has every page as a separate array'
+
+
+def unknown_order(what: str, remedy: str = "") -> UnsupportedTIFFError:
+    """Make the error of pages whose order is not known; `remedy` continues a sentence."""
     return UnsupportedTIFFError(
-        f"{what}.",
-        kind=ErrorKind.UNSUPPORTED_LAYOUT,
-        remedy='The layout "flat" has every page as a separate array.',
+        f"{what}.", kind=ErrorKind.UNSUPPORTED_LAYOUT, remedy=f"{_FLAT}{remedy}."
     )
 
 
@@ -58,7 +59,7 @@ def check_kind(flags: Set[str]) -> None:
 
 def ome_images(tif: tifffile.TiffFile, header: Header) -> tuple[OMEImage, ...]:
     """Return the images of the OME-XML, after checking what tifffile would allocate."""
-    images = parse_ome_xml(tif.ome_metadata or "", tif.filename)
+    images = parse_ome_xml(tif.ome_metadata or "")
     smallest = min(_pixels(directory) for directory in header.ifds)
     total = 0
     for image in images:
@@ -81,7 +82,10 @@ def check_elsewhere(images: Sequence[OMEImage]) -> None:
     for image in images:
         if image.elsewhere:
             some = ", ".join(image.elsewhere[:2]) + (", …" if len(image.elsewhere) > 2 else "")
-            raise unknown_order(f"pages of an image are in other files ({some})")
+            raise unknown_order(
+                f"pages of an image are in other files ({some})",
+                ", and a stack of all these files their image",
+            )
 
 
 def _pixels(directory: ImageFileDirectory) -> int:

@@ -90,7 +90,13 @@ def _described(
             well=image.well,
         )
     if tif.is_imagej and plain.holds((0,)) and found.kind in ("imagej", *_BY_RESOLUTION):
-        return replace(plain, **imagej_facts(tif.imagej_metadata or {}, header.ifds[0]))
+        metadata = tif.imagej_metadata or {}
+        facts = imagej_facts(metadata, header.ifds[0])
+        if "unit" not in metadata:
+            # libvips leaves the unit to ResolutionUnit, where ImageJ looks for it too.
+            of_pyramid = len(plain.levels) > 1
+            facts["spacing"] |= _by_resolution(found.keyframe, of_pyramid=of_pyramid)
+        return replace(plain, **facts)
     if found.kind in SLIDES:
         plain = replace(plain, levels=_levels(plain, header))
     channels = qpi_channels(plain, header) if found.kind == "qpi" else _named(found, plain)

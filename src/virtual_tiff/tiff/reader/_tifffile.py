@@ -106,6 +106,7 @@ def open_with_tifffile(
     name: str | None = None,
     block_size: int = BLOCK_SIZE,
     is_ndpi: bool = False,
+    ome_xml: str | None = None,
 ) -> tifffile.TiffFile:
     """Open a TIFF in tifffile over fetched bytes and the store. Blocks: run it in a thread.
 
@@ -120,13 +121,18 @@ def open_with_tifffile(
         fetched again.
     is_ndpi
         Whether it is a slide of Hamamatsu, whatever its name.
+    ome_xml
+        OME-XML to use instead of that of the file.
     """
     file = BlockStoreReader(
         source, source.path, block_size=block_size, max_cached_blocks=CACHE_SIZE // block_size
     )
     flags: dict[str, Any] = {"is_ndpi": True} if is_ndpi else {}
     return tifffile.TiffFile(
-        cast(IO[bytes], _File(file, source)), name=name or source.source.url, **flags
+        cast(IO[bytes], _File(file, source)),
+        name=name or source.source.url,
+        omexml=ome_xml,
+        **flags,
     )
 
 
@@ -249,10 +255,8 @@ class _Directories:
             return {}
         # tifffile corrected the pages when it opened the file.
         page = tif.pages[index[0]]
-        return {
-            Tag.STRIP_OFFSETS: tuple(page.dataoffsets),
-            Tag.STRIP_BYTE_COUNTS: tuple(page.databytecounts),
-        }
+        offsets, counts = _of_strips(page, tif.filehandle.size)
+        return {Tag.STRIP_OFFSETS: offsets, Tag.STRIP_BYTE_COUNTS: counts}
 
     def _value(self, tag: tifffile.TiffTag, index: tuple[int, ...]) -> Any:
         key = (tag.valueoffset, int(tag.dtype), tag.count)
@@ -262,6 +266,25 @@ class _Directories:
             charge(self._budget, tag.code, int(tag.dtype), tag.count)
         value = self._values[key] = _value(self._tif, tag, self._chain, index)
         return value
+
+
+def _of_strips(page: Any, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return offsets and counts of the strips of a compressed page of Zeiss LSM.
+
+    Pages of two samples have the tags of three, of which the third is no strip. tifffile takes
+    counts from the offsets that follow.
+    """
+    offsets, counts = tuple(page.dataoffsets), tuple(page.databytecounts)
+    strips = len(offsets)
+    while strips > 1 and offsets[strips - 1] == 0:
+        strips -= 1
+    if strips == len(offsets):
+        return offsets, counts
+    end, kept = offsets[-1] + counts[-1], offsets[:strips]
+    if end <= kept[-1]:
+        # LZW may be longer than what it decodes to.
+        end = min(size, kept[-1] + 2 * page.keyframe.nbytes // strips)
+    return kept, tuple(b - a for a, b in zip(kept, (*kept[1:], end), strict=True))
 
 
 def _is_grid(page: tifffile.TiffPage) -> bool:
