@@ -44,6 +44,20 @@ def subsampled(directories: int = 1, **fields: Any) -> bytes:
     return assemble(images, data=data)
 
 
+def subsampled_by_four(width: int) -> bytes:
+    """Two strips of four rows, chroma of 4 × 4 pixels."""
+    size = width // 4 * 18
+    fields = {
+        "IMAGE_WIDTH": short(width),
+        "IMAGE_LENGTH": short(8),
+        "ROWS_PER_STRIP": short(4),
+        "YCBCR_SUBSAMPLING": short(4, 4),
+        "STRIP_OFFSETS": long(8, 8 + size),
+        "STRIP_BYTE_COUNTS": long(size, size),
+    }
+    return assemble([changed(PLAIN, **(_YCBCR | fields))], data=bytes(range(2 * size)))
+
+
 def thunder_scan() -> bytes:
     """4-bit pixels, each stated by itself."""
     data = bytes(0xC0 | value for value in range(16))
@@ -116,6 +130,7 @@ def lerc_of_bands() -> bytes:
 
 FILES: dict[str, Callable[[], bytes]] = {
     "subsampled YCbCr": subsampled,
+    "YCbCr subsampled by four": lambda: subsampled_by_four(16),
     "ThunderScan": thunder_scan,
     "CCITT RLE in words": run_lengths_in_words,
     "complex predictor": complex_predictor,
@@ -198,9 +213,17 @@ def test_large_files_are_refused(
 def test_colours_that_depend_on_how_libtiff_is_asked_are_refused(
     tmp_path: Path, fields: dict[str, Any]
 ) -> None:
-    """libtiff turns images, GDAL through it each strip; 4 × 4 subsampling has two conversions."""
+    """libtiff turns images, GDAL through it each strip; odd rows of 4 × 4 units lose the last."""
     path = tmp_path / "a.tif"
     path.write_bytes(subsampled(**fields))
+    with pytest.raises(VirtualTIFFError) as caught:
+        planned(path)
+    assert caught.value.kind == ErrorKind.UNSUPPORTED_COLOR
+
+
+def test_odd_rows_of_units_of_four_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(subsampled_by_four(12))
     with pytest.raises(VirtualTIFFError) as caught:
         planned(path)
     assert caught.value.kind == ErrorKind.UNSUPPORTED_COLOR

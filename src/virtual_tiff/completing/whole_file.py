@@ -107,12 +107,16 @@ def _is_ambiguous(directory: ImageFileDirectory) -> bool:
     """Return whether libtiff's pixels depend on how it is asked: by image, or by strip as GDAL.
 
     libtiff converts YCbCr to RGB in the order of Orientation, that of the image or of each strip.
-    It converts the last columns of 4 × 4 subsampling to other values in one of both ways.
+    It takes a row of 4 × 4 subsampling for a quarter of a row of units, 18 bytes each, rounded
+    down: where the number of units is odd, the last ones are lost, or other ones by strip.
     """
     if directory.photometric_interpretation != PhotometricInterpretation.YCBCR:
         return False
-    orientation = directory.other_tags.get(Tag.ORIENTATION, 1)
-    return orientation not in (0, 1) or directory.other_tags.get(Tag.YCBCR_SUBSAMPLING) == (4, 4)
+    if directory.other_tags.get(Tag.ORIENTATION, 1) not in (0, 1):
+        return True
+    units = -(-directory.segment_shape[1] // 4)
+    odd = directory.is_tiled or units % 2 == 1
+    return odd and directory.other_tags.get(Tag.YCBCR_SUBSAMPLING) == (4, 4)
 
 
 def _has_whole_rows(data: bytes, directory: ImageFileDirectory) -> bool:
