@@ -142,6 +142,16 @@ def test_sparse_strips_are_missing_chunks(offsets: list[int], counts: list[int])
         assert grid.lengths[0, :, 0].tolist() == [20, 0, 20]
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("counts", [[20, 20], [20, 0]])
+def test_segments_with_bytes_have_an_offset(counts: list[int], compressed: bool) -> None:
+    """Pillow's big-endian BigTIFF: libtiff and tifffile read the header as pixels."""
+    with pytest.raises(InvalidTIFFError, match="all offsets are 0"):
+        grid_of(strips(8, 4, offsets=[0, 0], byte_counts=counts), size=80, compressed=compressed)
+    nothing = strips(8, 4, offsets=[0, 0], byte_counts=[0, 0])
+    assert not grid_of(nothing, size=80, compressed=compressed).lengths.any()
+
+
 def test_a_sparse_short_last_strip_is_not_partial() -> None:
     for compressed in (False, True):
         ifd = strips(10, 4, offsets=[8, 28, 0], byte_counts=[20, 20, 0])

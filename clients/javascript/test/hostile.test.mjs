@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { deflateSync } from 'node:zlib'
 
 import * as zarr from 'zarrita'
 
@@ -284,6 +285,23 @@ test('raw and packed samples that bytes follow are refused, as in Python', async
   const wide = find('imagecodecs_packints', '12 bits')
   assert.deepEqual(await outcome(appended(wide, 1, 2)), wide.decoded)
   await refused(appended(wide, ...new Array(11).fill(0)))
+})
+
+test('a surplus byte of a compressed stream before packed samples is ignored, as in Python', async () => {
+  // Strips of Photoshop end with it: the codec of packed samples is there to cut it.
+  for (const [bitspersample, type, size] of [[8, 'uint8', 6], [16, 'uint16', 12], [4, 'uint8', 3]]) {
+    const codecs = [
+      { name: 'imagecodecs_packints', configuration: { bitspersample, runlen: 6 } },
+      { name: 'numcodecs.zlib', configuration: { level: 6 } },
+    ]
+    const vector = (extra) =>
+      ({ ...small(codecs, deflateSync(Uint8Array.from({ length: size + extra }, (_, i) => i)), type), chunk_shape: [2, 3] })
+    const expected = await outcome(vector(0))
+    assert.deepEqual(await outcome(vector(1)), expected)
+    assert.deepEqual(await outcome(vector(size - 1)), expected)
+    await refused(vector(size))
+    await refused(vector(-1))
+  }
 })
 
 test('EER is of words of 16 bits, as in Python', async () => {

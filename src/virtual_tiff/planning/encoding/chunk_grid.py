@@ -60,6 +60,7 @@ def chunk_grids(
         kept = are_regular(ifd, offsets, counts, facts)
     elif not facts.compressed or (not ifd.is_tiled and needed == 1):
         kept = counts.any(axis=(1, 2, 3))
+    kept &= offsets.any(axis=(1, 2, 3)) | ~counts.any(axis=(1, 2, 3))
     of_planes = (-1, *shape[1:])
     grid = _grid(ifd, offsets[kept].reshape(of_planes), counts[kept].reshape(of_planes), facts)
     return grid, np.array(chosen, np.intp)[kept]

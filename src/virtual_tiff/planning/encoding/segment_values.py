@@ -15,8 +15,20 @@ _MOST_UNLISTED = 1024
 
 
 def segment_offsets(ifd: ImageFileDirectory) -> ChunkValues:
-    """Return the offset of each segment, by plane, row and column of the grid."""
-    return _shaped(ifd, ifd.offsets, offsets_tag(ifd))
+    """Return the offset of each segment, by plane, row and column of the grid.
+
+    Raises
+    ------
+    InvalidTIFFError
+        There are too few; or all are 0 although segments have bytes, as some writers of BigTIFF
+        leave them. libtiff and tifffile then read the header as pixels.
+    """
+    tag = offsets_tag(ifd)
+    offsets = _shaped(ifd, ifd.offsets, tag)
+    if not offsets.any() and ifd.byte_counts.any():
+        most = int(ifd.byte_counts.max())
+        raise ifd.invalid(tag, f"all offsets are 0, but segments have up to {most} bytes.")
+    return offsets
 
 
 def _counts_tag(ifd: ImageFileDirectory) -> Tag:
