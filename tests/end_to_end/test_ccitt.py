@@ -72,13 +72,16 @@ def test_fill_bits_are_skipped_whatever_the_tag_says(
     assert np.array_equal(np.asarray(array[...]).squeeze(), pixels)
 
 
-def _group_4(path: Path, code: str, *, directories: int = 1) -> None:
+def _group_4(path: Path, code: str, *, directories: int = 1, fill_order: int = 1) -> None:
     """Write an image of 2 × 16 pixels from the bits of its Group 4 stream."""
     bits = code + "000000000001" * 2
     bits += "0" * (-len(bits) % 8)
     data = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    if fill_order == 2:
+        data = bytes(int(f"{byte:08b}"[::-1], 2) for byte in data)
     image = changed(
         PLAIN,
+        FILL_ORDER=short(fill_order),
         IMAGE_WIDTH=long(16),
         IMAGE_LENGTH=long(2),
         ROWS_PER_STRIP=long(2),
@@ -95,6 +98,7 @@ _FOUR_FOUR, _PASSED = "001" + "1011" + "011" + "1", "0001" + "001" + "0111" + "1
 _NO_PIXELS = "001" + "00110101" + "0000110111"
 
 
+@pytest.mark.parametrize("fill_order", [1, 2])
 @pytest.mark.parametrize(
     ("code", "codec"),
     [
@@ -103,9 +107,11 @@ _NO_PIXELS = "001" + "00110101" + "0000110111"
         (_NO_PIXELS + _FOUR_FOUR + _PASSED, "imagecodecs_tiff"),
     ],
 )
-def test_group_4_is_what_libtiff_decodes(tmp_path: Path, code: str, codec: str) -> None:
+def test_group_4_is_what_libtiff_decodes(
+    tmp_path: Path, code: str, codec: str, fill_order: int
+) -> None:
     path = tmp_path / "image.tif"
-    _group_4(path, code)
+    _group_4(path, code, fill_order=fill_order)
     with rasterio.open(path) as image:
         expected = image.read(1)
     assert expected.any()

@@ -16,8 +16,9 @@ import numpy as np
 
 from virtual_tiff.completing.bounded import MAX_OVERHEAD, first_bytes
 from virtual_tiff.completing.chunks import inside_image
+from virtual_tiff.completing.fax import check_fax, is_fax
 from virtual_tiff.completing.fetching import fetch_all, present
-from virtual_tiff.completing.streams import check_kind, check_streams
+from virtual_tiff.completing.streams import check_kind, check_streams, chosen
 from virtual_tiff.errors import ErrorKind, InvalidTIFFError, UnsupportedTIFFError
 from virtual_tiff.planning.axes import axis_of
 from virtual_tiff.planning.plan import ArrayPlan, ChunkIndex, Codec, Inspection
@@ -116,6 +117,9 @@ async def _reverse_bits(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     why = "no Zarr codec reverses the bits of compressed or packed bytes (FillOrder 2)"
     segments = await _read_all(plan, source, ErrorKind.UNSUPPORTED_FILL_ORDER, why)
     inline = {i: bytes(imagecodecs.bitorder_encode(segments.pop(i))) for i in tuple(segments)}
+    if is_fax(plan):
+        streams = {index: inline[index] for index in chosen(plan, source, tuple(inline))}
+        await asyncio.to_thread(check_fax, plan, streams)
     return replace(plan, inline={**plan.inline, **inline}, lengths=np.zeros_like(plan.lengths))
 
 

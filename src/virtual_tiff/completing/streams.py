@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from virtual_tiff.completing.bounded import decoded_bytes
@@ -69,9 +70,7 @@ async def check_streams(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
         return plan
     if _is_jpeg(plan):
         plan = _with_colors(plan, await fetch(plan, source, indices[0], _STREAM_HEAD))
-    if not _is_small(plan, source):
-        indices = _sample(plan, indices)
-    streams = await fetch_all(plan, source, indices)
+    streams = await fetch_all(plan, source, chosen(plan, source, indices))
 
     def check() -> None:
         with source.budget.working():
@@ -81,6 +80,13 @@ async def check_streams(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
 
     await asyncio.to_thread(check)
     return plan
+
+
+def chosen(
+    plan: ArrayPlan, source: ByteSource, indices: Sequence[ChunkIndex]
+) -> Sequence[ChunkIndex]:
+    """Return the chunks whose streams are decoded: all those of a small file, or a few."""
+    return indices if _is_small(plan, source) else _sample(plan, indices)
 
 
 def _is_jpeg(plan: ArrayPlan) -> bool:
@@ -94,7 +100,7 @@ def _is_small(plan: ArrayPlan, source: ByteSource) -> bool:
     )
 
 
-def _sample(plan: ArrayPlan, indices: list[ChunkIndex]) -> list[ChunkIndex]:
+def _sample(plan: ArrayPlan, indices: Sequence[ChunkIndex]) -> list[ChunkIndex]:
     """Return the first chunk of a few planes, and the last of all; none if chunks are large.
 
     The last is in the corner, where some writers end tiles with the image.
