@@ -195,6 +195,7 @@ HOSTILE: dict[str, tuple[bytes, set[str]]] = {
                 BITS_PER_SAMPLE=short(bits),
                 COMPRESSION=short(compression),
                 STRIP_OFFSETS=long(0 if compression == 1 else 8),
+                STRIP_BYTE_COUNTS=long(0 if compression == 1 else 20),
                 ROWS_PER_STRIP=None,
                 MODEL_PIXEL_SCALE=double(1, 1, 0),
                 MODEL_TIEPOINT=double(0, 0, 0, 5, 6, 0),

@@ -118,7 +118,9 @@ async def _reverse_bits(plan: ArrayPlan, source: ByteSource) -> ArrayPlan:
     segments = await _read_all(plan, source, ErrorKind.UNSUPPORTED_FILL_ORDER, why)
     inline = {i: bytes(imagecodecs.bitorder_encode(segments.pop(i))) for i in tuple(segments)}
     if is_fax(plan):
-        streams = {index: inline[index] for index in chosen(plan, source, tuple(inline))}
+        short = {segment.index for segment in plan.partial}
+        whole = [index for index in inline if index not in short]
+        streams = {index: inline[index] for index in chosen(plan, source, whole)} if whole else {}
         await asyncio.to_thread(check_fax, plan, streams)
     return replace(plan, inline={**plan.inline, **inline}, lengths=np.zeros_like(plan.lengths))
 
