@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from defusedxml import DefusedXmlException, ElementTree
 
-from virtual_tiff.tiff.ome_xml import children, invalid_ome_xml
+from virtual_tiff.tiff.ome_xml import children, invalid_ome_xml, ome_root
 
 
 def companion_of(text: str, url: str) -> str | None:
@@ -23,10 +23,7 @@ def companion_of(text: str, url: str) -> str | None:
     """
     if "BinaryOnly" not in text:
         return None
-    try:
-        root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
-    except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
-        raise invalid_ome_xml(f"cannot be parsed ({str(error)[:80]})") from error
+    root = ome_root(text)
     element = next(children(root, "BinaryOnly"), None)
     if element is None:
         return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from defusedxml import DefusedXmlException, ElementTree
 
 from virtual_tiff.tiff.ome_places import step_of_channels
-from virtual_tiff.tiff.ome_xml import children, invalid_ome_xml
+from virtual_tiff.tiff.ome_xml import children, invalid_ome_xml, ome_root
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -77,10 +77,7 @@ def with_own_uuid(text: str, file_name: str) -> str:
     """
     if "UUID" not in text:
         return text
-    try:
-        root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
-    except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
-        raise invalid_ome_xml(f"cannot be parsed ({str(error)[:80]})") from error
+    root = ome_root(text)
     elements = [
         uuid
         for image in children(root, "Image")

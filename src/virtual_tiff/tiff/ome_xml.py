@@ -85,12 +85,18 @@ def check_ome_xml(text: str, budget: Budget) -> None:
         )
 
 
-def parse_ome_xml(text: str) -> tuple[OMEImage, ...]:
-    """Read the images of a document; planes of files with another UUID are told apart."""
+def ome_root(text: str) -> Element:
+    """Return the root element of a document; refuse one that cannot be parsed."""
     try:
-        root = ElementTree.fromstring(text.encode(), forbid_dtd=True)
+        root: Element = ElementTree.fromstring(text.encode(), forbid_dtd=True)
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
         raise invalid_ome_xml(f"cannot be parsed ({str(error)[:80]})") from error
+    return root
+
+
+def parse_ome_xml(text: str) -> tuple[OMEImage, ...]:
+    """Read the images of a document; planes of files with another UUID are told apart."""
+    root = ome_root(text)
     try:
         annotated = _most_along(root)
         own = root.attrib.get("UUID")
